@@ -1,0 +1,71 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+)
+
+// kvmPatience is how long the tiny guest may take. With KVM it ends in well
+// under a second; where /dev/kvm opens but guests hang, this is the price.
+const kvmPatience = 5 * time.Second
+
+// bootSector is a complete guest: it writes 0x10 to the port of QEMU's
+// isa-debug-exit device, which ends QEMU with the code guestDone.
+var bootSector = []byte{
+	0xba, 0xf4, 0x00, // mov dx, 0xf4
+	0xb0, 0x10, // mov al, 0x10
+	0xee,       // out dx, al
+	0xeb, 0xfe, // jmp $
+}
+
+// guestDone is (0x10 << 1) | 1, see hw/misc/debugexit.c of QEMU.
+const guestDone = 33
+
+// KVM runs a guest of eight bytes under KVM and returns nil when it ran. The
+// error says why it did not, in words for a user. The existence of /dev/kvm
+// proves nothing: on some hosts it opens and every guest hangs.
+func KVM(ctx context.Context) error { return runTinyGuest(ctx, "kvm") }
+
+func runTinyGuest(ctx context.Context, accelerator string) error {
+	dir, err := os.MkdirTemp("", "imgbuild-kvm-")
+	if err != nil {
+		return fmt.Errorf("probing %s: %w", accelerator, err)
+	}
+	defer os.RemoveAll(dir)
+	sector := make([]byte, 512)
+	copy(sector, bootSector)
+	sector[510], sector[511] = 0x55, 0xaa
+	disk := filepath.Join(dir, "disk")
+	if err := os.WriteFile(disk, sector, 0o600); err != nil {
+		return fmt.Errorf("probing %s: %w", accelerator, err)
+	}
+	patience := kvmPatience
+	if accelerator == "tcg" {
+		patience *= 6
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", "-accel", accelerator, "-m", "16",
+		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+		"-device", "isa-debug-exit,iobase=0xf4,iosize=0x04",
+		"-drive", "file="+disk+",format=raw,if=ide,readonly=off")
+	cmd.WaitDelay = time.Second
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	switch {
+	case errors.Is(err, exec.ErrNotFound):
+		return errors.New("qemu-system-x86_64 is not installed")
+	case ctx.Err() != nil:
+		return fmt.Errorf("a guest of eight bytes did not end within %s", patience)
+	case errors.As(err, &exit) && exit.ExitCode() == guestDone:
+		return nil
+	case err != nil:
+		return fmt.Errorf("qemu refused: %s", firstLine(out, err))
+	}
+	return errors.New("the guest ended without a word")
+}
