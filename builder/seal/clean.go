@@ -1,0 +1,186 @@
+package seal
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+)
+
+// packagingLogs are written by the making of the image itself; all other logs
+// are emptied, so that their owners and modes stay as the packages chose.
+var packagingLogs = []string{"var/log/alternatives.log", "var/log/bootstrap.log", "var/log/dpkg.log", "var/log/fontconfig.log"}
+
+func (s *sealer) logs() error {
+	for _, name := range packagingLogs {
+		if err := s.remove(name); err != nil {
+			return err
+		}
+	}
+	if err := s.empty("var/log/apt"); err != nil {
+		return err
+	}
+	return s.files("var/log", func(name string, e fs.DirEntry) error {
+		if !e.Type().IsRegular() {
+			return nil
+		}
+		st, err := e.Info()
+		if err != nil || st.Size() == 0 {
+			return err
+		}
+		f, err := s.root.OpenFile(name, os.O_WRONLY|os.O_TRUNC, 0)
+		if err != nil {
+			return err
+		}
+		s.result.Removed = append(s.result.Removed, name)
+		return f.Close()
+	})
+}
+
+// empty removes everything in a directory but keeps the directory.
+func (s *sealer) empty(dir string) error {
+	entries, err := s.names(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := s.remove(path.Join(dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// leftovers takes out caches, lists, locks, backups and histories.
+func (s *sealer) leftovers() error {
+	for _, dir := range []string{
+		"dev", "proc", "sys", "tmp", "var/tmp", "var/lib/apt/lists", "var/cache/ldconfig", "var/lib/cloud",
+	} {
+		if err := s.empty(dir); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{
+		"etc/.pwd.lock", "etc/passwd-", "etc/group-", "etc/shadow-", "etc/gshadow-", "etc/subuid-", "etc/subgid-",
+		"var/cache/apt/pkgcache.bin", "var/cache/apt/srcpkgcache.bin",
+		"var/cache/debconf/config.dat-old", "var/cache/debconf/templates.dat-old", "var/cache/debconf/passwords.dat-old",
+		"var/lib/dpkg/lock", "var/lib/dpkg/lock-frontend", "var/lib/dpkg/triggers/Lock", "var/lib/dpkg/available-old",
+		"var/lib/dpkg/status-old", "var/lib/dpkg/diversions-old", "var/lib/dpkg/statoverride-old",
+		"var/lib/systemd/random-seed", "var/lib/systemd/credential.secret", "var/lib/systemd/catalog/database",
+		"root/.bash_history", "root/.viminfo", "root/.lesshst", "root/.wget-hsts", "root/.cache",
+	} {
+		if err := s.remove(name); err != nil {
+			return err
+		}
+	}
+	// Downloaded packages go; the directories that apt expects stay. /run is
+	// empty at every start: what scripts left there never reaches a server.
+	for _, dir := range []string{"var/cache/apt/archives", "run"} {
+		err := s.files(dir, func(name string, _ fs.DirEntry) error { return s.remove(name) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// generated takes out keys and databases that maintainer scripts made, which
+// every server must have of its own. firstboot.sh makes them again.
+func (s *sealer) generated() error {
+	before := len(s.result.Removed)
+	keys, err := s.names("etc/ssh")
+	if err != nil {
+		return err
+	}
+	for _, e := range keys {
+		if strings.HasPrefix(e.Name(), "ssh_host_") && e.Name() != "ssh_host_" {
+			if err := s.remove("etc/ssh/" + e.Name()); err != nil {
+				return err
+			}
+		}
+	}
+	if err := s.snakeoil(); err != nil {
+		return err
+	}
+	if err := s.postgres(); err != nil {
+		return err
+	}
+	s.result.Regenerates = len(s.result.Removed) > before
+	return nil
+}
+
+// snakeoil takes out the self-signed certificate of package ssl-cert with the
+// hash links that point to it.
+func (s *sealer) snakeoil() error {
+	const certificate = "ssl-cert-snakeoil.pem"
+	if err := s.remove("etc/ssl/private/ssl-cert-snakeoil.key"); err != nil {
+		return err
+	}
+	links, err := s.names("etc/ssl/certs")
+	if err != nil {
+		return err
+	}
+	for _, e := range links {
+		name := "etc/ssl/certs/" + e.Name()
+		if e.Type()&fs.ModeSymlink != 0 {
+			target, err := s.root.Readlink(name)
+			if err != nil {
+				return err
+			}
+			if path.Base(target) != certificate {
+				continue
+			}
+		} else if e.Name() != certificate {
+			continue
+		}
+		if err := s.remove(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// postgres takes out the clusters that postgresql-common creates.
+func (s *sealer) postgres() error {
+	versions, err := s.names("etc/postgresql")
+	if err != nil {
+		return err
+	}
+	for _, v := range versions {
+		if !v.IsDir() {
+			continue
+		}
+		for _, name := range []string{"etc/postgresql/" + v.Name() + "/main", "var/lib/postgresql/" + v.Name() + "/main"} {
+			if err := s.remove(name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// firstBoot writes the script that makes what generated takes out, the
+// container's entry point, and the unit that runs the script on a server.
+func (s *sealer) firstBoot() error {
+	for _, dir := range []string{"usr/lib/imgbuild", "usr/lib/systemd/system/sysinit.target.wants"} {
+		if err := s.root.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	if err := s.write("usr/lib/imgbuild/first-boot", firstBootScript, 0o755); err != nil {
+		return err
+	}
+	if err := s.write("usr/lib/imgbuild/entrypoint", entryPointScript, 0o755); err != nil {
+		return err
+	}
+	const unit = "imgbuild-first-boot.service"
+	if err := s.write("usr/lib/systemd/system/"+unit, firstBootUnit, 0o644); err != nil {
+		return err
+	}
+	link := "usr/lib/systemd/system/sysinit.target.wants/" + unit
+	if err := s.root.Symlink("../"+unit, link); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}
