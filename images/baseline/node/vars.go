@@ -1,0 +1,123 @@
+package node
+
+import (
+	"strings"
+)
+
+// Vars are the values that ${name} stands for.
+type Vars map[string]*Node
+
+// Names are the variables' names, unsorted.
+func (v Vars) Names() []string {
+	list := make([]string, 0, len(v))
+	for name := range v {
+		list = append(list, name)
+	}
+	return list
+}
+
+// Expand fills ${name} in text; $${ stands for ${ itself. Numbers and truth
+// values are written as in YAML, the items of a list with a space between
+// them. where gives the position of an offset in text, for errors.
+func (v Vars) Expand(text string, where func(offset int) Position) (string, error) {
+	if !strings.Contains(text, "${") {
+		return text, nil
+	}
+	var b strings.Builder
+	p := &Problems{}
+	for i := 0; i < len(text); {
+		switch {
+		case strings.HasPrefix(text[i:], "$${"):
+			b.WriteString("${")
+			i += 3
+		case strings.HasPrefix(text[i:], "${"):
+			end := strings.IndexByte(text[i:], '}')
+			if end < 0 {
+				p.Addf(where(i), "${ without its }; write $${ for the two characters themselves")
+				return "", p.Err()
+			}
+			name := text[i+2 : i+end]
+			if value, ok := v[name]; ok {
+				b.WriteString(value.flat())
+			} else {
+				p.Addf(where(i), "unknown variable %q%s; write $${%s} for the text itself", name, Suggest(name, v.Names()), name)
+			}
+			i += end + 1
+		default:
+			b.WriteByte(text[i])
+			i++
+		}
+	}
+	return b.String(), p.Err()
+}
+
+// flat is a value inside a longer text.
+func (n *Node) flat() string {
+	if n.Kind != List {
+		return n.Text
+	}
+	words := make([]string, len(n.Items))
+	for i, item := range n.Items {
+		words[i] = item.Text
+	}
+	return strings.Join(words, " ")
+}
+
+// Substitute fills variables into every text value of the tree, in place. A
+// text that is nothing but one reference becomes the variable's value with its
+// type. Keys are left alone.
+func Substitute(n *Node, vars Vars) error {
+	p := &Problems{}
+	substitute(n, vars, p)
+	return p.Err()
+}
+
+func substitute(n *Node, vars Vars, p *Problems) {
+	for _, item := range n.Items {
+		substitute(item, vars, p)
+	}
+	for _, e := range n.Entries {
+		substitute(e.Value, vars, p)
+	}
+	if n.Kind != String {
+		return
+	}
+	if name, ok := strings.CutPrefix(n.Text, "${"); ok && n.block == 0 && strings.IndexByte(name, '}') == len(name)-1 {
+		if value, known := vars[name[:len(name)-1]]; known {
+			filled := value.Clone()
+			filled.move(n.Pos)
+			*n = *filled
+			return
+		}
+	}
+	text, err := vars.Expand(n.Text, n.Where)
+	p.Add(err)
+	n.Text = text
+}
+
+// move makes a tree stand at pos: a filled-in value stands where it is used.
+func (n *Node) move(pos Position) {
+	n.Pos = pos
+	for _, item := range n.Items {
+		item.move(pos)
+	}
+}
+
+// Where is the position of a byte of a scalar's text: exact in literal blocks,
+// the start of the value elsewhere.
+func (n *Node) Where(offset int) Position {
+	if n.block == 0 || n.Pos.Doc == nil || offset > len(n.Text) {
+		return n.Pos
+	}
+	line := n.block + strings.Count(n.Text[:offset], "\n")
+	if line > len(n.Pos.Doc.lines) {
+		return n.Pos
+	}
+	rest, _, _ := strings.Cut(n.Text[offset:], "\n")
+	column := strings.Index(n.Pos.Doc.lines[line-1], rest)
+	if column < 0 {
+		// A folded block: its lines do not stand as they were written.
+		return n.Pos
+	}
+	return Position{Doc: n.Pos.Doc, Line: line, Column: column + 1}
+}

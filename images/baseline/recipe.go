@@ -1,0 +1,181 @@
+// Package baseline reads recipes: strict YAML that says what an image consists
+// of. It loads a recipe with its ancestors, merges them into one, fills in
+// variables and reports every mistake at its place. It holds resources as
+// undecoded nodes, for what changes a system is known to the provisioners; it
+// resolves no packages and builds nothing.
+package baseline
+
+import (
+	"imgbuild/images/baseline/node"
+)
+
+// Recipe is one baseline, merged with its ancestors, variables filled in.
+type Recipe struct {
+	// Name is that of the file, without .yaml.
+	Name        string `json:"name,omitempty" jsonschema_description:"the file's name without .yaml"`
+	Description string `json:"description,omitempty" jsonschema_description:"one sentence on what the image is for"`
+	// Extends is the parent as it was written; Chain has the ancestry.
+	Extends string `json:"extends,omitempty" jsonschema_description:"the parent: a baseline's name, or a file relative to this one"`
+	// Suite is the code name of the Debian release.
+	Suite         string   `json:"suite,omitempty" jsonschema:"enum=bookworm,enum=trixie" jsonschema_description:"code name of the Debian release"`
+	Architectures []string `json:"architectures,omitempty" jsonschema:"enum=amd64,enum=arm64" jsonschema_description:"Debian names of the machines it can be baked for"`
+	// Priorities adds every package of these priorities, besides the essential ones.
+	Priorities []string `json:"priorities,omitempty" jsonschema:"enum=required,enum=important,enum=standard" jsonschema_description:"package priorities to install whole"`
+	// Packages are names, with a restriction like "[amd64]" already applied.
+	Packages    []string            `json:"packages,omitempty" jsonschema_description:"package names; \"name [amd64]\" or \"name [!arm64]\" restricts one to architectures"`
+	Recommends  bool                `json:"recommends,omitempty" jsonschema_description:"install recommended packages too"`
+	Vars        map[string]Variable `json:"vars,omitempty" jsonschema_description:"values that ${name} stands for"`
+	PathExclude []string            `json:"path-exclude,omitempty" jsonschema_description:"patterns of paths that packages do not unpack, as dpkg has them"`
+	PathInclude []string            `json:"path-include,omitempty" jsonschema_description:"patterns of paths unpacked although path-exclude matches"`
+	// Resources is the undecoded map of the root's resources; nil without any.
+	Resources *node.Node `json:"resources,omitempty" jsonschema_description:"the desired state of the root: files, users, services"`
+	Run       []Script   `json:"run,omitempty" jsonschema_description:"scripts that run inside the root after its resources were applied, without network"`
+	// KernelArguments are words of the kernel's command line, in order.
+	KernelArguments []string                 `json:"kernel-arguments,omitempty" jsonschema_description:"words of the kernel command line, in order"`
+	Sources         map[string]PackageSource `json:"sources,omitempty" jsonschema_description:"further package repositories and local package files, by name"`
+	Boot            Boot                     `json:"boot,omitzero" jsonschema_description:"what outputs that boot have besides the root"`
+	Outputs         Outputs                  `json:"outputs,omitzero" jsonschema_description:"the forms of the image"`
+	Probes          map[string]Probe         `json:"probes,omitempty" jsonschema_description:"what a running image must answer, by name"`
+	Remove          *node.Node               `json:"remove,omitempty" jsonschema_description:"inherited items to drop: the recipe's own shape with lists of names at its ends"`
+
+	// Architecture is the Debian name of the machine the recipe was loaded for.
+	Architecture string `json:"-"`
+
+	tree        *node.Node
+	generations []Generation
+}
+
+// Boot is what is added to the root for outputs that boot.
+type Boot struct {
+	Packages  []string   `json:"packages,omitempty" jsonschema_description:"kernel, boot loader, init and the like"`
+	Resources *node.Node `json:"resources,omitempty" jsonschema_description:"the desired state of the booting system"`
+	Run       []Script   `json:"run,omitempty" jsonschema_description:"scripts that run inside the booting system's root, without network"`
+}
+
+// Script is a script that runs in the sandbox inside the root.
+type Script struct {
+	Name string `json:"name" jsonschema:"required" jsonschema_description:"its identity: a child's script of the same name is laid over it"`
+	// Script is the text; Interpreter reads it from a file. Exactly one of
+	// Script and From is given.
+	Script string     `json:"script,omitempty" jsonschema_description:"the text; variables are not filled in here, hand them over by env"`
+	From   *node.File `json:"from,omitempty" jsonschema_description:"a file of the project that holds the text"`
+	// Interpreter is the command that the script's file is the last argument of.
+	Interpreter []string `json:"interpreter,omitempty" merge:"replace" jsonschema_description:"default: /bin/sh -eu"`
+	// Inputs are the only files of the project that the script sees.
+	Inputs []Input           `json:"inputs,omitempty" jsonschema_description:"files and directories of the project that the script reads"`
+	Env    map[string]string `json:"env,omitempty" jsonschema_description:"environment variables"`
+}
+
+// Input is a file or a directory of the project.
+type Input struct {
+	// Name is as written in the recipe, cleaned; it may begin with "../".
+	Name string `json:"name"`
+	// Entries has one file whose Path is "." for a file, what lies below for a
+	// directory.
+	Entries []node.TreeEntry `json:"entries"`
+}
+
+// PackageSource is a repository (URL to Key) or one local file (Deb, SHA256).
+type PackageSource struct {
+	URL        string   `json:"url,omitempty" jsonschema_description:"root of the repository, above dists/ and pool/"`
+	Suite      string   `json:"suite,omitempty" jsonschema_description:"directory below dists/"`
+	Components []string `json:"components,omitempty" merge:"replace" jsonschema_description:"default: main"`
+	// Fingerprint is that of the only accepted signing key, 40 or 64 upper-case
+	// hex digits.
+	Fingerprint string `json:"fingerprint,omitempty" jsonschema_description:"fingerprint of the OpenPGP key that must have signed it"`
+	// Key is the file with the OpenPGP public key, armored or binary.
+	Key *node.File `json:"key,omitempty" jsonschema_description:"file of the project with that public key"`
+	// Deb is a local package file; its package is offered to the resolver, and
+	// installed when it is listed or depended on.
+	Deb    *node.File `json:"deb,omitempty" jsonschema_description:"a package file of the project, instead of a repository"`
+	SHA256 string     `json:"sha256,omitempty" jsonschema_description:"digest that the package file must have"`
+}
+
+// Outputs are the forms of the image; a form that is nil is not made.
+type Outputs struct {
+	Container *Container `json:"container,omitempty" jsonschema_description:"an OCI container image"`
+	VM        *VM        `json:"vm,omitempty" jsonschema_description:"a disk that boots on BIOS and UEFI"`
+}
+
+// Container is how the container image runs.
+type Container struct {
+	Entrypoint []string `json:"entrypoint,omitempty" merge:"replace"`
+	Cmd        []string `json:"cmd,omitempty" merge:"replace"`
+	// User is a name or number, with an optional group after a colon.
+	User       string            `json:"user,omitempty" jsonschema_description:"user[:group] by name or number"`
+	WorkingDir string            `json:"working-dir,omitempty"`
+	Ports      []Port            `json:"ports,omitempty" jsonschema_description:"ports such as 80, 80/tcp, 53/udp"`
+	Labels     map[string]string `json:"labels,omitempty"`
+	Env        map[string]string `json:"env,omitempty"`
+	StopSignal string            `json:"stop-signal,omitempty" jsonschema_description:"such as SIGQUIT"`
+	// Compression of the layers; zstd when empty.
+	Compression string `json:"compression,omitempty" jsonschema:"enum=zstd,enum=gzip"`
+}
+
+// VM is how the disk is made.
+type VM struct {
+	Formats []string `json:"formats,omitempty" jsonschema:"enum=qcow2,enum=raw" merge:"replace"`
+	// Size of the virtual disk in bytes.
+	Size Bytes `json:"size,omitempty" jsonschema_description:"size of the virtual disk, such as 4GiB"`
+}
+
+// Probe is one thing that a running image must answer. Exactly one of HTTP,
+// TCP, Command and Unit is given.
+type Probe struct {
+	HTTP    *HTTPProbe `json:"http,omitempty"`
+	TCP     *TCPProbe  `json:"tcp,omitempty"`
+	Command []string   `json:"command,omitempty" merge:"replace" jsonschema_description:"a command inside the image that must end with status 0"`
+	// Unit is asked of machines that booted only.
+	Unit string `json:"unit,omitempty" jsonschema_description:"a systemd unit that must be active"`
+	// Outputs are the forms that are asked; all when empty.
+	Outputs []string `json:"outputs,omitempty" jsonschema:"enum=container,enum=vm" jsonschema_description:"the outputs that are asked; all by default"`
+	// Within is how long after the start the answer may take; a minute when 0.
+	Within Duration `json:"within,omitempty" jsonschema_description:"how long after the start, such as 60s"`
+}
+
+// HTTPProbe asks a web server with GET.
+type HTTPProbe struct {
+	Port int `json:"port" jsonschema:"required"`
+	// Path begins with a slash; "/" when empty.
+	Path string `json:"path,omitempty"`
+	// Status is the expected answer; 200 when 0.
+	Status int `json:"status,omitempty"`
+	// Contains must be part of the body.
+	Contains string `json:"contains,omitempty"`
+}
+
+// TCPProbe connects to a port.
+type TCPProbe struct {
+	Port int `json:"port" jsonschema:"required"`
+}
+
+// Variable is the declaration of a variable.
+type Variable struct {
+	Type        string     `json:"type,omitempty" jsonschema:"enum=string,enum=int,enum=bool,enum=list"`
+	Default     *node.Node `json:"default,omitempty" jsonschema_description:"without one, a recipe that extends this one must set it"`
+	Description string     `json:"description,omitempty"`
+}
+
+// Generation is one recipe of a chain of parents.
+type Generation struct {
+	// Name is the recipe's.
+	Name string
+	// File is where it was read from, as errors show it.
+	File string
+	// Packages and BootPackages are what this generation adds to its
+	// ancestors, sorted, without what a later one removes.
+	Packages, BootPackages []string
+	// Priorities are what this generation adds to its ancestors.
+	Priorities []string
+}
+
+// Chain lists the generations from the oldest ancestor to the recipe itself.
+func (r *Recipe) Chain() []Generation { return r.generations }
+
+// Canonical encodes what the recipe means, for hashing: comments, white space,
+// quoting, the order of keys and where in the project a file lies change
+// nothing.
+func (r *Recipe) Canonical() ([]byte, error) { return canonical(r) }
+
+// Lines is the resolved recipe as YAML with the origin of each line.
+func (r *Recipe) Lines() []node.Line { return node.Lines(r.tree) }
