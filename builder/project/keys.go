@@ -1,0 +1,199 @@
+package project
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"imgbuild/images/fault"
+	"imgbuild/images/signing"
+)
+
+// The files of KeysDir. The private ones are encrypted and kept out of
+// version control all the same.
+const (
+	signingPrivate = "signing.key"
+	signingPublic  = "signing.pub"
+	openpgpPrivate = "openpgp.key"
+	openpgpPublic  = "openpgp.asc"
+)
+
+// NewKeys says what makeKeys made.
+type NewKeys struct {
+	// SigningID is the signing key's id, SHA-256 in hex.
+	SigningID string `json:"signing_key"`
+	// OpenPGPFingerprint is the other key's, 40 hex digits.
+	OpenPGPFingerprint string `json:"openpgp_key"`
+	// Dir holds them.
+	Dir string `json:"directory"`
+	// PasswordFile keeps a made-up password; "" when a person has chosen it.
+	PasswordFile string `json:"password_file,omitempty"`
+}
+
+// SigningKey opens the key that signs this project's images. Without a project
+// directory the keys are made on first need, and made says which; a project's
+// keys are made by Init alone, so that a lost key is noticed.
+func (p *Project) SigningKey(ask Ask) (key *signing.Key, made *NewKeys, err error) {
+	file := filepath.Join(p.KeysDir(), signingPrivate)
+	sealed, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		if p.Dir != "" {
+			return nil, nil, fault.Inputf("opening the signing key: there is no %s", file).
+				WithHint("put the project's key there, or make a new one: imgbuild init --rotate-keys %s", p.Dir)
+		}
+		if made, err = p.makeKeys(nil); err != nil {
+			return nil, nil, err
+		}
+		sealed, err = os.ReadFile(file)
+	}
+	if err != nil {
+		return nil, made, fmt.Errorf("opening the signing key: %w", err)
+	}
+	public, err := p.publicKey(filepath.Join(p.KeysDir(), signingPublic))
+	if err != nil {
+		return nil, made, err
+	}
+	password, err := p.password(public.ID(), ask)
+	if err != nil {
+		return nil, made, err
+	}
+	if key, err = signing.ParseKey(sealed, password); err != nil {
+		return nil, made, err
+	}
+	if key.Public().ID() != public.ID() {
+		return nil, made, fault.Worldf("opening the signing key: %s is not the public half of %s", signingPublic, file)
+	}
+	return key, made, nil
+}
+
+func (p *Project) publicKey(path string) (signing.PublicKey, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return signing.PublicKey{}, fault.Inputf("reading a public key").Because(err)
+	}
+	key, err := signing.ParsePublicKey(text)
+	if err != nil {
+		return signing.PublicKey{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return key, nil
+}
+
+// Trust returns the public keys whose signatures count in catalog (a place as
+// in Config.Catalog): those of trust:, and without a project directory the
+// user's own key. A catalog for which no key is listed trusts nobody.
+func (p *Project) Trust(catalog string) (signing.Trust, error) {
+	var keys []signing.TrustedKey
+	for i, entry := range p.Config.Trust {
+		if entry.Catalog != "" && entry.Catalog != catalog {
+			continue
+		}
+		key, err := p.trusted(entry)
+		if err != nil {
+			return signing.Trust{}, fmt.Errorf("%s: trust: entry %d: %w", p.File, i+1, err)
+		}
+		keys = append(keys, key)
+	}
+	own := filepath.Join(p.KeysDir(), signingPublic)
+	if p.Dir == "" && len(keys) == 0 && exists(own) {
+		key, err := p.publicKey(own)
+		if err != nil {
+			return signing.Trust{}, err
+		}
+		keys = append(keys, signing.TrustedKey{Name: "this user", Key: key})
+	}
+	return signing.NewTrust(keys...)
+}
+
+func (p *Project) trusted(entry TrustConfig) (signing.TrustedKey, error) {
+	trusted := signing.TrustedKey{Name: entry.Name, Withdrawn: entry.Withdrawn}
+	if entry.Key == "" {
+		return trusted, fault.Inputf("it names no key: file")
+	}
+	if entry.NotAfter != "" {
+		at, err := time.Parse(time.RFC3339, entry.NotAfter)
+		if err != nil {
+			return trusted, fault.Inputf("not-after: %q is no time", entry.NotAfter).WithHint("write it as 2027-01-31T00:00:00Z")
+		}
+		trusted.NotAfter = at
+	}
+	key, err := p.publicKey(entry.Key)
+	trusted.Key = key
+	return trusted, err
+}
+
+// makeKeys makes both keys in KeysDir, refusing to replace any.
+func (p *Project) makeKeys(ask Ask) (*NewKeys, error) {
+	dir := p.KeysDir()
+	for _, name := range []string{signingPrivate, openpgpPrivate} {
+		if exists(filepath.Join(dir, name)) {
+			return nil, fault.Inputf("making keys: %s is there already", filepath.Join(dir, name)).
+				WithHint("to replace it: imgbuild init --rotate-keys")
+		}
+	}
+	password, kept, err := p.newPassword(ask)
+	if err != nil {
+		return nil, err
+	}
+	key, err := signing.GenerateKey()
+	if err != nil {
+		return nil, err
+	}
+	pgp, err := signing.GeneratePGPKey("imgbuild", "imgbuild@localhost", time.Now())
+	if err != nil {
+		return nil, err
+	}
+	made := &NewKeys{SigningID: key.Public().ID(), OpenPGPFingerprint: pgp.Fingerprint(), Dir: dir}
+	if kept {
+		// Written first: a key without its password is lost.
+		made.PasswordFile = p.passwordFile(made.SigningID)
+		if err := writeNew(made.PasswordFile, append(bytes.Clone(password), '\n'), 0o600); err != nil {
+			return nil, err
+		}
+	}
+	return made, writeKeys(dir, key, pgp, password)
+}
+
+func writeKeys(dir string, key *signing.Key, pgp *signing.PGPKey, password []byte) error {
+	sealed, err := key.EncryptedPEM(password)
+	if err != nil {
+		return err
+	}
+	sealedPGP, err := pgp.EncryptedArmor(password)
+	if err != nil {
+		return err
+	}
+	publicPGP, err := pgp.PublicArmor()
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		writeNew(filepath.Join(dir, signingPublic), key.Public().PEM(), 0o644),
+		writeNew(filepath.Join(dir, openpgpPublic), publicPGP, 0o644),
+		writeNew(filepath.Join(dir, openpgpPrivate), sealedPGP, 0o600),
+		writeNew(filepath.Join(dir, signingPrivate), sealed, 0o600),
+	)
+}
+
+// writeNew writes a file that must not exist, with the folders it is in.
+func writeNew(path string, text []byte, mode fs.FileMode) error {
+	folder := fs.FileMode(0o755)
+	if mode&0o077 == 0 {
+		folder = 0o700
+	}
+	if err := os.MkdirAll(filepath.Dir(path), folder); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	_, err = f.Write(text)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"imgbuild/builder/progress"
+	"imgbuild/builder/project"
+	"imgbuild/cmd/imgbuild/internal/terminal"
+	"imgbuild/images/fault"
+)
+
+// environment is what every command gets: where to write, the project, who to
+// ask. Commands are made by constructors that take it: newBakeCommand(env).
+type environment struct {
+	stdin          *os.File
+	stdout, stderr *os.File
+
+	// Flags of the root command.
+	output     string
+	verbose    bool
+	projectDir string
+	settings   *pflag.FlagSet
+
+	running  bool // a command's own code has been reached
+	answered bool // the one document of --output json is written
+	bars     *terminal.Bars
+	lines    *terminal.Lines
+}
+
+func newEnvironment(stdin, stdout, stderr *os.File) *environment {
+	return &environment{stdin: stdin, stdout: stdout, stderr: stderr}
+}
+
+// execute runs one command line and returns the exit code.
+func (e *environment) execute(ctx context.Context, args []string) int {
+	root := newRootCommand(e)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if e.bars != nil {
+		e.bars.Close()
+	}
+	if err == nil {
+		return 0
+	}
+	kind := fault.KindOf(err)
+	if !e.running {
+		// The command line itself could not be understood.
+		kind = fault.Input
+	}
+	e.complain(ctx, err, kind)
+	return int(kind)
+}
+
+func (e *environment) complain(ctx context.Context, err error, kind fault.Kind) {
+	message, hint := err.Error(), fault.HintOf(err)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		message, hint = "interrupted", "run the same command again: it goes on from what is done"
+	}
+	fmt.Fprintf(e.stderr, "imgbuild: %s\n", message)
+	if hint != "" {
+		fmt.Fprintf(e.stderr, "  hint: %s\n", hint)
+	}
+	if e.output == outputJSON && !e.answered {
+		e.encode(failure{Error: message, Hint: hint, Exit: int(kind)})
+	}
+}
+
+// failure is the JSON document of a command that had no result.
+type failure struct {
+	Error string `json:"error"`
+	Hint  string `json:"hint,omitempty"`
+	Exit  int    `json:"exit"`
+}
+
+// project finds the project and its settings.
+func (e *environment) project() (*project.Project, error) {
+	return project.Open(e.projectOptions())
+}
+
+func (e *environment) projectOptions() project.Options {
+	return project.Options{Dir: e.projectDir, Flags: e.settings}
+}
+
+// ask asks the person at the terminal for a password; nil when nobody is there.
+func (e *environment) ask() project.Ask { return terminal.Ask(e.stdin, e.stderr) }
+
+// reporter shows progress on standard error.
+func (e *environment) reporter() progress.Reporter {
+	if e.bars == nil && e.lines == nil {
+		if terminal.Is(e.stderr) && !e.verbose {
+			e.bars = terminal.NewBars(e.stderr, time.Now)
+		} else {
+			e.lines = terminal.NewLines(e.stderr, time.Now)
+		}
+	}
+	if e.bars != nil {
+		return e.bars
+	}
+	return e.lines
+}
+
+// logger writes structured logs to standard error with -v, else nowhere.
+func (e *environment) logger() *slog.Logger {
+	if !e.verbose {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// answer writes a command's result to standard output: as one JSON document,
+// or as text ending with the next command worth typing.
+func (e *environment) answer(result any, text func(w io.Writer), next string) error {
+	if e.bars != nil {
+		e.bars.Close()
+		e.bars = nil
+	}
+	e.answered = true
+	if e.output == outputJSON {
+		return e.encode(result)
+	}
+	text(e.stdout)
+	if next != "" {
+		fmt.Fprintf(e.stdout, "\nnext: %s\n", next)
+	}
+	return nil
+}
+
+func (e *environment) encode(result any) error {
+	encoder := json.NewEncoder(e.stdout)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(result); err != nil {
+		return fmt.Errorf("writing the result: %w", err)
+	}
+	return nil
+}
