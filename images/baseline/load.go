@@ -48,7 +48,7 @@ func Load(ctx context.Context, src *Source, name, arch string) (*Recipe, error) 
 	if err := node.Decode(tree, r); err != nil {
 		return nil, err
 	}
-	r.Name, r.Architecture, r.tree = name, arch, tree
+	r.Name, r.Architecture, r.tree, r.values = name, arch, tree, vars
 	r.Packages = restrict(r.Packages, arch)
 	r.Boot.Packages = restrict(r.Boot.Packages, arch)
 	r.generations = generations(chain, r)

@@ -42,6 +42,7 @@ type Recipe struct {
 	Architecture string `json:"-"`
 
 	tree        *node.Node
+	values      node.Vars
 	generations []Generation
 }
 
@@ -168,6 +169,10 @@ type Generation struct {
 	// Priorities are what this generation adds to its ancestors.
 	Priorities []string
 }
+
+// Values are what ${name} stands for, built-in variables included; they fill
+// the recipe's template files.
+func (r *Recipe) Values() node.Vars { return r.values }
 
 // Chain lists the generations from the oldest ancestor to the recipe itself.
 func (r *Recipe) Chain() []Generation { return r.generations }

@@ -65,6 +65,17 @@ func (f *File) Open() (io.ReadCloser, error) {
 	return &checked{file: file, of: f, hash: sha256.New()}, nil
 }
 
+// Text reads the whole content.
+func (f *File) Text() (string, error) {
+	r, err := f.Open()
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+	data, err := io.ReadAll(r)
+	return string(data), err
+}
+
 type checked struct {
 	file fs.File
 	of   *File

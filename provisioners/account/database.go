@@ -1,0 +1,177 @@
+// Package account holds the resources of local users and groups, and looks up
+// accounts in a system's own files. It edits passwd(5), group(5), shadow(5)
+// and gshadow(5) of a system that nothing else changes meanwhile, so it takes
+// no locks; it never sets a password, for secrets are not part of an image.
+package account
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+
+	"imgbuild/provisioners/system"
+)
+
+// The files.
+const (
+	passwdFile  = "/etc/passwd"
+	groupFile   = "/etc/group"
+	shadowFile  = "/etc/shadow"
+	gshadowFile = "/etc/gshadow"
+)
+
+// maxDatabase bounds each of the files, in bytes.
+const maxDatabase = 4 << 20
+
+// table is one of the files, line by line; lines that are no records are kept.
+type table struct {
+	name  string
+	lines [][]string
+	was   []byte
+	attr  system.Attr
+}
+
+// read reads a table whose records have fields fields. A missing file is an
+// empty table, and mode and gid are what it will be made with.
+func read(r system.Reader, name string, mode fs.FileMode, gid int) (*table, error) {
+	t := &table{name: name, attr: system.Attr{Mode: mode, GID: gid}}
+	info, err := r.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return t, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	t.attr = system.Attr{Mode: info.Mode, UID: info.UID, GID: info.GID}
+	if t.was, err = system.ReadFile(r, name, maxDatabase); err != nil {
+		return nil, err
+	}
+	for _, line := range strings.Split(strings.TrimSuffix(string(t.was), "\n"), "\n") {
+		if line != "" {
+			t.lines = append(t.lines, strings.Split(line, ":"))
+		}
+	}
+	return t, nil
+}
+
+// find returns the record of a name.
+func (t *table) find(name string) []string {
+	for _, record := range t.lines {
+		if record[0] == name && len(record) > 1 {
+			return record
+		}
+	}
+	return nil
+}
+
+// put replaces the record of its name, or adds it at the end.
+func (t *table) put(record []string) {
+	for i, old := range t.lines {
+		if old[0] == record[0] && len(old) > 1 {
+			t.lines[i] = record
+			return
+		}
+	}
+	t.lines = append(t.lines, record)
+}
+
+func (t *table) remove(name string) {
+	t.lines = slices.DeleteFunc(t.lines, func(record []string) bool { return record[0] == name && len(record) > 1 })
+}
+
+// names are those of all records.
+func (t *table) names() []string {
+	var list []string
+	for _, record := range t.lines {
+		if len(record) > 1 {
+			list = append(list, record[0])
+		}
+	}
+	return list
+}
+
+// id reads a numeric field of a record.
+func (t *table) id(record []string, index int) (int, error) {
+	if len(record) <= index {
+		return 0, fmt.Errorf("reading %s: the record of %q has %d fields", t.name, record[0], len(record))
+	}
+	n, err := strconv.ParseUint(record[index], 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("reading %s: the record of %q has the number %q", t.name, record[0], record[index])
+	}
+	return int(n), nil
+}
+
+// ids are the third fields of all records: user or group numbers.
+func (t *table) ids() map[int]bool {
+	used := map[int]bool{}
+	for _, record := range t.lines {
+		if n, err := t.id(record, 2); err == nil {
+			used[n] = true
+		}
+	}
+	return used
+}
+
+func (t *table) bytes() []byte {
+	var b bytes.Buffer
+	for _, record := range t.lines {
+		b.WriteString(strings.Join(record, ":"))
+		b.WriteByte('\n')
+	}
+	return b.Bytes()
+}
+
+// write writes the table back if it changed.
+func (t *table) write(s system.System) error {
+	now := t.bytes()
+	if bytes.Equal(now, t.was) {
+		return nil
+	}
+	if err := s.WriteFile(t.name, bytes.NewReader(now), t.attr); err != nil {
+		return err
+	}
+	t.was = now
+	return nil
+}
+
+// database is all four files.
+type database struct {
+	passwd, group, shadow, gshadow *table
+}
+
+// shadowGroup is the number of Debian's group shadow (base-passwd).
+const shadowGroup = 42
+
+func open(r system.Reader) (*database, error) {
+	d := &database{}
+	for _, f := range []struct {
+		into **table
+		name string
+		mode fs.FileMode
+		gid  int
+	}{
+		{&d.passwd, passwdFile, 0o644, 0}, {&d.group, groupFile, 0o644, 0},
+		{&d.shadow, shadowFile, 0o640, shadowGroup}, {&d.gshadow, gshadowFile, 0o640, shadowGroup},
+	} {
+		t, err := read(r, f.name, f.mode, f.gid)
+		if err != nil {
+			return nil, fmt.Errorf("reading accounts: %w", err)
+		}
+		*f.into = t
+	}
+	return d, nil
+}
+
+func (d *database) write(s system.System) error {
+	for _, t := range []*table{d.group, d.gshadow, d.passwd, d.shadow} {
+		if err := t.write(s); err != nil {
+			return fmt.Errorf("writing accounts: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,169 @@
+package account
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strconv"
+
+	"imgbuild/images/baseline/node"
+	"imgbuild/provisioners/system"
+)
+
+// validName is what useradd(8) of Debian accepts and every tool can write down.
+var validName = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)
+
+// The ranges of login.defs(5) as Debian ships it.
+const (
+	systemMin, systemMax   = 101, 999
+	regularMin, regularMax = 1000, 60000
+)
+
+// maxID is the largest number that no program takes for "none".
+const maxID = 1<<32 - 2
+
+// Group is a local group.
+type Group struct {
+	Name string `json:"-"`
+	// GID is chosen when nil: the highest free one of the system range, or the
+	// lowest free one of the regular range.
+	GID    *int `json:"gid,omitempty" jsonschema_description:"number; chosen when not given"`
+	System bool `json:"system,omitempty" jsonschema_description:"choose the number below 1000"`
+	Absent bool `json:"absent,omitempty" jsonschema_description:"the group must not exist"`
+}
+
+// NewGroup decodes the group called e.Key.
+func NewGroup(e node.Entry) (*Group, error) {
+	g := &Group{Name: e.Key}
+	if err := node.Decode(e.Value, g); err != nil {
+		return nil, err
+	}
+	return g, checkAccount(e, "group", g.GID, g.Absent)
+}
+
+// checkAccount checks what users and groups have alike.
+func checkAccount(e node.Entry, what string, id *int, absent bool) error {
+	switch {
+	case !validName.MatchString(e.Key):
+		return node.Errorf(e.Pos, "%q is not the name of a %s: a lower-case letter, then letters, digits, _ and -, 32 at most", e.Key, what)
+	case absent && len(e.Value.Entries) > 1:
+		return node.Errorf(e.Pos, `%s %q: nothing goes with "absent"`, what, e.Key)
+	case absent && e.Key == "root":
+		return node.Errorf(e.Pos, "%s root cannot be absent", what)
+	case id != nil && (*id < 0 || *id > maxID || *id == 1<<16-1):
+		return node.Errorf(e.Pos, "%d is not the number of a %s", *id, what)
+	}
+	return nil
+}
+
+// Identity is the group's.
+func (g *Group) Identity() string { return "group " + g.Name }
+
+// Check tells how the system's group differs.
+func (g *Group) Check(ctx context.Context, r system.Reader) ([]system.Difference, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	d, err := open(r)
+	if err != nil {
+		return nil, err
+	}
+	record := d.group.find(g.Name)
+	subject := g.Identity()
+	switch {
+	case g.Absent && record == nil && d.gshadow.find(g.Name) == nil:
+		return nil, nil
+	case g.Absent:
+		return []system.Difference{{Subject: subject, Have: "there", Want: "absent"}}, nil
+	case record == nil:
+		return []system.Difference{{Subject: subject, Have: "absent", Want: "there"}}, nil
+	}
+	gid, err := d.group.id(record, 2)
+	if err != nil {
+		return nil, err
+	}
+	if g.GID != nil && gid != *g.GID {
+		return []system.Difference{{Subject: subject + ": gid", Have: strconv.Itoa(gid), Want: strconv.Itoa(*g.GID)}}, nil
+	}
+	return nil, nil
+}
+
+// Apply makes the group as it should be. Files that belong to a group whose
+// number changes keep the old number.
+func (g *Group) Apply(ctx context.Context, s system.System) (bool, error) {
+	differences, err := g.Check(ctx, s)
+	if err != nil || len(differences) == 0 {
+		return false, err
+	}
+	d, err := open(s)
+	if err != nil {
+		return false, err
+	}
+	if g.Absent {
+		d.group.remove(g.Name)
+		d.gshadow.remove(g.Name)
+		return true, d.write(s)
+	}
+	if _, err := d.ensureGroup(g.Name, g.GID, g.System); err != nil {
+		return false, err
+	}
+	return true, d.write(s)
+}
+
+// ensureGroup makes a group, or gives it the number id, and returns its number.
+func (d *database) ensureGroup(name string, id *int, systemRange bool) (int, error) {
+	record := d.group.find(name)
+	if record != nil && id == nil {
+		return d.group.id(record, 2)
+	}
+	used := d.group.ids()
+	var gid int
+	switch {
+	case id == nil:
+		var err error
+		if gid, err = free(systemRange, used); err != nil {
+			return 0, fmt.Errorf("making group %s: %w", name, err)
+		}
+	case used[*id]:
+		return 0, fmt.Errorf("making group %s: number %d is taken", name, *id)
+	default:
+		gid = *id
+	}
+	if record == nil {
+		record = []string{name, "x", "", ""}
+		d.gshadow.put([]string{name, "!", "", ""})
+	}
+	for len(record) < 4 {
+		record = append(record, "")
+	}
+	record[2] = strconv.Itoa(gid)
+	d.group.put(record)
+	return gid, nil
+}
+
+// free chooses a number as useradd(8) does: the highest free one below those
+// in use in the system range, the lowest above those in use in the regular one.
+func free(systemRange bool, used ...map[int]bool) (int, error) {
+	taken := func(id int) bool {
+		for _, u := range used {
+			if u[id] {
+				return true
+			}
+		}
+		return false
+	}
+	if systemRange {
+		for id := systemMax; id >= systemMin; id-- {
+			if !taken(id) {
+				return id, nil
+			}
+		}
+		return 0, fmt.Errorf("no number from %d to %d is free", systemMin, systemMax)
+	}
+	for id := regularMin; id <= regularMax; id++ {
+		if !taken(id) {
+			return id, nil
+		}
+	}
+	return 0, fmt.Errorf("no number from %d to %d is free", regularMin, regularMax)
+}

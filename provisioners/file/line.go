@@ -1,0 +1,124 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"regexp"
+	"strings"
+
+	"imgbuild/images/baseline/node"
+	"imgbuild/provisioners/system"
+)
+
+// Line is one line of a text file that something else owns. After it was
+// applied, the only line that Match finds is Line, where the first such line
+// was or at the end of the file; or there is none when Absent.
+type Line struct {
+	Name   string `json:"-"`
+	Path   string `json:"path" jsonschema:"required" jsonschema_description:"the file; it must exist"`
+	Line   string `json:"line,omitempty" jsonschema_description:"the line, without a newline"`
+	Match  string `json:"match,omitempty" jsonschema_description:"regular expression (RE2) of the lines it replaces; default: the line itself"`
+	Absent bool   `json:"absent,omitempty" jsonschema_description:"no line may match"`
+
+	match *regexp.Regexp
+}
+
+// NewLine decodes the line called e.Key.
+func NewLine(e node.Entry) (*Line, error) {
+	l := &Line{Name: e.Key}
+	if err := node.Decode(e.Value, l); err != nil {
+		return nil, err
+	}
+	n := e.Value
+	p := &node.Problems{}
+	p.Add(checkPath(n.At("path"), l.Path))
+	switch {
+	case l.Absent && l.Line != "" && l.Match != "":
+		p.Addf(n.At("line"), `"absent" goes with "match" or with "line"`)
+	case !l.Absent && l.Line == "" || l.Line == "" && l.Match == "":
+		p.Addf(e.Pos, `line %q: missing key "line"`, e.Key)
+	case strings.ContainsAny(l.Line, "\n\r"):
+		p.Addf(n.At("line"), "expected one line without a newline")
+	}
+	pattern := l.Match
+	if pattern == "" {
+		pattern = "^" + regexp.QuoteMeta(l.Line) + "$"
+	}
+	var err error
+	if l.match, err = regexp.Compile(pattern); err != nil {
+		p.Addf(n.At("match"), "%q is not a regular expression: %v", pattern, err)
+	} else if !l.Absent && !l.match.MatchString(l.Line) {
+		p.Addf(n.At("match"), "%q does not match the line itself, which would be added again each time", pattern)
+	}
+	return l, p.Err()
+}
+
+// Identity is the name's.
+func (l *Line) Identity() string { return "line " + l.Name }
+
+// edit returns the file's text as it is and as it should be.
+func (l *Line) edit(r system.Reader) (have, want string, err error) {
+	data, err := system.ReadFile(r, l.Path, maxTemplate)
+	if errors.Is(err, fs.ErrNotExist) && l.Absent {
+		return "", "", nil
+	}
+	if err != nil {
+		return "", "", fmt.Errorf("editing a line: %w", err)
+	}
+	have = string(data)
+	var out []string
+	done := l.Absent
+	for _, line := range strings.SplitAfter(have, "\n") {
+		switch {
+		case line == "":
+		case !l.match.MatchString(strings.TrimSuffix(line, "\n")):
+			out = append(out, line)
+		case !done:
+			out, done = append(out, l.Line+"\n"), true
+		}
+	}
+	if !done {
+		if len(out) > 0 && !strings.HasSuffix(out[len(out)-1], "\n") {
+			out[len(out)-1] += "\n"
+		}
+		out = append(out, l.Line+"\n")
+	}
+	return have, strings.Join(out, ""), nil
+}
+
+// Check tells whether the line is as it should be.
+func (l *Line) Check(ctx context.Context, r system.Reader) ([]system.Difference, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	have, want, err := l.edit(r)
+	if err != nil || have == want {
+		return nil, err
+	}
+	d := system.Difference{Subject: l.Path + ": line " + l.Name, Have: "missing or different", Want: fmt.Sprintf("%q", l.Line)}
+	if l.Absent {
+		d.Have, d.Want = "there", "absent"
+	}
+	return []system.Difference{d}, nil
+}
+
+// Apply edits the file; its owner and mode stay.
+func (l *Line) Apply(ctx context.Context, s system.System) (bool, error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	have, want, err := l.edit(s)
+	if err != nil || have == want {
+		return false, err
+	}
+	info, err := s.Lstat(l.Path)
+	if err != nil {
+		return false, err
+	}
+	if !info.Mode.IsRegular() {
+		return false, fmt.Errorf("editing a line: %s is %s", l.Path, kind(info.Mode))
+	}
+	return true, s.WriteFile(l.Path, strings.NewReader(want), system.Attr{Mode: info.Mode, UID: info.UID, GID: info.GID})
+}

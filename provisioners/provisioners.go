@@ -1,0 +1,198 @@
+// Package provisioners knows every type of resource: a desired state of one
+// thing inside a system, which can check and apply itself. It reads the
+// undecoded resources of recipes into these types, and writes them down for
+// stage ids and for editors' schemas. It decides nothing about when they run.
+package provisioners
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"imgbuild/images/baseline/node"
+	"imgbuild/provisioners/account"
+	"imgbuild/provisioners/file"
+	"imgbuild/provisioners/service"
+	"imgbuild/provisioners/system"
+)
+
+// Resource is the desired state of one thing.
+type Resource interface {
+	// Identity names the thing: "file /etc/motd". No two resources of a set
+	// share one.
+	Identity() string
+	// Check lists how the system differs from the state; nothing when it does
+	// not. It changes nothing.
+	Check(ctx context.Context, r system.Reader) ([]system.Difference, error)
+	// Apply brings the system into the state and tells whether it had to
+	// change anything. Applied again, it changes nothing.
+	Apply(ctx context.Context, s system.System) (bool, error)
+}
+
+// resourceType is one key below "resources".
+type resourceType struct {
+	key string
+	// decode reads the resource that an entry below the key names.
+	decode func(e node.Entry, vars node.Vars) (Resource, error)
+	// sample is of the decoded type, for the schema; short is the schema type
+	// of the short form, "" without one.
+	sample any
+	short  string
+}
+
+// types lists the types of resources in the order in which they are applied:
+// what owns before what is owned, directories before what lies in them.
+func types() []resourceType {
+	return []resourceType{
+		{key: "groups", sample: account.Group{}, decode: func(e node.Entry, _ node.Vars) (Resource, error) { return account.NewGroup(e) }},
+		{key: "users", sample: account.User{}, decode: func(e node.Entry, _ node.Vars) (Resource, error) { return account.NewUser(e) }},
+		{key: "directories", sample: file.Directory{}, decode: func(e node.Entry, _ node.Vars) (Resource, error) { return file.NewDirectory(e) }},
+		{key: "files", sample: file.File{}, decode: func(e node.Entry, vars node.Vars) (Resource, error) { return file.NewFile(e, vars) }},
+		{key: "lines", sample: file.Line{}, decode: func(e node.Entry, _ node.Vars) (Resource, error) { return file.NewLine(e) }},
+		{key: "symlinks", sample: file.Symlink{}, short: "string", decode: func(e node.Entry, _ node.Vars) (Resource, error) { return file.NewSymlink(e) }},
+		{key: "services", sample: service.Service{}, short: "string", decode: func(e node.Entry, _ node.Vars) (Resource, error) { return service.New(e) }},
+	}
+}
+
+// Decode reads a recipe's map of resources and returns them in the order to
+// apply them: by type, then by name. vars fill files that are templates. A nil
+// node has none. Errors are fault.Input and list every mistake with file, line
+// and column.
+func Decode(n *node.Node, vars node.Vars) ([]Resource, error) {
+	if n == nil {
+		return nil, nil
+	}
+	if n.Kind != node.Map {
+		return nil, node.Errorf(n.Pos, "expected a map of resources, found %s", n.Kind)
+	}
+	p := &node.Problems{}
+	var list []Resource
+	var keys []string
+	owner := map[string]node.Position{}
+	for _, t := range types() {
+		keys = append(keys, t.key)
+		set := n.Get(t.key)
+		if set == nil {
+			continue
+		}
+		if set.Kind != node.Map {
+			p.Addf(set.Pos, "expected a map of %s by name, found %s", t.key, set.Kind)
+			continue
+		}
+		sorted := slices.Clone(set.Entries)
+		slices.SortFunc(sorted, func(a, b node.Entry) int { return compareNames(a.Key, b.Key) })
+		for _, e := range sorted {
+			if e.Value.Kind == node.Null {
+				p.Addf(e.Pos, "%q is empty; write {} for a resource without settings", e.Key)
+				continue
+			}
+			r, err := t.decode(e, vars)
+			if err != nil {
+				p.Add(err)
+				continue
+			}
+			for _, path := range places(r) {
+				if at, taken := owner[path]; taken {
+					p.Addf(e.Pos, "%s is described already at %s", path, at)
+				}
+				owner[path] = e.Pos
+			}
+			list = append(list, &placed{Resource: r, pos: e.Pos})
+		}
+	}
+	for _, e := range n.Entries {
+		if !slices.Contains(keys, e.Key) {
+			p.Addf(e.Pos, "unknown type of resource %q%s", e.Key, node.Suggest(e.Key, keys))
+		}
+	}
+	return list, p.Err()
+}
+
+func compareNames(a, b string) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	default:
+		return 0
+	}
+}
+
+// places are what no second resource may decide on: the paths of files, else
+// the identity.
+func places(r Resource) []string {
+	if f, ok := r.(interface{ Paths() []string }); ok {
+		return f.Paths()
+	}
+	return []string{r.Identity()}
+}
+
+// placed is a resource that tells where it was written when it fails.
+type placed struct {
+	Resource
+	pos node.Position
+}
+
+func (p *placed) Check(ctx context.Context, r system.Reader) ([]system.Difference, error) {
+	list, err := p.Resource.Check(ctx, r)
+	if err != nil {
+		return nil, fmt.Errorf("%s: checking %s: %w", p.pos, p.Identity(), err)
+	}
+	return list, nil
+}
+
+func (p *placed) Apply(ctx context.Context, s system.System) (bool, error) {
+	changed, err := p.Resource.Apply(ctx, s)
+	if err != nil {
+		return changed, fmt.Errorf("%s: applying %s: %w", p.pos, p.Identity(), err)
+	}
+	return changed, nil
+}
+
+// Origin is where a resource was written.
+func Origin(r Resource) node.Position {
+	if p, ok := r.(*placed); ok {
+		return p.pos
+	}
+	return node.Position{}
+}
+
+// Apply applies resources in order and returns the identities of those that
+// had to change something.
+func Apply(ctx context.Context, s system.System, resources []Resource) ([]string, error) {
+	var changed []string
+	for _, r := range resources {
+		did, err := r.Apply(ctx, s)
+		if err != nil {
+			return changed, err
+		}
+		if did {
+			changed = append(changed, r.Identity())
+		}
+	}
+	return changed, nil
+}
+
+// Canonical encodes what a resource means, for stage ids: project files by
+// their digests, templates filled in, nothing of how it was written.
+func Canonical(r Resource) ([]byte, error) {
+	inner := r
+	if p, ok := r.(*placed); ok {
+		inner = p.Resource
+	}
+	out := struct {
+		Identity string   `json:"identity"`
+		State    Resource `json:"state"`
+		Inputs   any      `json:"inputs,omitempty"`
+	}{Identity: r.Identity(), State: inner}
+	if with, ok := inner.(interface{ Inputs() any }); ok {
+		out.Inputs = with.Inputs()
+	}
+	data, err := json.Marshal(out)
+	if err != nil {
+		return nil, fmt.Errorf("encoding %s: %w", r.Identity(), err)
+	}
+	return data, nil
+}

@@ -1,0 +1,230 @@
+package system
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"path"
+	"sort"
+	"strings"
+)
+
+// Memory is a system in memory, for tests that change owners without being
+// root. It is not for use by more than one goroutine.
+type Memory struct {
+	files map[string]*memoryFile
+}
+
+var _ System = (*Memory)(nil)
+
+type memoryFile struct {
+	info   Info
+	data   []byte
+	target string
+}
+
+// NewMemory makes a system with nothing but a root directory.
+func NewMemory() *Memory {
+	return &Memory{files: map[string]*memoryFile{"/": {info: Info{Mode: fs.ModeDir | 0o755}}}}
+}
+
+// maxLinks is how many links a name may lead through, as in Linux.
+const maxLinks = 40
+
+// real resolves the links of a name, all of them or all but the last part's.
+func (m *Memory) real(op, name string, last bool) (string, error) {
+	fail := func(err error) (string, error) { return "", &fs.PathError{Op: op, Path: name, Err: err} }
+	if err := check(op, name); err != nil {
+		return "", err
+	}
+	at, rest, links := "/", strings.Split(strings.TrimPrefix(name, "/"), "/"), 0
+	for len(rest) > 0 {
+		part := rest[0]
+		rest = rest[1:]
+		if part == "" || part == "." {
+			continue
+		}
+		if here, ok := m.files[at]; !ok {
+			return fail(fs.ErrNotExist)
+		} else if !here.info.Mode.IsDir() {
+			return fail(errors.New("not a directory"))
+		}
+		next := path.Join(at, part)
+		f := m.files[next]
+		if f == nil || f.info.Mode&fs.ModeSymlink == 0 || len(rest) == 0 && !last {
+			at = next
+			continue
+		}
+		if links++; links > maxLinks {
+			return fail(errors.New("too many levels of symbolic links"))
+		}
+		if path.IsAbs(f.target) {
+			at = "/"
+		}
+		rest = append(strings.Split(f.target, "/"), rest...)
+	}
+	return at, nil
+}
+
+func (m *Memory) get(op, name string, last bool) (*memoryFile, error) {
+	at, err := m.real(op, name, last)
+	if err != nil {
+		return nil, err
+	}
+	f, ok := m.files[at]
+	if !ok {
+		return nil, &fs.PathError{Op: op, Path: name, Err: fs.ErrNotExist}
+	}
+	return f, nil
+}
+
+// Lstat implements Reader.
+func (m *Memory) Lstat(name string) (Info, error) {
+	f, err := m.get("lstat", name, false)
+	if err != nil {
+		return Info{}, err
+	}
+	return f.info, nil
+}
+
+// Stat implements Reader.
+func (m *Memory) Stat(name string) (Info, error) {
+	f, err := m.get("stat", name, true)
+	if err != nil {
+		return Info{}, err
+	}
+	return f.info, nil
+}
+
+// Open implements Reader.
+func (m *Memory) Open(name string) (io.ReadCloser, error) {
+	f, err := m.get("open", name, true)
+	if err != nil {
+		return nil, err
+	}
+	if !f.info.Mode.IsRegular() {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: errors.New("not a regular file")}
+	}
+	return io.NopCloser(bytes.NewReader(f.data)), nil
+}
+
+// ReadDir implements Reader.
+func (m *Memory) ReadDir(name string) ([]string, error) {
+	at, err := m.real("readdir", name, true)
+	if err != nil {
+		return nil, err
+	}
+	f, ok := m.files[at]
+	if !ok {
+		return nil, &fs.PathError{Op: "readdir", Path: name, Err: fs.ErrNotExist}
+	}
+	if !f.info.Mode.IsDir() {
+		return nil, &fs.PathError{Op: "readdir", Path: name, Err: errors.New("not a directory")}
+	}
+	var names []string
+	for p := range m.files {
+		if p != "/" && path.Dir(p) == at {
+			names = append(names, path.Base(p))
+		}
+	}
+	sort.Strings(names)
+	return names, nil
+}
+
+// Readlink implements Reader.
+func (m *Memory) Readlink(name string) (string, error) {
+	f, err := m.get("readlink", name, false)
+	if err != nil {
+		return "", err
+	}
+	if f.info.Mode&fs.ModeSymlink == 0 {
+		return "", &fs.PathError{Op: "readlink", Path: name, Err: fs.ErrInvalid}
+	}
+	return f.target, nil
+}
+
+// put places a file in an existing directory.
+func (m *Memory) put(op, name string, f *memoryFile) error {
+	at, err := m.real(op, name, false)
+	if err != nil {
+		return err
+	}
+	old, exists := m.files[at]
+	if exists && (old.info.Mode.IsDir() || f.info.Mode.IsDir()) {
+		return &fs.PathError{Op: op, Path: name, Err: fs.ErrExist}
+	}
+	m.files[at] = f
+	return nil
+}
+
+// WriteFile implements System.
+func (m *Memory) WriteFile(name string, content io.Reader, attr Attr) error {
+	data, err := io.ReadAll(content)
+	if err != nil {
+		return &fs.PathError{Op: "write", Path: name, Err: err}
+	}
+	return m.put("write", name, &memoryFile{
+		info: Info{Mode: attr.Mode & bits, UID: attr.UID, GID: attr.GID, Size: int64(len(data))}, data: data,
+	})
+}
+
+// Mkdir implements System.
+func (m *Memory) Mkdir(name string, attr Attr) error {
+	return m.put("mkdir", name, &memoryFile{info: Info{Mode: fs.ModeDir | attr.Mode&bits, UID: attr.UID, GID: attr.GID}})
+}
+
+// Symlink implements System.
+func (m *Memory) Symlink(target, name string) error {
+	return m.put("symlink", name, &memoryFile{
+		info: Info{Mode: fs.ModeSymlink | 0o777, Size: int64(len(target))}, target: target,
+	})
+}
+
+// Chown implements System.
+func (m *Memory) Chown(name string, uid, gid int) error {
+	f, err := m.changeable("chown", name)
+	if err == nil {
+		f.info.UID, f.info.GID = uid, gid
+	}
+	return err
+}
+
+// Chmod implements System.
+func (m *Memory) Chmod(name string, mode fs.FileMode) error {
+	f, err := m.changeable("chmod", name)
+	if err == nil {
+		f.info.Mode = f.info.Mode.Type() | mode&bits
+	}
+	return err
+}
+
+func (m *Memory) changeable(op, name string) (*memoryFile, error) {
+	f, err := m.get(op, name, false)
+	if err != nil {
+		return nil, err
+	}
+	if !f.info.Mode.IsRegular() && !f.info.Mode.IsDir() {
+		return nil, &fs.PathError{Op: op, Path: name, Err: errors.New("neither a regular file nor a directory")}
+	}
+	return f, nil
+}
+
+// Remove implements System.
+func (m *Memory) Remove(name string) error {
+	at, err := m.real("remove", name, false)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case at == "/":
+		return &fs.PathError{Op: "remove", Path: name, Err: fs.ErrInvalid}
+	}
+	for p := range m.files {
+		if p == at || strings.HasPrefix(p, at+"/") {
+			delete(m.files, p)
+		}
+	}
+	return nil
+}
