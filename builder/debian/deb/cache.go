@@ -1,0 +1,226 @@
+package deb
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/gob"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/klauspost/compress/zstd"
+
+	"imgbuild/images/fault"
+)
+
+// Cache keeps packages unpacked, each under the SHA-256 of its package file:
+// <Dir>/ab/abcd…. Everything in it can be made again, so it may be deleted at
+// any time at which nothing uses it.
+type Cache struct {
+	Dir string
+}
+
+// Open returns the unpacked form of the package file at debPath whose digest
+// is sha256 in lower-case hex. When the cache lacks it, the file is read,
+// verified against the digest and kept. It may be called for many packages at
+// once. A file that is damaged, hostile or of another digest is refused with
+// a fault.World error that names the package and the path in it.
+func (c *Cache) Open(ctx context.Context, sha256, debPath string) (*Unpacked, error) {
+	if raw, err := hex.DecodeString(sha256); err != nil || len(raw) != 32 {
+		return nil, fmt.Errorf("unpacking %s: %q is no SHA-256 digest", filepath.Base(debPath), sha256)
+	}
+	path := filepath.Join(c.Dir, sha256[:2], sha256)
+	if u, err := readUnpacked(path); err == nil {
+		return u, nil
+	}
+	if err := c.make(ctx, sha256, debPath, path); err != nil {
+		return nil, err
+	}
+	u, err := readUnpacked(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading unpacked package %s: %w", filepath.Base(debPath), err)
+	}
+	return u, nil
+}
+
+// Prune removes what keep does not want, and what an ended process left
+// half-made, and returns how many bytes that freed.
+func (c *Cache) Prune(ctx context.Context, keep func(sha256 string) bool) (freed int64, err error) {
+	err = filepath.WalkDir(c.Dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || keep(d.Name()) {
+			return errors.Join(err, ctx.Err())
+		}
+		st, err := d.Info()
+		if err != nil {
+			return err
+		}
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+		freed += st.Size()
+		return nil
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return freed, nil
+	}
+	return freed, err
+}
+
+func (c *Cache) make(ctx context.Context, digest, debPath, path string) (err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("making unpacked cache: %w", err)
+	}
+	src, err := os.Open(debPath)
+	if err != nil {
+		return fmt.Errorf("opening package: %w", err)
+	}
+	defer src.Close()
+	st, err := src.Stat()
+	if err != nil {
+		return fmt.Errorf("opening package: %w", err)
+	}
+	out, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return fmt.Errorf("making unpacked package: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(out.Name()))
+		}
+	}()
+	err = unpack(ctx, digest, filepath.Base(debPath), st.Size(), src, out)
+	if err = errors.Join(err, out.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(out.Name(), path); err != nil {
+		return fmt.Errorf("keeping unpacked package: %w", err)
+	}
+	return nil
+}
+
+func unpack(ctx context.Context, digest, name string, size int64, src io.Reader, out io.Writer) error {
+	sum := sha256.New()
+	w, err := newChunkWriter(out)
+	if err != nil {
+		return err
+	}
+	tee := io.TeeReader(src, sum)
+	control, err := Read(ctx, name, size, tee, w.add)
+	// A wrong digest is the better reason for whatever else is wrong.
+	if _, copied := io.Copy(sum, src); copied != nil && err == nil {
+		err = copied
+	}
+	if got := hex.EncodeToString(sum.Sum(nil)); got != digest && ctx.Err() == nil {
+		return fault.Worldf("package %s has the SHA-256 %s, not %s", name, got, digest).
+			WithHint("remove the file from the archive; it is then fetched again").Because(err)
+	}
+	if err != nil {
+		return err
+	}
+	return w.finish(control)
+}
+
+// chunkWriter writes the cache's file; see Unpacked.
+type chunkWriter struct {
+	out     io.Writer
+	written int64
+	encoder *zstd.Encoder
+	index   Unpacked
+	buf     bytes.Buffer
+	frame   []byte
+	first   int // first entry of the open chunk
+}
+
+func newChunkWriter(out io.Writer) (*chunkWriter, error) {
+	z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithWindowSize(chunkSize), zstd.WithEncoderCRC(true))
+	if err != nil {
+		return nil, err
+	}
+	return &chunkWriter{out: out, encoder: z}, nil
+}
+
+func (w *chunkWriter) Write(p []byte) (int, error) {
+	n, err := w.out.Write(p)
+	w.written += int64(n)
+	return n, err
+}
+
+func (w *chunkWriter) add(e *Entry, content io.Reader) error {
+	if e.Type == File {
+		if err := w.content(e, content); err != nil {
+			return err
+		}
+	}
+	w.index.Entries = append(w.index.Entries, *e)
+	if e.Type == File && e.Size > chunkSize {
+		w.first = len(w.index.Entries)
+	}
+	return nil
+}
+
+func (w *chunkWriter) content(e *Entry, content io.Reader) error {
+	if int64(w.buf.Len())+e.Size > chunkSize {
+		if err := w.flush(); err != nil {
+			return err
+		}
+	}
+	sum := md5.New()
+	to := io.Writer(&w.buf)
+	offset := w.written
+	if e.Size > chunkSize {
+		w.encoder.Reset(w)
+		to = w.encoder
+	}
+	n, err := io.Copy(io.MultiWriter(to, sum), content)
+	if err == nil && n != e.Size {
+		err = io.ErrUnexpectedEOF
+	}
+	if e.Size > chunkSize {
+		err = errors.Join(err, w.encoder.Close())
+		at := len(w.index.Entries)
+		w.index.Chunks = append(w.index.Chunks, Chunk{First: at, End: at + 1, Size: e.Size, Offset: offset, Length: w.written - offset})
+	}
+	e.MD5 = hex.EncodeToString(sum.Sum(nil))
+	return err
+}
+
+// flush writes the open chunk.
+func (w *chunkWriter) flush() error {
+	first, end := w.first, len(w.index.Entries)
+	w.first = end
+	if first == end {
+		return nil
+	}
+	w.frame = w.encoder.EncodeAll(w.buf.Bytes(), w.frame[:0])
+	c := Chunk{First: first, End: end, Size: int64(w.buf.Len()), Offset: w.written, Length: int64(len(w.frame))}
+	w.buf.Reset()
+	w.index.Chunks = append(w.index.Chunks, c)
+	_, err := w.Write(w.frame)
+	return err
+}
+
+func (w *chunkWriter) finish(control Control) error {
+	if err := w.flush(); err != nil {
+		return err
+	}
+	w.index.Control = control
+	offset := w.written
+	w.encoder.Reset(w)
+	if err := gob.NewEncoder(w.encoder).Encode(&w.index); err != nil {
+		return fmt.Errorf("writing index: %w", err)
+	}
+	if err := w.encoder.Close(); err != nil {
+		return err
+	}
+	footer := binary.LittleEndian.AppendUint64(nil, uint64(offset))
+	footer = binary.LittleEndian.AppendUint64(footer, uint64(w.written-offset))
+	_, err := w.Write(append(footer, unpackedMagic...))
+	return err
+}
