@@ -1,0 +1,100 @@
+# Everything a contributor types. On a Debian machine with Go and make alone,
+# `make bake` and `make test` install what else they need.
+
+GO     ?= go
+# containers/image signs with gpgme unless told to use Go's OpenPGP.
+TAGS   := containers_image_openpgp
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS = -s -w -X main.version=$(VERSION)
+BUILD   = $(GO) build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)'
+
+BASELINE ?= debian-12-nginx
+ARCHS    := amd64 arm64
+# How long one package's tests may take before they count as hung.
+TEST_TIMEOUT ?= 40m
+FUZZTIME ?= 30s
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.1.4
+NFPM        := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.4
+
+export CGO_ENABLED := 0
+export GOTOOLCHAIN := local
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+.PHONY: bake
+bake: host-bake bin/imgbuild ## install what is missing, build imgbuild, bake BASELINE
+	bin/imgbuild bake $(BASELINE)
+
+.PHONY: test
+test: host-bake host-test ## install what is missing, pass every test
+	$(GO) test -tags $(TAGS) -timeout $(TEST_TIMEOUT) ./...
+
+.PHONY: bin/imgbuild
+bin/imgbuild:
+	$(BUILD) -o $@ ./cmd/imgbuild
+
+.PHONY: build
+build: ## build every binary for every architecture, in bin/
+	@for arch in $(ARCHS); do for dir in cmd/*/; do \
+	  name=$$(basename $$dir); echo "building $$name for linux/$$arch"; \
+	  GOOS=linux GOARCH=$$arch $(BUILD) -o bin/$$name-linux-$$arch ./$$dir || exit 1; \
+	done; done
+
+# host-bake and host-test install the missing packages of their kind.
+.PHONY: host-bake host-test
+host-bake host-test: host-%:
+	@missing=$$(sed -n 's/^$* //p' ci/package/host-packages | while read -r name; do \
+	  dpkg-query -W -f '$${db:Status-Status}' "$$name" 2>/dev/null | grep -qx installed || echo "$$name"; done); \
+	[ -z "$$missing" ] && exit 0; \
+	root=; [ "$$(id -u)" = 0 ] || root=sudo; \
+	if [ -n "$$root" ] && ! command -v sudo >/dev/null; then \
+	  echo "missing here, and there is no sudo: as root, run: apt-get install" $$missing >&2; exit 1; fi; \
+	echo "installing" $$missing; \
+	$$root apt-get update -qq && \
+	$$root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing >/dev/null
+
+.PHONY: lint
+lint: ## formatting, vet, staticcheck, known vulnerabilities
+	@unformatted=$$(gofmt -l $$(find . -name '*.go' -not -path './.cache/*')); \
+	if [ -n "$$unformatted" ]; then echo "gofmt would change:" $$unformatted >&2; exit 1; fi
+	$(GO) vet -tags $(TAGS) ./...
+	$(GO) run $(STATICCHECK) -tags $(TAGS) ./...
+	@./ci/package/govulncheck $(GO) $(GOVULNCHECK) $(TAGS)
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME
+	@grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u | while read -r dir; do \
+	  for target in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$dir/*_test.go | sed 's/func //'); do \
+	    echo "$$dir $$target"; \
+	    $(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$dir || exit 1; \
+	  done; done
+
+.PHONY: docs
+docs: ## write the generated pages and schemas of docs/ again
+	$(GO) generate -tags $(TAGS) ./...
+
+.PHONY: dist
+dist: ## static binaries, .deb, .rpm and checksums, in dist/
+	rm -rf dist && mkdir -p dist/completion
+	@for arch in $(ARCHS); do echo "building imgbuild for linux/$$arch"; \
+	  GOOS=linux GOARCH=$$arch $(BUILD) -o dist/imgbuild-linux-$$arch ./cmd/imgbuild || exit 1; done
+	@host=dist/imgbuild-linux-$$($(GO) env GOARCH); \
+	$$host completion bash > dist/completion/imgbuild.bash && \
+	$$host completion zsh > dist/completion/_imgbuild && \
+	$$host completion fish > dist/completion/imgbuild.fish
+	@for arch in $(ARCHS); do for form in deb rpm; do \
+	  ARCH=$$arch VERSION=$(PACKAGE_VERSION) $(GO) run $(NFPM) package --config ci/package/nfpm.yaml --packager $$form --target dist/ || exit 1; \
+	done; done
+	rm -r dist/completion
+	cd dist && sha256sum * > SHA256SUMS && cat SHA256SUMS
+
+# Packages want a version that starts with a digit.
+PACKAGE_VERSION = $(shell echo '$(VERSION)' | sed -E 's/^v//; t; s/^/0~/' | sed -E 's/^([0-9]+)~/\1.0.0~/')
+
+.PHONY: clean
+clean: ## remove what the other targets made here
+	rm -rf bin dist
