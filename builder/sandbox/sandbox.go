@@ -165,6 +165,8 @@ func Init() {
 		insideEnter()
 	}
 	if os.Getenv(enteredVariable) != "" {
+		// A caller's umask must not show in what is made.
+		unix.Umask(0o022)
 		// The death of the outer process must reach this one: the setting was
 		// lost when the last exec raised capabilities.
 		runtime.LockOSThread()
