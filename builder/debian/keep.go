@@ -1,0 +1,98 @@
+package debian
+
+import (
+	"context"
+	"slices"
+
+	"imgbuild/builder/debian/repo"
+	"imgbuild/builder/debian/resolve"
+	"imgbuild/images/fault"
+)
+
+// keeps reports whether the previous lock binds this one.
+func (m *maker) keeps() bool { return m.request.Previous != nil && !m.request.Fresh }
+
+// keptIndexes presents locked packages that today's indexes list no more as
+// indexes of their own, so that they can stay.
+func (m *maker) keptIndexes(ctx context.Context, indexes []*repo.Index) ([]*repo.Index, error) {
+	if !m.keeps() || m.request.Control == nil {
+		return nil, nil
+	}
+	type file struct{ name, version string }
+	listed := map[file]bool{}
+	gone := map[file]bool{}
+	for _, p := range m.request.Previous.Packages {
+		gone[file{p.Name, p.Version}] = true
+	}
+	for _, index := range indexes {
+		for i := range index.Packages {
+			if p := &index.Packages[i]; gone[file{p.Name, p.Version}] {
+				listed[file{p.Name, p.Version}] = true
+			}
+		}
+	}
+	var kept []*repo.Index
+	for _, p := range m.request.Previous.Packages {
+		at := file{p.Name, p.Version}
+		if listed[at] || p.Archive == "" || slices.Contains(m.request.Update, p.Name) {
+			continue
+		}
+		listed[at] = true // once, though several sets may have it
+		text, err := m.request.Control(ctx, p)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if err != nil {
+			continue // it moves, which Check then shows
+		}
+		control, err := controlPackage(text)
+		if err != nil {
+			return nil, fault.Worldf("reading the control file of locked package %s", p.Name).Because(err)
+		}
+		if control.Name != p.Name || control.Version != p.Version || control.Architecture != p.Architecture {
+			return nil, fault.Worldf("locked package %s %s %s has the control file of %s %s %s",
+				p.Name, p.Version, p.Architecture, control.Name, control.Version, control.Architecture)
+		}
+		control.Path, control.Size, control.SHA256 = p.Path, p.Size, p.SHA256
+		kept = append(kept, &repo.Index{
+			Source: repo.Source{Archive: p.Archive, Suite: p.Suite},
+			// Like what apt finds installed: nothing chooses it by itself.
+			Release:  &repo.Release{NotAutomatic: true, ButAutomaticUpgrades: true},
+			Packages: []repo.Package{control},
+		})
+	}
+	return kept, nil
+}
+
+// choosePins returns the locked versions that stay.
+func (m *maker) choosePins() ([]*resolve.Version, error) {
+	if !m.keeps() {
+		return nil, nil
+	}
+	locked := map[string]bool{}
+	var pins, moving []*resolve.Version
+	for _, p := range m.request.Previous.Packages {
+		if locked[p.Name] {
+			continue
+		}
+		locked[p.Name] = true
+		if slices.Contains(m.request.Update, p.Name) {
+			if v := m.universe.Latest(p.Name); v != nil {
+				moving = append(moving, v)
+			}
+			continue
+		}
+		for _, v := range m.universe.Versions(p.Name) {
+			if v.Version == p.Version {
+				pins = append(pins, v)
+			}
+		}
+	}
+	for _, name := range m.request.Update {
+		if !locked[name] {
+			return nil, fault.Inputf("updating %s: the lock of %s has no such package", name, m.request.Previous.Baseline).
+				WithHint("name a package of the lock, or lock anew to take in what the recipe asks for")
+		}
+	}
+	return m.universe.Loosen(pins, moving), nil
+}

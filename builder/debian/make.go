@@ -1,0 +1,187 @@
+package debian
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"imgbuild/builder/debian/deb822"
+	"imgbuild/builder/debian/repo"
+	"imgbuild/builder/debian/resolve"
+	"imgbuild/images/fault"
+	"imgbuild/images/updates"
+)
+
+// Make resolves a request on the indexes that client reads and returns the
+// lock. An unsatisfiable request is a fault.Input that explains itself.
+func Make(ctx context.Context, client *repo.Client, request Request) (*updates.Lock, error) {
+	if err := request.check(); err != nil {
+		return nil, err
+	}
+	indexes, err := client.Read(ctx, request.Architecture, request.Sources)
+	if err != nil {
+		return nil, err
+	}
+	return MakeFrom(ctx, indexes, request)
+}
+
+// MakeFrom is Make on indexes that have been read already, one for each of
+// the request's sources.
+func MakeFrom(ctx context.Context, indexes []*repo.Index, request Request) (*updates.Lock, error) {
+	if err := request.check(); err != nil {
+		return nil, err
+	}
+	m := &maker{request: request, lock: &updates.Lock{
+		Format: updates.LockFormat, Baseline: request.Baseline,
+		Architecture: request.Architecture, Suite: request.Suite,
+	}}
+	m.addReleases(indexes)
+	locals, err := request.localIndex()
+	if err != nil {
+		return nil, err
+	}
+	kept, err := m.keptIndexes(ctx, indexes)
+	if err != nil {
+		return nil, err
+	}
+	all := append(append(slices.Clone(indexes), locals...), kept...)
+	if m.universe, err = resolve.NewUniverse(request.Architecture, all); err != nil {
+		return nil, fault.Worldf("reading indexes").Because(err)
+	}
+	if m.pins, err = m.choosePins(); err != nil {
+		return nil, err
+	}
+	if err := m.resolve(ctx); err != nil {
+		return nil, err
+	}
+	m.finish()
+	return m.lock, nil
+}
+
+// maker makes one lock.
+type maker struct {
+	request  Request
+	lock     *updates.Lock
+	universe *resolve.Universe
+	// pins are the versions that stay as they were.
+	pins []*resolve.Version
+	// epoch is the newest Date of the releases.
+	epoch time.Time
+}
+
+func (m *maker) addReleases(indexes []*repo.Index) {
+	for _, index := range indexes {
+		m.lock.Releases = append(m.lock.Releases, updates.Release{
+			Archive: index.Source.Archive, Suite: index.Source.Suite, Path: index.Source.Path(),
+			SHA256: index.Release.SHA256, Date: index.Release.Date.UTC().Format(time.RFC3339),
+		})
+		if index.Release.Date.After(m.epoch) {
+			m.epoch = index.Release.Date
+		}
+	}
+	m.lock.Epoch = m.epoch.Unix()
+}
+
+// localIndex presents the project's own package files as an index.
+func (r *Request) localIndex() ([]*repo.Index, error) {
+	if len(r.Locals) == 0 {
+		return nil, nil
+	}
+	index := &repo.Index{}
+	for _, local := range r.Locals {
+		p, err := controlPackage(local.Control)
+		if err != nil {
+			return nil, fault.Inputf("reading package file %s", local.Path).Because(err)
+		}
+		if p.Architecture != "all" && p.Architecture != r.Architecture {
+			return nil, fault.Inputf("package file %s is for %s, not for %s", local.Path, p.Architecture, r.Architecture)
+		}
+		p.Path, p.SHA256, p.Size = local.Path, local.SHA256, local.Size
+		index.Packages = append(index.Packages, p)
+	}
+	return []*repo.Index{index}, nil
+}
+
+func controlPackage(control string) (repo.Package, error) {
+	paragraph, err := deb822.Parse(control)
+	if err != nil {
+		return repo.Package{}, err
+	}
+	return repo.ControlPackage(paragraph)
+}
+
+// resolve resolves the generations one on top of the other, the boot set on
+// top of the last, and the tools alone.
+func (m *maker) resolve(ctx context.Context) error {
+	var installed []*resolve.Version
+	for i, g := range m.request.Generations {
+		choices, err := m.universe.Resolve(ctx, resolve.Request{
+			Installed: installed, Names: g.Packages, Priorities: g.Priorities,
+			Essential: i == 0, Recommends: g.Recommends, Candidates: m.pins,
+		})
+		if err != nil {
+			return fmt.Errorf("resolving the packages of %s: %w", g.Name, err)
+		}
+		installed = append(installed, m.add(updates.Root, g.Name, choices)...)
+	}
+	choices, err := m.universe.Resolve(ctx, resolve.Request{Installed: installed, Names: m.request.Boot, Candidates: m.pins})
+	if err != nil {
+		return fmt.Errorf("resolving the boot packages: %w", err)
+	}
+	m.add(updates.Boot, bootLayer, choices)
+	if choices, err = m.universe.Resolve(ctx, resolve.Request{Names: m.request.Tools, Candidates: m.pins}); err != nil {
+		return fmt.Errorf("resolving the tools: %w", err)
+	}
+	m.add(updates.Tools, "", choices)
+	return nil
+}
+
+// add enters what one generation chose, shared out over its two layers.
+func (m *maker) add(set updates.Set, layer string, choices []resolve.Choice) []*resolve.Version {
+	versions := make([]*resolve.Version, len(choices))
+	for i, c := range choices {
+		versions[i] = c.Version
+	}
+	isLeaf := make([]bool, len(choices))
+	if layer != "" {
+		isLeaf = leaves(versions, m.universe.Graph(versions))
+		for _, name := range []string{layer, layer + leaf} {
+			if slices.Contains(isLeaf, name != layer) {
+				m.lock.Layers = append(m.lock.Layers, name)
+			}
+		}
+	}
+	for i, c := range choices {
+		p := updates.Package{
+			Name: c.Name, Version: c.Version.Version, Architecture: c.Architecture,
+			Source: c.Source, SourceVersion: c.SourceVersion,
+			Archive: c.Index.Source.Archive, Suite: c.Index.Source.Suite,
+			Path: strings.TrimPrefix(c.Path, "./"), Size: c.Size, SHA256: c.SHA256,
+			Set: set, Layer: layer, Auto: c.Auto,
+		}
+		if isLeaf[i] {
+			p.Layer += leaf
+		}
+		m.lock.Packages = append(m.lock.Packages, p)
+	}
+	return versions
+}
+
+// finish sorts the packages and carries the accounts over.
+func (m *maker) finish() {
+	rank := map[updates.Set]int{updates.Root: 0, updates.Boot: 1, updates.Tools: 2}
+	slices.SortFunc(m.lock.Packages, func(a, b updates.Package) int {
+		return cmp.Or(cmp.Compare(rank[a.Set], rank[b.Set]), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Architecture, b.Architecture))
+	})
+	if m.request.Previous == nil {
+		return
+	}
+	for _, account := range m.request.Previous.Accounts {
+		if slices.Contains(m.lock.Layers, account.Layer) {
+			m.lock.Accounts = append(m.lock.Accounts, account)
+		}
+	}
+}

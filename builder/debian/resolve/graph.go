@@ -1,0 +1,116 @@
+package resolve
+
+import "context"
+
+// Graph returns, for each of versions, which of the others it depends or
+// pre-depends on, directly or through what they provide.
+func (u *Universe) Graph(versions []*Version) [][]int {
+	s := newSolver(context.Background(), u)
+	at := make(map[*Version]int, len(versions))
+	for i, v := range versions {
+		s.states[v.node].target = v
+		at[v] = i
+	}
+	graph := make([][]int, len(versions))
+	for i, v := range versions {
+		deps := u.dependencies(v)
+		for k := range deps {
+			if deps[k].kind != depends && deps[k].kind != preDepends {
+				continue
+			}
+			for _, other := range s.providers(&deps[k], v.node, planned) {
+				if j := at[other]; j != i {
+					graph[i] = append(graph[i], j)
+				}
+			}
+		}
+	}
+	return graph
+}
+
+// Latest returns the version of the package name that apt would install, nil
+// when there is none.
+func (u *Universe) Latest(name string) *Version {
+	var best *Version
+	for _, v := range u.Versions(name) {
+		if best == nil || v.pin > best.pin {
+			best = v
+		}
+	}
+	return best
+}
+
+// Loosen returns those of pins that can stay while the moving versions are
+// taken: a pin goes when a moving package, or one that has to follow it,
+// needs another version or does not suffer this one.
+func (u *Universe) Loosen(pins, moving []*Version) []*Version {
+	s := newSolver(context.Background(), u)
+	s.start(Request{Candidates: append(append([]*Version(nil), pins...), moving...)})
+	pinned := map[int32]bool{}
+	var queue []int32
+	for _, v := range pins {
+		pinned[v.node] = true
+		queue = append(queue, v.node)
+	}
+	for _, v := range moving {
+		queue = append(queue, v.node)
+	}
+	release := func(n int32) bool {
+		latest := u.Latest(u.nodes[n].name)
+		if !pinned[n] || latest == s.states[n].candidate {
+			return false
+		}
+		pinned[n] = false
+		s.states[n].candidate = latest
+		// Whatever relied on the old version has to be looked at again.
+		for _, v := range pins {
+			queue = append(queue, v.node)
+		}
+		queue = append(queue, n)
+		return true
+	}
+	visited := map[int32]*Version{}
+	for len(queue) > 0 {
+		n := queue[0]
+		queue = queue[1:]
+		v := s.states[n].candidate
+		if v == nil {
+			continue
+		}
+		visited[n] = v
+		u.groups(v, func(group []dependency) bool {
+			k := group[0].kind
+			if !k.critical() {
+				return true
+			}
+			if s.groupOK(group, n, possible) {
+				// What is new here may have wishes of its own.
+				if best := s.solutions(group, n, possible); !k.negative() && len(best) > 0 && visited[best[0].node] != best[0] {
+					visited[best[0].node] = best[0]
+					queue = append(queue, best[0].node)
+				}
+				return true
+			}
+			if k.negative() {
+				released := false
+				for _, other := range s.providers(&group[0], n, possible) {
+					released = pinned[other.node] && release(other.node) || released
+				}
+				return released || !release(n)
+			}
+			for i := range group {
+				if latest := u.Latest(u.nodes[group[i].target].name); latest != nil && group[i].satisfiedBy(latest) && release(latest.node) {
+					return true
+				}
+			}
+			return !release(n)
+		})
+	}
+	var stay []*Version
+	for _, v := range pins {
+		if pinned[v.node] {
+			stay = append(stay, v)
+		}
+	}
+	return stay
+}

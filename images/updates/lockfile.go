@@ -1,0 +1,179 @@
+package updates
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+
+	"imgbuild/images/fault"
+)
+
+// maxLock is the most bytes of a lock file: 30,000 packages.
+const maxLock = 16 << 20
+
+// ReadLock reads and checks the lock file at path. A missing file is an error
+// that wraps fs.ErrNotExist.
+func ReadLock(path string) (*Lock, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading lock: %w", err)
+	}
+	if info.Size() > maxLock {
+		return nil, fault.Inputf("reading lock %s: larger than %d bytes", path, maxLock)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading lock: %w", err)
+	}
+	l, err := ParseLock(data)
+	if err != nil {
+		return nil, fault.Inputf("reading lock %s", path).Because(err).
+			WithHint("take it back from version control, or make it anew with imgbuild lock")
+	}
+	return l, nil
+}
+
+// ParseLock reads and checks a lock file's text.
+func ParseLock(data []byte) (*Lock, error) {
+	if len(data) > maxLock {
+		return nil, fmt.Errorf("larger than %d bytes", maxLock)
+	}
+	// A lock needs no YAML anchors, and they would make a small file large.
+	for line := range bytes.Lines(data) {
+		if !bytes.HasPrefix(line, []byte("#")) && bytes.ContainsAny(line, "&*") {
+			return nil, fmt.Errorf("anchors and aliases have no place in a lock: %.80q", line)
+		}
+	}
+	var l Lock
+	if err := yaml.UnmarshalWithOptions(data, &l, yaml.Strict()); err != nil {
+		return nil, errors.New(yaml.FormatError(err, false, false))
+	}
+	if err := l.Check(); err != nil {
+		return nil, err
+	}
+	return &l, nil
+}
+
+// Write replaces the lock file at path, whole or not at all. The same lock
+// always gives the same bytes.
+func (l *Lock) Write(path string) (err error) {
+	if err := l.Check(); err != nil {
+		return fmt.Errorf("writing lock: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		return fmt.Errorf("writing lock: %w", err)
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".lock-*")
+	if err != nil {
+		return fmt.Errorf("writing lock: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+		}
+	}()
+	mode := fs.FileMode(0o644)
+	if info, err := os.Stat(path); err == nil {
+		mode = info.Mode().Perm()
+	}
+	_, err = f.Write(l.Marshal())
+	if err := cmp.Or(err, f.Chmod(mode), f.Sync(), f.Close(), os.Rename(f.Name(), path)); err != nil {
+		return fmt.Errorf("writing lock: %w", err)
+	}
+	return nil
+}
+
+const lockHeader = `# The exact packages that %s bakes from, made by "imgbuild lock %[1]s".
+# Review it like code; change it with imgbuild lock, not by hand.
+`
+
+// Marshal returns the lock as the text of its file.
+func (l *Lock) Marshal() []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, lockHeader, l.Baseline)
+	fmt.Fprintf(&b, "format: %d\nbaseline: %s\narchitecture: %s\nsuite: %s\nepoch: %d\n",
+		l.Format, scalar(l.Baseline), scalar(l.Architecture), scalar(l.Suite), l.Epoch)
+	b.WriteString("releases:\n")
+	for _, r := range l.Releases {
+		b.WriteString("  - archive: " + scalar(r.Archive) + "\n")
+		writeFields(&b, "suite", r.Suite, "path", r.Path, "sha256", r.SHA256, "date", r.Date)
+	}
+	b.WriteString("layers:\n")
+	for _, layer := range l.Layers {
+		b.WriteString("  - " + scalar(layer) + "\n")
+	}
+	b.WriteString("packages:\n")
+	for _, p := range l.Packages {
+		b.WriteString("  - name: " + scalar(p.Name) + "\n")
+		writeFields(&b, "version", p.Version, "architecture", p.Architecture,
+			"source", p.Source, "source-version", p.SourceVersion, "archive", p.Archive, "suite", p.Suite, "path", p.Path)
+		fmt.Fprintf(&b, "    size: %d\n", p.Size)
+		writeFields(&b, "sha256", p.SHA256, "set", string(p.Set), "layer", p.Layer)
+		if p.Auto {
+			b.WriteString("    auto: true\n")
+		}
+	}
+	if len(l.Accounts) > 0 {
+		b.WriteString("accounts:\n")
+	}
+	for _, a := range l.Accounts {
+		b.WriteString("  - name: " + scalar(a.Name) + "\n")
+		for _, id := range []struct {
+			name  string
+			value *int
+		}{{"uid", a.UID}, {"gid", a.GID}} {
+			if id.value != nil {
+				fmt.Fprintf(&b, "    %s: %d\n", id.name, *id.value)
+			}
+		}
+		writeFields(&b, "layer", a.Layer)
+	}
+	return b.Bytes()
+}
+
+// writeFields writes the pairs of name and value whose value is not empty.
+func writeFields(b *bytes.Buffer, pairs ...string) {
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			value := scalar(pairs[i+1])
+			switch pairs[i] {
+			case "version", "source-version", "sha256", "date":
+				value = strconv.Quote(pairs[i+1]) // alike, whatever it begins with
+			}
+			b.WriteString("    " + pairs[i] + ": " + value + "\n")
+		}
+	}
+}
+
+var plainScalar = regexp.MustCompile(`^[a-z][A-Za-z0-9+./_-]*$`)
+
+// scalar writes a string plainly where YAML cannot take it for anything else.
+// All strings of a checked lock are printable ASCII.
+func scalar(s string) string {
+	switch s {
+	case "true", "false", "null", "yes", "no", "on", "off", "y", "n":
+		return strconv.Quote(s)
+	}
+	if plainScalar.MatchString(s) {
+		return s
+	}
+	return strconv.Quote(s)
+}
+
+func sortChanges(changes []Change) {
+	rank := map[Set]int{Root: 0, Boot: 1, Tools: 2}
+	slices.SortStableFunc(changes, func(a, b Change) int {
+		return cmp.Or(cmp.Compare(rank[a.Set], rank[b.Set]), strings.Compare(a.Name, b.Name))
+	})
+}
