@@ -44,6 +44,10 @@ func Load(ctx context.Context, src *Source, name, arch string) (*Recipe, error) 
 	if declared != nil {
 		set(tree, "vars", declared)
 	}
+	order := node.Fields(reflect.TypeFor[Recipe]())
+	slices.SortStableFunc(tree.Entries, func(a, b node.Entry) int {
+		return slices.Index(order, a.Key) - slices.Index(order, b.Key)
+	})
 	r := &Recipe{}
 	if err := node.Decode(tree, r); err != nil {
 		return nil, err
@@ -200,20 +204,7 @@ func mergeChain(chain []*node.Node) (*node.Node, error) {
 		tree = node.Merge(tree, own, reflect.TypeFor[Recipe]())
 		tree.Pos = generation.Pos
 	}
-	slices.SortStableFunc(tree.Entries, func(a, b node.Entry) int { return heading(a.Key) - heading(b.Key) })
 	return tree, problems.Err()
-}
-
-// heading orders a resolved recipe: what names it comes first.
-func heading(key string) int {
-	switch key {
-	case "name":
-		return 0
-	case "description":
-		return 1
-	default:
-		return 2
-	}
 }
 
 func set(tree *node.Node, key string, value *node.Node) {

@@ -71,6 +71,9 @@ func fieldsOf(t reflect.Type) []field {
 	return fields
 }
 
+// Fields are the keys that Decode knows of a struct type, in its order.
+func Fields(t reflect.Type) []string { return names(fieldsOf(t)) }
+
 func names(fields []field) []string {
 	list := make([]string, len(fields))
 	for i, f := range fields {
@@ -145,7 +148,7 @@ func (d *decoder) value(n *Node, v reflect.Value, f field) {
 }
 
 func (d *decoder) expect(n *Node, kind Kind, f field) bool {
-	if n.Kind == kind {
+	if n.Kind == kind || kind == String && n.filled && (n.Kind == Int || n.Kind == Bool) {
 		return true
 	}
 	what := ""

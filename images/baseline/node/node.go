@@ -84,6 +84,8 @@ type Node struct {
 	// block is the line on which the text of a literal block begins, 0 for
 	// other scalars.
 	block int
+	// filled is true for a variable's value, which is text where text is asked.
+	filled bool
 }
 
 // Entry is one key of a map with its value.

@@ -86,6 +86,7 @@ func substitute(n *Node, vars Vars, p *Problems) {
 		if value, known := vars[name[:len(name)-1]]; known {
 			filled := value.Clone()
 			filled.move(n.Pos)
+			filled.filled = true
 			*n = *filled
 			return
 		}
