@@ -5,10 +5,13 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/go-viper/mapstructure/v2"
 	"github.com/spf13/pflag"
 	"github.com/spf13/viper"
 
@@ -55,7 +58,8 @@ func load(file, work string, flags *pflag.FlagSet, defaults map[string]string) (
 		}
 	}
 	var c Config
-	if err := v.Unmarshal(&c); err != nil {
+	hooks := viper.DecodeHook(mapstructure.ComposeDecodeHookFunc(mapstructure.StringToSliceHookFunc(","), timeToText))
+	if err := v.Unmarshal(&c, hooks); err != nil {
 		return Config{}, fault.Inputf("reading settings of %s", orEnvironment(file)).Because(err)
 	}
 	base := func(key string) string {
@@ -69,6 +73,14 @@ func load(file, work string, flags *pflag.FlagSet, defaults map[string]string) (
 		return Config{}, err
 	}
 	return c, nil
+}
+
+// timeToText gives back the text of a value that YAML takes for a time.
+func timeToText(_, to reflect.Type, value any) (any, error) {
+	if at, ok := value.(time.Time); ok && to.Kind() == reflect.String {
+		return at.Format(time.RFC3339), nil
+	}
+	return value, nil
 }
 
 func readFile(v *viper.Viper, file string) error {
