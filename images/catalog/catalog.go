@@ -1,0 +1,187 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+	"oras.land/oras-go/v2/errdef"
+
+	"imgbuild/images/fault"
+	"imgbuild/images/signing"
+)
+
+// registryScheme starts the location of a registry; any other location is a
+// directory.
+const registryScheme = "docker://"
+
+// Config says where a catalog is and whom it believes.
+type Config struct {
+	// Location is a directory, or docker://HOST[:PORT][/PREFIX].
+	Location string
+	// Trust verifies records: moves of channels and revocations. Without it,
+	// nothing that has a record resolves.
+	Trust signing.Trust
+	// Locks is a directory of this machine for the locks of a registry; unused
+	// for a directory.
+	Locks string
+	// PlainHTTP allows a registry elsewhere than on this machine to be spoken
+	// to without TLS. It is never the default.
+	PlainHTTP bool
+	// Transport reaches the registry; nil means the default with the
+	// environment's proxies.
+	Transport http.RoundTripper
+}
+
+// Catalog is an open catalog. Its methods may be called concurrently.
+type Catalog struct {
+	trust signing.Trust
+	dir   string      // a directory …
+	conn  *connection // … or a registry
+
+	mu    sync.Mutex
+	repos map[string]repository
+}
+
+// Open opens a catalog. Nothing is made before the first version begins, and
+// no registry is asked.
+func Open(_ context.Context, cfg Config) (*Catalog, error) {
+	c := &Catalog{trust: cfg.Trust, repos: map[string]repository{}}
+	var err error
+	switch {
+	case cfg.Location == "":
+		return nil, fault.Inputf("the catalog has no location").WithHint("a directory, or docker://HOST/PREFIX")
+	case strings.HasPrefix(cfg.Location, registryScheme):
+		if c.conn, err = connect(cfg); err != nil {
+			return nil, err
+		}
+	default:
+		if c.dir, err = filepath.Abs(cfg.Location); err != nil {
+			return nil, fmt.Errorf("opening catalog: %w", err)
+		}
+	}
+	return c, nil
+}
+
+// repository returns the repository of a baseline.
+func (c *Catalog) repository(baseline string) (repository, error) {
+	if err := CheckBaseline(baseline); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.repos[baseline]
+	if r == nil {
+		if c.conn != nil {
+			r = c.conn.repository(baseline)
+		} else {
+			r = openLayout(filepath.Join(c.dir, baseline))
+		}
+		c.repos[baseline] = r
+	}
+	return r, nil
+}
+
+// Baselines lists the baselines that have ever had a version, in order.
+func (c *Catalog) Baselines(ctx context.Context) ([]string, error) {
+	if c.conn != nil {
+		found, err := c.conn.baselines(ctx)
+		slices.Sort(found)
+		return found, err
+	}
+	dirs, err := os.ReadDir(c.dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("reading catalog: %w", err)
+	}
+	var found []string
+	for _, d := range dirs {
+		if _, err := os.Stat(filepath.Join(c.dir, d.Name(), ocispec.ImageIndexFile)); err == nil && CheckBaseline(d.Name()) == nil {
+			found = append(found, d.Name())
+		}
+	}
+	return found, nil
+}
+
+// listWorkers is how many manifests are asked for at once.
+const listWorkers = 8
+
+// List returns the versions of a baseline, newest first.
+func (c *Catalog) List(ctx context.Context, baseline string) ([]*Version, error) {
+	repo, err := c.repository(baseline)
+	if err != nil {
+		return nil, err
+	}
+	tags, err := repo.Tags(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("listing %s: %w", baseline, err)
+	}
+	tags = slices.DeleteFunc(tags, func(t string) bool { return !IsVersion(t) })
+	slices.SortFunc(tags, func(a, b string) int { return compareVersions(b, a) })
+	found := make([]*Version, len(tags))
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(listWorkers)
+	for i, tag := range tags {
+		group.Go(func() (err error) {
+			found[i], err = c.byTag(groupCtx, repo, baseline, tag)
+			return err
+		})
+	}
+	err = group.Wait()
+	return found, err
+}
+
+// byTag reads the version that a version tag names.
+func (c *Catalog) byTag(ctx context.Context, repo repository, baseline, tag string) (*Version, error) {
+	desc, err := repo.Resolve(ctx, tag)
+	if errors.Is(err, errdef.ErrNotFound) {
+		return nil, fault.Inputf("the catalog has no %s:%s", baseline, tag).
+			WithHint("imgbuild images list %s shows what there is", baseline)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("looking for %s:%s: %w", baseline, tag, err)
+	}
+	v, err := c.read(ctx, repo, baseline, desc)
+	if err != nil {
+		return nil, err
+	}
+	if v.Number != tag {
+		return nil, fault.Worldf("tag %s:%s names the index of version %s", baseline, tag, v.Number).
+			WithHint("somebody moved the tag; the version's digest still names it")
+	}
+	return v, nil
+}
+
+// read reads the version that a descriptor names.
+func (c *Catalog) read(ctx context.Context, repo repository, baseline string, desc ocispec.Descriptor) (*Version, error) {
+	n, err := fetchNode(ctx, repo, desc)
+	if err != nil {
+		return nil, err
+	}
+	return parseVersion(baseline, desc, n)
+}
+
+// FindByStage returns the versions of a baseline one of whose stages has this
+// id, newest first.
+func (c *Catalog) FindByStage(ctx context.Context, baseline, stage string) ([]*Version, error) {
+	all, err := c.List(ctx, baseline)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, func(v *Version) bool {
+		for _, id := range v.Stages {
+			if id == stage {
+				return false
+			}
+		}
+		return true
+	}), nil
+}

@@ -1,0 +1,290 @@
+package catalog
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
+	"oras.land/oras-go/v2/content"
+	"oras.land/oras-go/v2/errdef"
+
+	"imgbuild/images/fault"
+)
+
+// layout is a repository in a directory: an OCI image layout (image-layout.md
+// of the OCI image specification 1.1) that skopeo, podman and oras read. Three
+// files of its own lie beside the specified ones: .lock (held by a writer of
+// index.json), .use (held, shared, while content is read or written that
+// nothing names; alone by the collector) and .tmp (unfinished blobs).
+type layout struct {
+	dir   string
+	mu    sync.Mutex
+	nodes map[digest.Digest]*node // manifests read before; they never change
+}
+
+func openLayout(dir string) *layout {
+	return &layout{dir: dir, nodes: map[digest.Digest]*node{}}
+}
+
+func (l *layout) blob(d digest.Digest) (string, error) {
+	if err := d.Validate(); err != nil || d.Algorithm() != digest.SHA256 {
+		return "", fault.Worldf("digest %q is not a sha256 digest", d)
+	}
+	return filepath.Join(l.dir, "blobs", "sha256", d.Encoded()), nil
+}
+
+// create makes an empty layout; every step can be repeated after a crash.
+func (l *layout) create() error {
+	for _, dir := range []string{filepath.Join(l.dir, "blobs", "sha256"), filepath.Join(l.dir, ".tmp")} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return fmt.Errorf("making catalog: %w", err)
+		}
+	}
+	file := filepath.Join(l.dir, ocispec.ImageLayoutFile)
+	if _, err := os.Stat(file); err == nil {
+		return nil
+	}
+	return l.replace(ocispec.ImageLayoutFile, []byte(`{"imageLayoutVersion":"1.0.0"}`))
+}
+
+// replace writes a file of the layout at once: written aside, synced, renamed.
+func (l *layout) replace(name string, raw []byte) error {
+	f, err := os.CreateTemp(filepath.Join(l.dir, ".tmp"), "file-*")
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
+	defer os.Remove(f.Name()) // gone already when all went well
+	_, err = f.Write(raw)
+	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), filepath.Join(l.dir, name))
+	}
+	if err == nil {
+		err = syncDir(l.dir)
+	}
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
+	return nil
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// Exists reports whether a blob of this digest and size is there.
+func (l *layout) Exists(_ context.Context, want ocispec.Descriptor) (bool, error) {
+	path, err := l.blob(want.Digest)
+	if err != nil {
+		return false, err
+	}
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("looking for blob: %w", err)
+	}
+	// A blob of the wrong size is what a power cut leaves: push it again.
+	return info.Mode().IsRegular() && info.Size() == want.Size, nil
+}
+
+// Fetch opens a blob; the reader does not verify it.
+func (l *layout) Fetch(_ context.Context, want ocispec.Descriptor) (io.ReadCloser, error) {
+	path, err := l.blob(want.Digest)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("blob %s: %w", want.Digest, errdef.ErrNotFound)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening blob: %w", err)
+	}
+	return f, nil
+}
+
+// Push stores a blob that has the expected digest and size, and refuses any other.
+func (l *layout) Push(ctx context.Context, want ocispec.Descriptor, from io.Reader) error {
+	to, err := l.blob(want.Digest)
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Join(l.dir, ".tmp"), "blob-*")
+	if err != nil {
+		return fmt.Errorf("storing blob: %w", err)
+	}
+	defer os.Remove(f.Name()) // gone already when all went well
+	verified := content.NewVerifyReader(contextReader{ctx, from}, want)
+	_, err = io.CopyBuffer(struct{ io.Writer }{f}, verified, make([]byte, 256<<10))
+	if err == nil {
+		err = verified.Verify()
+	}
+	if err != nil {
+		f.Close() // the first error counts
+		return mismatch(want, err)
+	}
+	if err := errors.Join(f.Chmod(0o444), f.Close()); err != nil {
+		return fmt.Errorf("storing blob: %w", err)
+	}
+	if err := os.Rename(f.Name(), to); err != nil {
+		return fmt.Errorf("storing blob: %w", err)
+	}
+	return nil
+}
+
+// PushFile stores a finished file by a hard link where the file system allows
+// that. Its content is verified like any other.
+func (l *layout) PushFile(ctx context.Context, want ocispec.Descriptor, path string) error {
+	to, err := l.blob(want.Digest)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return fmt.Errorf("storing file: %w", err)
+	}
+	defer f.Close()
+	aside := filepath.Join(l.dir, ".tmp", "link-"+rand.Text())
+	if os.Link(path, aside) != nil {
+		return l.Push(ctx, want, f) // another file system
+	}
+	defer os.Remove(aside) // gone already when all went well
+	sum := sha256.New()
+	n, err := io.CopyBuffer(sum, contextReader{ctx, f}, make([]byte, 256<<10))
+	if err != nil {
+		return fmt.Errorf("storing file: %w", err)
+	}
+	if n != want.Size || digest.NewDigest(digest.SHA256, sum) != want.Digest {
+		return mismatch(want, content.ErrMismatchedDigest)
+	}
+	if err := os.Rename(aside, to); err != nil {
+		return fmt.Errorf("storing file: %w", err)
+	}
+	return nil
+}
+
+func mismatch(want ocispec.Descriptor, err error) error {
+	if errors.Is(err, content.ErrMismatchedDigest) || errors.Is(err, content.ErrTrailingData) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fault.Worldf("storing blob: the content is not %s of %d bytes", want.Digest, want.Size).Because(err)
+	}
+	return fmt.Errorf("storing blob %s: %w", want.Digest, err)
+}
+
+// contextReader stops reading when its context ends.
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c contextReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
+}
+
+// Resolve finds a manifest by tag, or by digest among those that have a name
+// or a subject and what they name.
+func (l *layout) Resolve(ctx context.Context, reference string) (ocispec.Descriptor, error) {
+	index, err := l.index()
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	for _, d := range index.Manifests {
+		if d.Annotations[ocispec.AnnotationRefName] == reference || d.Digest.String() == reference {
+			return plain(d), nil
+		}
+	}
+	for _, d := range index.Manifests {
+		n, err := l.node(ctx, d)
+		if err != nil {
+			return ocispec.Descriptor{}, err
+		}
+		for _, child := range n.Manifests {
+			if child.Digest.String() == reference {
+				return plain(child), nil
+			}
+		}
+	}
+	return ocispec.Descriptor{}, fmt.Errorf("%q: %w", reference, errdef.ErrNotFound)
+}
+
+// Tags lists the tags in order.
+func (l *layout) Tags(context.Context) ([]string, error) {
+	index, err := l.index()
+	if err != nil {
+		return nil, err
+	}
+	return tagsOf(index), nil
+}
+
+func tagsOf(index *ocispec.Index) []string {
+	var tags []string
+	for _, d := range index.Manifests {
+		if tag := d.Annotations[ocispec.AnnotationRefName]; tag != "" {
+			tags = append(tags, tag)
+		}
+	}
+	slices.Sort(tags)
+	return slices.Compact(tags)
+}
+
+// Referrers reads the manifests that index.json names, for their subjects.
+func (l *layout) Referrers(ctx context.Context, subject ocispec.Descriptor, artifactType string) ([]ocispec.Descriptor, error) {
+	index, err := l.index()
+	if err != nil {
+		return nil, err
+	}
+	var found []ocispec.Descriptor
+	seen := map[digest.Digest]bool{}
+	for _, d := range index.Manifests {
+		n, err := l.node(ctx, d)
+		if err != nil {
+			return nil, err
+		}
+		if n.Subject == nil || n.Subject.Digest != subject.Digest || seen[d.Digest] ||
+			artifactType != "" && n.artifactType() != artifactType {
+			continue
+		}
+		seen[d.Digest] = true
+		d = plain(d)
+		d.ArtifactType, d.Annotations = n.artifactType(), n.Annotations
+		found = append(found, d)
+	}
+	return found, nil
+}
+
+// node reads a manifest once.
+func (l *layout) node(ctx context.Context, desc ocispec.Descriptor) (*node, error) {
+	l.mu.Lock()
+	n := l.nodes[desc.Digest]
+	l.mu.Unlock()
+	if n != nil {
+		return n, nil
+	}
+	n, err := fetchNode(ctx, l, plain(desc))
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	l.nodes[desc.Digest] = n
+	l.mu.Unlock()
+	return n, nil
+}

@@ -1,0 +1,262 @@
+package catalog
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
+	"oras.land/oras-go/v2/errdef"
+	"oras.land/oras-go/v2/registry"
+	"oras.land/oras-go/v2/registry/remote"
+	"oras.land/oras-go/v2/registry/remote/auth"
+	"oras.land/oras-go/v2/registry/remote/credentials"
+	"oras.land/oras-go/v2/registry/remote/errcode"
+	"oras.land/oras-go/v2/registry/remote/retry"
+
+	"imgbuild/images/fault"
+)
+
+// maxPages bounds what a registry can make us list.
+const maxPages = 1000
+
+// connection is how the repositories of one registry are reached.
+type connection struct {
+	// host is "registry.example:5000", prefix "team/images" or "".
+	host, prefix string
+	plainHTTP    bool
+	client       *auth.Client
+	// locks is a directory of this machine: a registry has no locks.
+	locks string
+}
+
+// connect reads docker://HOST[:PORT][/PREFIX]. Credentials come from docker's
+// and podman's configuration and its helpers.
+func connect(cfg Config) (*connection, error) {
+	host, prefix, _ := strings.Cut(strings.TrimPrefix(cfg.Location, registryScheme), "/")
+	prefix = strings.Trim(prefix, "/")
+	probe := registry.Reference{Registry: host, Repository: strings.TrimPrefix(prefix+"/probe", "/")}
+	if err := probe.Validate(); err != nil {
+		return nil, fault.Inputf("%q is not the location of a registry", cfg.Location).Because(err).
+			WithHint("docker://registry.example:5000/prefix")
+	}
+	if cfg.Locks == "" {
+		return nil, fault.Inputf("a registry needs a local directory for locks")
+	}
+	store, err := credentials.NewStoreFromDocker(credentials.StoreOptions{})
+	if err != nil {
+		return nil, fault.Inputf("reading docker's credentials").Because(err)
+	}
+	return &connection{
+		host: host, prefix: prefix,
+		plainHTTP: cfg.PlainHTTP || isLoopback(host),
+		client: &auth.Client{
+			Client:     &http.Client{Transport: retry.NewTransport(cfg.Transport)},
+			Cache:      auth.NewCache(),
+			Credential: credentials.Credential(store),
+			Header:     http.Header{"User-Agent": {"imgbuild"}},
+		},
+		locks: cfg.Locks,
+	}, nil
+}
+
+// isLoopback reports whether plain HTTP to the host stays on this machine.
+func isLoopback(hostport string) bool {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host = hostport
+	}
+	ip := net.ParseIP(strings.Trim(host, "[]"))
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (c *connection) name(baseline string) string {
+	return strings.TrimPrefix(c.prefix+"/"+baseline, "/")
+}
+
+func (c *connection) repository(baseline string) repository {
+	return &remoteRepository{conn: c, repo: &remote.Repository{
+		Client:               c.client,
+		Reference:            registry.Reference{Registry: c.host, Repository: c.name(baseline)},
+		PlainHTTP:            c.plainHTTP,
+		ManifestMediaTypes:   []string{ocispec.MediaTypeImageIndex, ocispec.MediaTypeImageManifest},
+		TagListMaxPages:      maxPages,
+		ReferrerListMaxPages: maxPages,
+		MaxMetadataBytes:     maxManifest,
+		// Many registries refuse deletions; a dangling list does no harm.
+		SkipReferrersGC: true,
+	}}
+}
+
+// baselines lists the repositories right below the prefix.
+func (c *connection) baselines(ctx context.Context) ([]string, error) {
+	reg := &remote.Registry{RepositoryOptions: remote.RepositoryOptions{
+		Client: c.client, Reference: registry.Reference{Registry: c.host}, PlainHTTP: c.plainHTTP, MaxMetadataBytes: maxManifest,
+	}}
+	var found []string
+	err := reg.Repositories(ctx, "", func(names []string) error {
+		for _, n := range names {
+			n, ok := strings.CutPrefix(n, strings.TrimPrefix(c.prefix+"/", "/"))
+			if ok && CheckBaseline(n) == nil {
+				found = append(found, n)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fault.Failedf("listing the repositories of %s", c.host).Because(err).
+			WithHint("not every registry allows it; name the baseline instead")
+	}
+	return found, nil
+}
+
+// remoteRepository is a repository of a registry.
+type remoteRepository struct {
+	conn *connection
+	repo *remote.Repository
+}
+
+func (r *remoteRepository) Exists(ctx context.Context, want ocispec.Descriptor) (bool, error) {
+	return r.repo.Exists(ctx, want)
+}
+
+func (r *remoteRepository) Fetch(ctx context.Context, want ocispec.Descriptor) (io.ReadCloser, error) {
+	return r.repo.Fetch(ctx, want)
+}
+
+// Push sends a blob or manifest; the registry refuses what has another digest.
+func (r *remoteRepository) Push(ctx context.Context, want ocispec.Descriptor, from io.Reader) error {
+	return r.repo.Push(ctx, want, from)
+}
+
+func (r *remoteRepository) PushFile(ctx context.Context, want ocispec.Descriptor, path string) error {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return fmt.Errorf("pushing file: %w", err)
+	}
+	defer f.Close()
+	return r.repo.Push(ctx, want, f)
+}
+
+func (r *remoteRepository) Resolve(ctx context.Context, reference string) (ocispec.Descriptor, error) {
+	desc, err := r.repo.Resolve(ctx, reference)
+	return plain(desc), err
+}
+
+func (r *remoteRepository) Tags(ctx context.Context) ([]string, error) {
+	tags, err := registry.Tags(ctx, r.repo)
+	if isMissing(err) {
+		return nil, nil
+	}
+	return tags, err
+}
+
+// isMissing reports that a repository does not exist yet.
+func isMissing(err error) bool {
+	var response *errcode.ErrorResponse
+	return errors.Is(err, errdef.ErrNotFound) || errors.As(err, &response) && response.StatusCode == http.StatusNotFound
+}
+
+func (r *remoteRepository) Referrers(ctx context.Context, subject ocispec.Descriptor, artifactType string) ([]ocispec.Descriptor, error) {
+	var found []ocispec.Descriptor
+	err := r.repo.Referrers(ctx, subject, artifactType, func(page []ocispec.Descriptor) error {
+		found = append(found, page...)
+		return nil
+	})
+	if isMissing(err) {
+		return nil, nil
+	}
+	return found, err
+}
+
+// Use does nothing: the registry collects its own garbage.
+func (r *remoteRepository) Use(context.Context) (func() error, error) {
+	return func() error { return nil }, nil
+}
+
+// Update holds a lock of this machine while change runs, and then sets the
+// tags. A registry offers no lock between machines: see commit for what is
+// done about versions.
+func (r *remoteRepository) Update(ctx context.Context, change func(transaction) error) (err error) {
+	if err := os.MkdirAll(r.conn.locks, 0o755); err != nil {
+		return fmt.Errorf("locking: %w", err)
+	}
+	name := sha256.Sum256([]byte(r.repo.Reference.String()))
+	release, err := lockFile(ctx, filepath.Join(r.conn.locks, "registry-"+hex.EncodeToString(name[:8])), unix.LOCK_EX)
+	if err != nil {
+		return fmt.Errorf("changing catalog: %w", err)
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	tx := &remoteChange{r: r}
+	if err := change(tx); err != nil {
+		return err
+	}
+	for _, apply := range tx.pending {
+		if err := apply(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remoteChange pushes what has no name at once and keeps names for the end.
+type remoteChange struct {
+	r       *remoteRepository
+	pending []func(context.Context) error
+}
+
+func (c *remoteChange) Versions(ctx context.Context) ([]string, error) {
+	tags, err := c.r.Tags(ctx)
+	return slices.DeleteFunc(tags, func(t string) bool { return !IsVersion(t) }), err
+}
+
+func (c *remoteChange) Put(ctx context.Context, desc ocispec.Descriptor, raw []byte, tag string) error {
+	if err := c.r.repo.Push(ctx, plain(desc), bytes.NewReader(raw)); err != nil {
+		return fmt.Errorf("pushing manifest: %w", err)
+	}
+	if tag != "" {
+		return c.Tag(ctx, desc, tag)
+	}
+	return nil
+}
+
+func (c *remoteChange) Tag(_ context.Context, desc ocispec.Descriptor, tag string) error {
+	if !tagName.MatchString(tag) {
+		return fault.Inputf("%q is not a tag", tag)
+	}
+	c.pending = append(c.pending, func(ctx context.Context) error {
+		if err := c.r.repo.Tag(ctx, plain(desc), tag); err != nil {
+			return fmt.Errorf("tagging %s as %s: %w", desc.Digest, tag, err)
+		}
+		return nil
+	})
+	return nil
+}
+
+func (c *remoteChange) Remove(_ context.Context, desc ocispec.Descriptor) error {
+	c.pending = append(c.pending, func(ctx context.Context) error {
+		referrers, err := c.r.Referrers(ctx, desc, "")
+		if err != nil {
+			return err
+		}
+		for _, d := range append(referrers, desc) {
+			if err := c.r.repo.Delete(ctx, plain(d)); err != nil && !isMissing(err) {
+				return fault.Failedf("removing %s from the registry", d.Digest).Because(err).
+					WithHint("the registry may refuse deletions; its operator can allow them")
+			}
+		}
+		return nil
+	})
+	return nil
+}

@@ -1,0 +1,106 @@
+package catalog_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"imgbuild/images/catalog"
+)
+
+// startRegistry runs Debian's docker-registry, which has no referrers API, on
+// a loopback port and returns its address.
+func startRegistry(t testing.TB) string {
+	t.Helper()
+	program, err := exec.LookPath("docker-registry")
+	if err != nil {
+		t.Skip("docker-registry is not installed")
+	}
+	dir := t.TempDir()
+	probe, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := probe.Addr().String()
+	if err := probe.Close(); err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(dir, "config.yml")
+	err = os.WriteFile(config, fmt.Appendf(nil, `version: 0.1
+log: {level: error, accesslog: {disabled: true}}
+storage:
+  filesystem: {rootdirectory: %s}
+  delete: {enabled: true}
+http: {addr: %s}
+`, filepath.Join(dir, "data"), addr), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program, "serve", config)
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		resp, err := http.Get("http://" + addr + "/v2/")
+		if err == nil {
+			resp.Body.Close()
+			return addr
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("docker-registry does not answer: %v", err)
+		}
+	}
+}
+
+// everywhere runs a test on a directory and on a registry.
+func everywhere(t *testing.T, test func(*testing.T, catalog.Config)) {
+	t.Run("directory", func(t *testing.T) { test(t, catalog.Config{Location: t.TempDir()}) })
+	t.Run("registry", func(t *testing.T) {
+		test(t, catalog.Config{Location: "docker://" + startRegistry(t) + "/team/images", Locks: t.TempDir()})
+	})
+}
+
+func TestRegistryListsBaselines(t *testing.T) {
+	everywhere(t, func(t *testing.T, cfg catalog.Config) {
+		c := open(t, cfg)
+		mustBake(t, c, "web", "one", nil)
+		mustBake(t, c, "db", "one", nil)
+		got, err := c.Baselines(context.Background())
+		if err != nil || fmt.Sprint(got) != "[db web]" {
+			t.Errorf("got %v, %v", got, err)
+		}
+	})
+}
+
+func TestPlainHTTPIsOnlyForThisMachine(t *testing.T) {
+	// 192.0.2.0/24 is for documentation (RFC 5737): nothing may be sent there
+	// in clear text.
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	var seen []string
+	c := open(t, catalog.Config{Location: "docker://192.0.2.1/x", Locks: t.TempDir(), Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		seen = append(seen, r.URL.Scheme)
+		return nil, context.Canceled
+	})})
+	if _, err := c.List(ctx, "web"); err == nil {
+		t.Fatal("a registry that is not there answered")
+	}
+	if len(seen) == 0 || seen[0] != "https" {
+		t.Errorf("schemes: got %v", seen)
+	}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

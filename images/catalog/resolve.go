@@ -1,0 +1,69 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"oras.land/oras-go/v2/errdef"
+
+	"imgbuild/images/fault"
+)
+
+// Revoked says what Resolve does about a revoked version.
+type Revoked int
+
+// Nothing bakes from, promotes, exports or runs a revoked version unless a
+// person says so: those who do, say RefuseRevoked. AllowRevoked is for those
+// who only look, and for people who insist.
+const (
+	RefuseRevoked Revoked = iota
+	AllowRevoked
+)
+
+// Resolve finds the version that name:version, name:channel or name@digest
+// means. A channel whose tag is not what its newest signed record says, and a
+// version whose index is not its own, are refused (fault.World).
+func (c *Catalog) Resolve(ctx context.Context, reference string, revoked Revoked) (*Version, error) {
+	ref, err := ParseReference(reference)
+	if err != nil {
+		return nil, err
+	}
+	repo, err := c.repository(ref.Baseline)
+	if err != nil {
+		return nil, err
+	}
+	v, err := c.find(ctx, repo, ref)
+	if err != nil {
+		return nil, fmt.Errorf("resolving %s: %w", reference, err)
+	}
+	if revoked == RefuseRevoked {
+		if err := c.refuseRevoked(ctx, v); err != nil {
+			return nil, fmt.Errorf("resolving %s: %w", reference, err)
+		}
+	}
+	return v, nil
+}
+
+func (c *Catalog) find(ctx context.Context, repo repository, ref Reference) (*Version, error) {
+	want := ref.Digest.String()
+	switch {
+	case ref.Version != "":
+		return c.byTag(ctx, repo, ref.Baseline, ref.Version)
+	case ref.Channel != "":
+		head, err := c.head(ctx, repo, ref.Baseline, ref.Channel)
+		if err != nil {
+			return nil, err
+		}
+		want = head.Digest.String()
+	}
+	desc, err := repo.Resolve(ctx, want)
+	if errors.Is(err, errdef.ErrNotFound) {
+		return nil, fault.Inputf("the catalog has no %s@%s", ref.Baseline, want).
+			WithHint("imgbuild images list %s shows what there is", ref.Baseline)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("looking for %s@%s: %w", ref.Baseline, want, err)
+	}
+	return c.read(ctx, repo, ref.Baseline, desc)
+}
