@@ -46,9 +46,9 @@ Nothing is changed.`,
 					missing++
 				}
 			}
-			next := "imgbuild init DIR"
+			next := env.command("init", "DIR")
 			if p.Dir != "" {
-				next = "imgbuild version"
+				next = env.command("baselines")
 			}
 			if missing > 0 {
 				next = ""
@@ -65,13 +65,13 @@ Nothing is changed.`,
 
 func writeFindings(w io.Writer, findings []host.Finding) {
 	for _, f := range findings {
-		fmt.Fprintf(w, "%-9s %-16s %s\n", f.State, f.Name, f.Detail)
+		fmt.Fprintf(w, "%-9s %-18s %s\n", f.State, f.Name, f.Detail)
 		if f.State == host.Good {
 			continue
 		}
-		fmt.Fprintf(w, "%-9s %-16s for: %s\n", "", "", f.For)
+		fmt.Fprintf(w, "%-9s %-18s for: %s\n", "", "", f.For)
 		if f.Mend != "" {
-			fmt.Fprintf(w, "%-9s %-16s mend: %s\n", "", "", f.Mend)
+			fmt.Fprintf(w, "%-9s %-18s mend: %s\n", "", "", f.Mend)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -21,6 +22,7 @@ import (
 // environment is what every command gets: where to write, the project, who to
 // ask. Commands are made by constructors that take it: newBakeCommand(env).
 type environment struct {
+	program        string
 	stdin          *os.File
 	stdout, stderr *os.File
 
@@ -36,8 +38,8 @@ type environment struct {
 	lines    *terminal.Lines
 }
 
-func newEnvironment(stdin, stdout, stderr *os.File) *environment {
-	return &environment{stdin: stdin, stdout: stdout, stderr: stderr}
+func newEnvironment(program string, stdin, stdout, stderr *os.File) *environment {
+	return &environment{program: program, stdin: stdin, stdout: stdout, stderr: stderr}
 }
 
 // execute runs one command line and returns the exit code.
@@ -88,6 +90,12 @@ func (e *environment) project() (*project.Project, error) {
 
 func (e *environment) projectOptions() project.Options {
 	return project.Options{Dir: e.projectDir, Flags: e.settings}
+}
+
+// command is a command line of this program as the user would type it: by the
+// path they used, or the bare name.
+func (e *environment) command(words ...string) string {
+	return strings.Join(append([]string{e.program}, words...), " ")
 }
 
 // ask asks the person at the terminal for a password; nil when nobody is there.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -11,7 +12,8 @@ import (
 )
 
 func newInitCommand(env *environment) *cobra.Command {
-	return &cobra.Command{
+	var rotate bool
+	cmd := &cobra.Command{
 		Use:   "init [DIR]",
 		Short: "Make a project: settings, keys and an example baseline of your own",
 		Long: `Make a project in DIR (default: here): imgbuild.yaml, baselines/ with an example of
@@ -20,25 +22,55 @@ your own, locks/, and keys/ with a signing key (ECDSA P-256) and an OpenPGP key.
 Both private keys are encrypted. The password is IMGBUILD_KEY_PASSWORD, or is read
 from --key-password-file, or asked for; without a terminal a random one is made
 and kept outside the project, readable by you alone. Nothing that is there
-already is replaced.`,
-		Example: "  imgbuild init acme\n  IMGBUILD_KEY_PASSWORD=… imgbuild init acme",
-		Args:    cobra.MaximumNArgs(1),
+already is replaced.
+
+With --rotate-keys the project in DIR gets new keys. The old public key stays
+under trust: with an end, so that what it signed until now stays good. A key that
+somebody else may hold must be withdrawn too: give its entry withdrawn: REASON.`,
+		Example: `  imgbuild init acme
+  IMGBUILD_KEY_PASSWORD=… imgbuild init acme
+  imgbuild init --rotate-keys acme`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			dir := "."
 			if len(args) == 1 {
 				dir = args[0]
 			}
+			if rotate {
+				return rotateKeys(env, dir)
+			}
 			created, err := project.Init(dir, env.projectOptions(), env.ask())
 			if err != nil {
 				return err
 			}
-			next := "imgbuild doctor"
+			next := env.command("doctor")
 			if dir != "." {
 				next = "cd " + filepath.Clean(dir) + " && " + next
 			}
 			return env.answer(created, func(w io.Writer) { writeCreated(w, created) }, next)
 		},
 	}
+	cmd.Flags().BoolVar(&rotate, "rotate-keys", false, "make new keys for the project in DIR and retire the old ones")
+	return cmd
+}
+
+func rotateKeys(env *environment, dir string) error {
+	options := env.projectOptions()
+	options.Dir = dir
+	p, err := project.Open(options)
+	if err != nil {
+		return err
+	}
+	rotated, err := p.RotateKeys(env.ask(), time.Now())
+	if err != nil {
+		return err
+	}
+	return env.answer(rotated, func(w io.Writer) {
+		writeKeys(w, rotated.Keys)
+		if rotated.OldKey != "" {
+			fmt.Fprintf(w, "the old key is trusted for what it signed until %s (%s)\n", rotated.Until, rotated.OldKey)
+		}
+	}, "git -C "+p.Dir+" add imgbuild.yaml keys")
 }
 
 func writeCreated(w io.Writer, c *project.Created) {

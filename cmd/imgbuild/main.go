@@ -31,6 +31,6 @@ func run() int {
 		time.Sleep(time.Second)
 		stop()
 	}()
-	env := newEnvironment(os.Stdin, os.Stdout, os.Stderr)
+	env := newEnvironment(os.Args[0], os.Stdin, os.Stdout, os.Stderr)
 	return env.execute(ctx, os.Args[1:])
 }

@@ -52,6 +52,7 @@ Exit codes: 0 done, 1 failed, 2 your input is wrong, 3 a gate said no,
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(
 		newInitCommand(env),
+		newBaselinesCommand(env),
 		newDoctorCommand(env),
 		newVersionCommand(env),
 		newCompletionCommand(env),

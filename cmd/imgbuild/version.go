@@ -35,7 +35,7 @@ func newVersionCommand(env *environment) *cobra.Command {
 			}
 			return env.answer(b, func(w io.Writer) {
 				fmt.Fprintf(w, "imgbuild %s (%s, %s)\n", b.Version, b.Go, b.Platform)
-			}, "imgbuild doctor")
+			}, env.command("doctor"))
 		},
 	}
 }
