@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -170,13 +171,13 @@ func (c *Cache) ids() ([]ID, error) {
 // discard moves a directory into the trash, which is one rename however big
 // it is, and then removes it.
 func (c *Cache) discard(path string) error {
-	bin, err := os.MkdirTemp(filepath.Join(c.Dir, trashDir), "")
+	bin := filepath.Join(c.Dir, trashDir, rand.Text())
+	err := os.Rename(path, bin)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // another process was faster
+	}
 	if err != nil {
 		return err
-	}
-	err = os.Rename(path, filepath.Join(bin, "tree"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return errors.Join(err, os.Remove(bin))
 	}
 	return removeTree(bin)
 }

@@ -60,7 +60,7 @@ func emptyDir(parent int, name string) error {
 	dir := os.NewFile(uintptr(fd), name)
 	defer dir.Close()
 	entries, err := dir.Readdirnames(-1)
-	if err != nil {
+	if err != nil && !errors.Is(err, unix.ENOENT) {
 		return err
 	}
 	for _, entry := range entries {

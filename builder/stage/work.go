@@ -120,8 +120,7 @@ func (w *Work) commit(result any) (*Stage, error) {
 	if err := writeJSON(filepath.Join(w.dir, resultFile), result); err != nil {
 		return nil, err
 	}
-	now := time.Now()
-	if err := os.Chtimes(w.dir, now, now); err != nil {
+	if err := w.touch(); err != nil {
 		return nil, err
 	}
 	for {
@@ -144,6 +143,20 @@ func (w *Work) commit(result any) (*Stage, error) {
 			return nil, err
 		}
 	}
+}
+
+// touch marks the work and the stage it stands on as used now. A collection
+// that has counted the parent's children before this one comes sees by the new
+// time that its count is old, once the parent's user has let go of it.
+func (w *Work) touch() error {
+	now := time.Now()
+	if w.def.Parent.valid() {
+		err := os.Chtimes(w.cache.path(w.def.Parent), now, now)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return os.Chtimes(w.dir, now, now)
 }
 
 // discardDamaged makes room where something is that Lookup does not accept.
