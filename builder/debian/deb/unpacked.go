@@ -98,9 +98,9 @@ func NewDecoder() (*Decoder, error) {
 // Close frees the decoder's memory.
 func (d *Decoder) Close() { d.z.Close() }
 
-// Chunk gives every File of the chunk with its content to visit, in order.
-// visit has to read the content to its end.
-func (d *Decoder) Chunk(u *Unpacked, c Chunk, visit func(e *Entry, content io.Reader) error) error {
+// Chunk gives every File of the chunk, as its index in u.Entries, with its
+// content to visit, in order. visit has to read the content to its end.
+func (d *Decoder) Chunk(u *Unpacked, c Chunk, visit func(index int, content io.Reader) error) error {
 	f, err := os.Open(u.path)
 	if err != nil {
 		return fmt.Errorf("opening unpacked package: %w", err)
@@ -122,8 +122,8 @@ func (d *Decoder) Chunk(u *Unpacked, c Chunk, visit func(e *Entry, content io.Re
 		}
 		content := io.LimitedReader{R: contents, N: e.Size}
 		if buffered, ok := contents.(*bytes.Buffer); ok {
-			err = visit(e, bytes.NewReader(buffered.Next(int(e.Size))))
-		} else if err = visit(e, &content); err == nil && content.N > 0 {
+			err = visit(i, bytes.NewReader(buffered.Next(int(e.Size))))
+		} else if err = visit(i, &content); err == nil && content.N > 0 {
 			err = io.ErrUnexpectedEOF
 		}
 		if err != nil {
