@@ -164,7 +164,7 @@ func isBlank(line []byte) bool {
 
 // Parse reads text as one paragraph, such as a package's control file.
 func Parse(text string) (*Paragraph, error) {
-	r := NewReader(strings.NewReader(text))
+	r := &Reader{src: strings.NewReader(text), buf: make([]byte, min(len(text)+1, 256<<10)), line: 1}
 	p, err := r.Next()
 	if err == io.EOF {
 		return nil, errors.New("reading paragraph: there is none")

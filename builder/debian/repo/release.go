@@ -65,8 +65,8 @@ type file struct {
 // VerifyRelease checks the signature of an InRelease file at the time now and
 // returns what it says. It checks neither suite nor dates but the signature's.
 func VerifyRelease(inRelease []byte, keys Keyring, now time.Time) (*Release, error) {
-	block, rest := clearsign.Decode(inRelease)
-	if block == nil || !bytes.HasPrefix(inRelease, []byte("-----BEGIN PGP SIGNED MESSAGE-----")) || len(bytes.TrimSpace(rest)) > 0 {
+	block, rest := decode(inRelease)
+	if block == nil || len(bytes.TrimSpace(rest)) > 0 {
 		return nil, fault.Worldf("verifying release").Because(fmt.Errorf("%w: it is no clear-signed file", ErrSignature))
 	}
 	if err := checkSignatures(block, keys, now); err != nil {
@@ -83,6 +83,24 @@ func VerifyRelease(inRelease []byte, keys Keyring, now time.Time) (*Release, err
 	digest := sha256.Sum256(inRelease)
 	release.SHA256 = hex.EncodeToString(digest[:])
 	return release, nil
+}
+
+// decode splits a clear-signed file that begins with its signed text. The
+// library's decoder panics on a text without a line, so that is refused here.
+func decode(file []byte) (*clearsign.Block, []byte) {
+	if !bytes.HasPrefix(file, []byte("-----BEGIN PGP SIGNED MESSAGE-----")) {
+		return nil, file
+	}
+	for head := file; ; {
+		line, after, more := bytes.Cut(head, []byte("\n"))
+		if !more || bytes.HasPrefix(after, []byte("-----BEGIN PGP SIGNATURE-----")) {
+			return nil, file
+		}
+		if len(bytes.TrimSpace(line)) == 0 {
+			return clearsign.Decode(file)
+		}
+		head = after
+	}
 }
 
 // checkSignatures wants one good signature by a key of keys, and no bad one;
