@@ -1,0 +1,88 @@
+package launch
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// pause is the time between two tries to reach a guest.
+const pause = 250 * time.Millisecond
+
+// WaitHTTP asks url until it answers with status, and returns the body's first
+// MiB. It ends with an error when ctx does, or when ended is closed; the error
+// says what the last try met.
+func WaitHTTP(ctx context.Context, ended <-chan struct{}, url string, status int) ([]byte, error) {
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	var body []byte
+	err := retry(ctx, ended, func() error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode != status {
+			return fmt.Errorf("the answer is %s", resp.Status)
+		}
+		body, err = io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("waiting for %s: %w", url, err)
+	}
+	return body, nil
+}
+
+// WaitSSH connects to address until an SSH server greets (RFC 4253, 4.2).
+func WaitSSH(ctx context.Context, ended <-chan struct{}, address string) error {
+	err := retry(ctx, ended, func() error {
+		d := net.Dialer{Timeout: 10 * time.Second}
+		conn, err := d.DialContext(ctx, "tcp", address)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			return err
+		}
+		line, err := bufio.NewReaderSize(conn, 256).ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		if !strings.HasPrefix(string(line), "SSH-2.0-") {
+			return fmt.Errorf("no SSH server greets there")
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("waiting for SSH on %s: %w", address, err)
+	}
+	return nil
+}
+
+// retry tries until try succeeds.
+func retry(ctx context.Context, ended <-chan struct{}, try func() error) error {
+	for {
+		err := try()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), err)
+		case <-ended:
+			return errors.Join(errors.New("it has ended"), err)
+		case <-time.After(pause):
+		}
+	}
+}
