@@ -17,6 +17,7 @@ import (
 //	<dir>/<id>/definition.json  the inputs, for --explain
 //	<dir>/<id>/result.json      what the stage's kind wants to remember
 //	<dir>/<id>/diff/            the overlay's upper directory
+//	<dir>/<id>/unsettled        the boot that made it, until Settle
 //	<dir>/work/<name>-…/        a stage being made: diff/ and work/
 //	<dir>/trash/                what is being removed
 //	<dir>/lease/                one file a lease
@@ -36,6 +37,7 @@ type Cache struct {
 	// own bound.
 	Limit int64
 
+	boot  []byte
 	swept sync.Once
 }
 
@@ -65,7 +67,11 @@ func Open(dir string, limit int64) (*Cache, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening stage cache: %w", err)
 	}
-	return &Cache{Dir: dir, Limit: limit}, nil
+	boot, err := bootID()
+	if err != nil {
+		return nil, fmt.Errorf("opening stage cache: %w", err)
+	}
+	return &Cache{Dir: dir, Limit: limit, boot: boot}, nil
 }
 
 // Stage is a finished stage. It stays in the cache at least until Release or
@@ -90,13 +96,13 @@ func (s *Stage) Release() error { return s.lock.Close() }
 // path is where a finished stage lives.
 func (c *Cache) path(id ID) string { return filepath.Join(c.Dir, string(id)) }
 
-// Has says whether the stage is finished, without using it.
+// Has says whether Lookup would find the stage, without using it.
 func (c *Cache) Has(id ID) bool {
 	if !id.valid() {
 		return false
 	}
-	info, err := os.Lstat(c.path(id))
-	return err == nil && info.IsDir()
+	_, err := c.read(id)
+	return err == nil
 }
 
 // Lookup returns the finished stage and marks it as used now. A stage whose
@@ -144,6 +150,11 @@ func (c *Cache) read(id ID) (*Stage, error) {
 	}
 	if s.Result, err = os.ReadFile(filepath.Join(s.dir, resultFile)); err != nil {
 		return nil, err
+	}
+	if lost, err := c.lost(s.dir); err != nil {
+		return nil, err
+	} else if lost {
+		return nil, fmt.Errorf("stage %s was not on the disk when its boot ended", id.Short())
 	}
 	if info, err := os.Lstat(s.Diff()); err != nil {
 		return nil, err

@@ -1,10 +1,8 @@
 package stage
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 )
@@ -171,7 +169,7 @@ type cachedDefinition struct {
 	used time.Time
 }
 
-// definitions reads the definitions of all stages that can be read.
+// definitions reads the definitions of all stages that would be served.
 func (c *Cache) definitions() ([]cachedDefinition, error) {
 	ids, err := c.ids()
 	if err != nil {
@@ -179,14 +177,11 @@ func (c *Cache) definitions() ([]cachedDefinition, error) {
 	}
 	var all []cachedDefinition
 	for _, id := range ids {
-		b, err := os.ReadFile(filepath.Join(c.path(id), definitionFile))
+		s, err := c.read(id)
 		if err != nil {
 			continue // damaged or just removed: never served, so not near
 		}
-		d := cachedDefinition{id: id}
-		if json.Unmarshal(b, &d.Definition) != nil || d.Definition.ID() != id {
-			continue
-		}
+		d := cachedDefinition{Definition: s.Definition, id: id}
 		if info, err := os.Lstat(c.path(id)); err == nil {
 			d.used = info.ModTime()
 		}

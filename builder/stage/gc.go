@@ -42,7 +42,7 @@ func (c *Cache) Usage(ctx context.Context) ([]Usage, error) {
 			return nil, err
 		}
 		u, err := c.usage(id)
-		if errors.Is(err, fs.ErrNotExist) && !c.Has(id) {
+		if errors.Is(err, fs.ErrNotExist) {
 			continue // removed meanwhile
 		}
 		if err != nil {

@@ -34,7 +34,7 @@ func (c *Cache) Begin(ctx context.Context, def Definition) (*Work, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, lock, err := c.makeWorkDir(def)
+	dir, lock, err := c.makeWorkDir(def.ID().Short())
 	if err != nil {
 		return nil, fmt.Errorf("beginning stage %s: %w", def.Name, err)
 	}
@@ -50,11 +50,23 @@ func (c *Cache) Begin(ctx context.Context, def Definition) (*Work, error) {
 	return w, nil
 }
 
+// Scratch makes an empty directory on the cache's file system, to mount a view
+// of finished stages in, say. It is removed by release or, when the process
+// dies, by the next Begin or Sweep.
+func (c *Cache) Scratch(name string) (dir string, release func() error, err error) {
+	dir, lock, err := c.makeWorkDir(name)
+	if err != nil {
+		return "", nil, fmt.Errorf("making scratch directory: %w", err)
+	}
+	w := &Work{cache: c, def: Definition{Name: name}, dir: dir, lock: lock}
+	return dir, w.Abort, nil
+}
+
 // makeWorkDir makes and locks a directory; a sweep may take it between the
 // two.
-func (c *Cache) makeWorkDir(def Definition) (string, *os.File, error) {
+func (c *Cache) makeWorkDir(name string) (string, *os.File, error) {
 	for {
-		dir, err := os.MkdirTemp(filepath.Join(c.Dir, workDir), def.ID().Short()+"-")
+		dir, err := os.MkdirTemp(filepath.Join(c.Dir, workDir), name+"-")
 		if err != nil {
 			return "", nil, err
 		}
@@ -118,6 +130,9 @@ func (w *Work) commit(result any) (*Stage, error) {
 		return nil, err
 	}
 	if err := writeJSON(filepath.Join(w.dir, resultFile), result); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(filepath.Join(w.dir, unsettledFile), w.cache.boot, 0o600); err != nil {
 		return nil, err
 	}
 	if err := w.touch(); err != nil {
