@@ -84,7 +84,8 @@ func (p *Project) publicKey(path string) (signing.PublicKey, error) {
 
 // Trust returns the public keys whose signatures count in catalog (a place as
 // in Config.Catalog): those of trust:, and without a project directory the
-// user's own key. A catalog for which no key is listed trusts nobody.
+// user's own key. A catalog for which no key is listed trusts nobody, and
+// whatever has a signature there is refused when it is looked at.
 func (p *Project) Trust(catalog string) (signing.Trust, error) {
 	var keys []signing.TrustedKey
 	for i, entry := range p.Config.Trust {
@@ -104,6 +105,9 @@ func (p *Project) Trust(catalog string) (signing.Trust, error) {
 			return signing.Trust{}, err
 		}
 		keys = append(keys, signing.TrustedKey{Name: "this user", Key: key})
+	}
+	if len(keys) == 0 {
+		return signing.Trust{}, nil
 	}
 	return signing.NewTrust(keys...)
 }

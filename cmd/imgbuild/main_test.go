@@ -14,7 +14,7 @@ import (
 
 func TestMain(m *testing.M) {
 	sandbox.Init()
-	testscript.Main(m, map[string]func(){"imgbuild": main})
+	testscript.Main(m, map[string]func(){"imgbuild": main, "fixture-image": fixtureImage})
 }
 
 // TestScripts runs the command line as a user types it. Each file of

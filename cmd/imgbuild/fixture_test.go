@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"imgbuild/builder/project"
+	"imgbuild/images/catalog"
+)
+
+// fixtureImage is a program of the scripts: "fixture-image web" puts a version
+// with a disk of a few bytes into the catalog of the project here, and "on
+// IMAGE" after it names the version it was baked on. What is tested is how
+// versions are shown and moved, so none needs to boot.
+func fixtureImage() {
+	if err := makeFixture(context.Background(), os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func makeFixture(ctx context.Context, args []string) error {
+	p, err := project.Open(project.Options{})
+	if err != nil {
+		return err
+	}
+	trust, err := p.Trust(p.Config.Catalog)
+	if err != nil {
+		return err
+	}
+	c, err := catalog.Open(ctx, catalog.Config{Location: p.Config.Catalog, Trust: trust})
+	if err != nil {
+		return err
+	}
+	what := catalog.New{Baked: time.Now(), Stages: map[string]string{"root": "0000"}}
+	if len(args) == 3 && args[1] == "on" {
+		parent, err := c.Resolve(ctx, args[2], catalog.RefuseRevoked)
+		if err != nil {
+			return err
+		}
+		what.Parent = &catalog.Ancestor{Baseline: parent.Baseline, Version: parent.Number, Digest: parent.Index.Digest}
+	}
+	draft, err := c.Begin(ctx, args[0])
+	if err != nil {
+		return err
+	}
+	defer draft.Close()
+	disk := filepath.Join(p.DataDir(), "disk.raw")
+	if err := os.WriteFile(disk, []byte(args[0]+time.Now().String()), 0o644); err != nil {
+		return err
+	}
+	added, err := draft.AddDisk(ctx, "raw", "amd64", disk)
+	if err != nil {
+		return err
+	}
+	what.Disks = []catalog.Disk{added}
+	made, err := draft.Commit(ctx, what, nil)
+	if err != nil {
+		return err
+	}
+	fmt.Println(made.Ref())
+	return nil
+}

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"imgbuild/images/catalog"
+)
+
+func newImagesPromoteCommand(env *environment) *cobra.Command {
+	var p catalog.Promotion
+	var evenRevoked bool
+	cmd := &cobra.Command{
+		Use:   "promote IMAGE CHANNEL",
+		Short: "Move a channel to a version, by a signed record",
+		Long: `Move a channel (released, acme-prod, …) to a version. The move is a signed record:
+what, from what, who, when and why. A tag that was moved without a record is
+refused.`,
+		Example: "  imgbuild images promote debian-12-nginx:20260131.1 released --why 'passed review'",
+		Args:    cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			project, c, err := env.catalog(ctx)
+			if err != nil {
+				return err
+			}
+			revoked := catalog.RefuseRevoked
+			if evenRevoked {
+				revoked = catalog.AllowRevoked
+			}
+			v, err := find(ctx, c, args[0], revoked)
+			if err != nil {
+				return err
+			}
+			key, _, err := project.SigningKey(env.ask())
+			if err != nil {
+				return err
+			}
+			p.Channel, p.When = args[1], time.Now()
+			move, err := c.Promote(ctx, v, p, catalog.Keys{key}, revoked)
+			if err != nil {
+				return err
+			}
+			return env.answer(move, func(w io.Writer) {
+				fmt.Fprintf(w, "%s:%s is %s (move %d, by %s)\n", v.Baseline, move.Channel, v.Ref(), move.Serial, move.Who)
+			}, env.command("images", "history", v.Baseline+":"+move.Channel))
+		},
+	}
+	cmd.Flags().StringVar(&p.Who, "who", who(), "`WHO` moves it")
+	cmd.Flags().StringVar(&p.Why, "why", "", "the `REASON`, for the record")
+	cmd.Flags().BoolVar(&evenRevoked, "even-revoked", false, "move it even to a revoked version")
+	return cmd
+}

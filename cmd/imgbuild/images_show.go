@@ -1,0 +1,115 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"imgbuild/images/catalog"
+)
+
+// shownImage is the document of images show --output json.
+type shownImage struct {
+	Image     string            `json:"image"`
+	Digest    string            `json:"digest"`
+	Baked     time.Time         `json:"baked"`
+	Stages    map[string]string `json:"stages"`
+	Parent    string            `json:"parent,omitempty"`
+	Container string            `json:"container,omitempty"`
+	Disks     []shownDisk       `json:"disks,omitempty"`
+	Evidence  []shownEvidence   `json:"evidence"`
+	// Revocation is the signed record, when there is one.
+	Revocation *catalog.Revocation `json:"revocation,omitempty"`
+	Children   []string            `json:"children,omitempty"`
+}
+
+type shownDisk struct {
+	Format       string `json:"format"`
+	Architecture string `json:"architecture"`
+	Digest       string `json:"digest"`
+}
+
+type shownEvidence struct {
+	Type   string `json:"type"`
+	Digest string `json:"digest"`
+	Bytes  int64  `json:"bytes"`
+}
+
+func newImagesShowCommand(env *environment) *cobra.Command {
+	return &cobra.Command{
+		Use:     "show IMAGE",
+		Short:   "Show a version: outputs, ancestry and evidence",
+		Long:    "Show what a version consists of, what it was baked on, which evidence is attached\nand whether it is revoked. Nothing is verified: images verify does that.",
+		Example: "  imgbuild images show debian-12-nginx\n  imgbuild images show debian-12-nginx:released --output json",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			_, c, err := env.catalog(ctx)
+			if err != nil {
+				return err
+			}
+			v, err := find(ctx, c, args[0], catalog.AllowRevoked)
+			if err != nil {
+				return err
+			}
+			shown := shownImage{Image: v.Ref(), Digest: v.Index.Digest.String(), Baked: v.Baked, Stages: v.Stages, Evidence: []shownEvidence{}}
+			if v.Parent != nil {
+				shown.Parent = v.Parent.Baseline + "@" + v.Parent.Digest.String()
+			}
+			if v.Container != nil {
+				shown.Container = v.Container.Digest.String()
+			}
+			for _, d := range v.Disks {
+				shown.Disks = append(shown.Disks, shownDisk{d.Format, d.Architecture, d.Manifest.Digest.String()})
+			}
+			evidence, err := c.Evidence(ctx, v, "")
+			if err != nil {
+				return err
+			}
+			for _, e := range evidence {
+				shown.Evidence = append(shown.Evidence, shownEvidence{e.ArtifactType, e.Blob.Digest.String(), e.Blob.Size})
+			}
+			if shown.Revocation, err = c.Revocation(ctx, v); err != nil {
+				return err
+			}
+			children, err := c.Children(ctx, v)
+			if err != nil {
+				return err
+			}
+			for _, child := range children {
+				shown.Children = append(shown.Children, child.Ref())
+			}
+			return env.answer(shown, shown.write, env.command("run", shown.Image))
+		},
+	}
+}
+
+func (s shownImage) write(w io.Writer) {
+	fmt.Fprintf(w, "%s, baked %s\n", s.Image, s.Baked.Format("2006-01-02 15:04 UTC"))
+	if r := s.Revocation; r != nil {
+		fmt.Fprintf(w, "  REVOKED    %s, by %s on %s\n", r.Reason, r.Who, r.When.Format(time.DateOnly))
+	}
+	fmt.Fprintf(w, "  image      %s\n", s.Digest)
+	if s.Container != "" {
+		fmt.Fprintf(w, "  container  %s\n", s.Container)
+	}
+	for _, d := range s.Disks {
+		fmt.Fprintf(w, "  %-9s  %s (%s)\n", d.Format, d.Digest, d.Architecture)
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Stages)) {
+		fmt.Fprintf(w, "  stage      %s %s\n", name, s.Stages[name])
+	}
+	if s.Parent != "" {
+		fmt.Fprintf(w, "  baked on   %s\n", s.Parent)
+	}
+	for _, child := range s.Children {
+		fmt.Fprintf(w, "  child      %s\n", child)
+	}
+	for _, e := range s.Evidence {
+		fmt.Fprintf(w, "  evidence   %s, %d bytes\n", e.Type, e.Bytes)
+	}
+}
