@@ -9,6 +9,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
+
+	"github.com/invopop/jsonschema"
 
 	"imgbuild/images/baseline/node"
 	"imgbuild/provisioners/account"
@@ -35,23 +38,46 @@ type resourceType struct {
 	key string
 	// decode reads the resource that an entry below the key names.
 	decode func(e node.Entry, vars node.Vars) (Resource, error)
-	// sample is of the decoded type, for the schema; short is the schema type
-	// of the short form, "" without one.
+	// sample is of the decoded type and short describes the short form, nil
+	// without one: both for the schema, as is about.
 	sample any
-	short  string
+	short  *jsonschema.Schema
+	about  string
 }
 
 // types lists the types of resources in the order in which they are applied:
 // what owns before what is owned, directories before what lies in them.
 func types() []resourceType {
+	text := func(values ...any) *jsonschema.Schema { return &jsonschema.Schema{Type: "string", Enum: values} }
 	return []resourceType{
-		{key: "groups", sample: account.Group{}, decode: func(e node.Entry, _ node.Vars) (Resource, error) { return account.NewGroup(e) }},
-		{key: "users", sample: account.User{}, decode: func(e node.Entry, _ node.Vars) (Resource, error) { return account.NewUser(e) }},
-		{key: "directories", sample: file.Directory{}, decode: func(e node.Entry, _ node.Vars) (Resource, error) { return file.NewDirectory(e) }},
-		{key: "files", sample: file.File{}, decode: func(e node.Entry, vars node.Vars) (Resource, error) { return file.NewFile(e, vars) }},
-		{key: "lines", sample: file.Line{}, decode: func(e node.Entry, _ node.Vars) (Resource, error) { return file.NewLine(e) }},
-		{key: "symlinks", sample: file.Symlink{}, short: "string", decode: func(e node.Entry, _ node.Vars) (Resource, error) { return file.NewSymlink(e) }},
-		{key: "services", sample: service.Service{}, short: "string", decode: func(e node.Entry, _ node.Vars) (Resource, error) { return service.New(e) }},
+		{
+			key: "groups", about: "local groups, by name", sample: account.Group{},
+			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return account.NewGroup(e) },
+		},
+		{
+			key: "users", about: "local users, by name", sample: account.User{},
+			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return account.NewUser(e) },
+		},
+		{
+			key: "directories", about: "directories and trees copied from the project, by path", sample: file.Directory{},
+			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return file.NewDirectory(e) },
+		},
+		{
+			key: "files", about: "regular files, by path", sample: file.File{},
+			decode: func(e node.Entry, vars node.Vars) (Resource, error) { return file.NewFile(e, vars) },
+		},
+		{
+			key: "lines", about: "single lines of files, by any name", sample: file.Line{},
+			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return file.NewLine(e) },
+		},
+		{
+			key: "symlinks", about: "symbolic links, by path; a text is the target", sample: file.Symlink{}, short: text(),
+			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return file.NewSymlink(e) },
+		},
+		{
+			key: "services", about: "systemd units, by name; a text is the state", sample: service.Service{}, short: text("enabled", "disabled", "masked"),
+			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return service.New(e) },
+		},
 	}
 }
 
@@ -81,7 +107,7 @@ func Decode(n *node.Node, vars node.Vars) ([]Resource, error) {
 			continue
 		}
 		sorted := slices.Clone(set.Entries)
-		slices.SortFunc(sorted, func(a, b node.Entry) int { return compareNames(a.Key, b.Key) })
+		slices.SortFunc(sorted, func(a, b node.Entry) int { return strings.Compare(a.Key, b.Key) })
 		for _, e := range sorted {
 			if e.Value.Kind == node.Null {
 				p.Addf(e.Pos, "%q is empty; write {} for a resource without settings", e.Key)
@@ -107,17 +133,6 @@ func Decode(n *node.Node, vars node.Vars) ([]Resource, error) {
 		}
 	}
 	return list, p.Err()
-}
-
-func compareNames(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	default:
-		return 0
-	}
 }
 
 // places are what no second resource may decide on: the paths of files, else

@@ -199,13 +199,13 @@ var cases = []struct {
 		"/etc/gshadow": "-rw-r----- 0:42 root:*::\nshadow:*::\nwww-data:*::\nold:!::\napp:!::\n",
 	}},
 	{"user", "users:\n  deploy: {comment: Deployer, groups: [adm]}", map[string]string{
-		"/etc/passwd":           "-rw-r--r-- 0:0 root:x:0:0:root:/root:/bin/bash\nwww-data:x:33:33:www-data:/var/www:/usr/sbin/nologin\nold:x:1500:1500::/home/old:/bin/sh\ndeploy:x:1000:1000:Deployer:/home/deploy:/bin/bash\n",
-		"/etc/group":            "-rw-r--r-- 0:0 root:x:0:\nshadow:x:42:\nwww-data:x:33:\nold:x:1500:\nadm:x:4:old,deploy\ndeploy:x:1000:\n",
+		"/etc/passwd":           "-rw-r--r-- 0:0 root:x:0:0:root:/root:/bin/bash\nwww-data:x:33:33:www-data:/var/www:/usr/sbin/nologin\nold:x:1500:1500::/home/old:/bin/sh\ndeploy:x:1501:1501:Deployer:/home/deploy:/bin/bash\n",
+		"/etc/group":            "-rw-r--r-- 0:0 root:x:0:\nshadow:x:42:\nwww-data:x:33:\nold:x:1500:\nadm:x:4:old,deploy\ndeploy:x:1501:\n",
 		"/etc/shadow":           "-rw-r----- 0:42 root:*:19000:0:99999:7:::\nwww-data:*:19000:0:99999:7:::\nold:!:19000:0:99999:7:::\ndeploy:!::0:99999:7:::\n",
 		"/etc/gshadow":          "-rw-r----- 0:42 root:*::\nshadow:*::\nwww-data:*::\nold:!::\nadm:*::old,deploy\ndeploy:!::\n",
 		"/home":                 "drwxr-xr-x 0:0",
-		"/home/deploy":          "drwx------ 1000:1000",
-		"/home/deploy/.profile": "-rw-r--r-- 1000:1000 # profile\n",
+		"/home/deploy":          "drwx------ 1501:1501",
+		"/home/deploy/.profile": "-rw-r--r-- 1501:1501 # profile\n",
 	}},
 	{"user changed", "users:\n  www-data: {shell: /bin/false, system: true}", map[string]string{
 		"/etc/passwd": "-rw-r--r-- 0:0 root:x:0:0:root:/root:/bin/bash\nwww-data:x:33:33:www-data:/var/www:/bin/false\nold:x:1500:1500::/home/old:/bin/sh\n",

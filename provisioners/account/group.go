@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 
 	"imgbuild/images/baseline/node"
@@ -25,8 +26,7 @@ const maxID = 1<<32 - 2
 // Group is a local group.
 type Group struct {
 	Name string `json:"-"`
-	// GID is chosen when nil: the highest free one of the system range, or the
-	// lowest free one of the regular range.
+	// GID is chosen as groupadd(8) does when nil.
 	GID    *int `json:"gid,omitempty" jsonschema_description:"number; chosen when not given"`
 	System bool `json:"system,omitempty" jsonschema_description:"choose the number below 1000"`
 	Absent bool `json:"absent,omitempty" jsonschema_description:"the group must not exist"`
@@ -141,29 +141,28 @@ func (d *database) ensureGroup(name string, id *int, systemRange bool) (int, err
 	return gid, nil
 }
 
-// free chooses a number as useradd(8) does: the highest free one below those
-// in use in the system range, the lowest above those in use in the regular one.
+// free chooses a number that none of used has, as useradd(8) does: in the
+// system range one below the lowest in use, in the regular range one above the
+// highest, and where that leaves the range the first free one from the far end.
 func free(systemRange bool, used ...map[int]bool) (int, error) {
-	taken := func(id int) bool {
-		for _, u := range used {
-			if u[id] {
-				return true
-			}
-		}
-		return false
-	}
+	first, last, step := regularMax, regularMin, 1
 	if systemRange {
-		for id := systemMax; id >= systemMin; id-- {
-			if !taken(id) {
-				return id, nil
-			}
-		}
-		return 0, fmt.Errorf("no number from %d to %d is free", systemMin, systemMax)
+		first, last, step = systemMin, systemMax, -1
 	}
-	for id := regularMin; id <= regularMax; id++ {
+	taken := func(id int) bool {
+		return slices.ContainsFunc(used, func(u map[int]bool) bool { return u[id] })
+	}
+	// Walk against step to the outermost number in use; beyond it all are free.
+	id := first
+	for ; id != last-step && !taken(id); id -= step {
+	}
+	if id != first {
+		return id + step, nil
+	}
+	for id := last; id != first+step; id += step {
 		if !taken(id) {
 			return id, nil
 		}
 	}
-	return 0, fmt.Errorf("no number from %d to %d is free", regularMin, regularMax)
+	return 0, fmt.Errorf("no number from %d to %d is free", min(first, last), max(first, last))
 }

@@ -182,16 +182,18 @@ func (u *unit) parse(text string) error {
 		if len(words) == 0 {
 			*into = nil // an empty assignment takes back the earlier ones
 		}
-		for _, word := range words {
-			expanded, err := u.expand(word)
-			if err != nil {
-				return err
-			}
-			*into = append(*into, expanded)
-		}
+		*into = append(*into, words...)
 	}
 	if template, instance := split(u.name); template != "" && instance == "" && u.defaultInstance != "" {
 		u.name = strings.Replace(u.name, "@", "@"+u.defaultInstance, 1)
+	}
+	for _, list := range [][]string{u.wantedBy, u.requiredBy, u.upheldBy, u.alias, u.also} {
+		for i := range list {
+			var err error
+			if list[i], err = u.expand(list[i]); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
