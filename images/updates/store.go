@@ -181,9 +181,6 @@ func (s *Store) Remove(sum string) error {
 
 // install makes a fully written file durable and gives it its final name.
 func (s *Store) install(f *os.File, sum string) error {
-	if err := f.Chmod(0o444); err != nil {
-		return err
-	}
 	if err := f.Sync(); err != nil {
 		return err
 	}
@@ -191,7 +188,11 @@ func (s *Store) install(f *os.File, sum string) error {
 	if err := os.MkdirAll(filepath.Dir(final), 0o755); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), final)
+	if err := os.Rename(f.Name(), final); err != nil {
+		return err
+	}
+	// Only now: who waits for a partial file opens it for writing meanwhile.
+	return f.Chmod(0o444)
 }
 
 // check compares what was written with what was promised.
