@@ -80,7 +80,7 @@ func (c *Catalog) Promote(ctx context.Context, v *Version, p Promotion, signer S
 		return nil, err
 	}
 	var made *Move
-	err = repo.Update(ctx, func(tx transaction) error {
+	err = update(ctx, repo, func(tx transaction) error {
 		if revoked == RefuseRevoked {
 			if err := c.refuseRevoked(ctx, v); err != nil {
 				return err
@@ -107,7 +107,8 @@ func (c *Catalog) move(ctx context.Context, repo repository, tx transaction, v *
 			return newest, nil
 		}
 		// The record is signed; the tag did not follow it, because whoever
-		// moved the channel was killed in between.
+		// moved the channel was killed in between, or was moved without one.
+		// It only comes back to what is signed.
 		return newest, tx.Tag(ctx, v.Index, p.Channel)
 	}
 	if agreed != nil {

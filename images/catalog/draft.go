@@ -3,7 +3,6 @@ package catalog
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"oras.land/oras-go/v2/errdef"
 
 	"imgbuild/images/fault"
 )
@@ -76,41 +74,14 @@ func (d *Draft) Push(ctx context.Context, want ocispec.Descriptor, from io.Reade
 // PushFile stores a finished file; a local catalog links it, so that it must
 // not be written to afterwards.
 func (d *Draft) PushFile(ctx context.Context, want ocispec.Descriptor, path string) error {
-	return d.repo.PushFile(ctx, want, path)
-}
-
-// AddDisk stores a disk image as an artifact. The file is as the format says
-// and must not be written to afterwards.
-func (d *Draft) AddDisk(ctx context.Context, format, architecture, path string) (Disk, error) {
-	if !channelName.MatchString(format) {
-		return Disk{}, fault.Inputf("%q is not the name of a disk format", format)
-	}
-	mediaType := diskTypePrefix + format + diskTypeSuffix
-	blob, err := describeFile(ctx, mediaType, path)
+	got, err := d.repo.StoreFile(ctx, want.MediaType, path)
 	if err != nil {
-		return Disk{}, fmt.Errorf("adding disk: %w", err)
+		return err
 	}
-	have, err := d.repo.Exists(ctx, blob)
-	if err == nil && !have {
-		err = d.repo.PushFile(ctx, blob, path)
+	if got.Digest != want.Digest || got.Size != want.Size {
+		return fault.Worldf("storing %s: it is %s of %d bytes, not %s of %d", path, got.Digest, got.Size, want.Digest, want.Size)
 	}
-	if err != nil && !errors.Is(err, errdef.ErrAlreadyExists) {
-		return Disk{}, fmt.Errorf("adding disk: %w", err)
-	}
-	blob.Annotations = map[string]string{ocispec.AnnotationTitle: d.baseline + "." + format}
-	annotations := map[string]string{annotationFormat: format, annotationArch: architecture}
-	manifest, raw, err := artifactManifest(ctx, d.repo, mediaType, nil, annotations, blob)
-	if err != nil {
-		return Disk{}, fmt.Errorf("adding disk: %w", err)
-	}
-	if _, err := pushBytes(ctx, d.repo, manifest.MediaType, raw); err != nil {
-		return Disk{}, fmt.Errorf("adding disk: %w", err)
-	}
-	manifest.ArtifactType, manifest.Annotations = mediaType, annotations
-	// What chooses an image by platform must never choose a disk; "unknown" is
-	// what other builders write beside their images too.
-	manifest.Platform = &ocispec.Platform{OS: "unknown", Architecture: "unknown"}
-	return Disk{Format: format, Architecture: architecture, Manifest: manifest}, nil
+	return nil
 }
 
 // Commit makes the draft a version: it takes the next number of the day,

@@ -2,19 +2,14 @@ package catalog
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"strings"
 
-	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sys/unix"
 	"oras.land/oras-go/v2/errdef"
 
 	"imgbuild/images/fault"
@@ -76,14 +71,13 @@ func (c *Catalog) Attach(ctx context.Context, v *Version, attach func(context.Co
 	if err != nil {
 		return err
 	}
-	release, err := repo.Use(ctx)
+	err = update(ctx, repo, func(tx transaction) error {
+		return attach(ctx, &Attacher{repo: repo, tx: tx, subject: v.Index})
+	})
 	if err != nil {
 		return fmt.Errorf("attaching to %s: %w", v.Ref(), err)
 	}
-	err = repo.Update(ctx, func(tx transaction) error {
-		return attach(ctx, &Attacher{repo: repo, tx: tx, subject: v.Index})
-	})
-	return errors.Join(err, release())
+	return nil
 }
 
 // PutTagged stores a finished artifact in a baseline's repository, such as
@@ -198,19 +192,4 @@ func artifactManifest(ctx context.Context, repo repository, artifactType string,
 		return ocispec.Descriptor{}, nil, err
 	}
 	return describe(m.MediaType, raw), raw, nil
-}
-
-// describeFile hashes a file.
-func describeFile(ctx context.Context, mediaType, path string) (ocispec.Descriptor, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
-	if err != nil {
-		return ocispec.Descriptor{}, err
-	}
-	defer f.Close()
-	sum := sha256.New()
-	n, err := io.CopyBuffer(sum, contextReader{ctx, f}, make([]byte, 1<<20))
-	if err != nil {
-		return ocispec.Descriptor{}, err
-	}
-	return ocispec.Descriptor{MediaType: mediaType, Digest: digest.NewDigest(digest.SHA256, sum), Size: n}, nil
 }

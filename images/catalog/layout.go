@@ -3,7 +3,6 @@ package catalog
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sys/unix"
 	"oras.land/oras-go/v2/content"
 	"oras.land/oras-go/v2/errdef"
 
@@ -149,35 +147,39 @@ func (l *layout) Push(ctx context.Context, want ocispec.Descriptor, from io.Read
 	return nil
 }
 
-// PushFile stores a finished file by a hard link where the file system allows
-// that. Its content is verified like any other.
-func (l *layout) PushFile(ctx context.Context, want ocispec.Descriptor, path string) error {
-	to, err := l.blob(want.Digest)
-	if err != nil {
-		return err
-	}
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
-	if err != nil {
-		return fmt.Errorf("storing file: %w", err)
-	}
-	defer f.Close()
+// StoreFile stores a finished file by a hard link where the file system allows
+// that, and by a copy elsewhere.
+func (l *layout) StoreFile(ctx context.Context, mediaType, path string) (ocispec.Descriptor, error) {
 	aside := filepath.Join(l.dir, ".tmp", "link-"+rand.Text())
 	if os.Link(path, aside) != nil {
-		return l.Push(ctx, want, f) // another file system
+		return l.copyFile(ctx, mediaType, path) // another file system
 	}
 	defer os.Remove(aside) // gone already when all went well
-	sum := sha256.New()
-	n, err := io.CopyBuffer(sum, contextReader{ctx, f}, make([]byte, 256<<10))
+	desc, err := describeFile(ctx, mediaType, aside)
 	if err != nil {
-		return fmt.Errorf("storing file: %w", err)
+		return desc, fmt.Errorf("storing file: %w", err)
 	}
-	if n != want.Size || digest.NewDigest(digest.SHA256, sum) != want.Digest {
-		return mismatch(want, content.ErrMismatchedDigest)
+	to, err := l.blob(desc.Digest)
+	if err == nil {
+		err = os.Rename(aside, to)
 	}
-	if err := os.Rename(aside, to); err != nil {
-		return fmt.Errorf("storing file: %w", err)
+	if err != nil {
+		return desc, fmt.Errorf("storing file: %w", err)
 	}
-	return nil
+	return desc, nil
+}
+
+func (l *layout) copyFile(ctx context.Context, mediaType, path string) (ocispec.Descriptor, error) {
+	desc, err := describeFile(ctx, mediaType, path)
+	if err != nil {
+		return desc, fmt.Errorf("storing file: %w", err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return desc, fmt.Errorf("storing file: %w", err)
+	}
+	defer f.Close()
+	return desc, l.Push(ctx, desc, f)
 }
 
 func mismatch(want ocispec.Descriptor, err error) error {

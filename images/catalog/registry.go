@@ -140,13 +140,27 @@ func (r *remoteRepository) Push(ctx context.Context, want ocispec.Descriptor, fr
 	return r.repo.Push(ctx, want, from)
 }
 
-func (r *remoteRepository) PushFile(ctx context.Context, want ocispec.Descriptor, path string) error {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+func (r *remoteRepository) StoreFile(ctx context.Context, mediaType, path string) (ocispec.Descriptor, error) {
+	desc, err := describeFile(ctx, mediaType, path)
 	if err != nil {
-		return fmt.Errorf("pushing file: %w", err)
+		return desc, fmt.Errorf("pushing file: %w", err)
+	}
+	have, err := r.repo.Exists(ctx, desc)
+	if err != nil || have {
+		return desc, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return desc, fmt.Errorf("pushing file: %w", err)
 	}
 	defer f.Close()
-	return r.repo.Push(ctx, want, f)
+	return desc, r.repo.Push(ctx, desc, f)
+}
+
+// Collect is refused: a registry collects its own garbage.
+func (r *remoteRepository) Collect(context.Context) (Collected, error) {
+	return Collected{}, fault.Inputf("the catalog is a registry, which collects its garbage itself").
+		WithHint("see the registry's own documentation for how")
 }
 
 func (r *remoteRepository) Resolve(ctx context.Context, reference string) (ocispec.Descriptor, error) {

@@ -26,8 +26,9 @@ const maxManifest = 4 << 20
 // they are pushed at will; names change in transactions only.
 type repository interface {
 	content.Storage
-	// PushFile stores a finished file, without copying it where that is possible.
-	PushFile(ctx context.Context, expected ocispec.Descriptor, path string) error
+	// StoreFile stores a finished file, without copying it where that is
+	// possible, and describes it.
+	StoreFile(ctx context.Context, mediaType, path string) (ocispec.Descriptor, error)
 	// Resolve finds a manifest by tag or digest; errdef.ErrNotFound without one.
 	Resolve(ctx context.Context, reference string) (ocispec.Descriptor, error)
 	// Tags lists all tags; none for a repository that does not exist.
@@ -40,6 +41,18 @@ type repository interface {
 	Update(ctx context.Context, change func(tx transaction) error) error
 	// Use keeps unreferenced content from being collected until release.
 	Use(ctx context.Context) (release func() error, err error)
+	// Collect removes unreferenced content.
+	Collect(ctx context.Context) (Collected, error)
+}
+
+// update changes names while neither another writer nor the collector is at work.
+func update(ctx context.Context, repo repository, change func(transaction) error) (err error) {
+	release, err := repo.Use(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	return repo.Update(ctx, change)
 }
 
 // transaction collects changes of names.

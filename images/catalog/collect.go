@@ -1,0 +1,223 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
+
+	"imgbuild/images/fault"
+)
+
+// collectWait is how long the collector waits for running bakes and exports.
+const collectWait = 10 * time.Second
+
+// Collected is what the collector removed.
+type Collected struct {
+	Blobs int
+	Bytes int64
+}
+
+// Remove takes a version out of the catalog, with its evidence. A version
+// that a channel points to is not removed. The space is freed by GC.
+func (c *Catalog) Remove(ctx context.Context, v *Version) error {
+	repo, err := c.repository(v.Baseline)
+	if err != nil {
+		return err
+	}
+	err = update(ctx, repo, func(tx transaction) error {
+		tags, err := repo.Tags(ctx)
+		if err != nil {
+			return err
+		}
+		for _, tag := range tags {
+			if CheckChannel(tag) != nil {
+				continue
+			}
+			at, err := repo.Resolve(ctx, tag)
+			if err != nil {
+				return err
+			}
+			if at.Digest == v.Index.Digest {
+				return fault.Gatef("channel %s points to it", tag).
+					WithHint("promote another version to %s first", tag)
+			}
+		}
+		if err := c.removeTagged(ctx, repo, tx, v, tags); err != nil {
+			return err
+		}
+		return tx.Remove(ctx, v.Index)
+	})
+	if err != nil {
+		return fmt.Errorf("removing %s: %w", v.Ref(), err)
+	}
+	return nil
+}
+
+// removeTagged removes what cosign and its like hang on the version's
+// manifests by tags such as sha256-….sig, unless another version has the same
+// manifest.
+func (c *Catalog) removeTagged(ctx context.Context, repo repository, tx transaction, v *Version, tags []string) error {
+	all, err := c.List(ctx, v.Baseline)
+	if err != nil {
+		return err
+	}
+	shared := map[digest.Digest]bool{}
+	for _, other := range all {
+		if other.Index.Digest != v.Index.Digest {
+			for _, d := range other.manifests() {
+				shared[d] = true
+			}
+		}
+	}
+	for _, d := range v.manifests() {
+		prefix := "sha256-" + d.Encoded() + "."
+		for _, tag := range tags {
+			if shared[d] || !strings.HasPrefix(tag, prefix) {
+				continue
+			}
+			at, err := repo.Resolve(ctx, tag)
+			if err != nil {
+				return err
+			}
+			if err := tx.Remove(ctx, at); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// manifests lists the digests of the version's index and of what it names.
+func (v *Version) manifests() []digest.Digest {
+	found := []digest.Digest{v.Index.Digest}
+	if v.Container != nil {
+		found = append(found, v.Container.Digest)
+	}
+	for _, d := range v.Disks {
+		found = append(found, d.Manifest.Digest)
+	}
+	return found
+}
+
+// GC removes what no version, channel or evidence names. It waits a little
+// for running bakes and exports, and gives up when they take longer.
+func (c *Catalog) GC(ctx context.Context) (Collected, error) {
+	var sum Collected
+	if c.conn != nil {
+		return c.conn.repository("any").Collect(ctx)
+	}
+	baselines, err := c.Baselines(ctx)
+	if err != nil {
+		return sum, err
+	}
+	for _, b := range baselines {
+		repo, err := c.repository(b)
+		if err != nil {
+			return sum, err
+		}
+		part, err := repo.Collect(ctx)
+		sum.Blobs += part.Blobs
+		sum.Bytes += part.Bytes
+		if err != nil {
+			return sum, fmt.Errorf("collecting garbage of %s: %w", b, err)
+		}
+	}
+	return sum, nil
+}
+
+// Collect removes blobs that index.json does not reach, and what is left of
+// unfinished ones. Nothing is removed unless everything named can be read.
+func (l *layout) Collect(ctx context.Context) (sum Collected, err error) {
+	waiting, cancel := context.WithTimeout(ctx, collectWait)
+	defer cancel()
+	if err := l.create(); err != nil {
+		return sum, err
+	}
+	release, err := lockFile(waiting, filepath.Join(l.dir, ".use"), unix.LOCK_EX)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return sum, fault.Failedf("a bake or an export is at work here").WithHint("try again when it has ended")
+	}
+	if err != nil {
+		return sum, err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	var keep map[digest.Digest]bool
+	err = l.Update(ctx, func(tx transaction) error {
+		index := tx.(*layoutChange).index
+		keep, err = l.reached(ctx, index)
+		index.Manifests = slices.DeleteFunc(index.Manifests, func(d ocispec.Descriptor) bool { return !keep[d.Digest] })
+		return err
+	})
+	if err != nil {
+		return sum, err
+	}
+	// Only now: index.json must never name what is gone.
+	return l.sweep(keep)
+}
+
+// reached marks what the named manifests reach, then what refers to that, and
+// so on.
+func (l *layout) reached(ctx context.Context, index *ocispec.Index) (map[digest.Digest]bool, error) {
+	seen := map[digest.Digest]bool{}
+	nothing := func(ocispec.Descriptor) error { return ctx.Err() }
+	for again := true; again; {
+		again = false
+		for _, d := range index.Manifests {
+			n, err := l.node(ctx, d)
+			if err != nil {
+				return nil, err
+			}
+			if seen[d.Digest] || n.Subject != nil && d.Annotations[ocispec.AnnotationRefName] == "" && !seen[n.Subject.Digest] {
+				continue
+			}
+			if err := reach(ctx, l, seen, []ocispec.Descriptor{plain(d)}, nothing); err != nil {
+				return nil, err
+			}
+			again = true
+		}
+	}
+	return seen, nil
+}
+
+// sweep removes all blobs but the given ones, and unfinished files.
+func (l *layout) sweep(keep map[digest.Digest]bool) (Collected, error) {
+	var sum Collected
+	dir := filepath.Join(l.dir, "blobs", "sha256")
+	blobs, err := os.ReadDir(dir)
+	if err != nil {
+		return sum, err
+	}
+	for _, b := range blobs {
+		if keep[digest.NewDigestFromEncoded(digest.SHA256, b.Name())] {
+			continue
+		}
+		info, err := b.Info()
+		if err != nil {
+			return sum, err
+		}
+		if err := os.Remove(filepath.Join(dir, b.Name())); err != nil {
+			return sum, err
+		}
+		sum.Blobs++
+		sum.Bytes += info.Size()
+	}
+	unfinished, err := os.ReadDir(filepath.Join(l.dir, ".tmp"))
+	if err != nil {
+		return sum, err
+	}
+	for _, u := range unfinished {
+		if err := os.Remove(filepath.Join(l.dir, ".tmp", u.Name())); err != nil {
+			return sum, err
+		}
+	}
+	return sum, nil
+}
