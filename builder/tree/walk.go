@@ -28,24 +28,15 @@ import (
 // itself first. Regular files are hashed in parallel. It reads as uid 0 does:
 // call it inside the sandbox's namespaces for a tree with foreign owners.
 func Walk(ctx context.Context, root string) ([]integrity.Entry, error) {
-	w := walker{root: root}
-	if err := w.directory("."); err != nil {
-		return nil, fmt.Errorf("reading the tree: %w", err)
+	entries, err := List(ctx, root)
+	if err != nil {
+		return nil, err
 	}
-	slices.SortFunc(w.found, func(a, b found) int { return strings.Compare(a.Path, b.Path) })
-	entries := make([]integrity.Entry, len(w.found))
-	first := map[inode]int{}
 	var regular []int
-	for i, f := range w.found {
-		entries[i] = f.Entry
-		if f.links > 1 && !f.Mode.IsDir() {
-			if j, ok := first[f.inode]; ok {
-				entries[i].HardLink = entries[j].Path
-				continue
-			}
-			first[f.inode] = i
-		}
-		if f.Mode.IsRegular() {
+	position := make(map[string]int, len(entries))
+	for i, e := range entries {
+		position[e.Path] = i
+		if e.Mode.IsRegular() && e.HardLink == "" {
 			regular = append(regular, i)
 		}
 	}
@@ -54,7 +45,29 @@ func Walk(ctx context.Context, root string) ([]integrity.Entry, error) {
 	}
 	for i := range entries {
 		if to := entries[i].HardLink; to != "" {
-			entries[i].SHA256 = entries[first[w.found[i].inode]].SHA256
+			entries[i].SHA256 = entries[position[to]].SHA256
+		}
+	}
+	return entries, nil
+}
+
+// List is Walk without the contents' digests.
+func List(ctx context.Context, root string) ([]integrity.Entry, error) {
+	w := walker{root: root}
+	if err := w.directory(ctx, "."); err != nil {
+		return nil, fmt.Errorf("reading the tree: %w", err)
+	}
+	slices.SortFunc(w.found, func(a, b found) int { return strings.Compare(a.Path, b.Path) })
+	entries := make([]integrity.Entry, len(w.found))
+	first := map[inode]string{}
+	for i, f := range w.found {
+		entries[i] = f.Entry
+		if f.links > 1 && !f.Mode.IsDir() {
+			if path, ok := first[f.inode]; ok {
+				entries[i].HardLink = path
+			} else {
+				first[f.inode] = f.Path
+			}
 		}
 	}
 	return entries, nil
@@ -73,7 +86,10 @@ type walker struct {
 	found []found
 }
 
-func (w *walker) directory(rel string) error {
+func (w *walker) directory(ctx context.Context, rel string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	f, err := w.stat(rel)
 	if err != nil {
 		return err
@@ -93,7 +109,7 @@ func (w *walker) directory(rel string) error {
 			return err
 		}
 		if f.Mode.IsDir() {
-			if err := w.directory(path); err != nil {
+			if err := w.directory(ctx, path); err != nil {
 				return err
 			}
 			continue

@@ -1,0 +1,192 @@
+package builder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"imgbuild/builder/stage"
+	"imgbuild/images/catalog"
+)
+
+// Baked is what a bake came to.
+type Baked struct {
+	// Version is the image's version in the catalog.
+	Version *catalog.Version
+	// Plan is the plan as it was carried out, with its completed lock.
+	Plan *Plan
+	// Known is true when the catalog had this very image already, so that
+	// nothing was made.
+	Known bool
+}
+
+// Bake makes the image of a plan and puts it into the catalog as a version.
+// What a stage cache holds is not made again; an image that the catalog holds
+// is only named. It may be interrupted at any moment: the catalog then has the
+// whole version or nothing of it, and the next bake goes on from the last
+// finished stage.
+func (b *Builder) Bake(ctx context.Context, plan *Plan) (*Baked, error) {
+	started := time.Now()
+	if known, err := b.known(ctx, plan); known != nil || err != nil {
+		return known, err
+	}
+
+	// 1. The root that every output shares.
+	plan, root, err := b.chain(ctx, plan, nil, func(p *Plan) []Step { return p.Root }, "")
+	if err != nil {
+		return nil, err
+	}
+
+	// 2. The same root made bootable, and the tools that make its disk.
+	boot := root
+	var tools *stage.Stage
+	if plan.Disk != nil {
+		if plan, tools, err = b.ensure(ctx, plan, func(p *Plan) Step { return *p.Tools }, nil, ""); err != nil {
+			return nil, err
+		}
+		if plan, boot, err = b.chain(ctx, plan, root, func(p *Plan) []Step { return p.Boot }, ""); err != nil {
+			return nil, err
+		}
+	}
+
+	// 3. What the roots consist of, and the disk.
+	made := &outputs{root: root, boot: boot}
+	for i, below := range [][]*stage.Stage{root, boot}[:len(plan.Evidence)] {
+		_, described, err := b.ensure(ctx, plan, func(p *Plan) Step { return p.Evidence[i] }, below, "")
+		if err != nil {
+			return nil, err
+		}
+		made.evidence = append(made.evidence, described)
+	}
+	if plan.Disk != nil {
+		if made.disk, err = b.disk(ctx, plan, boot, tools); err != nil {
+			return nil, err
+		}
+	}
+
+	// 4. The lock may have been completed meanwhile: is it a known image now?
+	if known, err := b.known(ctx, plan); known != nil || err != nil {
+		return known, err
+	}
+
+	// 5. Container, evidence and signatures, visible at once.
+	version, err := b.commit(ctx, plan, made, started)
+	if err != nil {
+		return nil, err
+	}
+	return &Baked{Version: version, Plan: plan}, nil
+}
+
+// outputs are the finished stages that a version is made of.
+type outputs struct {
+	root, boot []*stage.Stage
+	evidence   []*stage.Stage
+	disk       *stage.Stage
+}
+
+// imageStage is the name under which a version keeps its plan's ImageID.
+const imageStage = "image"
+
+// known finds the version that a plan would come to. A revoked one stops the
+// bake: the same recipe and lock make the same image again.
+func (b *Builder) known(ctx context.Context, plan *Plan) (*Baked, error) {
+	versions, err := b.Catalog.FindByStage(ctx, plan.Recipe.Name, string(plan.ImageID()))
+	if err != nil {
+		return nil, fmt.Errorf("looking for the image in the catalog: %w", err)
+	}
+	if len(versions) == 0 {
+		return nil, nil
+	}
+	version, err := b.Catalog.Resolve(ctx, versions[len(versions)-1].DigestRef(), catalog.RefuseRevoked)
+	if err != nil {
+		return nil, err
+	}
+	return &Baked{Version: version, Plan: plan, Known: true}, nil
+}
+
+// disk makes the disk images with the tools root in view.
+func (b *Builder) disk(ctx context.Context, plan *Plan, boot []*stage.Stage, tools *stage.Stage) (*stage.Stage, error) {
+	if found, ok := b.Stages.Lookup(plan.Disk.ID()); ok {
+		b.Report.Start(plan.Disk.Title, 0, 0).Cached(found.ID.Short())
+		return found, nil
+	}
+	var made *stage.Stage
+	err := b.view(b.Stages.Dir, []*stage.Stage{tools}, func(root string) (err error) {
+		_, made, err = b.ensure(ctx, plan, func(p *Plan) Step { return *p.Disk }, boot, root)
+		return err
+	})
+	return made, err
+}
+
+// commit puts the finished outputs into the catalog as one version.
+func (b *Builder) commit(ctx context.Context, plan *Plan, made *outputs, started time.Time) (_ *catalog.Version, err error) {
+	draft, err := b.Catalog.Begin(ctx, plan.Recipe.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, draft.Close()) }()
+	what := catalog.New{Baked: started.UTC(), Stages: stageNames(plan)}
+	if what.Parent, err = b.parent(ctx, plan); err != nil {
+		return nil, err
+	}
+	if plan.Container != nil {
+		if what.Container, err = b.container(ctx, plan, made, draft); err != nil {
+			return nil, err
+		}
+	}
+	if plan.Disk != nil {
+		for _, format := range plan.Recipe.Outputs.VM.Formats {
+			disk, err := draft.AddDisk(ctx, format, plan.Lock.Architecture, diskFile(made.disk, format))
+			if err != nil {
+				return nil, err
+			}
+			what.Disks = append(what.Disks, disk)
+		}
+	}
+	return draft.Commit(ctx, what, func(ctx context.Context, a *catalog.Attacher, v *catalog.Version) error {
+		return b.attest(ctx, plan, made, started, a, v)
+	})
+}
+
+// stageNames are the stages by which the catalog finds a version.
+func stageNames(plan *Plan) map[string]string {
+	names := map[string]string{imageStage: string(plan.ImageID()), "root": string(plan.RootStage())}
+	if id := plan.BootStage(); id != "" {
+		names["boot"] = string(id)
+	}
+	for _, s := range plan.Root {
+		if s.Layer != "" {
+			names["layer."+s.Layer] = string(s.ID())
+		}
+	}
+	return names
+}
+
+// parent finds the version of the parent baseline that shares this plan's
+// package layers, if there is one in the catalog.
+func (b *Builder) parent(ctx context.Context, plan *Plan) (*catalog.Ancestor, error) {
+	chain := plan.Recipe.Chain()
+	if len(chain) < 2 {
+		return nil, nil
+	}
+	parent := chain[len(chain)-2].Name
+	var shared stage.ID
+	for _, s := range plan.Root {
+		if s.Layer == parent || s.Layer == parent+"-leaf" {
+			shared = s.ID()
+		}
+	}
+	if shared == "" {
+		return nil, nil
+	}
+	versions, err := b.Catalog.FindByStage(ctx, parent, string(shared))
+	if err != nil || len(versions) == 0 {
+		return nil, err
+	}
+	newest, err := b.Catalog.Resolve(ctx, versions[len(versions)-1].DigestRef(), catalog.RefuseRevoked)
+	if err != nil {
+		return nil, fmt.Errorf("the parent of %s: %w", plan.Recipe.Name, err)
+	}
+	return &catalog.Ancestor{Baseline: parent, Version: newest.Number, Digest: newest.Index.Digest}, nil
+}

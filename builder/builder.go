@@ -1,0 +1,36 @@
+package builder
+
+import (
+	"imgbuild/builder/debian/deb"
+	"imgbuild/builder/debian/fetch"
+	"imgbuild/builder/progress"
+	"imgbuild/builder/stage"
+	"imgbuild/images/catalog"
+	"imgbuild/images/signing"
+	"imgbuild/images/updates"
+)
+
+// Builder holds the places that bakes read from and write to. Its methods run
+// inside the namespaces of sandbox.Enter.
+type Builder struct {
+	// Archive holds every package file ever locked.
+	Archive *updates.Store
+	// Fetch brings what the archive lacks.
+	Fetch *fetch.Fetcher
+	// Unpacked keeps package files decompressed.
+	Unpacked *deb.Cache
+	// Stages keeps finished stages.
+	Stages *stage.Cache
+	// LayerCache is the directory of compressed container layers.
+	LayerCache string
+	// Catalog receives finished versions.
+	Catalog *catalog.Catalog
+	// Key signs the evidence.
+	Key *signing.Key
+	// Report shows progress.
+	Report progress.Reporter
+	// WriteLock stores a lock that a bake completed with account numbers.
+	WriteLock func(*updates.Lock) error
+	// Program names the program and its version in the provenance.
+	Program string
+}

@@ -1,0 +1,172 @@
+package builder
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"imgbuild/builder/debian"
+	"imgbuild/builder/debian/deb"
+	"imgbuild/builder/debian/repo"
+	"imgbuild/images/baseline"
+	"imgbuild/images/baseline/node"
+	"imgbuild/images/fault"
+	"imgbuild/images/updates"
+)
+
+// Locker makes locks: the one part of the work that reads what a mirror offers
+// now.
+type Locker struct {
+	// Client reads the repositories.
+	Client *repo.Client
+	// Mirror tells the base URL of an archive for a suite.
+	Mirror func(archive, suite string) (string, error)
+	// Keys are the keys that sign Debian's releases.
+	Keys repo.Keyring
+	// Archive takes in the recipe's own package files.
+	Archive *updates.Store
+}
+
+// LockOptions say how far a new lock may move from the previous one.
+type LockOptions struct {
+	// Previous is the lock to stay close to; nil for a first one.
+	Previous *updates.Lock
+	// Fresh takes the latest of everything.
+	Fresh bool
+	// Update names packages that move to their latest version.
+	Update []string
+}
+
+// Lock resolves a recipe against what its repositories offer now.
+func (l *Locker) Lock(ctx context.Context, recipe *baseline.Recipe, o LockOptions) (*updates.Lock, error) {
+	request, err := l.request(ctx, recipe, o)
+	if err != nil {
+		return nil, err
+	}
+	return debian.Make(ctx, l.Client, request)
+}
+
+func (l *Locker) request(ctx context.Context, recipe *baseline.Recipe, o LockOptions) (debian.Request, error) {
+	request := debian.Request{
+		Baseline: recipe.Name, Suite: recipe.Suite, Architecture: recipe.Architecture,
+		Previous: o.Previous, Fresh: o.Fresh, Update: o.Update,
+		Control: l.archivedControl,
+	}
+	for _, g := range recipe.Chain() {
+		request.Generations = append(request.Generations, debian.Generation{
+			Name: g.Name, Packages: g.Packages, Priorities: g.Priorities, Recommends: recipe.Recommends,
+		})
+	}
+	if recipe.Outputs.VM != nil {
+		request.Boot = recipe.Boot.Packages
+		request.Tools = debian.DefaultTools(recipe.Architecture)
+	}
+	mirror, err := l.Mirror(debian.ArchiveDebian, recipe.Suite)
+	if err != nil {
+		return request, err
+	}
+	security, err := l.Mirror(debian.ArchiveSecurity, recipe.Suite+"-security")
+	if err != nil {
+		return request, err
+	}
+	request.Sources = debian.DebianSources(recipe.Suite, mirror, security, nil, l.Keys)
+	for _, name := range sortedKeys(recipe.Sources) {
+		if err := l.addSource(ctx, &request, name, recipe.Sources[name]); err != nil {
+			return request, fmt.Errorf("source %s: %w", name, err)
+		}
+	}
+	return request, nil
+}
+
+// addSource adds a further repository or local package file of the recipe.
+func (l *Locker) addSource(ctx context.Context, request *debian.Request, name string, s baseline.PackageSource) error {
+	if s.Deb != nil {
+		local, err := l.local(ctx, s)
+		if err != nil {
+			return err
+		}
+		request.Locals = append(request.Locals, local)
+		return nil
+	}
+	data, err := readProjectFile(s.Key)
+	if err != nil {
+		return err
+	}
+	keys, err := repo.ParseKeyring(s.Key.Name, data)
+	if err != nil {
+		return err
+	}
+	only, err := keys.Only(s.Fingerprint)
+	if err != nil {
+		return err
+	}
+	components := s.Components
+	if len(components) == 0 {
+		components = []string{"main"}
+	}
+	request.Sources = append(request.Sources, repo.Source{Archive: name, URL: s.URL, Suite: s.Suite, Components: components, Keys: only})
+	return nil
+}
+
+// local takes a package file of the project into the archive.
+func (l *Locker) local(ctx context.Context, s baseline.PackageSource) (debian.Local, error) {
+	if s.Deb.SHA256 != s.SHA256 {
+		return debian.Local{}, fault.Worldf("package file %s has SHA-256 %s, the recipe says %s", s.Deb.Name, s.Deb.SHA256, s.SHA256)
+	}
+	f, err := s.Deb.Open()
+	if err != nil {
+		return debian.Local{}, err
+	}
+	defer f.Close()
+	if err := l.Archive.Put(ctx, s.SHA256, s.Deb.Size, f); err != nil {
+		return debian.Local{}, err
+	}
+	control, err := l.archivedControl(ctx, updates.Package{Name: s.Deb.Name, SHA256: s.SHA256, Size: s.Deb.Size})
+	if err != nil {
+		return debian.Local{}, err
+	}
+	return debian.Local{Path: s.Deb.Name, SHA256: s.SHA256, Size: s.Deb.Size, Control: control}, nil
+}
+
+// archivedControl reads the control paragraph of a package file in the archive.
+func (l *Locker) archivedControl(ctx context.Context, p updates.Package) (string, error) {
+	f, err := l.Archive.OpenFile(p.SHA256)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	control, err := deb.Read(ctx, p.Name, p.Size, f, func(*deb.Entry, io.Reader) error { return nil })
+	if err != nil {
+		return "", err
+	}
+	return string(control["control"].Data), nil
+}
+
+func readProjectFile(f *node.File) ([]byte, error) {
+	in, err := f.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	var out bytes.Buffer
+	if _, err := io.Copy(&out, in); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}
+
+// ReadLock reads a baseline's lock; a missing one is nil and no error.
+func ReadLock(path string) (*updates.Lock, error) {
+	if _, err := os.Stat(path); os.IsNotExist(err) {
+		return nil, nil
+	}
+	return updates.ReadLock(path)
+}
+
+func lockMismatch(recipe *baseline.Recipe, lock *updates.Lock) error {
+	return fault.Inputf("the lock of %s is for %s on %s, the recipe is for %s on %s",
+		recipe.Name, lock.Suite, lock.Architecture, recipe.Suite, recipe.Architecture).
+		WithHint("lock it anew: imgbuild lock %s", recipe.Name)
+}

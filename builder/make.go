@@ -1,0 +1,165 @@
+package builder
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"imgbuild/builder/sandbox"
+	"imgbuild/builder/stage"
+	"imgbuild/builder/tree"
+	"imgbuild/images/updates"
+)
+
+// site is where one stage is made.
+type site struct {
+	*Builder
+	plan *Plan
+	step Step
+	// root is the merged view of all stages below with this one's changes.
+	root string
+	// tools is the view of the tools root; empty for stages that need none.
+	tools string
+	// out is where a step that makes an output puts its files; root is then
+	// only to be read.
+	out string
+}
+
+// chain makes a chain of stages on top of below and returns all of them,
+// oldest first. The plan is made anew when a stage tells the account numbers
+// that its lock did not have yet.
+func (b *Builder) chain(ctx context.Context, plan *Plan, below []*stage.Stage, steps func(*Plan) []Step, tools string) (*Plan, []*stage.Stage, error) {
+	done := below
+	for i := 0; i < len(steps(plan)); i++ {
+		next, made, err := b.ensure(ctx, plan, func(p *Plan) Step { return steps(p)[i] }, done, tools)
+		if err != nil {
+			return plan, done, err
+		}
+		plan, done = next, append(done, made)
+	}
+	return plan, done, nil
+}
+
+// ensure returns the finished stage of a step, from the cache if it is there.
+func (b *Builder) ensure(ctx context.Context, plan *Plan, choose func(*Plan) Step, below []*stage.Stage, tools string) (*Plan, *stage.Stage, error) {
+	step := choose(plan)
+	task := b.Report.Start(step.Title, 0, 0)
+	if found, ok := b.Stages.Lookup(step.ID()); ok {
+		task.Cached(step.ID().Short())
+		return plan, found, nil
+	}
+	next, made, err := b.make(ctx, plan, choose, below, tools)
+	if err != nil {
+		task.Fail(err)
+		return plan, nil, fmt.Errorf("%s: %w", step.Title, err)
+	}
+	task.Done(made.ID.Short())
+	return next, made, nil
+}
+
+func (b *Builder) make(ctx context.Context, plan *Plan, choose func(*Plan) Step, below []*stage.Stage, tools string) (_ *Plan, _ *stage.Stage, err error) {
+	step := choose(plan)
+	work, err := b.Stages.Begin(ctx, step.Definition)
+	if err != nil {
+		return plan, nil, err
+	}
+	defer func() { err = errors.Join(err, work.Abort()) }()
+	result, err := b.inside(ctx, &site{Builder: b, plan: plan, step: step, tools: tools}, work, below)
+	if err != nil {
+		return plan, nil, err
+	}
+	if installed, ok := result.(*installed); ok {
+		if plan, err = b.settle(plan, step.Layer, installed.Accounts); err != nil {
+			return plan, nil, err
+		}
+		work.Adopt(choose(plan).Definition)
+	}
+	made, err := work.Commit(result)
+	return plan, made, err
+}
+
+// settle puts the accounts that a layer's scripts made into the lock and, when
+// that is news, plans anew: the numbers are an input of later bakes.
+func (b *Builder) settle(plan *Plan, layer string, made []updates.Account) (*Plan, error) {
+	lock, changed := plan.Lock.WithAccounts(layer, made)
+	if !changed {
+		return plan, nil
+	}
+	if err := b.WriteLock(lock); err != nil {
+		return nil, err
+	}
+	return NewPlan(plan.Recipe, lock)
+}
+
+// diffs lists the directories of stages as an overlay wants them, newest first.
+func diffs(stages []*stage.Stage) []string {
+	var out []string
+	for i := len(stages) - 1; i >= 0; i-- {
+		out = append(out, stages[i].Diff())
+	}
+	return out
+}
+
+// inside mounts what the step stands on and makes it.
+func (b *Builder) inside(ctx context.Context, s *site, work *stage.Work, below []*stage.Stage) (result any, err error) {
+	if s.step.output {
+		s.out = work.Diff()
+		err := b.view(work.Dir(), below, func(root string) (err error) {
+			s.root = root
+			result, err = s.step.make(ctx, s)
+			return err
+		})
+		return result, err
+	}
+	s.root = filepath.Join(work.Dir(), "root")
+	if err := os.Mkdir(s.root, 0o755); err != nil {
+		return nil, err
+	}
+	unmount, err := sandbox.Overlay(diffs(below), work.Diff(), work.Scratch(), s.root)
+	if err != nil {
+		return nil, err
+	}
+	result, err = s.step.make(ctx, s)
+	if err = errors.Join(err, unmount()); err != nil {
+		return nil, err
+	}
+	stamp, err := s.plan.Lock.SuiteDate()
+	if err != nil {
+		return nil, err
+	}
+	return result, tree.Stamp(ctx, work.Diff(), s.plan.Lock.Epoch, stamp)
+}
+
+// view calls do with a merged view of finished stages, mounted below dir;
+// changes made to it are thrown away.
+func (b *Builder) view(dir string, stages []*stage.Stage, do func(root string) error) (err error) {
+	dir, err = os.MkdirTemp(dir, "view-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	upper, work, root := filepath.Join(dir, "upper"), filepath.Join(dir, "work"), filepath.Join(dir, "root")
+	for _, path := range []string{upper, work, root} {
+		if err := os.Mkdir(path, 0o755); err != nil {
+			return err
+		}
+	}
+	unmount, err := sandbox.Overlay(diffs(stages), upper, work, root)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unmount()) }()
+	return do(root)
+}
+
+// resultOf decodes what a stage remembered.
+func resultOf[T any](s *stage.Stage) (T, error) {
+	var out T
+	if err := json.Unmarshal(s.Result, &out); err != nil {
+		return out, fmt.Errorf("reading the result of stage %s: %w", s.ID.Short(), err)
+	}
+	return out, nil
+}

@@ -1,0 +1,146 @@
+package builder
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"imgbuild/builder/container"
+	"imgbuild/builder/disk"
+	"imgbuild/builder/disk/qcow2"
+	"imgbuild/builder/stage"
+)
+
+// The formats of the stages that make outputs.
+const (
+	containerFormat = 1
+	diskFormat      = 1
+	imageFormat     = 1
+)
+
+// The file names of a disk stage.
+const (
+	rawName   = "disk.raw"
+	qcow2Name = "disk.qcow2"
+)
+
+// outputs are the steps that turn sealed roots into files.
+func (p *planner) outputs(plan *Plan) error {
+	plan.Evidence = append(plan.Evidence, p.evidence(plan.RootStage(), "root"))
+	if p.recipe.Outputs.Container != nil {
+		def, err := p.container(plan.RootStage())
+		if err != nil {
+			return err
+		}
+		plan.Container = &def
+	}
+	if vm := p.recipe.Outputs.VM; vm != nil {
+		plan.Evidence = append(plan.Evidence, p.evidence(plan.BootStage(), "boot"))
+		step, err := p.disk(plan.BootStage(), plan.Tools.ID(), vm.Formats)
+		if err != nil {
+			return err
+		}
+		plan.Disk = &step
+	}
+	return nil
+}
+
+// container is the definition of the container image. Its layers have a cache
+// of their own, so that there is no stage of it to make.
+func (p *planner) container(parent stage.ID) (stage.Definition, error) {
+	config, err := json.Marshal(p.recipe.Outputs.Container)
+	if err != nil {
+		return stage.Definition{}, err
+	}
+	var in stage.Inputs
+	in.Add("configuration", string(config))
+	in.Add("time stamp", fmt.Sprint(p.lock.Epoch))
+	return stage.Definition{Name: "container", Kind: "container", Format: containerFormat, Parent: parent, Inputs: in}, nil
+}
+
+// containerSpec is how the container image is made of its root.
+func (p *Plan) containerSpec() *container.Spec {
+	c := p.Recipe.Outputs.Container
+	config := container.Config{
+		Entrypoint: c.Entrypoint, Cmd: c.Cmd, User: c.User, WorkDir: c.WorkingDir, StopSignal: c.StopSignal, Labels: c.Labels,
+	}
+	for _, name := range sortedKeys(c.Env) {
+		config.Env = append(config.Env, name+"="+c.Env[name])
+	}
+	for _, port := range c.Ports {
+		config.Ports = append(config.Ports, string(port))
+	}
+	return &container.Spec{
+		Lock:         p.Lock,
+		Config:       config,
+		Epoch:        p.Lock.Epoch,
+		Architecture: p.Lock.Architecture,
+		Compression:  container.Compression(c.Compression),
+		Annotations: map[string]string{
+			"org.opencontainers.image.title":       p.Recipe.Name,
+			"org.opencontainers.image.description": p.Recipe.Description,
+			"org.opencontainers.image.revision":    string(p.RootStage()),
+		},
+	}
+}
+
+func (p *planner) disk(parent, tools stage.ID, formats []string) (Step, error) {
+	layout, err := p.layout()
+	if err != nil {
+		return Step{}, err
+	}
+	described, err := json.Marshal(layout)
+	if err != nil {
+		return Step{}, err
+	}
+	in := p.common()
+	in.Add("tools", string(tools))
+	in.Add("layout", digestOf(described))
+	in.Add("epoch", fmt.Sprint(p.lock.Epoch))
+	for _, f := range formats {
+		in.Add("format", f)
+	}
+	return Step{
+		Definition: stage.Definition{Name: "disk", Kind: "disk", Format: diskFormat, Parent: parent, Inputs: in},
+		Title:      "disk",
+		output:     true,
+		make: func(ctx context.Context, s *site) (any, error) {
+			raw := filepath.Join(s.out, rawName)
+			err := disk.Build(ctx, disk.Spec{Root: s.root, Tools: s.tools, Layout: layout, Epoch: time.Unix(p.lock.Epoch, 0)}, raw)
+			if err != nil {
+				return nil, err
+			}
+			if slices.Contains(formats, "qcow2") {
+				if err := qcow2.Write(ctx, filepath.Join(s.out, qcow2Name), raw, qcow2.Options{}); err != nil {
+					return nil, err
+				}
+			}
+			if slices.Contains(formats, "raw") {
+				return nil, nil
+			}
+			return nil, os.Remove(raw)
+		},
+	}, nil
+}
+
+// ImageID names the image that a plan comes to: the hash of all its outputs.
+func (p *Plan) ImageID() stage.ID {
+	var in stage.Inputs
+	for _, s := range p.Evidence {
+		in.Add("evidence", string(s.ID()))
+	}
+	if p.Container != nil {
+		in.Add("container", string(p.Container.ID()))
+	}
+	if p.Disk != nil {
+		in.Add("disk", string(p.Disk.ID()))
+	}
+	return stage.Definition{Name: p.Recipe.Name, Kind: "image", Format: imageFormat, Inputs: in}.ID()
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,176 @@
+package builder
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+
+	"imgbuild/builder/sandbox"
+	"imgbuild/builder/stage"
+	"imgbuild/images/baseline"
+	"imgbuild/images/baseline/node"
+	"imgbuild/images/fault"
+	"imgbuild/provisioners"
+	"imgbuild/provisioners/system"
+)
+
+// provisionFormat is the format of stages that apply resources and run scripts.
+const provisionFormat = 1
+
+// provision applies the recipe's resources and runs its scripts.
+func (p *planner) provision(parent stage.ID) (Step, error) {
+	return p.resources("provision", parent, p.recipe.Resources, p.recipe.Run)
+}
+
+// provisionBoot does the same for what is added to outputs that boot.
+func (p *planner) provisionBoot(parent stage.ID) (Step, error) {
+	return p.resources("provision-boot", parent, p.recipe.Boot.Resources, p.recipe.Boot.Run)
+}
+
+func (p *planner) resources(name string, parent stage.ID, undecoded *node.Node, scripts []baseline.Script) (Step, error) {
+	resources, err := provisioners.Decode(undecoded, p.recipe.Values())
+	if err != nil {
+		return Step{}, err
+	}
+	in := p.common()
+	for _, r := range resources {
+		state, err := provisioners.Canonical(r)
+		if err != nil {
+			return Step{}, err
+		}
+		in.Add(r.Identity(), digestOf(state))
+	}
+	for _, script := range scripts {
+		state, err := json.Marshal(script)
+		if err != nil {
+			return Step{}, err
+		}
+		in.Add("run "+script.Name, digestOf(state))
+	}
+	return Step{
+		Definition: stage.Definition{Name: name, Kind: "provision", Format: provisionFormat, Parent: parent, Inputs: in},
+		Title:      fmt.Sprintf("%s: %d resources", name, len(resources)),
+		make: func(ctx context.Context, s *site) (any, error) {
+			changed, err := apply(ctx, s.root, resources)
+			if err != nil {
+				return nil, err
+			}
+			for _, script := range scripts {
+				if err := p.run(ctx, s.root, script); err != nil {
+					return nil, err
+				}
+			}
+			return map[string][]string{"changed": changed}, nil
+		},
+	}, nil
+}
+
+func apply(ctx context.Context, dir string, resources []provisioners.Resource) ([]string, error) {
+	root, err := system.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	changed, err := provisioners.Apply(ctx, root, resources)
+	return changed, errors.Join(err, root.Close())
+}
+
+// The places of a script inside the root, gone when it has ended.
+const (
+	scriptDir = "/tmp/imgbuild"
+	// scriptProject has the declared inputs as they lie in the project; the
+	// script runs in the folder of the recipe that names them.
+	scriptProject = scriptDir + "/project/baselines"
+	scriptFile    = scriptDir + "/script"
+)
+
+// run runs one script of the recipe in the sandbox.
+func (p *planner) run(ctx context.Context, root string, script baseline.Script) (err error) {
+	dir, err := os.MkdirTemp("", "imgbuild-run-")
+	if err != nil {
+		return fmt.Errorf("running script %s: %w", script.Name, err)
+	}
+	defer func() {
+		err = errors.Join(err, os.RemoveAll(dir), withRoot(root, func(r *os.Root) error { return r.RemoveAll(scriptDir[1:]) }))
+	}()
+	if err := layOut(dir, script); err != nil {
+		return fmt.Errorf("preparing script %s: %w", script.Name, err)
+	}
+	interpreter := script.Interpreter
+	if len(interpreter) == 0 {
+		interpreter = []string{"/bin/sh", "-eu"}
+	}
+	var said lastLines
+	err = sandbox.Run(ctx, sandbox.Spec{
+		Root:   root,
+		Mounts: []sandbox.Mount{{Source: dir, Target: scriptDir, ReadOnly: true}},
+		Args:   append(slices.Clone(interpreter), scriptFile),
+		Env:    runEnvironment(p.stamp, script.Env),
+		Dir:    scriptProject,
+		Stdout: &said, Stderr: &said,
+	})
+	var exit *sandbox.ExitError
+	if errors.As(err, &exit) {
+		return fault.Failedf("script %s ended with status %d", script.Name, exit.Code).Because(errors.New(said.String()))
+	}
+	if err != nil {
+		return fmt.Errorf("running script %s: %w", script.Name, err)
+	}
+	return nil
+}
+
+// layOut puts the script and its inputs into dir as scriptDir has them.
+func layOut(dir string, script baseline.Script) error {
+	if err := os.MkdirAll(filepath.Join(dir, "project", "baselines"), 0o755); err != nil {
+		return err
+	}
+	if script.From != nil {
+		if err := copyProjectFile(script.From, filepath.Join(dir, "script"), 0o644); err != nil {
+			return err
+		}
+	} else if err := os.WriteFile(filepath.Join(dir, "script"), []byte(script.Script), 0o644); err != nil {
+		return err
+	}
+	for _, input := range script.Inputs {
+		for _, e := range input.Entries {
+			at := filepath.Join(dir, "project", filepath.FromSlash(path.Join("/baselines", input.Name, e.Path)))
+			if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+				return err
+			}
+			var err error
+			switch {
+			case e.Target != "":
+				err = os.Symlink(e.Target, at)
+			case e.File == nil:
+				err = os.MkdirAll(at, 0o755)
+			case e.File.Executable:
+				err = copyProjectFile(e.File, at, 0o755)
+			default:
+				err = copyProjectFile(e.File, at, 0o644)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func copyProjectFile(f *node.File, to string, mode os.FileMode) error {
+	in, err := f.Open()
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close(), os.Chmod(to, mode))
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"imgbuild/builder"
+	"imgbuild/builder/sandbox"
+	"imgbuild/images/fault"
+)
+
+// bakeFlags are the flags of bake.
+type bakeFlags struct {
+	baseline, arch string
+	plan, explain  bool
+	noWait         bool
+	tar            string
+}
+
+func newBakeCommand(env *environment) *cobra.Command {
+	var f bakeFlags
+	cmd := &cobra.Command{
+		Use:   "bake [BASELINE]",
+		Short: "Bake a baseline into a versioned, signed image",
+		Long: `Bake a baseline from its lock and the archive: packages, the recipe's files, users
+and services, then the outputs (container image, disk), their evidence and
+signatures. The result is a new version in the catalog; an image that the
+catalog has already is only named.
+
+The first bake of a baseline locks it. Later bakes use that lock and need no
+network once the archive has its packages. A bake that was interrupted goes on
+from its newest finished stage.`,
+		Example: `  imgbuild bake --baseline debian-12-nginx
+  imgbuild bake debian-12-nginx --plan       what would be done, and what a cache has
+  imgbuild bake debian-12-nginx --explain    why a stage has to be made again
+  imgbuild bake debian-12-nginx --tar r.tar  only the root file system, as a tar`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				if f.baseline != "" && f.baseline != args[0] {
+					return fault.Inputf("two baselines are named: %s and %s", f.baseline, args[0])
+				}
+				f.baseline = args[0]
+			}
+			if f.baseline == "" {
+				return fault.Inputf("no baseline is named").WithHint("run: %s", env.command("baselines", "list"))
+			}
+			if err := sandbox.Enter(); err != nil {
+				return err
+			}
+			return bake(cmd.Context(), env, f)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&f.baseline, "baseline", "b", "", "`NAME` of the baseline")
+	flags.StringVar(&f.arch, "arch", "", "`ARCHITECTURE` to bake for, as Debian names it (default: the recipe's first)")
+	flags.BoolVar(&f.plan, "plan", false, "print the stages and which of them a cache has; change nothing")
+	flags.BoolVar(&f.explain, "explain", false, "print for each stage why it is not served from the cache; change nothing")
+	flags.BoolVar(&f.noWait, "no-wait", false, "fail at once when the same baseline is being baked")
+	flags.StringVar(&f.tar, "tar", "", "write the sealed root to `FILE` as a tar instead of making a version")
+	return cmd
+}
+
+func bake(ctx context.Context, env *environment, f bakeFlags) error {
+	w, err := env.workshop()
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	recipe, err := w.recipe(ctx, f.baseline, f.arch)
+	if err != nil {
+		return err
+	}
+	lock, err := w.lockFor(ctx, recipe)
+	if err != nil {
+		return err
+	}
+	plan, err := builder.NewPlan(recipe, lock)
+	if err != nil {
+		return err
+	}
+	b, err := w.builder(recipe, lock)
+	if err != nil {
+		return err
+	}
+	if f.plan {
+		return showPlan(env, b, plan)
+	}
+	if f.explain {
+		return explainPlan(env, b, plan)
+	}
+	release, err := b.Lease(ctx, recipe.Name, !f.noWait)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if f.tar != "" {
+		return bakeTar(ctx, env, b, plan, f.tar)
+	}
+	baked, err := b.Bake(ctx, plan)
+	if err != nil {
+		return err
+	}
+	result := describeBaked(w, baked)
+	return env.answer(result, result.write, env.command("run", result.Version))
+}
+
+func bakeTar(ctx context.Context, env *environment, b *builder.Builder, plan *builder.Plan, path string) (err error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return fault.Inputf("writing %s", path).Because(err)
+	}
+	plan, err = b.Tar(ctx, plan, f)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	result := map[string]string{"file": path, "stage": string(plan.RootStage())}
+	return env.answer(result, func(w io.Writer) { fmt.Fprintf(w, "wrote %s, the root of stage %s\n", path, plan.RootStage()) }, "")
+}
+
+// bakedImage is the document of bake --output json.
+type bakedImage struct {
+	Version string `json:"version"`
+	Digest  string `json:"digest"`
+	// Known is true when the catalog had the image already.
+	Known     bool              `json:"known"`
+	Stages    map[string]string `json:"stages"`
+	Container string            `json:"container,omitempty"`
+	Disks     []bakedDisk       `json:"disks,omitempty"`
+	Packages  int               `json:"packages"`
+	Lock      string            `json:"lock"`
+	Catalog   string            `json:"catalog"`
+}
+
+type bakedDisk struct {
+	Format string `json:"format"`
+	Digest string `json:"digest"`
+}
+
+func describeBaked(w *workshop, b *builder.Baked) *bakedImage {
+	v := b.Version
+	out := &bakedImage{
+		Version: v.Ref(), Digest: v.Index.Digest.String(), Known: b.Known, Stages: v.Stages,
+		Packages: len(b.Plan.Lock.Packages), Lock: w.project.LockFile(v.Baseline), Catalog: w.project.Config.Catalog,
+	}
+	if v.Container != nil {
+		out.Container = v.Container.Digest.String()
+	}
+	for _, d := range v.Disks {
+		out.Disks = append(out.Disks, bakedDisk{Format: d.Format, Digest: d.Manifest.Digest.String()})
+	}
+	return out
+}
+
+func (r *bakedImage) write(w io.Writer) {
+	if r.Known {
+		fmt.Fprintf(w, "nothing changed: this is %s\n", r.Version)
+	} else {
+		fmt.Fprintf(w, "baked %s\n", r.Version)
+	}
+	fmt.Fprintf(w, "  image      %s\n", r.Digest)
+	if r.Container != "" {
+		fmt.Fprintf(w, "  container  %s\n", r.Container)
+	}
+	for _, d := range r.Disks {
+		fmt.Fprintf(w, "  %-9s  %s\n", d.Format, d.Digest)
+	}
+	fmt.Fprintf(w, "  evidence   SBOM (CycloneDX, SPDX), integrity manifest, provenance; all signed\n")
+	fmt.Fprintf(w, "  lock       %s\n", r.Lock)
+	fmt.Fprintf(w, "  catalog    %s\n", r.Catalog)
+}

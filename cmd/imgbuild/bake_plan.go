@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"imgbuild/builder"
+)
+
+// plannedStage is one stage of bake --plan --output json.
+type plannedStage struct {
+	Stage string `json:"stage"`
+	Kind  string `json:"kind"`
+	ID    string `json:"id"`
+	// Cached is true when a cache has the finished stage.
+	Cached bool `json:"cached"`
+}
+
+func showPlan(env *environment, b *builder.Builder, plan *builder.Plan) error {
+	var stages []plannedStage
+	for _, s := range plan.Steps() {
+		stages = append(stages, plannedStage{Stage: s.Title, Kind: s.Kind, ID: string(s.ID()), Cached: b.Stages.Has(s.ID())})
+	}
+	return env.answer(stages, func(w io.Writer) {
+		for _, s := range stages {
+			state := "to be made"
+			if s.Cached {
+				state = "cached"
+			}
+			fmt.Fprintf(w, "%-12s %-11s %s\n", s.ID[:12], state, s.Stage)
+		}
+	}, env.command("bake", plan.Recipe.Name))
+}
+
+// explainedStage is one stage of bake --explain --output json.
+type explainedStage struct {
+	Stage  string `json:"stage"`
+	Cached bool   `json:"cached"`
+	Why    string `json:"why,omitempty"`
+}
+
+func explainPlan(env *environment, b *builder.Builder, plan *builder.Plan) error {
+	explanations, err := b.Explain(plan)
+	if err != nil {
+		return err
+	}
+	var stages []explainedStage
+	for _, e := range explanations {
+		s := explainedStage{Stage: e.Definition.Name, Cached: e.Cached}
+		if !e.Cached {
+			s.Why = e.String()
+		}
+		stages = append(stages, s)
+	}
+	return env.answer(stages, func(w io.Writer) {
+		for _, e := range explanations {
+			fmt.Fprintln(w, e)
+		}
+	}, env.command("bake", plan.Recipe.Name))
+}

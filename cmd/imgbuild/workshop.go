@@ -1,0 +1,214 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"imgbuild/builder"
+	"imgbuild/builder/debian/deb"
+	"imgbuild/builder/debian/fetch"
+	"imgbuild/builder/debian/repo"
+	"imgbuild/builder/host"
+	"imgbuild/builder/project"
+	"imgbuild/builder/stage"
+	"imgbuild/images/baseline"
+	"imgbuild/images/catalog"
+	"imgbuild/images/fault"
+	"imgbuild/images/updates"
+)
+
+// workshop is what lock and bake work with: the project's places, opened.
+type workshop struct {
+	project *project.Project
+	recipes *baseline.Source
+	archive *updates.Store
+	client  *http.Client
+	env     *environment
+}
+
+func (e *environment) workshop() (*workshop, error) {
+	p, err := e.project()
+	if err != nil {
+		return nil, err
+	}
+	recipes, err := e.baselines()
+	if err != nil {
+		return nil, err
+	}
+	archive, err := updates.Open(p.Config.Archive.Dir)
+	if err != nil {
+		return nil, errors.Join(err, recipes.Close())
+	}
+	client, err := httpClient(p.Config)
+	if err != nil {
+		return nil, errors.Join(err, recipes.Close())
+	}
+	return &workshop{project: p, recipes: recipes, archive: archive, client: client, env: e}, nil
+}
+
+func (w *workshop) close() error { return w.recipes.Close() }
+
+// httpClient reaches mirrors by the configured proxy and authorities.
+func httpClient(c project.Config) (*http.Client, error) {
+	client := fetch.NewClient()
+	transport, ok := client.Transport.(*http.Transport)
+	if !ok {
+		return client, nil
+	}
+	if c.Proxy != "" {
+		proxy, err := url.Parse(c.Proxy)
+		if err != nil {
+			return nil, fault.Inputf("proxy %q", c.Proxy).Because(err)
+		}
+		transport.Proxy = http.ProxyURL(proxy)
+	}
+	if c.CA != "" {
+		pem, err := os.ReadFile(c.CA)
+		if err != nil {
+			return nil, fault.Inputf("reading the certificate authorities of setting ca").Because(err)
+		}
+		pool, err := x509.SystemCertPool()
+		if err != nil {
+			return nil, err
+		}
+		if !pool.AppendCertsFromPEM(pem) {
+			return nil, fault.Inputf("%s holds no certificate", c.CA)
+		}
+		transport.TLSClientConfig = &tls.Config{RootCAs: pool}
+	}
+	return client, nil
+}
+
+// recipe loads a baseline for an architecture; "" means its first.
+func (w *workshop) recipe(ctx context.Context, name, arch string) (*baseline.Recipe, error) {
+	return baseline.Load(ctx, w.recipes, name, arch)
+}
+
+// locker makes locks from what the mirrors offer now.
+func (w *workshop) locker() (*builder.Locker, error) {
+	ring, err := w.project.Keyring()
+	if err != nil {
+		return nil, err
+	}
+	keys, err := repo.LoadKeyring(ring)
+	if err != nil {
+		return nil, err
+	}
+	return &builder.Locker{
+		Client: &repo.Client{
+			HTTP: w.client, Cache: filepath.Join(w.project.Config.Cache.Dir, "indexes"), Now: time.Now, Progress: w.env.reporter(),
+		},
+		Mirror:  w.project.Mirror,
+		Keys:    keys,
+		Archive: w.archive,
+	}, nil
+}
+
+// builder opens what bakes work with; it runs inside the sandbox.
+func (w *workshop) builder(recipe *baseline.Recipe, lock *updates.Lock) (*builder.Builder, error) {
+	c := w.project.Config
+	stages, err := stage.Open(filepath.Join(c.Cache.Dir, "stages"), c.Cache.LimitBytes)
+	if err != nil {
+		return nil, err
+	}
+	images, err := w.catalog()
+	if err != nil {
+		return nil, err
+	}
+	fetcher, err := w.fetcher(recipe, lock)
+	if err != nil {
+		return nil, err
+	}
+	key, made, err := w.project.SigningKey(w.env.ask())
+	if err != nil {
+		return nil, err
+	}
+	if made != nil {
+		w.env.reporter().Note("made a signing key for you in %s; its password is in %s", made.Dir, made.PasswordFile)
+	}
+	return &builder.Builder{
+		Archive:    w.archive,
+		Fetch:      fetcher,
+		Unpacked:   &deb.Cache{Dir: filepath.Join(c.Archive.Dir, "unpacked")},
+		Stages:     stages,
+		LayerCache: filepath.Join(c.Cache.Dir, "layers"),
+		Catalog:    images,
+		Key:        key,
+		Report:     w.env.reporter(),
+		WriteLock:  func(l *updates.Lock) error { return l.Write(w.project.LockFile(l.Baseline)) },
+		Program:    "imgbuild " + version,
+	}, nil
+}
+
+func (w *workshop) catalog() (*catalog.Catalog, error) {
+	trust, err := w.project.Trust(w.project.Config.Catalog)
+	if err != nil {
+		return nil, err
+	}
+	return catalog.Open(context.Background(), catalog.Config{
+		Location: w.project.Config.Catalog, Trust: trust, Locks: filepath.Join(w.project.Config.Cache.Dir, "locks"),
+		Transport: w.client.Transport,
+	})
+}
+
+// fetcher seeks what the archive lacks: in the project, in the configured
+// sources, on the mirror, and in a snapshot service where one is configured.
+func (w *workshop) fetcher(recipe *baseline.Recipe, lock *updates.Lock) (*fetch.Fetcher, error) {
+	f := &fetch.Fetcher{Store: w.archive, Client: w.client, Reporter: w.env.reporter()}
+	if w.project.Dir != "" {
+		f.Sources = append(f.Sources, fetch.Project{Dir: w.project.Dir})
+	}
+	for _, place := range w.project.Config.Archive.Sources {
+		source, err := fetch.ParseSource(place)
+		if err != nil {
+			return nil, err
+		}
+		f.Sources = append(f.Sources, source)
+	}
+	bases := map[string]string{}
+	for _, archive := range []string{host.ArchiveDebian, host.ArchiveSecurity} {
+		// A host without apt can still bake from its archive alone.
+		if base, err := w.project.Mirror(archive, recipe.Suite); err == nil {
+			bases[archive] = base
+		}
+	}
+	for name, s := range recipe.Sources {
+		if s.URL != "" {
+			bases[name] = s.URL
+		}
+	}
+	f.Sources = append(f.Sources, fetch.Mirror{Bases: bases})
+	if w.project.Config.Snapshot != "" {
+		f.Sources = append(f.Sources, fetch.Snapshot{Base: w.project.Config.Snapshot, Releases: lock.Releases})
+	}
+	return f, nil
+}
+
+// lockFor returns the baseline's lock, made now when there is none.
+func (w *workshop) lockFor(ctx context.Context, recipe *baseline.Recipe) (*updates.Lock, error) {
+	path := w.project.LockFile(recipe.Name)
+	lock, err := builder.ReadLock(path)
+	if lock != nil || err != nil {
+		return lock, err
+	}
+	locker, err := w.locker()
+	if err != nil {
+		return nil, err
+	}
+	if lock, err = locker.Lock(ctx, recipe, builder.LockOptions{}); err != nil {
+		return nil, err
+	}
+	if err := lock.Write(path); err != nil {
+		return nil, err
+	}
+	w.env.reporter().Note("locked %d packages of today in %s (policy.mode: %s); later bakes use this lock until told otherwise",
+		len(lock.Packages), path, w.project.Config.Policy.Mode)
+	return lock, nil
+}
