@@ -32,8 +32,26 @@ a further word, list them.`,
 		Example: "  imgbuild baselines list\n  imgbuild baselines list --output json",
 		Args:    cobra.NoArgs,
 		RunE:    list,
-	}, newBaselinesShowCommand(env))
+	}, newBaselinesShowCommand(env), newBaselinesSchemaCommand(env))
 	return cmd
+}
+
+func newBaselinesSchemaCommand(env *environment) *cobra.Command {
+	return &cobra.Command{
+		Use:     "schema",
+		Short:   "Write the JSON Schema of recipes, for editors",
+		Long:    "Write the JSON Schema (draft 2020-12) of recipes to standard output. Editors complete\nand check recipes by it; the loader is stricter still.",
+		Example: "  imgbuild baselines schema > baseline.schema.json",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			schema, err := provisioners.Schema()
+			if err != nil {
+				return err
+			}
+			_, err = env.stdout.Write(schema)
+			return err
+		},
+	}
 }
 
 // listedBaseline is an entry of baselines list --output json.

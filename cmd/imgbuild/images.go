@@ -93,9 +93,12 @@ func find(ctx context.Context, c *catalog.Catalog, image string, revoked catalog
 	return nil, fault.Gatef("every version of %s is revoked", image).WithHint("imgbuild images list %s says why", image)
 }
 
-// who names the person for a record: user@machine unless they say otherwise.
-func who() string {
-	name := "unknown"
+// orMe names the person for a record: user@machine unless they say otherwise.
+func orMe(name string) string {
+	if name != "" {
+		return name
+	}
+	name = "unknown"
 	if me, err := user.Current(); err == nil {
 		name = me.Username
 	}

@@ -39,7 +39,7 @@ refused.`,
 			if err != nil {
 				return err
 			}
-			p.Channel, p.When = args[1], time.Now()
+			p.Channel, p.When, p.Who = args[1], time.Now(), orMe(p.Who)
 			move, err := c.Promote(ctx, v, p, catalog.Keys{key}, revoked)
 			if err != nil {
 				return err
@@ -49,7 +49,7 @@ refused.`,
 			}, env.command("images", "history", v.Baseline+":"+move.Channel))
 		},
 	}
-	cmd.Flags().StringVar(&p.Who, "who", who(), "`WHO` moves it")
+	cmd.Flags().StringVar(&p.Who, "who", "", "`WHO` moves it (default: you, at this machine)")
 	cmd.Flags().StringVar(&p.Why, "why", "", "the `REASON`, for the record")
 	cmd.Flags().BoolVar(&evenRevoked, "even-revoked", false, "move it even to a revoked version")
 	return cmd

@@ -51,7 +51,7 @@ on it is revoked too.`,
 			if err != nil {
 				return err
 			}
-			w.When = time.Now()
+			w.When, w.Who = time.Now(), orMe(w.Who)
 			affected, err := c.Revoke(ctx, v, w, catalog.Keys{key})
 			if err != nil {
 				return err
@@ -68,7 +68,7 @@ on it is revoked too.`,
 		},
 	}
 	cmd.Flags().StringVar(&w.Reason, "reason", "", "the `REASON`, for the record")
-	cmd.Flags().StringVar(&w.Who, "who", who(), "`WHO` revokes it")
+	cmd.Flags().StringVar(&w.Who, "who", "", "`WHO` revokes it (default: you, at this machine)")
 	cmd.Flags().StringVar(&rollback, "rollback", "", "the `IMAGE` to use instead")
 	cmd.Flags().BoolVar(&w.Cascade, "cascade", false, "revoke what was baked on it too")
 	return cmd
