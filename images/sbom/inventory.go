@@ -153,31 +153,28 @@ func identity(name, version, architecture string) string {
 
 // describe joins what the database and the lock know of a package.
 func (image Image) describe(p paragraph, from updates.Package) Package {
-	pkg := Package{
+	return Package{
+		PURL: PURL(image.Distribution, image.DistributionVersion, from),
 		Name: from.Name, Version: from.Version, Architecture: from.Architecture,
 		Source: from.Source, SourceVersion: from.SourceVersion,
 		Maintainer: p.firstLine("maintainer"), Homepage: webAddress(p.firstLine("homepage")), Summary: p.firstLine("description"),
 		File: from.Path, SHA256: from.SHA256, Size: from.Size, Archive: from.Archive,
 	}
-	pkg.PURL = image.purl(pkg)
-	return pkg
 }
 
-// purl is the package URL (purl-spec, type deb). The source package is the
-// qualifier upstream, as syft and grype have it, given where its name or
-// version is not the binary package's own.
-func (image Image) purl(p Package) string {
-	qualifiers := map[string]string{
-		"arch":   p.Architecture,
-		"distro": image.Distribution + "-" + image.DistributionVersion,
-	}
+// PURL is the package URL of a locked package (purl-spec, type deb) in a
+// distribution, given by ID and VERSION_ID of os-release. The source package
+// is the qualifier upstream, as syft and grype have it, given where its name
+// or version is not the binary package's own.
+func PURL(distribution, version string, p updates.Package) string {
+	qualifiers := map[string]string{"arch": p.Architecture, "distro": distribution + "-" + version}
 	switch {
 	case p.SourceVersion != "" && p.SourceVersion != p.Version:
 		qualifiers["upstream"] = cmp.Or(p.Source, p.Name) + "@" + p.SourceVersion
 	case p.Source != "" && p.Source != p.Name:
 		qualifiers["upstream"] = p.Source
 	}
-	return packageurl.NewPackageURL(packageurl.TypeDebian, image.Distribution, p.Name, p.Version,
+	return packageurl.NewPackageURL(packageurl.TypeDebian, distribution, p.Name, p.Version,
 		packageurl.QualifiersFromMap(qualifiers), "").ToString()
 }
 
