@@ -230,6 +230,14 @@ var cases = []struct {
 		"/etc/systemd/system-preset":                              "drwxr-xr-x 0:0",
 		"/etc/systemd/system-preset/00-apt-daily.timer.preset":    "-rw-r--r-- 0:0 disable apt-daily.timer\n",
 	}},
+	{"service enabled without its companion", "services:\n  nginx.service: enabled\n  nginx.socket: disabled", map[string]string{
+		"/etc/systemd/system/multi-user.target.wants":               "drwxr-xr-x 0:0",
+		"/etc/systemd/system/multi-user.target.wants/nginx.service": "-> /usr/lib/systemd/system/nginx.service",
+		"/etc/systemd/system/sockets.target.wants":                  "drwxr-xr-x 0:0",
+		"/etc/systemd/system/web.service":                           "-> /usr/lib/systemd/system/nginx.service",
+		"/etc/systemd/system-preset":                                "drwxr-xr-x 0:0",
+		"/etc/systemd/system-preset/00-nginx.socket.preset":         "-rw-r--r-- 0:0 disable nginx.socket\n",
+	}},
 	{"service masked", "services:\n  apt-daily.timer: masked\n  not-there: masked", map[string]string{
 		"/etc/systemd/system/apt-daily.timer":   "-> /dev/null",
 		"/etc/systemd/system/not-there.service": "-> /dev/null",

@@ -89,13 +89,17 @@ func TestMistakesAreFoundAtTheirPlace(t *testing.T) {
 		{"kernel argument", base + "kernel-arguments: ['a b']", `is not one word of a kernel command line`},
 		{"list for a recipe", "- a", `expected a map of a recipe's keys, found a list`},
 		{"float", base + "outputs: {vm: {size: 1.5}}", `decimals are not used`},
+		{"same name", "extends: ./parts/web.yaml", `baselines/web.yaml and its ancestor baselines/parts/web.yaml have the same name`},
+		{"bomb of text", base + "vars: {a: \"" + strings.Repeat("x", 400_000) + "\"}\nkernel-arguments: [\"" + strings.Repeat("${a}", 100_000) + "\"]", `the text grows larger than 1 MiB`},
+		{"bomb of texts", base + "vars: {a: \"" + strings.Repeat("x", 400_000) + "\"}\nkernel-arguments: [" + strings.Repeat("\"x${a}\",", 50_000) + "]", `the recipe grows larger than 8 MiB`},
+		{"bomb of lists", base + "vars: {a: [" + strings.Repeat("x,", 40_000) + "]}\nkernel-arguments: [" + strings.Repeat("\"${a}\",", 40_000) + "]", `the recipe grows larger than 8 MiB`},
 		{"two documents", base + "---\na: b", `a second document`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			src := project(t, map[string]string{"baselines/web.yaml": c.recipe, "baselines/cycle.yaml": "extends: web"})
+			src := project(t, map[string]string{"baselines/web.yaml": c.recipe, "baselines/cycle.yaml": "extends: web", "baselines/parts/web.yaml": base})
 			_, err := baseline.Load(context.Background(), src, "web", "amd64")
 			if err == nil || !strings.Contains(err.Error(), c.want) {
-				t.Fatalf("got  %v\nwant %s", err, c.want)
+				t.Fatalf("got  %.2000v\nwant %s", err, c.want)
 			}
 			if fault.KindOf(err) != fault.Input {
 				t.Errorf("kind %d", fault.KindOf(err))

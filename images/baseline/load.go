@@ -99,6 +99,9 @@ func (s *Source) chain(ctx context.Context, name string) ([]*node.Node, error) {
 			if seen.Pos.Doc.Name == tree.Pos.Doc.Name {
 				return nil, node.Errorf(extends.Pos, "%s is its own ancestor by way of %q", seen.Pos.Doc.Name, extends.Text)
 			}
+			if nameOf(seen) == nameOf(tree) {
+				return nil, node.Errorf(extends.Pos, "%s and its ancestor %s have the same name; rename one", seen.Pos.Doc.Name, tree.Pos.Doc.Name)
+			}
 		}
 		if chain = append(chain, tree); len(chain) > maxGenerations {
 			return nil, node.Errorf(extends.Pos, "more than %d generations", maxGenerations)
@@ -115,6 +118,9 @@ func checkName(tree *node.Node) error {
 	name := nameOf(tree)
 	if !baselineName.MatchString(name) {
 		return node.Errorf(tree.Pos, "a recipe's file name has lower-case letters, digits, dots and hyphens only")
+	}
+	if strings.HasSuffix(name, "-leaf") {
+		return node.Errorf(tree.Pos, "a recipe's name does not end in -leaf: the package layers of its parent do")
 	}
 	if given := tree.Get("name"); given != nil && given.Text != name {
 		return node.Errorf(given.Pos, "expected %q, the name of the file, found %q", name, given.Text)
@@ -242,9 +248,13 @@ func generations(chain []*node.Node, r *Recipe) []Generation {
 	claimed := map[string]bool{}
 	own := func(set string, list *node.Node, final []string) []string {
 		var out []string
+		kept := map[string]bool{}
+		for _, name := range final {
+			kept[name] = true
+		}
 		for _, item := range items(list) {
 			name := node.Identity(item)
-			if slices.Contains(final, name) && !claimed[set+name] {
+			if kept[name] && !claimed[set+name] {
 				claimed[set+name] = true
 				out = append(out, name)
 			}

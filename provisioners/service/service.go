@@ -69,9 +69,19 @@ type plan struct {
 }
 
 // preset is the file that keeps a unit disabled.
-func (s *Service) preset() (name, content string) {
-	return "/etc/systemd/system-preset/00-" + s.Unit + ".preset", "disable " + s.Unit + "\n"
+func preset(unit string) string { return "/etc/systemd/system-preset/00-" + unit + ".preset" }
+
+// kept tells whether another resource keeps a unit disabled or masked.
+func kept(r system.Reader, unit string) bool {
+	if _, err := r.Lstat(preset(unit)); err == nil {
+		return true
+	}
+	target, err := r.Readlink(path.Join(configDir, unit))
+	return err == nil && target == "/dev/null"
 }
+
+// line is what the preset says.
+func (s *Service) line() string { return "disable " + s.Unit + "\n" }
 
 func (s *Service) plan(ctx context.Context, r system.Reader) (*plan, error) {
 	if err := ctx.Err(); err != nil {
@@ -79,17 +89,17 @@ func (s *Service) plan(ctx context.Context, r system.Reader) (*plan, error) {
 	}
 	p := &plan{}
 	// A preset is in the way of every state but one.
-	preset, content := s.preset()
-	have, err := system.ReadFile(r, preset, maxUnit)
+	file := preset(s.Unit)
+	have, err := system.ReadFile(r, file, maxUnit)
 	switch {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return nil, err
-	case s.State == disabled && string(have) != content:
+	case s.State == disabled && string(have) != s.line():
 		p.preset = true
-		p.differ(preset, "absent or different", "there")
+		p.differ(file, "absent or different", "there")
 	case s.State != disabled && err == nil:
-		p.remove = append(p.remove, preset)
-		p.differ(preset, "there", "absent")
+		p.remove = append(p.remove, file)
+		p.differ(file, "there", "absent")
 	}
 	mask := path.Join(configDir, s.Unit)
 	target, linkErr := r.Readlink(mask)
@@ -141,8 +151,8 @@ func (p *plan) enable(r system.Reader, name string, seen map[string]bool) error 
 		p.differ(l.path, "absent or different", "a link to "+l.target)
 	}
 	for _, other := range u.also {
-		if _, err := find(r, other); err != nil {
-			continue // systemctl passes over those that are not installed
+		if _, err := find(r, other); err != nil || kept(r, other) {
+			continue // not installed, as systemctl has it, or disabled on purpose
 		}
 		if err := p.enable(r, other, seen); err != nil {
 			return err
@@ -234,11 +244,11 @@ func (s *Service) Apply(ctx context.Context, sys system.System) (bool, error) {
 		}
 	}
 	if p.preset {
-		name, content := s.preset()
+		name := preset(s.Unit)
 		if err := system.MkdirAll(sys, path.Dir(name)); err != nil {
 			return false, err
 		}
-		if err := sys.WriteFile(name, strings.NewReader(content), system.Attr{Mode: 0o644}); err != nil {
+		if err := sys.WriteFile(name, strings.NewReader(s.line()), system.Attr{Mode: 0o644}); err != nil {
 			return false, err
 		}
 	}

@@ -43,9 +43,14 @@ func merge(parent, child *Node, t reflect.Type, f field) *Node {
 	switch {
 	case parent.Kind == Map:
 		out := parent.Clone()
+		place := map[string]int{}
+		for i, old := range out.Entries {
+			place[old.Key] = i
+		}
 		for _, e := range child.Entries {
 			below, inner := step(t, e.Key)
-			if old := out.entry(e.Key); old != nil {
+			if i, found := place[e.Key]; found {
+				old := &out.Entries[i]
 				old.Value = merge(old.Value, e.Value, below, inner)
 				if old.Value.Kind != Map {
 					old.Pos = e.Pos
@@ -61,17 +66,18 @@ func merge(parent, child *Node, t reflect.Type, f field) *Node {
 			item = t.Elem()
 		}
 		out := parent.Clone()
+		place := map[string]int{}
+		for i, old := range out.Items {
+			place[Identity(old)] = i
+		}
 		for _, add := range child.Items {
-			id, found := Identity(add), false
-			for i, old := range out.Items {
-				if id != "" && Identity(old) == id {
-					out.Items[i], found = merge(old, add, item, field{}), true
-					break
-				}
+			id := Identity(add)
+			if i, found := place[id]; found && id != "" {
+				out.Items[i] = merge(out.Items[i], add, item, field{})
+				continue
 			}
-			if !found {
-				out.Items = append(out.Items, add.Clone())
-			}
+			place[id] = len(out.Items)
+			out.Items = append(out.Items, add.Clone())
 		}
 		return out
 	default:
@@ -119,6 +125,9 @@ func dropFrom(tree, drop *Node, where string, p *Problems) {
 		}
 	case List:
 		for _, item := range drop.Items {
+			if p.full() {
+				return
+			}
 			if item.Kind == Map || item.Kind == List || item.Kind == Null {
 				p.Addf(item.Pos, "expected a name to remove, found %s", item.describe())
 				continue

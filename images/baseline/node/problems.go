@@ -50,6 +50,10 @@ func (p *Problems) Add(err error) {
 	}
 }
 
+// full says that more problems would not be shown, so that looking for them and
+// for what was meant can end.
+func (p *Problems) full() bool { return len(p.list) > shown }
+
 // Err is nil without problems, else a fault.Input error with one line for each,
 // in the order of the file.
 func (p *Problems) Err() error {

@@ -39,6 +39,10 @@ func (v Vars) Expand(text string, where func(offset int) Position) (string, erro
 			name := text[i+2 : i+end]
 			if value, ok := v[name]; ok {
 				b.WriteString(value.flat())
+				if b.Len() > maxBytes {
+					p.Addf(where(i), "the text grows larger than 1 MiB with its variables filled in")
+					return "", p.Err()
+				}
 			} else {
 				p.Addf(where(i), "unknown variable %q%s; write $${%s} for the text itself", name, Suggest(name, v.Names()), name)
 			}
@@ -65,35 +69,61 @@ func (n *Node) flat() string {
 
 // Substitute fills variables into every text value of the tree, in place. A
 // text that is nothing but one reference becomes the variable's value with its
-// type. Keys are left alone.
+// type. Keys are left alone. What is filled in is bounded as a document is, so
+// that a short recipe cannot become a huge one.
 func Substitute(n *Node, vars Vars) error {
-	p := &Problems{}
-	substitute(n, vars, p)
-	return p.Err()
+	s := &substitution{vars: vars, left: 8 * maxBytes}
+	s.fill(n)
+	return s.Err()
 }
 
-func substitute(n *Node, vars Vars, p *Problems) {
+type substitution struct {
+	Problems
+	vars Vars
+	// left is how many bytes may yet be filled in.
+	left int
+}
+
+func (s *substitution) fill(n *Node) {
 	for _, item := range n.Items {
-		substitute(item, vars, p)
+		s.fill(item)
 	}
 	for _, e := range n.Entries {
-		substitute(e.Value, vars, p)
+		s.fill(e.Value)
 	}
-	if n.Kind != String {
+	if n.Kind != String || !strings.Contains(n.Text, "${") || s.left < 0 || s.full() {
 		return
 	}
-	if name, ok := strings.CutPrefix(n.Text, "${"); ok && n.block == 0 && strings.IndexByte(name, '}') == len(name)-1 {
-		if value, known := vars[name[:len(name)-1]]; known {
-			filled := value.Clone()
-			filled.move(n.Pos)
-			filled.filled = true
-			*n = *filled
-			return
-		}
+	if value, ok := s.vars[whole(n)]; ok {
+		s.spend(n, len(value.Text)+nodeCost*len(value.Items))
+		filled := value.Clone()
+		filled.move(n.Pos)
+		filled.filled = true
+		*n = *filled
+		return
 	}
-	text, err := vars.Expand(n.Text, n.Where)
-	p.Add(err)
+	text, err := s.vars.Expand(n.Text, n.Where)
+	s.Add(err)
+	s.spend(n, len(text))
 	n.Text = text
+}
+
+// nodeCost is about what one node takes in memory, in bytes.
+const nodeCost = 128
+
+func (s *substitution) spend(n *Node, bytes int) {
+	if s.left -= bytes; s.left < 0 {
+		s.Addf(n.Pos, "the recipe grows larger than %d MiB with its variables filled in", 8*maxBytes>>20)
+	}
+}
+
+// whole is the name of the variable that is all of a scalar's text, or "".
+func whole(n *Node) string {
+	name, ok := strings.CutPrefix(n.Text, "${")
+	if !ok || n.block != 0 || strings.IndexByte(name, '}') != len(name)-1 {
+		return ""
+	}
+	return name[:len(name)-1]
 }
 
 // move makes a tree stand at pos: a filled-in value stands where it is used.
