@@ -57,9 +57,9 @@ type VM struct {
 	errors  *lastWords
 }
 
-// Start boots a machine and returns once QEMU runs; WaitHTTP and WaitSSH tell
+// StartVM boots a machine and returns once QEMU runs; WaitHTTP and WaitSSH tell
 // when the guest answers. The caller closes it. When ctx ends it is closed too.
-func Start(ctx context.Context, s VMSpec) (vm *VM, err error) {
+func StartVM(ctx context.Context, s VMSpec) (vm *VM, err error) {
 	s = s.withDefaults()
 	platform, err := platformFor(s.Architecture, s.Firmware)
 	if err != nil {

@@ -63,7 +63,7 @@ func Boot(t testing.TB, o Options) *Guest {
 	}
 	g := &Guest{signer: signer, user: o.User, log: &console{}}
 	ctx, cancel := context.WithCancel(context.Background())
-	vm, err := launch.Start(ctx, launch.VMSpec{
+	vm, err := launch.StartVM(ctx, launch.VMSpec{
 		Disk: o.Disk, Firmware: o.Firmware, Dir: t.TempDir(), Console: g.log, DiskSize: 6 << 30,
 		SSHKeys: []string{strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey())))},
 		Ports:   map[int]int{22: 0, 80: 0},

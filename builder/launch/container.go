@@ -1,0 +1,208 @@
+package launch
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ContainerSpec describes a container to be tried.
+type ContainerSpec struct {
+	// Layout is the directory of an OCI image layout, Reference a name in it.
+	Layout, Reference string
+	// Dir gets podman's storage, in a directory of its own that Close removes;
+	// empty means the system's temporary directory.
+	Dir string
+	// Ports maps TCP ports of the container to ports of 127.0.0.1; 0 chooses one.
+	Ports map[int]int
+	// Output gets what the container writes; it may be nil.
+	Output io.Writer
+}
+
+// Container is a running container.
+type Container struct {
+	// Ports maps the container's ports to those of 127.0.0.1.
+	Ports map[int]int
+
+	dir string
+	// short holds what podman wants to have a short path in lower case: its run
+	// directory, and a link to the layout, after which it names the image.
+	short   string
+	process *process
+	words   *lastWords
+}
+
+// rootScript gives podman a view of its own before it becomes podman: the
+// processes of its PID namespace, and, where the host mixes both versions of
+// cgroups, which crun refuses, the newer one alone.
+const rootScript = `set -e
+mount --make-rprivate /
+mount -t proc proc /proc
+if [ -d /sys/fs/cgroup/unified ]; then
+  umount -R -l /sys/fs/cgroup
+  mount -t cgroup2 cgroup2 /sys/fs/cgroup
+fi
+exec "$@"`
+
+// StartContainer runs an image and returns once podman has been started;
+// WaitHTTP tells when it answers. The caller closes it. Podman keeps its
+// storage in a directory of its own, so the user's images are not touched. For
+// root all of it runs in one PID namespace and ends with this program.
+func StartContainer(ctx context.Context, s ContainerSpec) (c *Container, err error) {
+	podman, err := exec.LookPath("podman")
+	if err != nil {
+		return nil, missing("podman", "podman crun slirp4netns")
+	}
+	layout, err := filepath.Abs(s.Layout)
+	if err != nil {
+		return nil, fmt.Errorf("starting a container: %w", err)
+	}
+	c = &Container{words: &lastWords{}}
+	if c.Ports, err = publish(s.Ports); err != nil {
+		return nil, err
+	}
+	if c.dir, err = os.MkdirTemp(s.Dir, "imgbuild-container-"); err != nil {
+		return nil, fmt.Errorf("starting a container: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(c.dir), os.RemoveAll(c.short))
+		}
+	}()
+	if c.short, err = os.MkdirTemp("/tmp", "imgbuild-"); err != nil {
+		return nil, fmt.Errorf("starting a container: %w", err)
+	}
+	link := filepath.Join(c.short, "layout")
+	if err := os.Symlink(layout, link); err != nil {
+		return nil, fmt.Errorf("starting a container: %w", err)
+	}
+	args := append(c.podman(podman), "run", "--rm", "--quiet", "--name", randomName(), "--log-driver", "none")
+	if network := userNetwork(); network != "" {
+		args = append(args, "--network", network)
+	}
+	for inside, outside := range c.Ports {
+		args = append(args, "--publish", fmt.Sprintf("%s:%d:%d/tcp", loopback, outside, inside))
+	}
+	if mixedCgroups() {
+		args = append(args, "--cgroups", "disabled")
+	}
+	limits, err := limits()
+	if err != nil {
+		return nil, err
+	}
+	args = append(append(args, limits...), "oci:"+link+":"+s.Reference)
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	if os.Geteuid() == 0 {
+		cmd = exec.CommandContext(ctx, "sh", append([]string{"-c", rootScript, "sh"}, args...)...)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID}
+	}
+	cmd.WaitDelay = time.Second
+	cmd.Stdout, cmd.Stderr = c.words, c.words
+	if s.Output != nil {
+		both := io.MultiWriter(s.Output, c.words)
+		cmd.Stdout, cmd.Stderr = both, both
+	}
+	if c.process, err = start(cmd, "podman crun slirp4netns"); err != nil {
+		return nil, fmt.Errorf("starting a container: %w", err)
+	}
+	return c, nil
+}
+
+func (c *Container) podman(program string) []string {
+	args := []string{
+		program, "--log-level", "error", "--events-backend", "none", "--root", filepath.Join(c.dir, "storage"),
+		"--runroot", filepath.Join(c.short, "run"), "--tmpdir", filepath.Join(c.short, "tmp"),
+	}
+	if os.Geteuid() == 0 {
+		args = append(args, "--cgroup-manager", "cgroupfs")
+	}
+	return args
+}
+
+func randomName() string {
+	id := make([]byte, 6)
+	rand.Read(id) // never fails (crypto/rand)
+	return "imgbuild-" + hex.EncodeToString(id)
+}
+
+// userNetwork is podman's mode for a network without privileges, which needs no
+// bridge, firewall or daemon of the host: the first one that is installed.
+// Empty leaves the choice to podman.
+func userNetwork() string {
+	for _, mode := range []string{"pasta", "slirp4netns"} {
+		if _, err := exec.LookPath(mode); err == nil {
+			return mode
+		}
+	}
+	return ""
+}
+
+// mixedCgroups reports whether both versions of cgroups are mounted, as
+// rootScript asks: a container then lives without a cgroup of its own.
+func mixedCgroups() bool {
+	_, err := os.Stat("/sys/fs/cgroup/unified")
+	return err == nil
+}
+
+// limits keeps podman from asking for more open files and processes than this
+// program may have, which fails for a root that lacks CAP_SYS_RESOURCE.
+func limits() ([]string, error) {
+	var args []string
+	for _, l := range []struct {
+		name     string
+		resource int
+		most     uint64
+	}{{"nofile", unix.RLIMIT_NOFILE, 1 << 20}, {"nproc", unix.RLIMIT_NPROC, 1 << 15}} {
+		var r unix.Rlimit
+		if err := unix.Getrlimit(l.resource, &r); err != nil {
+			return nil, fmt.Errorf("reading the limit %s: %w", l.name, err)
+		}
+		n := min(r.Max, l.most)
+		args = append(args, "--ulimit", fmt.Sprintf("%s=%d:%d", l.name, n, n))
+	}
+	return args, nil
+}
+
+// Ended is closed when the container no longer runs.
+func (c *Container) Ended() <-chan struct{} { return c.process.done }
+
+// Address is where a published port of the container answers.
+func (c *Container) Address(port int) string { return fmt.Sprintf("%s:%d", loopback, c.Ports[port]) }
+
+// WaitHTTP waits until the container answers path on a port with status.
+func (c *Container) WaitHTTP(ctx context.Context, port int, path string, status int) ([]byte, error) {
+	body, err := WaitHTTP(ctx, c.Ended(), "http://"+c.Address(port)+path, status)
+	if words := c.words.String(); err != nil && words != "" {
+		return nil, fmt.Errorf("%w (the container said: %s)", err, words)
+	}
+	return body, err
+}
+
+// Close ends the container and removes its files.
+func (c *Container) Close() error {
+	c.process.end(3 * time.Second)
+	if os.Geteuid() != 0 {
+		// Its files belong to subordinate ids, which only podman's own user
+		// namespace may remove.
+		podman := c.podman("podman")
+		removed := exec.Command(podman[0], append(podman[1:], "rm", "--all", "--force", "--time", "0")...).Run()
+		emptied := exec.Command(podman[0], append(podman[1:], "unshare", "rm", "-rf", c.dir, c.short)...).Run()
+		if err := errors.Join(removed, emptied); err != nil {
+			return fmt.Errorf("removing the container's files: %w", err)
+		}
+	}
+	if err := errors.Join(os.RemoveAll(c.dir), os.RemoveAll(c.short)); err != nil {
+		return fmt.Errorf("removing the container's files: %w", err)
+	}
+	return nil
+}
