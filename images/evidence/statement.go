@@ -1,0 +1,117 @@
+package evidence
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"imgbuild/images/catalog"
+	"imgbuild/images/fault"
+	"imgbuild/images/signing"
+)
+
+// Statement is a signed statement about a version, verified.
+type Statement struct {
+	signing.Statement
+	// By is the trusted key that signed it.
+	By signing.Signer
+}
+
+// candidate is a statement as it was found: verified, or with the reason why
+// not.
+type candidate struct {
+	predicateType string
+	statement     Statement
+	err           error
+}
+
+// candidates reads every statement attached to a version.
+func candidates(ctx context.Context, c *catalog.Catalog, v *catalog.Version, trust signing.Trust) ([]candidate, error) {
+	attached, err := c.Evidence(ctx, v, signing.EnvelopeMediaType)
+	if err != nil {
+		return nil, err
+	}
+	var found []candidate
+	for _, e := range attached {
+		one := candidate{predicateType: e.Annotations[predicateAnnotation]}
+		envelope, err := e.Read(ctx)
+		if err == nil {
+			one.statement.Statement, one.statement.By, err = signing.VerifyStatement(ctx, envelope, one.predicateType, v.Index.Digest.String(), trust)
+		}
+		if err == nil {
+			err = coversOutputs(one.statement.Statement, v)
+		}
+		one.err = err
+		found = append(found, one)
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// predicateAnnotation names a statement's predicate type on its manifest; the
+// statement must then be of that type.
+const predicateAnnotation = "in-toto.io/predicate-type"
+
+// coversOutputs refuses a statement that does not speak of every output.
+func coversOutputs(s signing.Statement, v *catalog.Version) error {
+	outputs := map[string]string{}
+	if v.Container != nil {
+		outputs["the container"] = v.Container.Digest.String()
+	}
+	for _, d := range v.Disks {
+		outputs["the "+d.Format+" disk"] = d.Manifest.Digest.String()
+	}
+	for name, digest := range outputs {
+		if !slices.ContainsFunc(s.Subjects, func(subject signing.Subject) bool { return subject.Digest == digest }) {
+			return fault.Worldf("the statement does not speak of %s, %s", name, digest)
+		}
+	}
+	return nil
+}
+
+// Statements returns the verified statements of one predicate type. An
+// attached one that cannot be believed is an error.
+func Statements(ctx context.Context, c *catalog.Catalog, v *catalog.Version, trust signing.Trust, predicateType string) ([]Statement, error) {
+	found, err := candidates(ctx, c, v, trust)
+	if err != nil {
+		return nil, err
+	}
+	var statements []Statement
+	for _, one := range found {
+		if one.predicateType != predicateType {
+			continue
+		}
+		if one.err != nil {
+			return nil, fmt.Errorf("reading %s of %s: %w", Name(predicateType), v.Ref(), one.err)
+		}
+		statements = append(statements, one.statement)
+	}
+	return statements, nil
+}
+
+// Name is what people call statements of a predicate type.
+func Name(predicateType string) string {
+	switch predicateType {
+	case signing.PredicateProvenance:
+		return "provenance"
+	case signing.PredicateCycloneDX:
+		return "CycloneDX"
+	case signing.PredicateSPDX:
+		return "SPDX"
+	case signing.PredicateIntegrity:
+		return "integrity manifest"
+	}
+	return predicateType
+}
+
+// integrityOf reads the predicate that binds an integrity manifest.
+func integrityOf(s Statement) (signing.IntegrityPredicate, error) {
+	var p signing.IntegrityPredicate
+	if err := json.Unmarshal(s.Predicate, &p); err != nil {
+		return p, fault.Worldf("reading the statement of an integrity manifest").Because(err)
+	}
+	return p, nil
+}
