@@ -18,8 +18,6 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 	"oras.land/oras-go/v2/errdef"
-
-	"imgbuild/images/fault"
 )
 
 // workers is how many layers are compressed at once; the output does not
@@ -104,10 +102,10 @@ type build struct {
 func (b *build) layer(ctx context.Context, p *part) (*Layer, error) {
 	if l := b.cache.find(p, b.how); l != nil {
 		err := b.push(ctx, l)
-		if fault.KindOf(err) != fault.World {
+		if err == nil || l.intact() {
 			return l, err
 		}
-		// The cached blob is damaged: make it again.
+		// The push failed for the cached blob is damaged: make it again.
 		if err := b.cache.drop(p, b.how); err != nil {
 			return nil, err
 		}

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -84,6 +85,18 @@ func (c cache) find(p *part, how Compression) *Layer {
 	l := &Layer{Name: p.name, DiffID: r.DiffID, path: base + ".blob"}
 	l.Blob.MediaType, l.Blob.Digest, l.Blob.Size = mediaType, r.Digest, r.Size
 	return l
+}
+
+// intact reports whether the cached blob is what its record says.
+func (l *Layer) intact() bool {
+	f, err := os.Open(l.path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	verifier := l.Blob.Digest.Verifier()
+	n, err := io.Copy(verifier, f)
+	return err == nil && n == l.Blob.Size && verifier.Verified()
 }
 
 // make compresses the part into the cache.

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -51,7 +50,7 @@ func (c *Catalog) Remove(ctx context.Context, v *Version) error {
 					WithHint("promote another version to %s first", tag)
 			}
 		}
-		if err := c.removeTagged(ctx, repo, tx, v, tags); err != nil {
+		if err := c.removeTagged(ctx, repo, tx, v); err != nil {
 			return err
 		}
 		return tx.Remove(ctx, v.Index)
@@ -63,9 +62,8 @@ func (c *Catalog) Remove(ctx context.Context, v *Version) error {
 }
 
 // removeTagged removes what cosign and its like hang on the version's
-// manifests by tags such as sha256-….sig, unless another version has the same
-// manifest.
-func (c *Catalog) removeTagged(ctx context.Context, repo repository, tx transaction, v *Version, tags []string) error {
+// manifests by tags, unless another version has the same manifest.
+func (c *Catalog) removeTagged(ctx context.Context, repo repository, tx transaction, v *Version) error {
 	all, err := c.List(ctx, v.Baseline)
 	if err != nil {
 		return err
@@ -78,19 +76,14 @@ func (c *Catalog) removeTagged(ctx context.Context, repo repository, tx transact
 			}
 		}
 	}
-	for _, d := range v.manifests() {
-		prefix := "sha256-" + d.Encoded() + "."
-		for _, tag := range tags {
-			if shared[d] || !strings.HasPrefix(tag, prefix) {
-				continue
-			}
-			at, err := repo.Resolve(ctx, tag)
-			if err != nil {
-				return err
-			}
-			if err := tx.Remove(ctx, at); err != nil {
-				return err
-			}
+	own := slices.DeleteFunc(v.manifests(), func(d digest.Digest) bool { return shared[d] })
+	tagged, err := taggedFor(ctx, repo, own)
+	if err != nil {
+		return err
+	}
+	for _, d := range tagged {
+		if err := tx.Remove(ctx, d); err != nil {
+			return err
 		}
 	}
 	return nil
