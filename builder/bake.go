@@ -78,6 +78,21 @@ func (b *Builder) Bake(ctx context.Context, plan *Plan) (*Baked, error) {
 	return &Baked{Version: version, Plan: plan}, nil
 }
 
+// Tidy ends a bake once its result has been told: finished stages are made to
+// outlive a power cut, and those that were not used for longest go until the
+// cache is within its limit. The plan's own stages stay.
+func (b *Builder) Tidy(ctx context.Context, plan *Plan) error {
+	if err := b.Stages.Settle(ctx); err != nil {
+		return err
+	}
+	own := map[stage.ID]bool{}
+	for _, s := range plan.Steps() {
+		own[s.ID()] = true
+	}
+	_, err := b.Stages.GC(ctx, b.Stages.Limit, func(id stage.ID) bool { return own[id] })
+	return err
+}
+
 // outputs are the finished stages that a version is made of.
 type outputs struct {
 	root, boot []*stage.Stage
@@ -112,7 +127,7 @@ func (b *Builder) disk(ctx context.Context, plan *Plan, boot []*stage.Stage, too
 		return found, nil
 	}
 	var made *stage.Stage
-	err := b.view(b.Stages.Dir, []*stage.Stage{tools}, func(root string) (err error) {
+	err := b.view([]*stage.Stage{tools}, func(root string) (err error) {
 		_, made, err = b.ensure(ctx, plan, func(p *Plan) Step { return *p.Disk }, boot, root)
 		return err
 	})

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
+	"sync"
 
 	"imgbuild/builder/debian"
 	"imgbuild/builder/debian/deb"
@@ -78,6 +80,30 @@ func (l *Locker) request(ctx context.Context, recipe *baseline.Recipe, o LockOpt
 		}
 	}
 	return request, nil
+}
+
+// Offered returns a function that tells which versions of a package the
+// recipe's repositories offer now, for the error about one that is gone. It
+// reads them on its first call and says nothing when it cannot.
+func (l *Locker) Offered(ctx context.Context, recipe *baseline.Recipe) func(name string) string {
+	versions := sync.OnceValue(func() map[string][]string {
+		request, err := l.request(ctx, recipe, LockOptions{})
+		if err != nil {
+			return nil
+		}
+		indexes, err := l.Client.Read(ctx, recipe.Architecture, request.Sources)
+		if err != nil {
+			return nil
+		}
+		found := map[string][]string{}
+		for _, index := range indexes {
+			for _, p := range index.Packages {
+				found[p.Name] = append(found[p.Name], p.Version+" in "+index.Source.Suite)
+			}
+		}
+		return found
+	})
+	return func(name string) string { return strings.Join(versions()[name], ", ") }
 }
 
 // addSource adds a further repository or local package file of the recipe.

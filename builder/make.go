@@ -107,7 +107,7 @@ func diffs(stages []*stage.Stage) []string {
 func (b *Builder) inside(ctx context.Context, s *site, work *stage.Work, below []*stage.Stage) (result any, err error) {
 	if s.step.output {
 		s.out = work.Diff()
-		err := b.view(work.Dir(), below, func(root string) (err error) {
+		err := b.view(below, func(root string) (err error) {
 			s.root = root
 			result, err = s.step.make(ctx, s)
 			return err
@@ -133,14 +133,14 @@ func (b *Builder) inside(ctx context.Context, s *site, work *stage.Work, below [
 	return result, tree.Stamp(ctx, work.Diff(), s.plan.Lock.Epoch, stamp)
 }
 
-// view calls do with a merged view of finished stages, mounted below dir;
-// changes made to it are thrown away.
-func (b *Builder) view(dir string, stages []*stage.Stage, do func(root string) error) (err error) {
-	dir, err = os.MkdirTemp(dir, "view-")
+// view calls do with a merged view of finished stages; changes made to it are
+// thrown away.
+func (b *Builder) view(stages []*stage.Stage, do func(root string) error) (err error) {
+	dir, release, err := b.Stages.Scratch("view")
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer func() { err = errors.Join(err, release()) }()
 	upper, work, root := filepath.Join(dir, "upper"), filepath.Join(dir, "work"), filepath.Join(dir, "root")
 	for _, path := range []string{upper, work, root} {
 		if err := os.Mkdir(path, 0o755); err != nil {

@@ -84,7 +84,7 @@ func bake(ctx context.Context, env *environment, f bakeFlags) error {
 	if err != nil {
 		return err
 	}
-	b, err := w.builder(recipe, lock)
+	b, err := w.builder(ctx, recipe, lock)
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,10 @@ func bake(ctx context.Context, env *environment, f bakeFlags) error {
 		return err
 	}
 	result := describeBaked(w, baked)
-	return env.answer(result, result.write, env.command("run", result.Version))
+	if err := env.answer(result, result.write, env.command("run", result.Version)); err != nil || baked.Known {
+		return err
+	}
+	return b.Tidy(ctx, baked.Plan)
 }
 
 func bakeTar(ctx context.Context, env *environment, b *builder.Builder, plan *builder.Plan, path string) (err error) {

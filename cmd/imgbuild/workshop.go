@@ -112,7 +112,7 @@ func (w *workshop) locker() (*builder.Locker, error) {
 }
 
 // builder opens what bakes work with; it runs inside the sandbox.
-func (w *workshop) builder(recipe *baseline.Recipe, lock *updates.Lock) (*builder.Builder, error) {
+func (w *workshop) builder(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock) (*builder.Builder, error) {
 	c := w.project.Config
 	stages, err := stage.Open(filepath.Join(c.Cache.Dir, "stages"), c.Cache.LimitBytes)
 	if err != nil {
@@ -122,7 +122,7 @@ func (w *workshop) builder(recipe *baseline.Recipe, lock *updates.Lock) (*builde
 	if err != nil {
 		return nil, err
 	}
-	fetcher, err := w.fetcher(recipe, lock)
+	fetcher, err := w.fetcher(ctx, recipe, lock)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +160,7 @@ func (w *workshop) catalog() (*catalog.Catalog, error) {
 
 // fetcher seeks what the archive lacks: in the project, in the configured
 // sources, on the mirror, and in a snapshot service where one is configured.
-func (w *workshop) fetcher(recipe *baseline.Recipe, lock *updates.Lock) (*fetch.Fetcher, error) {
+func (w *workshop) fetcher(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock) (*fetch.Fetcher, error) {
 	f := &fetch.Fetcher{Store: w.archive, Client: w.client, Reporter: w.env.reporter()}
 	if w.project.Dir != "" {
 		f.Sources = append(f.Sources, fetch.Project{Dir: w.project.Dir})
@@ -185,6 +185,9 @@ func (w *workshop) fetcher(recipe *baseline.Recipe, lock *updates.Lock) (*fetch.
 		}
 	}
 	f.Sources = append(f.Sources, fetch.Mirror{Bases: bases})
+	if locker, err := w.locker(); err == nil {
+		f.Offered = locker.Offered(ctx, recipe)
+	}
 	if w.project.Config.Snapshot != "" {
 		f.Sources = append(f.Sources, fetch.Snapshot{Base: w.project.Config.Snapshot, Releases: lock.Releases})
 	}
