@@ -6,16 +6,10 @@ import (
 	"strings"
 )
 
-// maxNames bounds among how many names the nearest is sought.
-const maxNames = 200_000
-
 // Nearest returns the name in names that word is most likely a slip of: the
 // one at the smallest edit distance, the first in alphabetical order among
 // equals, "" when none is near (more than a third of the longer word differs).
 func Nearest(word string, names []string) string {
-	if len(names) > maxNames {
-		return ""
-	}
 	sorted := append([]string(nil), names...)
 	sort.Strings(sorted)
 	best, bestDistance := "", 0
