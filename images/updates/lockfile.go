@@ -48,8 +48,12 @@ func ParseLock(data []byte) (*Lock, error) {
 	if len(data) > maxLock {
 		return nil, fmt.Errorf("larger than %d bytes", maxLock)
 	}
-	// A lock needs no YAML anchors, and they would make a small file large.
 	for line := range bytes.Lines(data) {
+		// What follows a second document's mark would not be read.
+		if bytes.HasPrefix(line, []byte("---")) || bytes.HasPrefix(line, []byte("...")) {
+			return nil, errors.New("a lock is one document, without marks between documents")
+		}
+		// A lock needs no YAML anchors, and they would make a small file large.
 		if !bytes.HasPrefix(line, []byte("#")) && bytes.ContainsAny(line, "&*") {
 			return nil, fmt.Errorf("anchors and aliases have no place in a lock: %.80q", line)
 		}

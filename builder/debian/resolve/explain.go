@@ -17,7 +17,11 @@ func (s *solver) explain(request Request) error {
 		if st.current != nil || !s.broken(n) {
 			continue
 		}
-		if why := s.why(n, st.target, map[int32]bool{}); why != "" && !slices.Contains(reasons, why) {
+		why := s.why(n, st.target, map[int32]bool{})
+		if chain := s.askedBy(n); why != "" && st.auto && chain != "" {
+			why = fmt.Sprintf("%s (%s is%s)", why, st.target.Name, strings.TrimPrefix(chain, ","))
+		}
+		if why != "" && !slices.Contains(reasons, why) {
 			reasons = append(reasons, why)
 		}
 	}

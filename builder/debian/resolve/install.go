@@ -288,6 +288,9 @@ func (s *solver) installDependencies(n int32, wanted [][]dependency, pass, fromU
 			}
 			continue
 		}
+		if s.states[n].current != nil && !critical {
+			continue // an installed package has lived without it so far
+		}
 		if !s.installOne(n, group, pass && critical, depth) && critical {
 			if failed = true; !pass && !fromUser {
 				return false

@@ -142,6 +142,12 @@ func writeParagraph(b *bytes.Buffer, p *repo.Package, status string) {
 	b.WriteByte('\n')
 }
 
+func paragraph(p *repo.Package, status string) string {
+	var b bytes.Buffer
+	writeParagraph(&b, p, status)
+	return b.String()
+}
+
 func write(path string, data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
