@@ -215,7 +215,7 @@ func check(c *Config) error {
 		}
 		*value = strings.TrimRight(*value, "/")
 	}
-	size, err := parseSize(c.Cache.Limit)
+	size, err := ParseSize(c.Cache.Limit)
 	if err != nil {
 		return fault.Inputf("cache.limit").Because(err)
 	}

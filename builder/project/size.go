@@ -1,14 +1,15 @@
 package project
 
 import (
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
+
+	"imgbuild/images/fault"
 )
 
-// parseSize reads a number of bytes such as "20GiB", "500MB" or "1048576".
-func parseSize(text string) (int64, error) {
+// ParseSize reads a number of bytes such as "20GiB", "500MB" or "1048576".
+func ParseSize(text string) (int64, error) {
 	digits := strings.TrimRight(text, "KMGTiBkb ")
 	unit := strings.TrimSpace(text[len(digits):])
 	factors := map[string]float64{
@@ -20,7 +21,7 @@ func parseSize(text string) (int64, error) {
 	factor, known := factors[unit]
 	number, err := strconv.ParseFloat(digits, 64)
 	if !known || err != nil || number < 0 || number*factor >= math.MaxInt64 {
-		return 0, fmt.Errorf("%q is no size: write it as 20GiB or 500MB", text)
+		return 0, fault.Inputf("%q is no size", text).WithHint("write it as 20GiB or 500MB")
 	}
 	return int64(number * factor), nil
 }

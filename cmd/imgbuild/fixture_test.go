@@ -9,6 +9,7 @@ import (
 
 	"imgbuild/builder/project"
 	"imgbuild/images/catalog"
+	"imgbuild/images/signing"
 )
 
 // fixtureImage is a program of the scripts: "fixture-image web" puts a version
@@ -57,7 +58,21 @@ func makeFixture(ctx context.Context, args []string) error {
 		return err
 	}
 	what.Disks = []catalog.Disk{added}
-	made, err := draft.Commit(ctx, what, nil)
+	key, _, err := p.SigningKey(nil)
+	if err != nil {
+		return err
+	}
+	made, err := draft.Commit(ctx, what, func(ctx context.Context, a *catalog.Attacher, v *catalog.Version) error {
+		signature, err := signing.SignImage(ctx, v.Baseline, v.Index.Digest.String(), what.Baked, key)
+		if err != nil {
+			return err
+		}
+		artifact, err := signing.SignatureArtifact(v.Index.Digest.String(), []signing.ImageSignature{signature})
+		if err != nil {
+			return err
+		}
+		return a.Put(ctx, artifact)
+	})
 	if err != nil {
 		return err
 	}

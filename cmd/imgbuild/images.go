@@ -35,8 +35,13 @@ Without a further word, list what the catalog has.`,
 		newImagesListCommand(env),
 		newImagesShowCommand(env),
 		newImagesHistoryCommand(env),
+		newImagesDiffCommand(env),
+		newImagesVerifyCommand(env),
 		newImagesPromoteCommand(env),
 		newImagesRevokeCommand(env),
+		newImagesExportCommand(env),
+		newImagesRmCommand(env),
+		newImagesGCCommand(env),
 	)
 	return cmd
 }
@@ -47,19 +52,24 @@ func (e *environment) catalog(ctx context.Context) (*project.Project, *catalog.C
 	if err != nil {
 		return nil, nil, err
 	}
-	trust, err := p.Trust(p.Config.Catalog)
+	opened, err := e.catalogAt(ctx, p, p.Config.Catalog)
+	return p, opened, err
+}
+
+// catalogAt opens the catalog at another place than the configured one.
+func (e *environment) catalogAt(ctx context.Context, p *project.Project, place string) (*catalog.Catalog, error) {
+	trust, err := p.Trust(place)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	transport, err := p.RegistryTransport()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	opened, err := catalog.Open(ctx, catalog.Config{
-		Location: p.Config.Catalog, Trust: trust, Transport: transport,
+	return catalog.Open(ctx, catalog.Config{
+		Location: place, Trust: trust, Transport: transport,
 		Locks: filepath.Join(p.Config.Cache.Dir, "locks"),
 	})
-	return p, opened, err
 }
 
 // find resolves an IMAGE of the command line. A baseline's bare name means its

@@ -18,7 +18,7 @@ func newImagesPromoteCommand(env *environment) *cobra.Command {
 		Short: "Move a channel to a version, by a signed record",
 		Long: `Move a channel (released, acme-prod, …) to a version. The move is a signed record:
 what, from what, who, when and why. A tag that was moved without a record is
-refused.`,
+refused, and so is a version that no trusted key has signed.`,
 		Example: "  imgbuild images promote debian-12-nginx:20260131.1 released --why 'passed review'",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -33,6 +33,9 @@ refused.`,
 			}
 			v, err := find(ctx, c, args[0], revoked)
 			if err != nil {
+				return err
+			}
+			if err := env.signed(ctx, project, c, v); err != nil {
 				return err
 			}
 			key, _, err := project.SigningKey(env.ask())

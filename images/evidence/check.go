@@ -66,7 +66,7 @@ func Verify(ctx context.Context, c *catalog.Catalog, v *catalog.Version, trust s
 	}
 	r.add("digests", err, fmt.Sprintf("%d blobs, %d bytes", read.Blobs, read.Bytes))
 
-	// 2. Who signed the version itself.
+	// 2. Who signed the version itself, and its container for tools that pull it.
 	signed := [][2]string{{"signature of the index", v.Index.Digest.String()}}
 	if v.Container != nil {
 		signed = append(signed, [2]string{"signature of the container", v.Container.Digest.String()})

@@ -19,6 +19,7 @@ import (
 
 	"imgbuild/images/catalog"
 	"imgbuild/images/evidence"
+	"imgbuild/images/fault"
 	"imgbuild/images/integrity"
 	"imgbuild/images/signing"
 )
@@ -268,5 +269,16 @@ func TestDiffTellsPackagesAndFiles(t *testing.T) {
 	}
 	if len(d.Files) != 1 || d.Files[0].Path != "page" || d.Files[0].Kind != integrity.Changed {
 		t.Errorf("files: got %v", d.Files)
+	}
+}
+
+func TestOnlySignedVersionsMoveOn(t *testing.T) {
+	s := newShop(t)
+	if err := evidence.Signed(t.Context(), s.catalog, s.bake("signed", nil, s.key, nil), s.trust); err != nil {
+		t.Errorf("a signed version: %v", err)
+	}
+	err := evidence.Signed(t.Context(), s.catalog, s.bake("unsigned", nil, s.key, without{"signature": true}), s.trust)
+	if fault.KindOf(err) != fault.World {
+		t.Errorf("an unsigned version: %v", err)
 	}
 }

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"imgbuild/images/catalog"
+)
+
+func newImagesRmCommand(env *environment) *cobra.Command {
+	return &cobra.Command{
+		Use:   "rm IMAGE...",
+		Short: "Remove versions from the catalog",
+		Long: `Remove versions with their evidence. A version that a channel points to is not
+removed. An IMAGE must name its version: a bare baseline is refused. The space is
+freed by images gc.`,
+		Example: "  imgbuild images rm debian-12-nginx:20260131.1",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			_, c, err := env.catalog(ctx)
+			if err != nil {
+				return err
+			}
+			var versions []*catalog.Version
+			for _, image := range args {
+				v, err := c.Resolve(ctx, image, catalog.AllowRevoked)
+				if err != nil {
+					return err
+				}
+				versions = append(versions, v)
+			}
+			removed := []string{}
+			for _, v := range versions {
+				if err := c.Remove(ctx, v); err != nil {
+					return err
+				}
+				removed = append(removed, v.Ref())
+			}
+			return env.answer(removed, func(w io.Writer) {
+				for _, image := range removed {
+					fmt.Fprintf(w, "removed %s\n", image)
+				}
+			}, env.command("images", "gc"))
+		},
+	}
+}
