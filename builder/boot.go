@@ -34,7 +34,7 @@ func (p *planner) boot(parent stage.ID) ([]Step, error) {
 	}
 	add(p.bootFiles(parent, layout))
 	for _, name := range p.lock.LayersOf(updates.Boot) {
-		add(p.packages(parent, name))
+		add(p.packages(parent, name, disk.ConfigureEnvironment()...))
 	}
 	provision, err := p.provisionBoot(parent)
 	if err != nil {

@@ -9,45 +9,94 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"imgbuild/builder/stage"
 	"imgbuild/builder/tree"
 	"imgbuild/images/catalog"
 	"imgbuild/images/integrity"
+	"imgbuild/images/provenance"
+	"imgbuild/images/sbom"
 	"imgbuild/images/signing"
+	"imgbuild/images/updates"
 )
 
 // evidenceFormat is the format of the stages that describe a sealed root.
 const evidenceFormat = 1
 
-// manifestName is the file of an evidence stage with the integrity manifest.
-const manifestName = "manifest.mtree"
+// The files of an evidence stage.
+const (
+	manifestName  = "manifest.mtree"
+	cycloneDXName = "sbom.cdx.json"
+	spdxName      = "sbom.spdx.json"
+)
 
-// evidence describes a sealed root; which is "root" or "boot".
-func (p *planner) evidence(parent stage.ID, which string) Step {
+// evidence describes the sealed root of an output.
+func (p *planner) evidence(parent stage.ID, output sbom.Output) Step {
 	in := p.common()
+	in.Add("epoch", fmt.Sprint(p.lock.Epoch))
 	return Step{
-		Definition: stage.Definition{Name: "evidence-" + which, Kind: "evidence", Format: evidenceFormat, Parent: parent, Inputs: in},
-		Title:      "evidence of " + which,
+		Definition: stage.Definition{Name: "evidence-" + string(output), Kind: "evidence", Format: evidenceFormat, Parent: parent, Inputs: in},
+		Title:      "evidence of the " + string(output),
 		output:     true,
 		make: func(ctx context.Context, s *site) (any, error) {
-			entries, err := tree.Walk(ctx, s.root)
-			if err != nil {
-				return nil, err
-			}
-			manifest, err := integrity.NewManifest(entries)
-			if err != nil {
-				return nil, err
-			}
-			return nil, writeFile(filepath.Join(s.out, manifestName), manifest.WriteMtree)
+			group, ctx := errgroup.WithContext(ctx)
+			group.Go(func() error {
+				entries, err := tree.Walk(ctx, s.root)
+				if err != nil {
+					return err
+				}
+				manifest, err := integrity.NewManifest(entries)
+				if err != nil {
+					return err
+				}
+				return writeFile(filepath.Join(s.out, manifestName), manifest.WriteMtree)
+			})
+			group.Go(func() error {
+				return withRoot(s.root, func(root *os.Root) error {
+					inventory, err := sbom.FromRoot(root.FS(), s.plan.Lock, sbom.Image{
+						Name: s.plan.Recipe.Name, ID: string(parent), Output: output,
+						Distribution: distribution, DistributionVersion: releases[s.plan.Lock.Suite],
+					})
+					if err != nil {
+						return err
+					}
+					return errors.Join(
+						writeFile(filepath.Join(s.out, cycloneDXName), inventory.CycloneDX),
+						writeFile(filepath.Join(s.out, spdxName), inventory.SPDX))
+				})
+			})
+			return nil, group.Wait()
 		},
 	}
 }
 
-// attest attaches the evidence of a version: what its outputs consist of, what
-// it was made from, each signed; and the signatures that cosign looks for.
+// distribution is the ID of os-release(5), and releases are the VERSION_IDs of
+// the suites that recipes may name.
+const distribution = "debian"
+
+var releases = map[string]string{"bookworm": "12", "trixie": "13"}
+
+// attest attaches the evidence of a version: what its outputs consist of and
+// what it was made from, each signed, and the signatures that cosign looks for.
 func (b *Builder) attest(ctx context.Context, plan *Plan, made *outputs, started time.Time, a *catalog.Attacher, v *catalog.Version) error {
+	w := witness{builder: b, plan: plan, subjects: subjectsOf(v), at: started, to: a, version: v}
+	for _, described := range made.evidence {
+		if err := w.describe(ctx, described); err != nil {
+			return fmt.Errorf("%s: %w", described.Definition.Name, err)
+		}
+	}
+	if err := w.provenance(ctx); err != nil {
+		return fmt.Errorf("provenance: %w", err)
+	}
+	return w.signImages(ctx)
+}
+
+// subjectsOf are the outputs that statements about a version speak of.
+func subjectsOf(v *catalog.Version) []signing.Subject {
 	subjects := []signing.Subject{{Name: v.Baseline, Digest: v.Index.Digest.String()}}
 	if v.Container != nil {
 		subjects = append(subjects, signing.Subject{Name: v.Baseline + "/container", Digest: v.Container.Digest.String()})
@@ -55,36 +104,27 @@ func (b *Builder) attest(ctx context.Context, plan *Plan, made *outputs, started
 	for _, d := range v.Disks {
 		subjects = append(subjects, signing.Subject{Name: v.Baseline + "/" + d.Format, Digest: d.Manifest.Digest.String()})
 	}
-	say := func(predicateType string, predicate []byte) error {
-		envelope, err := signing.SignStatement(ctx, signing.Statement{
-			Subjects: subjects, PredicateType: predicateType, Predicate: predicate, SignedAt: started,
-		}, b.Key)
-		if err != nil {
-			return err
-		}
-		artifact, err := signing.AttestationReferrer(v.Index, envelope)
-		if err != nil {
-			return err
-		}
-		return a.Put(ctx, artifact)
-	}
-	for i, s := range made.evidence {
-		output := []string{"container", "disk"}[i]
-		if err := b.attestRoot(ctx, output, s, a, say); err != nil {
-			return fmt.Errorf("evidence of the %s: %w", output, err)
-		}
-	}
-	return b.signImages(ctx, started, a, v)
+	return subjects
 }
 
-// attestRoot attaches what an evidence stage found.
-func (b *Builder) attestRoot(ctx context.Context, output string, s *stage.Stage, a *catalog.Attacher, say func(string, []byte) error) error {
+// witness signs what is said of one version.
+type witness struct {
+	builder  *Builder
+	plan     *Plan
+	subjects []signing.Subject
+	at       time.Time
+	to       *catalog.Attacher
+	version  *catalog.Version
+}
+
+// describe attaches what an evidence stage found.
+func (w *witness) describe(ctx context.Context, s *stage.Stage) error {
+	output := strings.TrimPrefix(s.Definition.Name, "evidence-")
 	manifest, err := os.ReadFile(filepath.Join(s.Diff(), manifestName))
 	if err != nil {
 		return err
 	}
-	_, err = a.Attach(ctx, signing.PredicateIntegrity, integrity.MediaType, manifest, map[string]string{"io.imgbuild.output": output})
-	if err != nil {
+	if _, err := w.to.Attach(ctx, integrity.MediaType, integrity.MediaType, manifest, map[string]string{"io.imgbuild.output": output}); err != nil {
 		return err
 	}
 	predicate, err := json.Marshal(signing.IntegrityPredicate{
@@ -93,17 +133,86 @@ func (b *Builder) attestRoot(ctx context.Context, output string, s *stage.Stage,
 	if err != nil {
 		return err
 	}
-	return say(signing.PredicateIntegrity, predicate)
+	if err := w.say(ctx, signing.PredicateIntegrity, predicate); err != nil {
+		return err
+	}
+	for file, predicateType := range map[string]string{cycloneDXName: signing.PredicateCycloneDX, spdxName: signing.PredicateSPDX} {
+		document, err := os.ReadFile(filepath.Join(s.Diff(), file))
+		if err != nil {
+			return err
+		}
+		if err := w.say(ctx, predicateType, document); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *witness) say(ctx context.Context, predicateType string, predicate []byte) error {
+	return w.attach(ctx, signing.Statement{Subjects: w.subjects, PredicateType: predicateType, Predicate: predicate, SignedAt: w.at})
+}
+
+func (w *witness) attach(ctx context.Context, s signing.Statement) error {
+	envelope, err := signing.SignStatement(ctx, s, w.builder.Key)
+	if err != nil {
+		return err
+	}
+	artifact, err := signing.AttestationReferrer(w.version.Index, envelope)
+	if err != nil {
+		return err
+	}
+	return w.to.Put(ctx, artifact)
+}
+
+// provenance says what the version was made from.
+func (w *witness) provenance(ctx context.Context) error {
+	recipe, err := w.plan.Recipe.Canonical()
+	if err != nil {
+		return err
+	}
+	name, version, _ := strings.Cut(w.builder.Program, " ")
+	bake := provenance.Bake{
+		Subjects: w.subjects, Lock: w.plan.Lock, LockSHA256: digestOf(w.plan.Lock.Marshal()),
+		Sets: []updates.Set{updates.Root}, Recipe: []provenance.Part{{Name: w.plan.Recipe.Name, SHA256: digestOf(recipe)}},
+		Distribution: distribution, DistributionVersion: releases[w.plan.Lock.Suite],
+		Builder: provenance.Builder{ID: "urn:imgbuild:builder", Version: map[string]string{name: version}},
+		Started: w.at, Finished: time.Now(),
+	}
+	if w.plan.Disk != nil {
+		bake.Sets = append(bake.Sets, updates.Boot, updates.Tools)
+	}
+	for _, s := range w.plan.Steps() {
+		bake.Stages = append(bake.Stages, provenance.Stage{Name: s.Name, ID: string(s.ID())})
+		if s.Kind == "provision" {
+			for _, in := range s.Inputs {
+				bake.Recipe = append(bake.Recipe, part(s, in)...)
+			}
+		}
+	}
+	statement, err := bake.Statement()
+	if err != nil {
+		return err
+	}
+	return w.attach(ctx, statement)
+}
+
+// part is an input of a provision stage that stands for content: a resource or
+// a script by its digest.
+func part(s Step, in stage.Input) []provenance.Part {
+	if len(in.Value) != 64 {
+		return nil
+	}
+	return []provenance.Part{{Name: s.Name + ": " + in.Name, SHA256: in.Value}}
 }
 
 // signImages makes cosign's signatures of the index and the container image.
-func (b *Builder) signImages(ctx context.Context, at time.Time, a *catalog.Attacher, v *catalog.Version) error {
-	digests := []string{v.Index.Digest.String()}
-	if v.Container != nil {
-		digests = append(digests, v.Container.Digest.String())
+func (w *witness) signImages(ctx context.Context) error {
+	digests := []string{w.version.Index.Digest.String()}
+	if w.version.Container != nil {
+		digests = append(digests, w.version.Container.Digest.String())
 	}
 	for _, d := range digests {
-		signature, err := signing.SignImage(ctx, v.Baseline, d, at, b.Key)
+		signature, err := signing.SignImage(ctx, w.version.Baseline, d, w.at, w.builder.Key)
 		if err != nil {
 			return err
 		}
@@ -111,7 +220,7 @@ func (b *Builder) signImages(ctx context.Context, at time.Time, a *catalog.Attac
 		if err != nil {
 			return err
 		}
-		if err := a.Put(ctx, artifact); err != nil {
+		if err := w.to.Put(ctx, artifact); err != nil {
 			return err
 		}
 	}

@@ -23,8 +23,11 @@ type installed struct {
 }
 
 // packages is the step that installs one layer of the lock.
-func (p *planner) packages(parent stage.ID, layer string) Step {
+func (p *planner) packages(parent stage.ID, layer string, env ...string) Step {
 	in := p.common()
+	for _, variable := range env {
+		in.Add("environment", variable)
+	}
 	for _, pattern := range p.recipe.PathExclude {
 		in.Add("path-exclude", pattern)
 	}
@@ -40,7 +43,9 @@ func (p *planner) packages(parent stage.ID, layer string) Step {
 		Definition: stage.Definition{Name: layer, Kind: "packages", Format: packagesFormat, Parent: parent, Inputs: in},
 		Title:      fmt.Sprintf("%d packages of %s", len(packages), layer),
 		Layer:      layer,
-		make:       installLayer,
+		make: func(ctx context.Context, s *site) (any, error) {
+			return installLayer(ctx, s, env)
+		},
 	}
 }
 
@@ -54,7 +59,7 @@ func addPackages(in *stage.Inputs, packages []updates.Package) {
 	}
 }
 
-func installLayer(ctx context.Context, s *site) (any, error) {
+func installLayer(ctx context.Context, s *site, env []string) (any, error) {
 	lock := s.plan.Lock
 	packages := lock.InLayer(s.step.Layer)
 	if err := s.Fetch.All(ctx, packages); err != nil {
@@ -74,6 +79,7 @@ func installLayer(ctx context.Context, s *site) (any, error) {
 		Include:      s.plan.Recipe.PathInclude,
 		Accounts:     lock.Accounts,
 		Epoch:        stamp,
+		Env:          env,
 		Report:       s.Report,
 	})
 	if err != nil {

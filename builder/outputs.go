@@ -14,6 +14,7 @@ import (
 	"imgbuild/builder/disk"
 	"imgbuild/builder/disk/qcow2"
 	"imgbuild/builder/stage"
+	"imgbuild/images/sbom"
 )
 
 // The formats of the stages that make outputs.
@@ -31,7 +32,7 @@ const (
 
 // outputs are the steps that turn sealed roots into files.
 func (p *planner) outputs(plan *Plan) error {
-	plan.Evidence = append(plan.Evidence, p.evidence(plan.RootStage(), "root"))
+	plan.Evidence = append(plan.Evidence, p.evidence(plan.RootStage(), sbom.Container))
 	if p.recipe.Outputs.Container != nil {
 		def, err := p.container(plan.RootStage())
 		if err != nil {
@@ -40,7 +41,7 @@ func (p *planner) outputs(plan *Plan) error {
 		plan.Container = &def
 	}
 	if vm := p.recipe.Outputs.VM; vm != nil {
-		plan.Evidence = append(plan.Evidence, p.evidence(plan.BootStage(), "boot"))
+		plan.Evidence = append(plan.Evidence, p.evidence(plan.BootStage(), sbom.Disk))
 		step, err := p.disk(plan.BootStage(), plan.Tools.ID(), vm.Formats)
 		if err != nil {
 			return err

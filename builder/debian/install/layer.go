@@ -35,6 +35,8 @@ type Options struct {
 	// Epoch is the time that scripts see as SOURCE_DATE_EPOCH, in seconds
 	// since 1970.
 	Epoch int64
+	// Env is added to the scripts' environment, as "NAME=value".
+	Env []string
 	// Report shows the progress; nil shows nothing.
 	Report progress.Reporter
 }

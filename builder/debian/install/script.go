@@ -110,11 +110,11 @@ func (l *layer) run(ctx context.Context, s *script, task progress.Task) error {
 
 // environment is what scripts see: the same on every host.
 func (l *layer) environment() []string {
-	return []string{
+	return append([]string{
 		"PATH=" + searchPath, "HOME=/root", "LC_ALL=C.UTF-8", "TZ=UTC", "TERM=dumb",
 		"DEBIAN_FRONTEND=noninteractive", "DEBCONF_NONINTERACTIVE_SEEN=true",
 		fmt.Sprintf("SOURCE_DATE_EPOCH=%d", l.Epoch),
-	}
+	}, l.Env...)
 }
 
 // program writes the shell program of the steps and lays out the control files
