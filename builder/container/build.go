@@ -21,8 +21,8 @@ import (
 )
 
 // workers is how many layers are compressed at once; the output does not
-// depend on it, memory does (about 20 MB each).
-const workers = 4
+// depend on it, memory does (about 10 MB each).
+const workers = 3
 
 // Build writes layers, configuration and manifest to the store. The same
 // specification gives the same digests, whatever the cache holds.
@@ -46,7 +46,7 @@ func Build(ctx context.Context, spec *Spec, store Store) (*Result, error) {
 	parts := split(spec.Entries, spec.Lock, spec.Owner)
 
 	// 2. Make the layers that are not cached, the largest first, and store all.
-	b := &build{spec: spec, store: store, how: how, cache: cache{spec.CacheDir}}
+	b := &build{spec: spec, store: store, how: how, cache: cache{spec.CacheDir}, compressors: compressors{how: how}}
 	order := make([]int, len(parts))
 	for i := range order {
 		order[i] = i
@@ -91,11 +91,12 @@ func Build(ctx context.Context, spec *Spec, store Store) (*Result, error) {
 }
 
 type build struct {
-	spec       *Spec
-	store      Store
-	how        Compression
-	cache      cache
-	compressed atomic.Int32
+	spec        *Spec
+	store       Store
+	how         Compression
+	cache       cache
+	compressors compressors
+	compressed  atomic.Int32
 }
 
 // layer makes sure that the store holds the part's layer.
@@ -111,7 +112,7 @@ func (b *build) layer(ctx context.Context, p *part) (*Layer, error) {
 		}
 	}
 	b.compressed.Add(1)
-	l, err := b.cache.make(ctx, b.spec.Root, p, b.how)
+	l, err := b.cache.make(ctx, b.spec.Root, p, &b.compressors)
 	if err != nil {
 		return nil, err
 	}

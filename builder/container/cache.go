@@ -100,14 +100,14 @@ func (l *Layer) intact() bool {
 }
 
 // make compresses the part into the cache.
-func (c cache) make(ctx context.Context, root string, p *part, how Compression) (*Layer, error) {
+func (c cache) make(ctx context.Context, root string, p *part, with *compressors) (*Layer, error) {
 	f, err := os.CreateTemp(c.dir, "new-*")
 	if err != nil {
 		return nil, fmt.Errorf("keeping layer: %w", err)
 	}
 	defer os.Remove(f.Name()) // gone already when all went well
 	defer f.Close()
-	l, err := compress(ctx, f, root, p, how)
+	l, err := with.write(ctx, f, root, p)
 	if err != nil {
 		return nil, fmt.Errorf("writing layer %s: %w", p.name, err)
 	}
@@ -117,7 +117,7 @@ func (c cache) make(ctx context.Context, root string, p *part, how Compression) 
 	if err := f.Close(); err != nil {
 		return nil, fmt.Errorf("keeping layer: %w", err)
 	}
-	base := filepath.Join(c.dir, key(p, how))
+	base := filepath.Join(c.dir, key(p, with.how))
 	l.path = base + ".blob"
 	if err := os.Rename(f.Name(), l.path); err != nil {
 		return nil, fmt.Errorf("keeping layer: %w", err)

@@ -26,13 +26,15 @@ const xattrPrefix = "SCHILY.xattr."
 
 // WriteTar writes the whole root as one tar archive to w: names start with
 // "./" and the root itself comes first when it is among the entries, as
-// mmdebstrap and debootstrap have it. Equal entries give equal bytes.
+// mmdebstrap and debootstrap have it. Equal trees give equal bytes. Files are
+// held to the sizes of their entries, not to their digests: that is for images.
 func WriteTar(ctx context.Context, w io.Writer, root string, entries []integrity.Entry) error {
 	if err := checkEntries(entries); err != nil {
 		return err
 	}
 	buf := bufio.NewWriterSize(w, 1<<20)
 	a := newArchive(buf, root, "./")
+	a.sum = nil
 	if err := a.write(ctx, entries); err != nil {
 		return fmt.Errorf("writing tar: %w", err)
 	}
@@ -48,7 +50,8 @@ type archive struct {
 	root   string
 	prefix string
 	buf    []byte
-	sum    hash.Hash
+	// sum holds contents to the digests of their entries; nil leaves that out.
+	sum hash.Hash
 }
 
 func newArchive(w io.Writer, root, prefix string) *archive {
@@ -119,21 +122,25 @@ func (a *archive) header(e *integrity.Entry) *tar.Header {
 	return h
 }
 
-// content copies a file into the archive and holds it to its entry's digest:
-// a layer is found again by its entries, so its bytes must be theirs.
+// content copies a file into the archive. A layer is found again by its
+// entries, so its bytes must be theirs.
 func (a *archive) content(e *integrity.Entry) error {
 	f, err := os.OpenFile(filepath.Join(a.root, e.Path), os.O_RDONLY|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return fmt.Errorf("reading file of the root: %w", err)
 	}
 	defer f.Close()
-	a.sum.Reset()
-	var left = e.Size
+	if a.sum != nil {
+		a.sum.Reset()
+	}
+	left := e.Size
 	for left > 0 {
 		n, err := f.Read(a.buf[:min(int64(len(a.buf)), left)])
 		if n > 0 {
 			left -= int64(n)
-			a.sum.Write(a.buf[:n]) // never fails
+			if a.sum != nil {
+				a.sum.Write(a.buf[:n]) // never fails
+			}
 			if _, err := a.tar.Write(a.buf[:n]); err != nil {
 				return err
 			}
@@ -145,7 +152,7 @@ func (a *archive) content(e *integrity.Entry) error {
 			return fmt.Errorf("reading file of the root: %w", err)
 		}
 	}
-	if left == 0 && hex.EncodeToString(a.sum.Sum(nil)) == e.SHA256 {
+	if left == 0 && (a.sum == nil || hex.EncodeToString(a.sum.Sum(nil)) == e.SHA256) {
 		return nil
 	}
 	return fault.Worldf("file %s changed while the image was written", e.Path).
