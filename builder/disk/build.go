@@ -55,6 +55,9 @@ func Build(ctx context.Context, s Spec, path string) (err error) {
 	if err := s.Layout.table().Write(f); err != nil {
 		return err
 	}
+	if err := tools.Root(s.Tools).Prepare(); err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		return ext4.Format(ctx, tools.Root(s.Tools), ext4.Spec{

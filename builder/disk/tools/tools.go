@@ -10,7 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -44,6 +46,17 @@ type Command struct {
 	Epoch time.Time
 	// Stdin may be nil.
 	Stdin io.Reader
+}
+
+// Prepare makes the mount points that Run needs, so that several tools can be
+// started at once.
+func (r Root) Prepare() error {
+	for _, dir := range []string{"proc", "dev", "sys", Work, Tree} {
+		if err := os.MkdirAll(filepath.Join(string(r), dir), 0o755); err != nil {
+			return fmt.Errorf("preparing the tools root: %w", err)
+		}
+	}
+	return nil
 }
 
 // outputLimit is how much of a failed tool's words an error repeats, in bytes.

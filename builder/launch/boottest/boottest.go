@@ -25,10 +25,11 @@ import (
 
 // Guest is a booted machine that has answered HTTP and lets the tester in.
 type Guest struct {
-	VM     *launch.VM
-	signer ssh.Signer
-	user   string
-	log    *console
+	VM       *launch.VM
+	signer   ssh.Signer
+	user     string
+	patience time.Duration
+	log      *console
 }
 
 // Options of a boot.
@@ -37,7 +38,8 @@ type Options struct {
 	Firmware launch.Firmware
 	// User is the default user of the image's cloud-init; "debian" when empty.
 	User string
-	// Patience is how long each wait may take; 6 minutes when 0.
+	// Patience is how long each wait may take; 15 minutes when 0: an emulated
+	// guest on a busy machine is slow, and a wait ends when the guest answers.
 	Patience time.Duration
 }
 
@@ -51,7 +53,7 @@ func Boot(t testing.TB, o Options) *Guest {
 		o.User = "debian"
 	}
 	if o.Patience == 0 {
-		o.Patience = 6 * time.Minute
+		o.Patience = 15 * time.Minute
 	}
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -61,7 +63,7 @@ func Boot(t testing.TB, o Options) *Guest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &Guest{signer: signer, user: o.User, log: &console{}}
+	g := &Guest{signer: signer, user: o.User, patience: o.Patience, log: &console{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	vm, err := launch.StartVM(ctx, launch.VMSpec{
 		Disk: o.Disk, Firmware: o.Firmware, Dir: t.TempDir(), Console: g.log, DiskSize: 6 << 30,
@@ -82,7 +84,7 @@ func Boot(t testing.TB, o Options) *Guest {
 		}
 		cancel()
 	})
-	g.wait(t, o.Patience)
+	g.wait(t)
 	return g
 }
 
@@ -96,9 +98,9 @@ func (g *Guest) keepConsole(t testing.TB) {
 }
 
 // wait waits until the guest answers HTTP and has finished booting.
-func (g *Guest) wait(t testing.TB, patience time.Duration) {
+func (g *Guest) wait(t testing.TB) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), g.patience)
 	defer cancel()
 	start := time.Now()
 	if _, err := g.VM.WaitHTTP(ctx, 80, "/", http.StatusOK); err != nil {
@@ -186,13 +188,13 @@ func (g *Guest) RootBytes(t testing.TB) string {
 
 // Reboot reboots the guest by its own means and waits until it answers again
 // with another boot id.
-func (g *Guest) Reboot(t testing.TB, patience time.Duration) {
+func (g *Guest) Reboot(t testing.TB) {
 	t.Helper()
 	before := g.Run(t, "cat /proc/sys/kernel/random/boot_id")
 	if _, err := g.run("sudo systemctl reboot"); err != nil {
 		t.Logf("the connection ended with the reboot: %v", err)
 	}
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(g.patience)
 	for {
 		after, err := g.run("cat /proc/sys/kernel/random/boot_id")
 		if err == nil && after != before {
@@ -203,7 +205,7 @@ func (g *Guest) Reboot(t testing.TB, patience time.Duration) {
 		}
 		time.Sleep(time.Second)
 	}
-	g.wait(t, time.Until(deadline))
+	g.wait(t)
 }
 
 // SecureBoot reports whether the guest's kernel says that the firmware enforced
