@@ -37,7 +37,7 @@ func (c *Catalog) copy(ctx context.Context, v *Version, to *Catalog) (err error)
 	if err != nil {
 		return err
 	}
-	release, err := source.Use(ctx)
+	release, err := source.Hold(ctx)
 	if err != nil {
 		return err
 	}

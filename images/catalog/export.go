@@ -109,7 +109,7 @@ func (c *Catalog) export(ctx context.Context, v *Version, path string, write fun
 		}
 		return fault.Inputf("%s exists already", path).WithHint("remove it or name another path")
 	}
-	release, err := repo.Use(ctx)
+	release, err := repo.Hold(ctx)
 	if err != nil {
 		return err
 	}

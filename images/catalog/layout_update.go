@@ -69,6 +69,19 @@ func (l *layout) Use(ctx context.Context) (func() error, error) {
 	return lockFile(ctx, filepath.Join(l.dir, ".use"), unix.LOCK_SH)
 }
 
+// Hold holds off the collector too. A layout without the lock's file was
+// written by somebody else, and has no collector.
+func (l *layout) Hold(ctx context.Context) (func() error, error) {
+	f, err := os.Open(filepath.Join(l.dir, ".use"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return func() error { return nil }, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("locking: %w", err)
+	}
+	return wait(ctx, f, unix.LOCK_SH)
+}
+
 // Update changes index.json: what change did to a copy is renamed into place.
 func (l *layout) Update(ctx context.Context, change func(transaction) error) (err error) {
 	if err := l.create(); err != nil {

@@ -21,6 +21,11 @@ func lockFile(ctx context.Context, path string, how int) (release func() error, 
 	if err != nil {
 		return nil, fmt.Errorf("locking: %w", err)
 	}
+	return wait(ctx, f, how)
+}
+
+// wait takes the lock of an open file, which it closes on failure.
+func wait(ctx context.Context, f *os.File, how int) (release func() error, err error) {
 	for {
 		err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
 		if err == nil {
@@ -28,12 +33,12 @@ func lockFile(ctx context.Context, path string, how int) (release func() error, 
 		}
 		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
 			f.Close() // the first error counts
-			return nil, fmt.Errorf("locking %s: %w", path, err)
+			return nil, fmt.Errorf("locking %s: %w", f.Name(), err)
 		}
 		select {
 		case <-ctx.Done():
 			f.Close() // the first error counts
-			return nil, fmt.Errorf("waiting for %s, which another process holds: %w", path, ctx.Err())
+			return nil, fmt.Errorf("waiting for %s, which another process holds: %w", f.Name(), ctx.Err())
 		case <-time.After(lockPoll):
 		}
 	}

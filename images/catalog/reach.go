@@ -79,7 +79,7 @@ func (c *Catalog) Verify(ctx context.Context, v *Version) (Verified, error) {
 	if err != nil {
 		return sum, err
 	}
-	release, err := repo.Use(ctx)
+	release, err := repo.Hold(ctx)
 	if err != nil {
 		return sum, fmt.Errorf("verifying %s: %w", v.Ref(), err)
 	}

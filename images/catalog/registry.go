@@ -199,6 +199,9 @@ func (r *remoteRepository) Use(context.Context) (func() error, error) {
 	return func() error { return nil }, nil
 }
 
+// Hold does nothing either.
+func (r *remoteRepository) Hold(ctx context.Context) (func() error, error) { return r.Use(ctx) }
+
 // Update holds a lock of this machine while change runs, and then sets the
 // tags. A registry offers no lock between machines: see commit for what is
 // done about versions.

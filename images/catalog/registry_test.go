@@ -19,6 +19,12 @@ import (
 // a loopback port and returns its address.
 func startRegistry(t testing.TB) string {
 	t.Helper()
+	return startRegistryWith(t, "")
+}
+
+// startRegistryWith adds lines to the registry's configuration.
+func startRegistryWith(t testing.TB, lines string) string {
+	t.Helper()
 	program, err := exec.LookPath("docker-registry")
 	if err != nil {
 		t.Skip("docker-registry is not installed")
@@ -39,7 +45,7 @@ storage:
   filesystem: {rootdirectory: %s}
   delete: {enabled: true}
 http: {addr: %s}
-`, filepath.Join(dir, "data"), addr), 0o600)
+%s`, filepath.Join(dir, "data"), addr, lines), 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,8 +39,11 @@ type repository interface {
 	// Update runs change while no other writer is at work. What change asked
 	// for becomes visible when it returns nil, and nothing otherwise.
 	Update(ctx context.Context, change func(tx transaction) error) error
-	// Use keeps unreferenced content from being collected until release.
+	// Use keeps content that nothing names from being collected until release.
 	Use(ctx context.Context) (release func() error, err error)
+	// Hold does the same for those who only read, perhaps without the right to
+	// write.
+	Hold(ctx context.Context) (release func() error, err error)
 	// Collect removes unreferenced content.
 	Collect(ctx context.Context) (Collected, error)
 }
