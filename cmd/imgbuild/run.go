@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"imgbuild/builder/launch"
+	"imgbuild/cmd/imgbuild/internal/trial"
+	"imgbuild/images/catalog"
+	"imgbuild/images/fault"
+)
+
+// runFlags are the flags of run.
+type runFlags struct {
+	machine, check, console, evenRevoked bool
+	firmware                             string
+	patience                             time.Duration
+}
+
+// tried is the document of run --output json.
+type tried struct {
+	Image string   `json:"image"`
+	Form  string   `json:"form"`
+	URLs  []string `json:"urls"`
+	SSH   string   `json:"ssh,omitempty"`
+}
+
+func newRunCommand(env *environment) *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use:   "run IMAGE",
+		Short: "Try an image here; Ctrl-C removes it",
+		Long: `Run a version on this machine: its container, or with --vm its disk in a virtual
+machine. Print where it answers, and for a machine the ssh line that logs in with a
+key made for this trial. Ctrl-C ends it and removes everything; the image itself is
+never written to. With --check, end by itself once it has answered.`,
+		Example: `  imgbuild run debian-12-nginx
+  imgbuild run debian-12-nginx --vm --firmware secureboot
+  imgbuild run debian-12-nginx --check && echo it answers`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return tryImage(cmd.Context(), env, args[0], f)
+		},
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&f.machine, "vm", false, "boot the disk instead of running the container")
+	flags.StringVar(&f.firmware, "firmware", "", "`FIRMWARE` of the machine: bios, uefi or secureboot (default: bios on amd64)")
+	flags.BoolVar(&f.check, "check", false, "end once it has answered")
+	flags.BoolVar(&f.console, "console", false, "show what the container or the machine's console writes")
+	flags.DurationVar(&f.patience, "patience", 5*time.Minute, "how `LONG` to wait for an answer")
+	flags.BoolVar(&f.evenRevoked, "even-revoked", false, "run even a revoked version")
+	return cmd
+}
+
+func tryImage(ctx context.Context, env *environment, image string, f runFlags) (err error) {
+	if f.firmware != "" && !f.machine {
+		return fault.Inputf("--firmware is for a virtual machine").WithHint("add --vm")
+	}
+	p, c, err := env.catalog(ctx)
+	if err != nil {
+		return err
+	}
+	revoked := catalog.RefuseRevoked
+	if f.evenRevoked {
+		revoked = catalog.AllowRevoked
+	}
+	v, err := find(ctx, c, image, revoked)
+	if err != nil {
+		return err
+	}
+	if err := env.signed(ctx, p, c, v); err != nil {
+		return err
+	}
+	spec := trial.Spec{
+		Catalog: c, Version: v, Machine: f.machine || v.Container == nil, Firmware: launch.Firmware(f.firmware),
+		Dir: filepath.Join(p.Config.Cache.Dir, "trials"), Patience: f.patience, Report: env.reporter(),
+	}
+	if f.console {
+		spec.Output = env.stderr
+	}
+	t, err := trial.Start(ctx, spec)
+	if err != nil {
+		return err
+	}
+	result := tried{Image: v.Ref(), Form: t.Form, URLs: append([]string{}, t.URLs...), SSH: t.SSH}
+	err = env.answer(result, func(w io.Writer) { writeTried(w, result, f.check) }, "")
+	ended := false
+	if err == nil && !f.check {
+		select {
+		case <-ctx.Done():
+		case <-t.Ended():
+			ended = true
+		}
+	}
+	if closed := t.Close(); err == nil {
+		err = closed
+	}
+	if err == nil && ended {
+		return fault.Failedf("%s ended by itself", v.Ref()).WithHint("see what it says: %s", env.command("run", image, "--console"))
+	}
+	if err == nil && env.output == outputText {
+		fmt.Fprintf(env.stdout, "removed; next: %s\n", env.command("images", "promote", v.Ref(), "CHANNEL"))
+	}
+	return err
+}
+
+func writeTried(w io.Writer, r tried, check bool) {
+	fmt.Fprintf(w, "%s runs as a %s\n", r.Image, r.Form)
+	for _, url := range r.URLs {
+		fmt.Fprintf(w, "  %s\n", url)
+	}
+	if r.SSH != "" {
+		fmt.Fprintf(w, "  %s\n", r.SSH)
+	}
+	if !check {
+		fmt.Fprintln(w, "Ctrl-C removes it")
+	}
+}
