@@ -71,17 +71,20 @@ func StartContainer(ctx context.Context, s ContainerSpec) (c *Container, err err
 	if c.Ports, err = publish(s.Ports); err != nil {
 		return nil, err
 	}
-	if c.dir, err = os.MkdirTemp(s.Dir, "imgbuild-container-"); err != nil {
+	dir, err := os.MkdirTemp(s.Dir, "imgbuild-container-")
+	if err != nil {
 		return nil, fmt.Errorf("starting a container: %w", err)
+	}
+	short, err := os.MkdirTemp("/tmp", "imgbuild-")
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("starting a container: %w", err), os.RemoveAll(dir))
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.RemoveAll(c.dir), os.RemoveAll(c.short))
+			err = errors.Join(err, os.RemoveAll(dir), os.RemoveAll(short))
 		}
 	}()
-	if c.short, err = os.MkdirTemp("/tmp", "imgbuild-"); err != nil {
-		return nil, fmt.Errorf("starting a container: %w", err)
-	}
+	c.dir, c.short = dir, short
 	link := filepath.Join(c.short, "layout")
 	if err := os.Symlink(layout, link); err != nil {
 		return nil, fmt.Errorf("starting a container: %w", err)

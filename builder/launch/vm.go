@@ -73,14 +73,16 @@ func StartVM(ctx context.Context, s VMSpec) (vm *VM, err error) {
 	if vm.Ports, err = publish(s.Ports); err != nil {
 		return nil, err
 	}
-	if vm.dir, err = os.MkdirTemp(s.Dir, "imgbuild-vm-"); err != nil {
+	dir, err := os.MkdirTemp(s.Dir, "imgbuild-vm-")
+	if err != nil {
 		return nil, fmt.Errorf("starting a virtual machine: %w", err)
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.RemoveAll(vm.dir))
+			err = errors.Join(err, os.RemoveAll(dir))
 		}
 	}()
+	vm.dir = dir
 	if err := overlay(ctx, filepath.Join(vm.dir, "disk.qcow2"), s.Disk, format, s.DiskSize); err != nil {
 		return nil, err
 	}

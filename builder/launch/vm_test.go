@@ -165,9 +165,13 @@ func TestATakenPortIsRefused(t *testing.T) {
 	defer vm.Close()
 	// QEMU listens once it has started.
 	for range 100 {
-		_, err = launch.StartVM(context.Background(), launch.VMSpec{Disk: disk, Dir: t.TempDir(), Memory: 64, Ports: map[int]int{80: vm.Ports[80]}})
+		var second *launch.VM
+		second, err = launch.StartVM(context.Background(), launch.VMSpec{Disk: disk, Dir: t.TempDir(), Memory: 64, Ports: map[int]int{80: vm.Ports[80]}})
 		if err != nil {
 			break
+		}
+		if err := second.Close(); err != nil {
+			t.Fatal(err)
 		}
 		time.Sleep(100 * time.Millisecond)
 	}

@@ -1,0 +1,36 @@
+package boottest
+
+import (
+	"testing"
+
+	"imgbuild/builder/launch"
+)
+
+// Prove boots copies of an amd64 disk under BIOS, UEFI, and UEFI with Secure
+// Boot, one after the other, and asks of each what must hold; the first and the
+// last are rebooted too. No two of them may have anything of an identity in
+// common.
+func Prove(t *testing.T, disk string) {
+	seen := map[string]launch.Firmware{}
+	for _, firmware := range []launch.Firmware{launch.BIOS, launch.UEFI, launch.SecureBoot} {
+		t.Run(string(firmware), func(t *testing.T) {
+			g := Boot(t, Options{Disk: disk, Firmware: firmware})
+			g.Check(t, firmware)
+			id := g.Identity(t)
+			for _, part := range []string{id.MachineID, id.HostKeys} {
+				if other, ok := seen[part]; ok {
+					t.Errorf("the copies booted under %s and %s share %q", other, firmware, part)
+				}
+				seen[part] = firmware
+			}
+			if firmware == launch.UEFI {
+				return
+			}
+			g.Reboot(t)
+			g.Check(t, firmware)
+			if again := g.Identity(t); again != id {
+				t.Errorf("a reboot changed the identity from %+v to %+v", id, again)
+			}
+		})
+	}
+}
