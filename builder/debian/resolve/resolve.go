@@ -50,6 +50,9 @@ func (u *Universe) Resolve(ctx context.Context, request Request) ([]Choice, erro
 		s.states[n].protected = true
 		s.markInstall(n, false, 0, true)
 	}
+	for _, choice := range s.fromSuite {
+		s.followSuite(choice.version, choice.suite, map[*Version]bool{})
+	}
 	for _, n := range wanted {
 		s.markInstall(n, true, 0, true)
 	}
@@ -170,7 +173,7 @@ func (s *solver) choose(name string) (int32, error) {
 				}
 				s.states[n].candidate = v
 				if hasSuite {
-					s.followSuite(v, suite, 0)
+					s.fromSuite = append(s.fromSuite, suiteChoice{v, suite})
 				}
 				return n, nil
 			}
@@ -181,37 +184,6 @@ func (s *solver) choose(name string) (int32, error) {
 		return n, nil
 	}
 	return s.onlyProvider(n)
-}
-
-// isOf reports whether v is listed by the suite of that name.
-func (v *Version) isOf(suite string) bool {
-	r := v.Index.Release
-	return v.Index.Source.Suite == suite || r != nil && (r.Codename == suite || r.Suite == suite)
-}
-
-// followSuite takes from the suite what v needs in a version that only the
-// suite has: apt's SetCandidateRelease.
-func (s *solver) followSuite(v *Version, suite string, depth int) {
-	if depth > 100 {
-		return
-	}
-	s.u.groups(v, func(group []dependency) bool {
-		k := group[0].kind
-		if k.negative() || !s.important(k) || s.groupOK(group, v.node, possible) {
-			return true
-		}
-		for i := range group {
-			for _, other := range s.u.nodes[group[i].target].versions {
-				st := &s.states[other.node]
-				if st.current == nil && st.candidate != other && other.isOf(suite) && group[i].satisfiedBy(other) {
-					st.candidate = other
-					s.followSuite(other, suite, depth+1)
-					return true
-				}
-			}
-		}
-		return true
-	})
 }
 
 // onlyProvider returns the one package whose candidate provides node n.

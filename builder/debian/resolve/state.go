@@ -44,8 +44,10 @@ type solver struct {
 	u          *Universe
 	states     []state
 	recommends bool
-	// installed lists the nodes that ever had a target, in order.
+	// touched lists the nodes that ever had a target, in order.
 	touched []int32
+	// fromSuite are the versions asked for by suite.
+	fromSuite []suiteChoice
 }
 
 func newSolver(ctx context.Context, u *Universe) *solver {
