@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"imgbuild/builder/debian/deb"
@@ -147,10 +148,11 @@ func open(ctx context.Context, o Options) (*layer, error) {
 	return l, nil
 }
 
-// install does the work of dpkg --install for all packages: in rounds, because
-// a package with a preinst is unpacked after its preinst has run, and that
-// after what it pre-depends on was configured. What has no preinst is unpacked
-// at once. In an empty root the essential packages come first, as they must.
+// install does the work of dpkg --install for all packages, in rounds: in an
+// empty root the essential packages are unpacked first and configured before
+// anything else is there; a package is unpacked after what it pre-depends on
+// was configured and after its own preinst has run; whatever has to wait for
+// nothing is unpacked at once.
 func (l *layer) install(ctx context.Context, task progress.Task) (err error) {
 	if err := l.mergeUsr(); err != nil {
 		return err
@@ -164,20 +166,8 @@ func (l *layer) install(ctx context.Context, task progress.Task) (err error) {
 	}
 	defer func() { err = errors.Join(err, lift()) }()
 
-	var now, waiting []*pkg
 	var do script
-	for _, p := range l.packages {
-		p.inPlace = l.first && p.essential
-		switch {
-		case !p.has("preinst"):
-			now = append(now, p)
-		case p.inPlace:
-			now = append(now, p)
-			do.preinst(p)
-		default:
-			waiting = append(waiting, p)
-		}
-	}
+	now, waiting := l.begin(&do)
 	for {
 		if err := l.unpack(ctx, now, task); err != nil {
 			return err
@@ -211,15 +201,30 @@ func (l *layer) unpack(ctx context.Context, packages []*pkg, task progress.Task)
 	return l.db.add(packages)
 }
 
-// ready divides the packages that wait for their preinst into those whose
-// turn it is and the rest, and says which packages are to be configured before.
+// begin divides the packages into those unpacked in the first round and the
+// rest. The preinst of an essential package in an empty root runs after all of
+// them are unpacked, for nothing runs before.
+func (l *layer) begin(do *script) (now, waiting []*pkg) {
+	for _, p := range l.packages {
+		p.inPlace = l.first && p.essential
+		switch {
+		case p.inPlace:
+			now = append(now, p)
+			do.preinst(p)
+		case l.first || p.has("preinst") || len(l.beforeUnpack(p)) > 0:
+			waiting = append(waiting, p)
+		default:
+			now = append(now, p)
+		}
+	}
+	return now, waiting
+}
+
+// ready divides the packages that wait into those whose turn it is and the
+// rest, and says which packages are to be configured before.
 func (l *layer) ready(waiting []*pkg) (now, later, needed []*pkg) {
 	for _, p := range waiting {
-		blocked := false
-		for q := range l.beforeUnpack(p) {
-			blocked = blocked || !q.unpacked
-		}
-		if blocked {
+		if slices.ContainsFunc(l.beforeUnpack(p), func(q *pkg) bool { return !q.unpacked }) {
 			later = append(later, p)
 		} else {
 			now = append(now, p)
@@ -230,12 +235,12 @@ func (l *layer) ready(waiting []*pkg) (now, later, needed []*pkg) {
 	}
 	want := map[*pkg]bool{}
 	for _, p := range now {
-		for q := range l.beforeUnpack(p) {
+		for _, q := range l.beforeUnpack(p) {
 			want[q] = true
 		}
 	}
 	for _, q := range l.packages {
-		if want[q] && q.unpacked && !q.configured {
+		if want[q] && q.unpacked {
 			q.configured = true
 			needed = append(needed, q)
 		}
@@ -243,23 +248,26 @@ func (l *layer) ready(waiting []*pkg) (now, later, needed []*pkg) {
 	return now, later, needed
 }
 
-// beforeUnpack returns what must be configured before p's preinst runs: what p
-// pre-depends on with all that this depends on, and in an empty root the
-// essential packages.
-func (l *layer) beforeUnpack(p *pkg) map[*pkg]bool {
+// beforeUnpack returns what must still be configured before p is unpacked: what
+// p pre-depends on with all that this depends on, and in an empty root the
+// essential packages; nothing when none of it has anything to configure.
+func (l *layer) beforeUnpack(p *pkg) []*pkg {
 	set := map[*pkg]bool{}
 	for _, q := range p.preDepends {
 		q.closure(set)
 	}
-	if l.first {
-		for _, q := range l.packages {
-			if q.essential {
-				set[q] = true
-			}
+	var before []*pkg
+	scripts := false
+	for _, q := range l.packages {
+		if q != p && !q.configured && (set[q] || l.first && q.essential) {
+			before = append(before, q)
+			scripts = scripts || q.has("postinst")
 		}
 	}
-	delete(set, p)
-	return set
+	if !scripts {
+		return nil
+	}
+	return before
 }
 
 // versionOf returns the version of a package of the layer or of the root,

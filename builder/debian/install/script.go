@@ -35,7 +35,12 @@ type step struct {
 	args    string // or dpkg with these arguments
 }
 
-func (s *script) preinst(p *pkg) { s.steps = append(s.steps, step{preinst: p}) }
+// preinst runs p's preinst, if it has one.
+func (s *script) preinst(p *pkg) {
+	if p.has("preinst") {
+		s.steps = append(s.steps, step{preinst: p})
+	}
+}
 
 func (s *script) configure(packages []*pkg) {
 	if len(packages) == 0 {
