@@ -23,6 +23,6 @@
 // configuration has virtio, NVMe, ENA, vmxnet3 and pvscsi, and lacks AHCI and
 // e1000; linux-image-amd64 has all), initramfs-tools, zstd, systemd-sysv, udev,
 // dbus, e2fsprogs (e2fsck in the initramfs, resize2fs), cloud-init with
-// cloud-guest-utils and fdisk (growpart needs sfdisk), openssh-server, iproute2,
+// cloud-guest-utils (growpart), openssh-server, iproute2,
 // netbase, systemd-resolved and libnss-resolve. Debian 12 and 13 need the same.
 package disk
