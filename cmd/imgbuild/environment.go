@@ -34,8 +34,8 @@ type environment struct {
 
 	running  bool // a command's own code has been reached
 	answered bool // the one document of --output json is written
-	bars     *terminal.Bars
-	lines    *terminal.Lines
+	reports  progress.Reporter
+	bars     *terminal.Bars // reports, when they are bars
 }
 
 func newEnvironment(program string, stdin, stdout, stderr *os.File) *environment {
@@ -47,9 +47,7 @@ func (e *environment) execute(ctx context.Context, args []string) int {
 	root := newRootCommand(e)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	if e.bars != nil {
-		e.bars.Close()
-	}
+	e.closeBars()
 	if err == nil {
 		return 0
 	}
@@ -85,7 +83,12 @@ type failure struct {
 
 // project finds the project and its settings.
 func (e *environment) project() (*project.Project, error) {
-	return project.Open(e.projectOptions())
+	p, err := project.Open(e.projectOptions())
+	if err == nil {
+		e.logger().Debug("settings", "project", p.Dir, "file", p.File, "archive", p.Config.Archive.Dir,
+			"cache", p.Config.Cache.Dir, "catalog", p.Config.Catalog)
+	}
+	return p, err
 }
 
 func (e *environment) projectOptions() project.Options {
@@ -101,19 +104,21 @@ func (e *environment) command(words ...string) string {
 // ask asks the person at the terminal for a password; nil when nobody is there.
 func (e *environment) ask() project.Ask { return terminal.Ask(e.stdin, e.stderr) }
 
-// reporter shows progress on standard error.
+// reporter shows progress on standard error: bars on a terminal, structured
+// logs with -v, plain lines otherwise.
 func (e *environment) reporter() progress.Reporter {
-	if e.bars == nil && e.lines == nil {
-		if terminal.Is(e.stderr) && !e.verbose {
+	if e.reports == nil {
+		switch {
+		case e.verbose:
+			e.reports = terminal.NewLog(e.logger(), time.Now)
+		case terminal.Is(e.stderr):
 			e.bars = terminal.NewBars(e.stderr, time.Now)
-		} else {
-			e.lines = terminal.NewLines(e.stderr, time.Now)
+			e.reports = e.bars
+		default:
+			e.reports = terminal.NewLines(e.stderr, time.Now)
 		}
 	}
-	if e.bars != nil {
-		return e.bars
-	}
-	return e.lines
+	return e.reports
 }
 
 // logger writes structured logs to standard error with -v, else nowhere.
@@ -124,13 +129,18 @@ func (e *environment) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
+// closeBars stops drawing, so that something else can be written.
+func (e *environment) closeBars() {
+	if e.bars != nil {
+		e.bars.Close()
+		e.bars, e.reports = nil, nil
+	}
+}
+
 // answer writes a command's result to standard output: as one JSON document,
 // or as text ending with the next command worth typing.
 func (e *environment) answer(result any, text func(w io.Writer), next string) error {
-	if e.bars != nil {
-		e.bars.Close()
-		e.bars = nil
-	}
+	e.closeBars()
 	e.answered = true
 	if e.output == outputJSON {
 		return e.encode(result)

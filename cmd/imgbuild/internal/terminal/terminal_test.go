@@ -3,6 +3,7 @@ package terminal_test
 import (
 	"bytes"
 	"errors"
+	"log/slog"
 	"os"
 	"strings"
 	"testing"
@@ -34,6 +35,27 @@ func TestLinesTellHowEachTaskEnded(t *testing.T) {
 cached  debian-12
 failed  provision: no such user (1.0 s)
 note    locked debian-12
+`
+	if out.String() != want {
+		t.Errorf("got\n%swant\n%s", out.String(), want)
+	}
+}
+
+func TestLogsAreStructured(t *testing.T) {
+	var out bytes.Buffer
+	plain := func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}
+	r := terminal.NewLog(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: plain})), steadyClock())
+	r.Start("fetch", 3, progress.Items).Done("3 packages")
+	r.Start("provision", 0, progress.Items).Fail(errors.New("no such user"))
+	want := `level=DEBUG msg=started task=fetch items=3
+level=INFO msg=done task=fetch detail="3 packages" took=1s
+level=DEBUG msg=started task=provision
+level=ERROR msg=failed task=provision error="no such user" took=1s
 `
 	if out.String() != want {
 		t.Errorf("got\n%swant\n%s", out.String(), want)
