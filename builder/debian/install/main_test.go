@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -72,17 +73,27 @@ func (w *workshop) mmdebstrap(t testing.TB, suite string, include ...string) str
 	}
 	t.Cleanup(func() { os.RemoveAll(run) })
 	root := filepath.Join(run, "root")
-	cmd := exec.CommandContext(t.Context(), "mmdebstrap", "--variant=minbase", "--mode=root", "--format=directory",
+	// Scripts see the sandbox's host name on both sides.
+	cmd := exec.CommandContext(t.Context(), "unshare", "--uts", "sh", "-c", `hostname localhost && exec "$@"`, "sh", "mmdebstrap", "--variant=minbase", "--mode=root", "--format=directory",
 		"--include="+strings.Join(include, ","), "--skip=essential/unlink,output/dev,cleanup/run,cleanup/tmp",
 		"--setup-hook=mkdir -p \"$1/var/cache/apt/archives\"; cp -l "+debs+"/*.deb \"$1/var/cache/apt/archives/\" 2>/dev/null || true",
 		"--customize-hook=for f in \"$1\"/var/cache/apt/archives/*.deb; do ln \"$f\" "+debs+"/ 2>/dev/null || true; done",
 		suite, root, "-")
-	cmd.Env = append(os.Environ(), fmt.Sprintf("SOURCE_DATE_EPOCH=%d", epoch), "TMPDIR="+run, "LC_ALL=C.UTF-8", "TZ=UTC")
+	cmd.Env = append(network(), "PATH=/usr/sbin:/usr/bin:/sbin:/bin", fmt.Sprintf("SOURCE_DATE_EPOCH=%d", epoch), "TMPDIR="+run, "LC_ALL=C.UTF-8", "TZ=UTC")
 	cmd.Stdin = strings.NewReader(sourcesOf(t, suite))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("mmdebstrap: %v\n%s", err, out)
 	}
 	return root
+}
+
+// network returns what of the environment says how the mirror is reached; the
+// rest would change what maintainer scripts do.
+func network() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool {
+		name, _, _ := strings.Cut(strings.ToLower(v), "=")
+		return !strings.HasSuffix(name, "_proxy")
+	})
 }
 
 func sourcesOf(t testing.TB, suite string) string {
