@@ -113,7 +113,7 @@ func (b *Builder) known(ctx context.Context, plan *Plan) (*Baked, error) {
 	if len(versions) == 0 {
 		return nil, nil
 	}
-	version, err := b.Catalog.Resolve(ctx, versions[len(versions)-1].DigestRef(), catalog.RefuseRevoked)
+	version, err := b.Catalog.Resolve(ctx, versions[0].DigestRef(), catalog.RefuseRevoked)
 	if err != nil {
 		return nil, err
 	}
@@ -199,7 +199,7 @@ func (b *Builder) parent(ctx context.Context, plan *Plan) (*catalog.Ancestor, er
 	if err != nil || len(versions) == 0 {
 		return nil, err
 	}
-	newest, err := b.Catalog.Resolve(ctx, versions[len(versions)-1].DigestRef(), catalog.RefuseRevoked)
+	newest, err := b.Catalog.Resolve(ctx, versions[0].DigestRef(), catalog.RefuseRevoked)
 	if err != nil {
 		return nil, fmt.Errorf("the parent of %s: %w", plan.Recipe.Name, err)
 	}

@@ -14,7 +14,7 @@ import (
 // inputs would make other bytes.
 const (
 	packagesFormat = 1
-	toolsFormat    = 1
+	toolsFormat    = 2
 )
 
 // installed is what a package stage remembers.

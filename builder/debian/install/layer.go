@@ -107,7 +107,9 @@ func Unpack(ctx context.Context, o Options) (err error) {
 	for _, p := range l.packages {
 		p.inPlace = true
 	}
-	if err := l.mergeUsr(); err == nil {
+	// Programs name their loader by /lib64 or /lib, and no base-files brings
+	// those links here.
+	if err = l.mergeUsr(map[string]bool{"bin": true, "sbin": true, "lib": true, "lib64": true}); err == nil {
 		err = l.extract(ctx, l.packages, task)
 	}
 	if err != nil {
@@ -154,7 +156,7 @@ func open(ctx context.Context, o Options) (*layer, error) {
 // was configured and after its own preinst has run; whatever has to wait for
 // nothing is unpacked at once.
 func (l *layer) install(ctx context.Context, task progress.Task) (err error) {
-	if err := l.mergeUsr(); err != nil {
+	if err := l.mergeUsr(l.topLevel()); err != nil {
 		return err
 	}
 	if err := l.db.prepare(l.first); err != nil {

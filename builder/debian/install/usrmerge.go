@@ -13,10 +13,8 @@ import (
 // supported Debian release (usrmerge's convert-usrmerge has the same list).
 var aliased = [...]string{"bin", "sbin", "lib", "lib32", "lib64", "libo32", "libx32"}
 
-// mergeUsr makes the links before anything is unpacked. On bookworm no package
-// has them: usrmerge makes them of directories later, which takes long. From
-// trixie on base-files has them, and they must be there first all the same.
-func (l *layer) mergeUsr() error {
+// topLevel names the top-level directories that the packages use.
+func (l *layer) topLevel() map[string]bool {
 	wanted := map[string]bool{}
 	for _, p := range l.packages {
 		for i := range p.Entries {
@@ -26,6 +24,13 @@ func (l *layer) mergeUsr() error {
 			}
 		}
 	}
+	return wanted
+}
+
+// mergeUsr makes the wanted links before anything is unpacked. On bookworm no
+// package has them: usrmerge makes them of directories later, which takes long.
+// From trixie on base-files has them, and they must be there first all the same.
+func (l *layer) mergeUsr(wanted map[string]bool) error {
 	for _, name := range aliased {
 		if !wanted[name] {
 			continue
