@@ -10,6 +10,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -22,6 +23,9 @@ import (
 
 	"imgbuild/builder/launch"
 )
+
+// commandLimit is how long a command in a guest may take, login included.
+const commandLimit = 3 * time.Minute
 
 // Guest is a booted machine that has answered HTTP and lets the tester in.
 type Guest struct {
@@ -114,7 +118,7 @@ func (g *Guest) wait(t testing.TB) {
 	var state string
 	for {
 		var err error
-		state, err = g.run("systemctl is-system-running --wait")
+		state, err = g.run("systemctl is-system-running --wait", g.patience)
 		if state != "" {
 			break
 		}
@@ -129,21 +133,32 @@ func (g *Guest) wait(t testing.TB) {
 // Run runs a command in the guest and gives its trimmed output.
 func (g *Guest) Run(t testing.TB, command string) string {
 	t.Helper()
-	out, err := g.run(command)
+	out, err := g.run(command, commandLimit)
 	if err != nil {
 		t.Fatalf("in the guest: %s: %v\n%s", command, err, out)
 	}
 	return out
 }
 
-func (g *Guest) run(command string) (string, error) {
-	client, err := ssh.Dial("tcp", g.VM.Address(22), &ssh.ClientConfig{
-		User: g.user, Auth: []ssh.AuthMethod{ssh.PublicKeys(g.signer)}, Timeout: 20 * time.Second,
+// run runs a command over a connection of its own, which may live as long as
+// limit: a guest that goes down may leave it open for ever.
+func (g *Guest) run(command string, limit time.Duration) (string, error) {
+	conn, err := net.DialTimeout("tcp", g.VM.Address(22), limit)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(limit)); err != nil {
+		return "", err
+	}
+	transport, channels, requests, err := ssh.NewClientConn(conn, g.VM.Address(22), &ssh.ClientConfig{
+		User: g.user, Auth: []ssh.AuthMethod{ssh.PublicKeys(g.signer)},
 		HostKeyCallback: ssh.InsecureIgnoreHostKey(), // a new machine on loopback; its key is what is looked at
 	})
 	if err != nil {
 		return "", err
 	}
+	client := ssh.NewClient(transport, channels, requests)
 	defer client.Close()
 	session, err := client.NewSession()
 	if err != nil {
@@ -161,7 +176,7 @@ func (g *Guest) FailedUnits(t testing.TB) string {
 	if units == "" {
 		return ""
 	}
-	logs, err := g.run("sudo journalctl -b -p warning --no-pager | tail -n 40")
+	logs, err := g.run("sudo journalctl -b -p warning --no-pager | tail -n 40", commandLimit)
 	if err != nil {
 		return units
 	}
@@ -191,12 +206,12 @@ func (g *Guest) RootBytes(t testing.TB) string {
 func (g *Guest) Reboot(t testing.TB) {
 	t.Helper()
 	before := g.Run(t, "cat /proc/sys/kernel/random/boot_id")
-	if _, err := g.run("sudo systemctl reboot"); err != nil {
+	if _, err := g.run("sudo systemctl reboot", 20*time.Second); err != nil {
 		t.Logf("the connection ended with the reboot: %v", err)
 	}
 	deadline := time.Now().Add(g.patience)
 	for {
-		after, err := g.run("cat /proc/sys/kernel/random/boot_id")
+		after, err := g.run("cat /proc/sys/kernel/random/boot_id", 30*time.Second)
 		if err == nil && after != before {
 			break
 		}
