@@ -55,7 +55,7 @@ func (s *sealer) empty(dir string) error {
 // leftovers takes out caches, lists, locks, backups and histories.
 func (s *sealer) leftovers() error {
 	for _, dir := range []string{
-		"dev", "proc", "sys", "tmp", "var/tmp", "var/lib/apt/lists", "var/cache/ldconfig", "var/lib/cloud",
+		"dev", "proc", "sys", "tmp", "var/tmp", "var/cache/ldconfig", "var/lib/cloud",
 	} {
 		if err := s.empty(dir); err != nil {
 			return err
@@ -74,9 +74,10 @@ func (s *sealer) leftovers() error {
 			return err
 		}
 	}
-	// Downloaded packages go; the directories that apt expects stay. /run is
-	// empty at every start: what scripts left there never reaches a server.
-	for _, dir := range []string{"var/cache/apt/archives", "run"} {
+	// Downloaded packages and package lists go; the directories that apt brings
+	// stay. /run is empty at every start: what scripts left there never reaches
+	// a server.
+	for _, dir := range []string{"var/cache/apt/archives", "var/lib/apt/lists", "run"} {
 		err := s.files(dir, func(name string, _ fs.DirEntry) error { return s.remove(name) })
 		if err != nil {
 			return err

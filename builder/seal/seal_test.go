@@ -38,7 +38,7 @@ func TestNothingOfOneServerRemains(t *testing.T) {
 	gone := []string{
 		"etc/ssh/ssh_host_ed25519_key", "etc/ssh/ssh_host_ed25519_key.pub", "etc/ssl/private/ssl-cert-snakeoil.key",
 		"etc/ssl/certs/ssl-cert-snakeoil.pem", "etc/postgresql/15/main/postgresql.conf", "var/lib/postgresql/15/main/PG_VERSION",
-		"var/log/dpkg.log", "var/log/apt/history.log", "var/lib/apt/lists/mirror_InRelease", "var/cache/apt/pkgcache.bin",
+		"var/log/dpkg.log", "var/log/apt/history.log", "var/lib/apt/lists/mirror_InRelease", "var/lib/apt/lists/partial/mirror_Packages", "var/cache/apt/pkgcache.bin",
 		"var/cache/apt/archives/a.deb", "var/cache/debconf/config.dat-old", "etc/shadow-", "root/.bash_history", "tmp/x/y",
 		"run/lock/file", "dev/null", "var/lib/systemd/random-seed", "var/lib/dbus/machine-id",
 	}
@@ -69,6 +69,12 @@ func TestNothingOfOneServerRemains(t *testing.T) {
 	for _, name := range kept {
 		if _, err := os.Lstat(filepath.Join(root, name)); err != nil {
 			t.Errorf("%s is gone", name)
+		}
+	}
+	// Directories of packages stay: dpkg misses them otherwise.
+	for _, name := range []string{"var/lib/apt/lists/partial", "var/cache/apt/archives", "var/log/apt"} {
+		if st, err := os.Stat(filepath.Join(root, name)); err != nil || !st.IsDir() {
+			t.Errorf("the directory %s is gone", name)
 		}
 	}
 	for _, name := range []string{"etc/machine-id", "var/log/nginx/access.log"} {
