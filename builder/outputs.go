@@ -15,6 +15,7 @@ import (
 	"imgbuild/builder/disk/qcow2"
 	"imgbuild/builder/stage"
 	"imgbuild/images/sbom"
+	"imgbuild/images/updates"
 )
 
 // The formats of the stages that make outputs.
@@ -60,7 +61,12 @@ func (p *planner) container(parent stage.ID) (stage.Definition, error) {
 	}
 	var in stage.Inputs
 	in.Add("configuration", string(config))
+	in.Add("description", p.recipe.Description)
 	in.Add("time stamp", fmt.Sprint(p.lock.Epoch))
+	// The split into layers goes by source packages and their sizes.
+	for _, pkg := range p.lock.InSet(updates.Root) {
+		in.Add("source of "+pkg.Name+":"+pkg.Architecture, fmt.Sprintf("%s %d", pkg.Source, pkg.Size))
+	}
 	return stage.Definition{Name: "container", Kind: "container", Format: containerFormat, Parent: parent, Inputs: in}, nil
 }
 
