@@ -24,8 +24,8 @@ func TestTheConfiguredAuthorityAndProxyAreUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	get := func(p *project.Project, url string) (*http.Response, error) {
-		transport, err := p.RegistryTransport()
-		if err != nil {
+		transport := http.DefaultTransport.(*http.Transport).Clone()
+		if err := p.ReachRegistries(transport); err != nil {
 			t.Fatal(err)
 		}
 		defer transport.CloseIdleConnections()

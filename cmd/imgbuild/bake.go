@@ -67,7 +67,7 @@ from its newest finished stage.`,
 }
 
 func bake(ctx context.Context, env *environment, f bakeFlags) error {
-	w, err := env.workshop()
+	w, err := env.workshop(ctx)
 	if err != nil {
 		return err
 	}

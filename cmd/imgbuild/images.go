@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -62,8 +63,8 @@ func (e *environment) catalogAt(ctx context.Context, p *project.Project, place s
 	if err != nil {
 		return nil, err
 	}
-	transport, err := p.RegistryTransport()
-	if err != nil {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	if err := p.ReachRegistries(transport); err != nil {
 		return nil, err
 	}
 	return catalog.Open(ctx, catalog.Config{

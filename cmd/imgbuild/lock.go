@@ -54,7 +54,7 @@ func lock(ctx context.Context, env *environment, name string, f lockFlags) error
 	if f.fresh && len(f.update) > 0 {
 		return fault.Inputf("--fresh moves every package; it leaves nothing for --update")
 	}
-	w, err := env.workshop()
+	w, err := env.workshop(ctx)
 	if err != nil {
 		return err
 	}

@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
+	"fmt"
 	"net/http"
-	"net/url"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -19,8 +16,6 @@ import (
 	"imgbuild/builder/project"
 	"imgbuild/builder/stage"
 	"imgbuild/images/baseline"
-	"imgbuild/images/catalog"
-	"imgbuild/images/fault"
 	"imgbuild/images/updates"
 )
 
@@ -33,7 +28,7 @@ type workshop struct {
 	env     *environment
 }
 
-func (e *environment) workshop() (*workshop, error) {
+func (e *environment) workshop(ctx context.Context) (*workshop, error) {
 	p, err := e.project()
 	if err != nil {
 		return nil, err
@@ -46,7 +41,7 @@ func (e *environment) workshop() (*workshop, error) {
 	if err != nil {
 		return nil, errors.Join(err, recipes.Close())
 	}
-	client, err := httpClient(p.Config)
+	client, err := mirrorClient(ctx, p)
 	if err != nil {
 		return nil, errors.Join(err, recipes.Close())
 	}
@@ -55,35 +50,15 @@ func (e *environment) workshop() (*workshop, error) {
 
 func (w *workshop) close() error { return w.recipes.Close() }
 
-// httpClient reaches mirrors by the configured proxy and authorities.
-func httpClient(c project.Config) (*http.Client, error) {
+// mirrorClient reaches mirrors by the configured proxy and authorities, else
+// by apt's.
+func mirrorClient(ctx context.Context, p *project.Project) (*http.Client, error) {
 	client := fetch.NewClient()
 	transport, ok := client.Transport.(*http.Transport)
 	if !ok {
-		return client, nil
+		return nil, fmt.Errorf("reaching mirrors: a transport of type %T takes no proxy", client.Transport)
 	}
-	if c.Proxy != "" {
-		proxy, err := url.Parse(c.Proxy)
-		if err != nil {
-			return nil, fault.Inputf("proxy %q", c.Proxy).Because(err)
-		}
-		transport.Proxy = http.ProxyURL(proxy)
-	}
-	if c.CA != "" {
-		pem, err := os.ReadFile(c.CA)
-		if err != nil {
-			return nil, fault.Inputf("reading the certificate authorities of setting ca").Because(err)
-		}
-		pool, err := x509.SystemCertPool()
-		if err != nil {
-			return nil, err
-		}
-		if !pool.AppendCertsFromPEM(pem) {
-			return nil, fault.Inputf("%s holds no certificate", c.CA)
-		}
-		transport.TLSClientConfig = &tls.Config{RootCAs: pool}
-	}
-	return client, nil
+	return client, p.ReachMirrors(ctx, transport)
 }
 
 // recipe loads a baseline for an architecture; "" means its first.
@@ -118,10 +93,6 @@ func (w *workshop) builder(ctx context.Context, recipe *baseline.Recipe, lock *u
 	if err != nil {
 		return nil, err
 	}
-	images, err := w.catalog()
-	if err != nil {
-		return nil, err
-	}
 	fetcher, err := w.fetcher(ctx, recipe, lock)
 	if err != nil {
 		return nil, err
@@ -132,6 +103,11 @@ func (w *workshop) builder(ctx context.Context, recipe *baseline.Recipe, lock *u
 	}
 	if made != nil {
 		w.env.reporter().Note("made a signing key for you in %s; its password is in %s", made.Dir, made.PasswordFile)
+	}
+	// After the key: a new one is trusted from now on.
+	images, err := w.env.catalogAt(ctx, w.project, c.Catalog)
+	if err != nil {
+		return nil, err
 	}
 	return &builder.Builder{
 		Archive:    w.archive,
@@ -145,17 +121,6 @@ func (w *workshop) builder(ctx context.Context, recipe *baseline.Recipe, lock *u
 		WriteLock:  func(l *updates.Lock) error { return l.Write(w.project.LockFile(l.Baseline)) },
 		Program:    "imgbuild " + version,
 	}, nil
-}
-
-func (w *workshop) catalog() (*catalog.Catalog, error) {
-	trust, err := w.project.Trust(w.project.Config.Catalog)
-	if err != nil {
-		return nil, err
-	}
-	return catalog.Open(context.Background(), catalog.Config{
-		Location: w.project.Config.Catalog, Trust: trust, Locks: filepath.Join(w.project.Config.Cache.Dir, "locks"),
-		Transport: w.client.Transport,
-	})
 }
 
 // fetcher seeks what the archive lacks: in the project, in the configured
