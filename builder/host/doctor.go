@@ -36,7 +36,7 @@ type Finding struct {
 	State State `json:"state"`
 	// Detail says what was found, such as a path or a reason.
 	Detail string `json:"detail"`
-	// For names what needs it, such as "run IMAGE (virtual machine)".
+	// For names what needs it, such as "run IMAGE --vm".
 	For string `json:"for"`
 	// Mend is the exact command that mends it, empty when nothing is to be done
 	// or no command can.
@@ -67,7 +67,7 @@ const (
 func Diagnose(ctx context.Context, req Request) ([]Finding, error) {
 	probes := []func(context.Context, Request) Finding{
 		keyring, mirror, namespaces, overlay, subordinateIDs, idMapTools, xz, diskSpace,
-		qemu, kvm, ovmf, crun, podman,
+		podman, qemu, qemuImg, kvm, ovmf,
 	}
 	findings := make([]Finding, len(probes))
 	group, ctx := errgroup.WithContext(ctx)
@@ -240,7 +240,7 @@ func xz(context.Context, Request) Finding {
 }
 
 func qemu(context.Context, Request) Finding {
-	return program("qemu-system-x86_64", "qemu-system-x86", "run IMAGE (virtual machine)", Wanting)
+	return program("qemu-system-x86_64", "qemu-system-x86", "run IMAGE --vm", Wanting)
 }
 
 func kvm(ctx context.Context, _ Request) Finding {
@@ -253,27 +253,27 @@ func kvm(ctx context.Context, _ Request) Finding {
 
 func ovmf(context.Context, Request) Finding {
 	const firmware = "/usr/share/OVMF/OVMF_CODE_4M.fd"
-	f := Finding{Name: "UEFI firmware", For: "run IMAGE (virtual machine under UEFI)", State: Good, Detail: firmware}
+	f := Finding{Name: "UEFI firmware", For: "run IMAGE --vm --firmware uefi", State: Good, Detail: firmware}
 	if _, err := os.Stat(firmware); err != nil {
 		f.State, f.Detail, f.Mend = Wanting, err.Error(), install("ovmf")
 	}
 	return f
 }
 
-func crun(context.Context, Request) Finding {
-	return program("crun", "crun", "run IMAGE (container)", Wanting)
+func qemuImg(context.Context, Request) Finding {
+	return program("qemu-img", "qemu-utils", "run IMAGE --vm", Wanting)
 }
 
 func podman(context.Context, Request) Finding {
-	return program("podman", "podman", "pulling baked containers elsewhere", Wanting)
+	return program("podman", "podman crun slirp4netns", "run IMAGE", Wanting)
 }
 
-// program looks for an executable that Debian has in package pkg.
-func program(name, pkg, purpose string, without State) Finding {
+// program looks for an executable that Debian has in packages.
+func program(name, packages, purpose string, without State) Finding {
 	f := Finding{Name: name, For: purpose, State: Good}
 	path, err := exec.LookPath(name)
 	if err != nil {
-		f.State, f.Detail, f.Mend = without, "not installed", install(pkg)
+		f.State, f.Detail, f.Mend = without, "not installed", install(packages)
 		return f
 	}
 	f.Detail = path
