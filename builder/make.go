@@ -147,12 +147,28 @@ func (b *Builder) view(stages []*stage.Stage, do func(root string) error) (err e
 			return err
 		}
 	}
+	// The root directory of the view is upper: it says what the newest stage says.
+	if err := likeNewest(stages, upper); err != nil {
+		return err
+	}
 	unmount, err := sandbox.Overlay(diffs(stages), upper, work, root)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, unmount()) }()
 	return do(root)
+}
+
+// likeNewest gives a directory the mode and time of the newest stage's root.
+func likeNewest(stages []*stage.Stage, dir string) error {
+	if len(stages) == 0 {
+		return nil
+	}
+	info, err := os.Stat(stages[len(stages)-1].Diff())
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.Chmod(dir, info.Mode().Perm()), os.Chtimes(dir, info.ModTime(), info.ModTime()))
 }
 
 // resultOf decodes what a stage remembered.
