@@ -26,6 +26,8 @@ const (
 type database struct {
 	root *root
 	arch string
+	// filter says which files of packages are not unpacked.
+	filter filter
 	// owners is made when the first file is in the way of another.
 	owners map[string]*installed
 }
@@ -129,7 +131,7 @@ func (d *database) writeInfo(p *pkg) error {
 		}
 	}
 	if !p.has("md5sums") {
-		if err := d.root.write(prefix+"md5sums", p.digests(), 0o644); err != nil {
+		if err := d.root.write(prefix+"md5sums", p.digests(d.filter), 0o644); err != nil {
 			return err
 		}
 	}
@@ -147,7 +149,7 @@ func (d *database) writeInfo(p *pkg) error {
 }
 
 // digests makes the md5sums that a package lacks, as dpkg does.
-func (p *pkg) digests() []byte {
+func (p *pkg) digests(f filter) []byte {
 	var b bytes.Buffer
 	sums := map[string]string{}
 	for i := range p.Entries {
@@ -160,7 +162,7 @@ func (p *pkg) digests() []byte {
 		default:
 			continue
 		}
-		if !p.elided[e.Path] && !p.isConffile(e.Path) {
+		if !p.elided[e.Path] && !f.skips(e) {
 			fmt.Fprintf(&b, "%s  %s\n", sums[e.Path], e.Path)
 		}
 	}

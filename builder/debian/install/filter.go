@@ -52,61 +52,57 @@ func (f filter) skips(e *deb.Entry) bool {
 		if i := strings.IndexAny(prefix, `*?[\`); i >= 0 {
 			prefix = prefix[:i]
 		}
-		prefix = strings.TrimRight(prefix, "/")
-		if len(path) <= len(prefix) && strings.HasPrefix(prefix, path) && (len(path) == len(prefix) || prefix[len(path)] == '/') {
-			return false
-		}
-		if strings.HasPrefix(path, prefix+"/") {
+		if strings.HasPrefix(path, strings.TrimRight(prefix, "/")) {
 			return false
 		}
 	}
 	return skip
 }
 
-// match is fnmatch(3) without flags: * and ? match slashes too.
+// match is fnmatch(3) without flags: * and ? match slashes too. It goes back
+// to the last star only, which suffices and takes no more than len(pattern)
+// times len(s) steps.
 func match(pattern, s string) bool {
-	for pattern != "" {
-		switch pattern[0] {
-		case '*':
-			pattern = strings.TrimLeft(pattern, "*")
-			if pattern == "" {
-				return true
-			}
-			for i := range len(s) {
-				if match(pattern, s[i:]) {
-					return true
-				}
-			}
-			return match(pattern, "")
-		case '?':
-			if s == "" {
-				return false
-			}
-			pattern, s = pattern[1:], s[1:]
-		case '[':
-			rest, in, ok := matchSet(pattern, s)
-			if !ok { // no closing bracket: the bracket is itself
-				if s == "" || s[0] != '[' {
-					return false
-				}
-				pattern, s = pattern[1:], s[1:]
-				continue
-			}
-			if !in {
-				return false
-			}
+	afterStar, retry := "", ""
+	starred := false
+	for s != "" || pattern != "" {
+		if strings.HasPrefix(pattern, "*") {
+			pattern = pattern[1:]
+			afterStar, retry, starred = pattern, s, true
+			continue
+		}
+		if rest, ok := matchOne(pattern, s); ok {
 			pattern, s = rest, s[1:]
-		default:
-			if pattern[0] == '\\' && len(pattern) > 1 {
-				pattern = pattern[1:]
-			}
-			if s == "" || s[0] != pattern[0] {
-				return false
-			}
-			pattern, s = pattern[1:], s[1:]
+			continue
+		}
+		if !starred || retry == "" {
+			return false
+		}
+		retry = retry[1:]
+		pattern, s = afterStar, retry
+	}
+	return true
+}
+
+// matchOne matches s's first byte with what pattern begins with and returns
+// the rest of pattern.
+func matchOne(pattern, s string) (rest string, ok bool) {
+	if pattern == "" || s == "" {
+		return "", false
+	}
+	switch pattern[0] {
+	case '?':
+		return pattern[1:], true
+	case '[':
+		if rest, in, ok := matchSet(pattern, s); ok {
+			return rest, in
+		} // without a closing bracket it is itself
+	case '\\':
+		if len(pattern) > 1 {
+			pattern = pattern[1:]
 		}
 	}
-	return s == ""
+	return pattern[1:], s[0] == pattern[0]
 }
 
 // matchSet matches s's first byte with the bracket expression that pattern

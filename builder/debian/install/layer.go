@@ -137,7 +137,7 @@ func open(ctx context.Context, o Options) (*layer, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &layer{Options: o, root: r, filter: filter, packages: packages, db: &database{root: r, arch: o.Architecture}}
+	l := &layer{Options: o, root: r, filter: filter, packages: packages, db: &database{root: r, arch: o.Architecture, filter: filter}}
 	_, exists, err := r.lstat(statusFile)
 	if err != nil {
 		return nil, errors.Join(err, r.close())

@@ -75,7 +75,7 @@ func (w *workshop) mmdebstrap(t testing.TB, suite string, include ...string) str
 	root := filepath.Join(run, "root")
 	// Scripts see the sandbox's host name on both sides.
 	cmd := exec.CommandContext(t.Context(), "unshare", "--uts", "sh", "-c", `hostname localhost && exec "$@"`, "sh", "mmdebstrap", "--variant=minbase", "--mode=root", "--format=directory",
-		"--include="+strings.Join(include, ","), "--skip=essential/unlink,output/dev,cleanup/run,cleanup/tmp",
+		"--include="+strings.Join(append(include, "apt"), ","), "--skip=essential/unlink,output/dev,cleanup/run,cleanup/tmp",
 		"--setup-hook=mkdir -p \"$1/var/cache/apt/archives\"; cp -l "+debs+"/*.deb \"$1/var/cache/apt/archives/\" 2>/dev/null || true",
 		"--customize-hook=for f in \"$1\"/var/cache/apt/archives/*.deb; do ln \"$f\" "+debs+"/ 2>/dev/null || true; done",
 		suite, root, "-")
@@ -184,6 +184,12 @@ func paragraphs(t testing.TB, path string) []*deb822.Paragraph {
 // newRoot mounts an empty root as a bake has it.
 func newRoot(t testing.TB) string {
 	t.Helper()
+	return layered(t)
+}
+
+// layered mounts an overlay over finished roots.
+func layered(t testing.TB, lower ...string) string {
+	t.Helper()
 	dir := t.TempDir()
 	for _, name := range []string{"upper", "work", "root"} {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
@@ -191,7 +197,7 @@ func newRoot(t testing.TB) string {
 		}
 	}
 	root := filepath.Join(dir, "root")
-	unmount, err := sandbox.Overlay(nil, filepath.Join(dir, "upper"), filepath.Join(dir, "work"), root)
+	unmount, err := sandbox.Overlay(lower, filepath.Join(dir, "upper"), filepath.Join(dir, "work"), root)
 	if err != nil {
 		t.Fatal(err)
 	}
