@@ -2,11 +2,9 @@
 # `make bake` and `make test` install what else they need.
 
 GO     ?= go
-# containers/image signs with gpgme unless told to use Go's OpenPGP.
-TAGS   := containers_image_openpgp
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS = -s -w -X main.version=$(VERSION)
-BUILD   = $(GO) build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)'
+BUILD   = $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 
 BASELINE ?= debian-12-nginx
 ARCHS    := amd64 arm64
@@ -31,7 +29,7 @@ bake: host-bake bin/imgbuild ## install what is missing, build imgbuild, bake BA
 
 .PHONY: test
 test: host-bake host-test ## install what is missing, pass every test
-	$(GO) test -tags $(TAGS) -timeout $(TEST_TIMEOUT) ./...
+	$(GO) test -timeout $(TEST_TIMEOUT) ./...
 
 .PHONY: bin/imgbuild
 bin/imgbuild:
@@ -61,21 +59,25 @@ host-bake host-test: host-%:
 lint: ## formatting, vet, staticcheck, known vulnerabilities
 	@unformatted=$$(gofmt -l $$(find . -name '*.go' -not -path './.cache/*')); \
 	if [ -n "$$unformatted" ]; then echo "gofmt would change:" $$unformatted >&2; exit 1; fi
-	$(GO) vet -tags $(TAGS) ./...
-	$(GO) run $(STATICCHECK) -tags $(TAGS) ./...
-	@./ci/package/govulncheck $(GO) $(GOVULNCHECK) $(TAGS)
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	@./ci/package/govulncheck $(GO) $(GOVULNCHECK)
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME
 	@grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u | while read -r dir; do \
 	  for target in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$dir/*_test.go | sed 's/func //'); do \
 	    echo "$$dir $$target"; \
-	    $(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$dir || exit 1; \
+	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$dir || exit 1; \
 	  done; done
+
+.PHONY: bench
+bench: host-bake host-test bin/imgbuild ## time imgbuild and mmdebstrap in turn; ROUNDS=5
+	.ci/bench bin/imgbuild
 
 .PHONY: docs
 docs: ## write the generated pages of docs/ again
-	$(GO) test -tags $(TAGS) ./cmd/imgbuild -run TestReferencePagesAreCurrent -count 1 -update
+	$(GO) test ./cmd/imgbuild -run TestReferencePagesAreCurrent -count 1 -update
 
 .PHONY: dist
 dist: ## static binaries, .deb, .rpm and checksums, in dist/

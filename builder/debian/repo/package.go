@@ -208,9 +208,7 @@ func IsCleanPath(p string) bool {
 	if p == "" || len(p) > 1024 || p[0] == '/' {
 		return false
 	}
-	if strings.HasPrefix(p, "./") { // flat repositories write ./name.deb
-		p = p[2:]
-	}
+	p = strings.TrimPrefix(p, "./") // flat repositories write ./name.deb
 	if p == "" || p == "." || p == ".." || path.Clean(p) != p || strings.HasPrefix(p, "../") {
 		return false
 	}

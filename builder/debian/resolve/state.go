@@ -124,22 +124,6 @@ func (s *solver) brokenIn(n int32, counts func(kind) bool) bool {
 	return isBroken
 }
 
-// brokenNow reports whether the installed version is broken as it is.
-func (s *solver) brokenNow(n int32) bool {
-	v := s.states[n].current
-	if v == nil {
-		return false
-	}
-	isBroken := false
-	s.u.groups(v, func(group []dependency) bool {
-		if group[0].kind.critical() && !s.groupOK(group, n, now) {
-			isBroken = true
-		}
-		return !isBroken
-	})
-	return isBroken
-}
-
 // brokenCount counts the packages that are broken.
 func (s *solver) brokenCount() int {
 	count := 0

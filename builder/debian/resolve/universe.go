@@ -75,7 +75,6 @@ type Universe struct {
 	nodes  []node
 	byName map[string]int32
 	count  int32 // versions
-	err    error
 	// scratch is reused while names are read.
 	scratch []deb822.Relation
 }
