@@ -1,0 +1,342 @@
+package builder_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// killSeed draws when bakes are killed; the moments themselves depend on the
+// machine as well.
+const killSeed = 20260101
+
+// TestKilledBakesGoOn kills one bake after the other with SIGKILL, now the
+// whole process group, now only the process that was started. After each, no
+// process and no mount is left, the catalog is whole, and the next bake works
+// on what is there. In the end the image is that of a bake nobody disturbed.
+func TestKilledBakesGoOn(t *testing.T) {
+	requireRoot(t)
+	t.Parallel()
+	s := newShop(t, onDisk(t), "proof-all")
+	began := time.Now()
+	want := s.bake(t)
+	whole := time.Since(began)
+	rnd := rand.New(rand.NewPCG(killSeed, 0))
+
+	t.Run("anywhere", func(t *testing.T) {
+		s.forget(t, 0)
+		for i := range 22 {
+			u := rnd.Float64()
+			if ended := s.killAfter(t, time.Duration(float64(whole)*u*u), i%2 == 0); ended {
+				s.forget(t, rnd.IntN(4))
+			}
+		}
+	})
+	t.Run("while the version is made", func(t *testing.T) {
+		s.bake(t)
+		s.forget(t, all)
+		began := time.Now()
+		s.bake(t)
+		commit := time.Since(began)
+		for i := range 30 {
+			s.forget(t, all)
+			if i%3 == 0 {
+				s.forgetLayers(t)
+			}
+			s.killAfter(t, time.Duration(float64(commit)*rnd.Float64()*1.1), i%2 == 0)
+		}
+	})
+	t.Run("at the end of each stage", func(t *testing.T) {
+		s.forget(t, 0)
+		s.forgetLayers(t)
+		got, killed := s.bakeKilledAtEachStage(t)
+		if got.Container != want.Container {
+			t.Errorf("after %d kills the container is %s, undisturbed it was %s", killed, got.Container, want.Container)
+		}
+		if killed < 6 {
+			t.Errorf("only %d ends of stages were seen", killed)
+		}
+	})
+	if got := s.bake(t); got.Container != want.Container {
+		t.Errorf("the container is %s, undisturbed it was %s", got.Container, want.Container)
+	}
+	if n := len(s.wholeCatalog(t)); n != 1 {
+		t.Errorf("the catalog has %d versions of one image", n)
+	}
+	s.nothingHalfMade(t)
+}
+
+// TestInterruptedBakesSaySo sends what Ctrl-C and a shutdown send.
+func TestInterruptedBakesSaySo(t *testing.T) {
+	requireRoot(t)
+	t.Parallel()
+	s := newShop(t, onDisk(t), "proof-all")
+	for _, c := range []struct {
+		name   string
+		signal syscall.Signal
+		group  bool
+	}{{"Ctrl-C on a terminal", syscall.SIGINT, true}, {"SIGINT", syscall.SIGINT, false}, {"SIGTERM", syscall.SIGTERM, false}} {
+		r := s.start(t)
+		r.until(t, regexp.MustCompile(`fetch:`))
+		time.Sleep(300 * time.Millisecond)
+		sent := time.Now()
+		r.signal(t, c.signal, c.group)
+		code, said := r.wait()
+		if code != 1 || !strings.Contains(said, "interrupted") || !strings.Contains(said, "run the same command again") {
+			t.Errorf("%s: exit code %d, said %q", c.name, code, said)
+		}
+		if took := time.Since(sent); took > 20*time.Second {
+			t.Errorf("%s: ended after %v", c.name, took)
+		}
+		s.nothingLeft(t)
+		s.nothingHalfMade(t)
+	}
+	s.bake(t)
+}
+
+// all keeps every stage.
+const all = -1
+
+// forget takes the versions out of the catalog, and all stages but the oldest
+// few out of the cache, so that a bake has work to do.
+func (s *shop) forget(t *testing.T, keep int) {
+	t.Helper()
+	if err := os.RemoveAll(s.catalogDir()); err != nil {
+		t.Fatal(err)
+	}
+	if keep == all {
+		return
+	}
+	type made struct {
+		path  string
+		inode time.Time
+	}
+	var stages []made
+	for _, path := range s.finished(t) {
+		info, err := os.Stat(filepath.Join(path, "definition.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		stages = append(stages, made{path, info.ModTime()})
+	}
+	slices.SortFunc(stages, func(a, b made) int { return a.inode.Compare(b.inode) })
+	for _, m := range stages[min(keep, len(stages)):] {
+		if err := os.RemoveAll(m.path); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (s *shop) forgetLayers(t *testing.T) {
+	t.Helper()
+	if err := os.RemoveAll(filepath.Join(s.cache(), "layers")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// finished lists the directories of finished stages.
+func (s *shop) finished(t *testing.T) []string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(s.stages(), strings.Repeat("[0-9a-f]", 64)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// killAfter starts a bake and kills it; ended says that it was faster.
+func (s *shop) killAfter(t *testing.T, delay time.Duration, group bool) (ended bool) {
+	t.Helper()
+	r := s.start(t)
+	select {
+	case <-r.ended:
+	case <-time.After(delay):
+		r.signal(t, syscall.SIGKILL, group)
+	}
+	code, said := r.wait()
+	if code != 0 && code != -1 {
+		t.Fatalf("a bake after a kill ended with exit code %d:\n%s", code, said)
+	}
+	s.nothingLeft(t)
+	s.wholeCatalog(t)
+	return code == 0
+}
+
+// stageEnd is the line of a stage, or of the container, that was just made.
+var stageEnd = regexp.MustCompile(`^done\s+(container|.*: [0-9a-f]{12} )`)
+
+// bakeKilledAtEachStage bakes, killed as soon as a stage is told to be done,
+// until a bake gets to its end.
+func (s *shop) bakeKilledAtEachStage(t *testing.T) (*baked, int) {
+	t.Helper()
+	seen := map[string]bool{}
+	for killed := 0; ; killed++ {
+		r := s.start(t)
+		line := r.until(t, stageEnd)
+		for line != "" && seen[stageName(line)] {
+			line = r.until(t, stageEnd)
+		}
+		if line == "" {
+			code, said := r.wait()
+			b := &baked{}
+			if code != 0 {
+				t.Fatalf("the bake after %d kills ended with exit code %d:\n%s", killed, code, said)
+			}
+			if err := json.Unmarshal([]byte(r.stdout.String()), b); err != nil {
+				t.Fatal(err)
+			}
+			return b, killed
+		}
+		seen[stageName(line)] = true
+		r.signal(t, syscall.SIGKILL, killed%2 == 0)
+		r.wait()
+		s.nothingLeft(t)
+		s.wholeCatalog(t)
+		if killed > 40 {
+			t.Fatal("the bake gets no further: ", line)
+		}
+	}
+}
+
+// stageName is a progress line without what differs from run to run.
+func stageName(line string) string {
+	name, _, _ := strings.Cut(line, ": ")
+	return name
+}
+
+// run is a bake under way.
+type run struct {
+	cmd    *exec.Cmd
+	stdout strings.Builder
+	lines  chan string
+	ended  chan struct{}
+	said   strings.Builder
+}
+
+func (s *shop) start(t *testing.T) *run {
+	t.Helper()
+	cmd, err := s.command(context.WithoutCancel(t.Context()), "bake", s.baseline, "--output", "json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &run{cmd: cmd, lines: make(chan string, 1000), ended: make(chan struct{})}
+	cmd.Stdout = &r.stdout
+	reader, writer := io.Pipe()
+	cmd.Stderr = writer
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		defer close(r.lines)
+		for in := bufio.NewScanner(reader); in.Scan(); {
+			fmt.Fprintln(&r.said, in.Text())
+			r.lines <- in.Text()
+		}
+	}()
+	go func() {
+		cmd.Wait()
+		writer.Close()
+		<-read
+		close(r.ended)
+	}()
+	return r
+}
+
+// until returns the next line that matches, "" at the end.
+func (r *run) until(t *testing.T, pattern *regexp.Regexp) string {
+	t.Helper()
+	for line := range r.lines {
+		if pattern.MatchString(line) {
+			return line
+		}
+	}
+	return ""
+}
+
+func (r *run) signal(t *testing.T, what syscall.Signal, group bool) {
+	t.Helper()
+	pid := r.cmd.Process.Pid
+	if group {
+		pid = -pid
+	}
+	if err := syscall.Kill(pid, what); err != nil && err != syscall.ESRCH {
+		t.Fatal(err)
+	}
+}
+
+// wait returns the exit code, -1 after a kill, and what was said.
+func (r *run) wait() (code int, said string) {
+	<-r.ended
+	return r.cmd.ProcessState.ExitCode(), r.said.String()
+}
+
+// nothingLeft fails the test when a process or a mount of the shop's bakes
+// outlives them for longer than their killing takes.
+func (s *shop) nothingLeft(t *testing.T) {
+	t.Helper()
+	var left []string
+	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
+		if left = s.leftovers(t); len(left) == 0 {
+			return
+		}
+	}
+	t.Fatalf("left behind:\n%s", strings.Join(left, "\n"))
+}
+
+// leftovers lists mounts below the cache in this process's mount namespace,
+// and processes that were started for the shop or have its stages mounted.
+func (s *shop) leftovers(t *testing.T) []string {
+	t.Helper()
+	var left []string
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range lines(string(mounts)) {
+		if strings.Contains(line, s.stages()) {
+			left = append(left, "mount: "+line)
+		}
+	}
+	processes, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range processes {
+		environ, _ := os.ReadFile(p + "/environ") // a process that is gone has none
+		mounted, _ := os.ReadFile(p + "/mountinfo")
+		if strings.Contains(string(environ), s.cache()) || strings.Contains(string(mounted), s.stages()) {
+			name, _ := os.ReadFile(p + "/cmdline")
+			left = append(left, fmt.Sprintf("process: %s %q", p, name))
+		}
+	}
+	return left
+}
+
+// nothingHalfMade fails the test when unfinished work is in the caches although
+// the last run had the time to tidy up.
+func (s *shop) nothingHalfMade(t *testing.T) {
+	t.Helper()
+	for _, pattern := range []string{"stages/work/*", "stages/trash/*"} {
+		found, err := filepath.Glob(filepath.Join(s.cache(), pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(found) > 0 {
+			t.Errorf("unfinished work remains: %v", found)
+		}
+	}
+}
