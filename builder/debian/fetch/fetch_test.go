@@ -371,18 +371,24 @@ func TestCancelKeepsWhatArrived(t *testing.T) {
 	x := newFile("x", 1<<20, 3)
 	m := serve(t, x)
 	ctx, cancel := context.WithCancel(t.Context())
+	f := newFetcher(t, m.source())
+	partial := filepath.Join(f.Store.Dir(), "partial", x.SHA256)
 	m.fault = func(w http.ResponseWriter, r *http.Request, f file, nth int) bool {
 		if nth > 1 {
 			return false
 		}
 		w.Write(f.bytes[:600000])
 		http.NewResponseController(w).Flush()
-		time.Sleep(50 * time.Millisecond)
+		for r.Context().Err() == nil {
+			if st, err := os.Stat(partial); err == nil && st.Size() == 600000 {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
 		cancel()
 		<-r.Context().Done()
 		return true
 	}
-	f := newFetcher(t, m.source())
 	if err := f.All(ctx, all(x)); !errors.Is(err, context.Canceled) {
 		t.Fatalf("got %v", err)
 	}
