@@ -199,8 +199,8 @@ func join(base, path string) string {
 func IsRegistry(catalog string) bool { return strings.HasPrefix(catalog, "docker://") }
 
 func check(c *Config) error {
-	if c.Policy.Mode != PolicyOpen && c.Policy.Mode != PolicyApproved {
-		return fault.Inputf("policy.mode is %q", c.Policy.Mode).WithHint("use %s or %s", PolicyOpen, PolicyApproved)
+	if c.Policy.Mode != PolicyOpen {
+		return fault.Inputf("policy.mode is %q", c.Policy.Mode).WithHint("use %s: whoever locks approves", PolicyOpen)
 	}
 	for key, value := range map[string]*string{
 		"mirror": &c.Mirror, "security-mirror": &c.SecurityMirror, "snapshot": &c.Snapshot, "proxy": &c.Proxy,

@@ -88,7 +88,7 @@ func TestSettingsAreStrict(t *testing.T) {
 		"unknown in trust": {"trust:\n  - name: a\n    keys: b\n", `imgbuild.yaml:3:5: unknown setting "keys"`, `"key"`},
 		"no URL":           {"mirror: mirror.example/debian\n", `mirror is "mirror.example/debian", which is no http or https URL`, "http://"},
 		"no size":          {"cache:\n  limit: much\n", `"much" is no size`, ""},
-		"no mode":          {"policy:\n  mode: closed\n", `policy.mode is "closed"`, "approved"},
+		"no mode":          {"policy:\n  mode: closed\n", `policy.mode is "closed"`, "open"},
 		"no YAML":          {"mirror: [\n", "reading settings of", ""},
 		"wrong type":       {"mirror: [a, b]\n", "", ""},
 	} {

@@ -7,13 +7,9 @@ import (
 // FileName is the file that makes a directory a project.
 const FileName = "imgbuild.yaml"
 
-// The values of policy.mode.
-const (
-	// PolicyOpen records an approval by whoever locks.
-	PolicyOpen = "open"
-	// PolicyApproved resolves over the approved updates only.
-	PolicyApproved = "approved"
-)
+// PolicyOpen is the value of policy.mode: whoever locks a baseline approves
+// what is locked.
+const PolicyOpen = "open"
 
 // Setting is one key of imgbuild.yaml that can also come from the environment
 // or a flag.
@@ -43,7 +39,7 @@ func Settings() []Setting {
 		{Key: "cache.dir", Usage: "`DIR` of what can be made again: indexes, unpacked packages, stages", Path: true},
 		{Key: "cache.limit", Usage: "`SIZE` that images gc cuts the cache down to, such as 20GiB"},
 		{Key: "catalog", Usage: "`PLACE` of the image versions: a directory, or docker://registry/path"},
-		{Key: "policy.mode", Usage: "open: whoever locks approves; approved: only approved updates are locked (`MODE`)"},
+		{Key: "policy.mode", Usage: "`MODE` of approval; open: whoever locks approves"},
 		{Key: "key-password-file", Usage: "`FILE` with the password of the signing key", Path: true},
 	}
 }

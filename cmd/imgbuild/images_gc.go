@@ -4,12 +4,15 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"imgbuild/builder/container"
 	"imgbuild/builder/project"
 	"imgbuild/builder/sandbox"
 	"imgbuild/builder/stage"
+	"imgbuild/images/updates"
 )
 
 // collected is the document of images gc --output json.
@@ -20,6 +23,8 @@ type collected struct {
 	// Stages and StageBytes are what was cut from the cache.
 	Stages     int   `json:"stages"`
 	StageBytes int64 `json:"stage_bytes"`
+	// LayerBytes are compressed container layers cut from the cache.
+	LayerBytes int64 `json:"layer_bytes"`
 }
 
 func newImagesGCCommand(env *environment) *cobra.Command {
@@ -27,8 +32,8 @@ func newImagesGCCommand(env *environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "gc",
 		Short: "Free the space of removed versions and of the cache beyond its limit",
-		Long: `Remove blobs that no version names, what killed runs have left, and the stages used
-least recently until the cache is within cache.limit. Versions, locks and the
+		Long: `Remove blobs that no version names, what killed runs have left, and the stages and
+compressed layers used least recently until each is within cache.limit. Versions, locks and the
 archive of locked packages are never touched, nor is anything in use.`,
 		Example: "  imgbuild images gc\n  imgbuild images gc --limit 0    empty the cache of stages",
 		Args:    cobra.NoArgs,
@@ -59,7 +64,18 @@ archive of locked packages are never touched, nor is anything in use.`,
 			if err != nil {
 				return err
 			}
-			result := collected{Stages: len(gone)}
+			layers, err := container.Prune(filepath.Join(p.Config.Cache.Dir, "layers"), bound, time.Now())
+			if err != nil {
+				return err
+			}
+			archive, err := updates.Open(p.Config.Archive.Dir)
+			if err != nil {
+				return err
+			}
+			if err := archive.Sweep(ctx); err != nil {
+				return err
+			}
+			result := collected{Stages: len(gone), LayerBytes: layers}
 			for _, s := range gone {
 				result.StageBytes += s.Bytes
 			}
@@ -70,7 +86,8 @@ archive of locked packages are never touched, nor is anything in use.`,
 			result.Blobs, result.BlobBytes = blobs.Blobs, blobs.Bytes
 			return env.answer(result, func(w io.Writer) {
 				fmt.Fprintf(w, "catalog  %d blobs, %d MiB freed\n", result.Blobs, result.BlobBytes>>20)
-				fmt.Fprintf(w, "cache    %d stages, %d MiB freed\n", result.Stages, result.StageBytes>>20)
+				fmt.Fprintf(w, "stages   %d, %d MiB freed\n", result.Stages, result.StageBytes>>20)
+				fmt.Fprintf(w, "layers   %d MiB freed\n", result.LayerBytes>>20)
 			}, env.command("images", "list"))
 		},
 	}
