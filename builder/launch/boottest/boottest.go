@@ -114,16 +114,17 @@ func (g *Guest) wait(t testing.TB) {
 	if err := g.VM.WaitSSH(ctx, 22); err != nil {
 		t.Fatal(err)
 	}
-	// cloud-init installs the key late in a boot.
+	// cloud-init installs the key late in a boot, and a busy guest may need more
+	// time to answer than its own programs wait.
 	var state string
 	for {
 		var err error
 		state, err = g.run("systemctl is-system-running --wait", g.patience)
-		if state != "" {
+		if state == "running" || state == "degraded" {
 			break
 		}
 		if ctx.Err() != nil {
-			t.Fatalf("logging in as %s: %v", g.user, err)
+			t.Fatalf("logging in as %s: %s: %v", g.user, state, err)
 		}
 		time.Sleep(500 * time.Millisecond)
 	}

@@ -7,15 +7,16 @@ import (
 )
 
 // Prove boots copies of an amd64 disk under BIOS, UEFI, and UEFI with Secure
-// Boot, one after the other, and asks of each what must hold; the first and the
-// last are rebooted too. No two of them may have anything of an identity in
-// common.
-func Prove(t *testing.T, disk string) {
+// Boot, one after the other, and asks of each what must hold, and what inspect
+// asks; the first and the last are rebooted too. No two of them may have
+// anything of an identity in common.
+func Prove(t *testing.T, disk string, inspect func(*testing.T, *Guest)) {
 	seen := map[string]launch.Firmware{}
 	for _, firmware := range []launch.Firmware{launch.BIOS, launch.UEFI, launch.SecureBoot} {
 		t.Run(string(firmware), func(t *testing.T) {
 			g := Boot(t, Options{Disk: disk, Firmware: firmware})
 			g.Check(t, firmware)
+			inspect(t, g)
 			id := g.Identity(t)
 			for _, part := range []string{id.MachineID, id.HostKeys} {
 				if other, ok := seen[part]; ok {
