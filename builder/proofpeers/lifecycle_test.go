@@ -1,0 +1,130 @@
+package proofpeers_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// record is a signed move of a channel.
+type record struct {
+	Baseline, Channel, Digest, Version, Previous, Who, Why string
+	Serial                                                 int
+}
+
+func TestPromoteMovesAChannelByASignedRecord(t *testing.T) {
+	t.Parallel()
+	h := theHouse(t)
+	p := h.copy(t)
+	p.must(t, "images", "promote", h.web.Version, "released", "--who", "alice", "--why", "passed review")
+	p.must(t, "images", "promote", h.newer.Version, "released", "--who", "bob")
+	// A second time there is nothing to move.
+	p.must(t, "images", "promote", "peer-web", "released", "--who", "carol")
+	if got := decode[shown](t, p, "images", "show", "peer-web:released"); got.Digest != h.newer.Digest {
+		t.Errorf("the channel is %+v", got)
+	}
+	moves := decode[struct{ Moves []record }](t, p, "images", "history", "peer-web:released").Moves
+	want := []record{
+		{Baseline: "peer-web", Channel: "released", Serial: 1, Digest: h.web.Digest, Version: h.web.number(), Who: "alice", Why: "passed review"},
+		{Baseline: "peer-web", Channel: "released", Serial: 2, Digest: h.newer.Digest, Version: h.newer.number(), Who: "bob", Previous: h.web.Digest},
+	}
+	if len(moves) != 2 || moves[0] != want[0] || moves[1] != want[1] {
+		t.Errorf("moves: %+v\nwant   %+v", moves, want)
+	}
+	// The records are documents of the layout, signed as DSSE says.
+	var signed []record
+	for _, d := range p.entries(t).Manifests {
+		m, _ := p.manifest(t, d.Digest.String())
+		if m.ArtifactType != "application/vnd.imgbuild.channel-move.v1" {
+			continue
+		}
+		text, err := os.ReadFile(p.blob(m.Layers[0].Digest.String()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var envelope struct {
+			Payload    string
+			Signatures []struct{ Sig string }
+		}
+		var r record
+		if err := json.Unmarshal(text, &envelope); err != nil {
+			t.Fatal(err)
+		}
+		payload, err := base64.StdEncoding.DecodeString(envelope.Payload)
+		if err == nil {
+			err = json.Unmarshal(payload, &r)
+		}
+		if err != nil || len(envelope.Signatures) != 1 {
+			t.Fatalf("%s: %v", text, err)
+		}
+		signed = append(signed, r)
+	}
+	if len(signed) != 2 || signed[0] != want[0] || signed[1] != want[1] {
+		t.Errorf("signed: %+v", signed)
+	}
+	p.refuses(t, 3, []string{"released"}, "images", "rm", h.newer.Version)
+}
+
+// shown is what images show --output json says, as far as it is compared.
+type shown struct {
+	Image, Digest, Parent string
+	Children              []string
+	Revocation            *struct{ Reason, Who, Rollback, Cause string }
+}
+
+func TestARevokedVersionIsNotUsedWithoutBeingTold(t *testing.T) {
+	t.Parallel()
+	h := theHouse(t)
+	p := h.copy(t)
+	if got := decode[shown](t, p, "images", "show", h.shop.Version); got.Parent != "peer-web@"+h.web.Digest {
+		t.Errorf("the child's parent is %q, want %s", got.Parent, h.web.Digest)
+	}
+	if got := decode[shown](t, p, "images", "show", h.web.Version); len(got.Children) != 1 || got.Children[0] != h.shop.Version {
+		t.Errorf("the parent's children are %q", got.Children)
+	}
+	p.refuses(t, 2, []string{"--reason"}, "images", "revoke", h.web.Version)
+	p.refuses(t, 2, []string{"names no version"}, "images", "revoke", "peer-web", "--reason", "broken")
+	p.must(t, "images", "revoke", h.web.Version, "--reason", "CVE in the base", "--who", "carol", "--cascade", "--rollback", h.newer.Version)
+	for version, want := range map[string][2]string{
+		h.web.Version:  {"peer-web@" + h.newer.Digest, ""},
+		h.shop.Version: {"", "peer-web@" + h.web.Digest},
+	} {
+		r := decode[shown](t, p, "images", "show", version).Revocation
+		if r == nil || r.Reason != "CVE in the base" || r.Who != "carol" || r.Rollback != want[0] || r.Cause != want[1] {
+			t.Errorf("the revocation of %s is %+v", version, r)
+		}
+	}
+	if r := decode[shown](t, p, "images", "show", h.newer.Version).Revocation; r != nil {
+		t.Errorf("%s is revoked too: %+v", h.newer.Version, r)
+	}
+
+	dir := newDir(t)
+	why := []string{"revoked", "CVE in the base"}
+	for _, image := range []string{h.web.Version, h.shop.Version} {
+		out := filepath.Join(dir, strings.ReplaceAll(image, ":", "-"))
+		p.refuses(t, 3, why, "images", "promote", image, "released")
+		p.refuses(t, 3, why, "images", "export", image, out, "--form", "oci")
+		p.refuses(t, 3, why, "images", "export", image, filepath.Join(dir, "elsewhere"), "--form", "catalog")
+		p.refuses(t, 3, why, "run", image, "--check")
+		p.refuses(t, 3, why, "images", "verify", image)
+		if _, err := os.Lstat(out); err == nil {
+			t.Errorf("%s was exported", image)
+		}
+	}
+	p.refuses(t, 3, why, "bake", "peer-shop")
+	if got := decode[shown](t, p, "images", "show", "peer-web"); got.Digest != h.newer.Digest {
+		t.Errorf("a bare name means %s", got.Image)
+	}
+
+	// Whoever insists has their way.
+	p.must(t, "images", "promote", h.web.Version, "frozen", "--even-revoked")
+	p.must(t, "images", "export", h.shop.Version, filepath.Join(dir, "insisted"), "--form", "oci", "--even-revoked")
+
+	// A copy elsewhere is revoked there as well.
+	other := h.at(filepath.Join(dir, "other"))
+	p.must(t, "images", "export", h.web.Version, other.catalog, "--form", "catalog", "--even-revoked")
+	other.refuses(t, 3, why, "images", "promote", h.web.Version, "released")
+}

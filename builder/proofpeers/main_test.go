@@ -1,0 +1,73 @@
+package proofpeers_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"imgbuild/builder/sandbox"
+)
+
+// scratch is the directory of this run of the tests. Its name is short and in
+// lower case, for podman takes nothing else in oci:PATH.
+var scratch string
+
+func TestMain(m *testing.M) {
+	sandbox.Init()
+	// Sealed roots are looked at as mounted; the mounts end with the tests.
+	if err := sandbox.Enter(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	var err error
+	if scratch, err = os.MkdirTemp("", "peers"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(scratch)
+	return m.Run()
+}
+
+// program builds imgbuild as it is shipped and returns its path.
+var program = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(scratch, "imgbuild")
+	cmd := exec.Command("go", "build", "-tags", "containers_image_openpgp", "-o", path, "imgbuild/cmd/imgbuild")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building imgbuild: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// need skips a test where a program is missing.
+func need(t *testing.T, programs ...string) {
+	t.Helper()
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err != nil {
+			t.Skipf("%s is not installed", p)
+		}
+	}
+}
+
+// newDir makes a directory with a short name; t.TempDir's are long and name
+// the test in upper case.
+func newDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(scratch, "d")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
