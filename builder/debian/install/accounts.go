@@ -3,6 +3,7 @@ package install
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,8 +19,12 @@ type accounts struct {
 }
 
 func readAccounts(r *root) (*accounts, error) {
+	return readAccountFiles(r, "etc/passwd", "etc/group")
+}
+
+func readAccountFiles(r *root, passwd, group string) (*accounts, error) {
 	a := &accounts{}
-	for name, numbers := range map[string]*map[string]int{"etc/passwd": &a.users, "etc/group": &a.groups} {
+	for name, numbers := range map[string]*map[string]int{passwd: &a.users, group: &a.groups} {
 		data, err := r.read(name)
 		if err != nil {
 			return nil, err
@@ -77,6 +82,14 @@ func (l *layer) settleAccounts(before *accounts) ([]updates.Account, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Those that every Debian system has are made with the first layer, and
+	// never with another number.
+	static, err := readAccountFiles(l.root, "usr/share/base-passwd/passwd.master", "usr/share/base-passwd/group.master")
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(before.users, static.users)
+	maps.Copy(before.groups, static.groups)
 	made := now.made(before)
 	fixed := map[string]updates.Account{}
 	for _, a := range l.Accounts {

@@ -76,6 +76,7 @@ func TestOnMinbase(t *testing.T) {
 	t.Run("equals dpkg", func(t *testing.T) { equalsDpkg(t, w, base) })
 	t.Run("path-exclude", func(t *testing.T) { pathExclude(t, w, base) })
 	t.Run("failures", func(t *testing.T) { failures(t, w, base) })
+	t.Run("unpack", func(t *testing.T) { unpackOnly(t, w) })
 	t.Run("accounts", func(t *testing.T) { accounts(t, w, base) })
 }
 
@@ -132,6 +133,31 @@ func checkAudit(t testing.TB, root string) {
 	err := sandbox.Run(t.Context(), sandbox.Spec{Root: root, Args: []string{"dpkg", "--audit"}, Env: []string{"PATH=/usr/sbin:/usr/bin"}, Stdout: &out, Stderr: &out})
 	if err != nil || out.Len() > 0 {
 		t.Errorf("dpkg --audit: %v\n%s", err, out.String())
+	}
+}
+
+// unpackOnly makes a root that is only run from: no scripts, no database.
+func unpackOnly(t *testing.T, w *workshop) {
+	p, _ := w.build(t, sample{
+		name: "tool", files: map[string]string{"bin/tool": "t", "etc/tool.conf": "c"},
+		scripts: map[string]string{"conffiles": "/etc/tool.conf\n", "preinst": "#!/bin/sh\nexit 1\n"},
+	})
+	q, _ := w.build(t, sample{name: "tool-too", files: map[string]string{"usr/bin/tool": "t"}})
+	root := newRoot(t)
+	if err := install.Unpack(t.Context(), w.options(root, []updates.Package{p})); err != nil {
+		t.Fatal(err)
+	}
+	got := snapshot(t, root)
+	for _, path := range []string{"usr/bin/tool", "etc/tool.conf"} {
+		if got[path] == "" {
+			t.Errorf("%s is missing", path)
+		}
+	}
+	if got["var"] != "" {
+		t.Error("there is a database")
+	}
+	if err := install.Unpack(t.Context(), w.options(newRoot(t), []updates.Package{p, q})); fault.KindOf(err) != fault.World {
+		t.Errorf("two packages with one file: %v", err)
 	}
 }
 

@@ -162,11 +162,11 @@ func (l *layer) install(ctx context.Context, task progress.Task) (err error) {
 	if err := l.db.prepare(l.first); err != nil {
 		return err
 	}
-	lift, err := l.forbidServices()
+	restore, err := l.prepareSurroundings()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, lift()) }()
+	defer func() { err = errors.Join(err, restore()) }()
 
 	var do script
 	now, waiting := l.begin(&do)

@@ -20,7 +20,9 @@ const (
 	// controlDir holds what dpkg would have in tmp.ci: the control files of
 	// the package whose preinst runs (debconf looks for them there).
 	controlDir = adminDir + "/tmp.ci"
-	searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	// stageDir holds programs that stand before the root's own while scripts run.
+	stageDir   = "usr/lib/imgbuild-install"
+	searchPath = "/" + stageDir + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 	// maxScriptLines is how much of a failed script's output is shown.
 	maxScriptLines = 20
 )
@@ -239,25 +241,4 @@ func (t *tail) last(name string) string {
 		lines = lines[len(lines)-maxScriptLines:]
 	}
 	return strings.Join(lines, "\n")
-}
-
-// forbidServices keeps scripts from starting services (invoke-rc.d(8)) until
-// the returned function is called.
-func (l *layer) forbidServices() (lift func() error, err error) {
-	old, err := l.root.read(policyFile)
-	if err != nil {
-		return nil, err
-	}
-	if err := l.root.mkdirAll("usr/sbin", 0o755); err != nil {
-		return nil, err
-	}
-	if err := l.root.write(policyFile, []byte("#!/bin/sh\nexit 101\n"), 0o755); err != nil {
-		return nil, err
-	}
-	return func() error {
-		if old != nil {
-			return l.root.write(policyFile, old, 0o755)
-		}
-		return l.root.remove(policyFile)
-	}, nil
 }
