@@ -130,7 +130,23 @@ func enterAgain() error {
 			return fmt.Errorf("becoming user 0: %w", err)
 		}
 	}
+	if err := makePrivate(); err != nil {
+		return err
+	}
 	return unix.Exec("/proc/self/exe", os.Args[1:], os.Environ())
+}
+
+// makePrivate keeps every later mount in this namespace: where init shares its
+// mounts, as systemd does, they would show outside and outlive the program.
+func makePrivate() error {
+	err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
+	if errors.Is(err, unix.EINVAL) {
+		return errors.New("/ is not a mount point here, as in a plain chroot; bind the chroot's directory on itself before entering it: mount --bind DIR DIR")
+	}
+	if err != nil {
+		return fmt.Errorf("making mounts private: %w", err)
+	}
+	return nil
 }
 
 // mappings gives the arguments of newuidmap and newgidmap: inside 0 is the

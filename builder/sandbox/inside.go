@@ -87,8 +87,8 @@ func become(plan io.Reader) error {
 
 // mountAll builds the view of the file system and moves into it.
 func mountAll(in instructions) error {
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("making mounts private: %w", err)
+	if err := makePrivate(); err != nil {
+		return err
 	}
 	if err := unix.Mount(in.Root, in.Root, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
 		return fmt.Errorf("binding the root %s: %w", in.Root, err)

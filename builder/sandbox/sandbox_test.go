@@ -147,3 +147,30 @@ func TestAMountPointIsNeverFollowedOutside(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 }
+
+// TestMountsStayInside enters from a namespace that shares its mounts, as those
+// of systemd do.
+func TestMountsStayInside(t *testing.T) {
+	if os.Getenv("IMGBUILD_TEST_SHARED") != "" {
+		info, err := os.ReadFile("/proc/self/mountinfo")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(info)) {
+			if strings.Contains(line, " shared:") {
+				t.Errorf("a mount is shared with the outside: %s", line)
+			}
+		}
+		return
+	}
+	cmd := exec.Command("unshare", "--mount", "--propagation", "shared", os.Args[0], "-test.run", "^TestMountsStayInside$")
+	for _, e := range os.Environ() {
+		if !strings.HasPrefix(e, "IMGBUILD_SANDBOX_ENTERED=") {
+			cmd.Env = append(cmd.Env, e)
+		}
+	}
+	cmd.Env = append(cmd.Env, "IMGBUILD_TEST_SHARED=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+}
