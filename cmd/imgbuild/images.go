@@ -96,12 +96,16 @@ func find(ctx context.Context, c *catalog.Catalog, image string, revoked catalog
 		}
 	}
 	if len(versions) == 0 {
-		return nil, fault.Inputf("the catalog has no image of %q", image).WithHint("imgbuild bake %s makes one", image)
+		return nil, noImages(image)
 	}
 	if revoked == catalog.AllowRevoked {
 		return versions[0], nil
 	}
 	return nil, fault.Gatef("every version of %s is revoked", image).WithHint("imgbuild images list %s says why", image)
+}
+
+func noImages(baseline string) error {
+	return fault.Inputf("the catalog has no image of %q", baseline).WithHint("imgbuild bake %s makes one", baseline)
 }
 
 // orMe names the person for a record: user@machine unless they say otherwise.
@@ -168,6 +172,9 @@ func listImages(ctx context.Context, env *environment, baseline string) error {
 		}
 		listed = append(listed, found...)
 	}
+	if baseline != "" && len(listed) == 0 {
+		return noImages(baseline)
+	}
 	next := env.command("bake", "debian-12-nginx")
 	if len(listed) > 0 {
 		next = env.command("images", "show", listed[0].Image)
@@ -183,13 +190,14 @@ func listImages(ctx context.Context, env *environment, baseline string) error {
 }
 
 func (l listedImage) remark() string {
-	switch {
-	case l.Problem != "":
+	if l.Problem != "" {
 		return "DOUBTFUL: " + l.Problem
-	case l.Revoked != "":
-		return "revoked: " + l.Revoked
 	}
-	return strings.Join(l.Channels, " ")
+	words := strings.Join(l.Channels, " ")
+	if l.Revoked != "" {
+		words = strings.TrimSpace(words + " revoked: " + l.Revoked)
+	}
+	return words
 }
 
 func listBaseline(ctx context.Context, c *catalog.Catalog, baseline string) ([]listedImage, error) {

@@ -59,7 +59,7 @@ func writeDifference(w io.Writer, d *evidence.Difference, files bool) {
 			fmt.Fprintf(w, "  ~ %s %s to %s\n", p.Name, p.From, p.To)
 		}
 	}
-	fmt.Fprintf(w, "%d packages and %d paths of the %s differ\n", len(d.Packages), len(d.Files), d.Output)
+	fmt.Fprintf(w, "packages that differ: %d; paths of the %s that differ: %d\n", len(d.Packages), d.Output, len(d.Files))
 	if !files {
 		return
 	}

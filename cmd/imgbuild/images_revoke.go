@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,6 +18,8 @@ import (
 type revoked struct {
 	Revoked []string `json:"revoked"`
 	Reason  string   `json:"reason"`
+	// Channels still point to what is revoked now: BASELINE:CHANNEL.
+	Channels []string `json:"channels,omitempty"`
 }
 
 func newImagesRevokeCommand(env *environment) *cobra.Command {
@@ -60,11 +65,22 @@ on it is revoked too.`,
 			for _, a := range affected {
 				result.Revoked = append(result.Revoked, a.Ref())
 			}
+			if result.Channels, err = channelsTo(ctx, c, affected); err != nil {
+				return err
+			}
+			next := env.command("images", "list", v.Baseline)
+			if len(result.Channels) > 0 {
+				baseline, channel, _ := strings.Cut(result.Channels[0], ":")
+				next = env.command("images", "promote", baseline, channel)
+			}
 			return env.answer(result, func(out io.Writer) {
 				for _, image := range result.Revoked {
 					fmt.Fprintf(out, "revoked %s: %s\n", image, w.Reason)
 				}
-			}, env.command("images", "list", v.Baseline))
+				for _, channel := range result.Channels {
+					fmt.Fprintf(out, "channel %s still points to it and is refused until another version is promoted\n", channel)
+				}
+			}, next)
 		},
 	}
 	cmd.Flags().StringVar(&w.Reason, "reason", "", "the `REASON`, for the record")
@@ -72,4 +88,23 @@ on it is revoked too.`,
 	cmd.Flags().StringVar(&rollback, "rollback", "", "the `IMAGE` to use instead")
 	cmd.Flags().BoolVar(&w.Cascade, "cascade", false, "revoke what was baked on it too")
 	return cmd
+}
+
+// channelsTo lists the channels, as BASELINE:CHANNEL, that point to one of the
+// versions.
+func channelsTo(ctx context.Context, c *catalog.Catalog, versions []*catalog.Version) ([]string, error) {
+	var found []string
+	for _, v := range versions {
+		channels, err := c.Channels(ctx, v.Baseline)
+		if err != nil {
+			return nil, err
+		}
+		for _, ch := range channels {
+			if ch.Head != nil && ch.Head.Digest == v.Index.Digest {
+				found = append(found, v.Baseline+":"+ch.Name)
+			}
+		}
+	}
+	slices.Sort(found)
+	return found, nil
 }

@@ -5,11 +5,15 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"imgbuild/images/catalog"
+	"imgbuild/images/evidence"
+	"imgbuild/images/integrity"
+	"imgbuild/images/signing"
 )
 
 // shownImage is the document of images show --output json.
@@ -34,9 +38,23 @@ type shownDisk struct {
 }
 
 type shownEvidence struct {
+	// Name is what people call it: "provenance".
+	Name string `json:"name"`
+	// Type is the artifact's type; a signed statement's is that of its envelope.
 	Type   string `json:"type"`
 	Digest string `json:"digest"`
 	Bytes  int64  `json:"bytes"`
+}
+
+// nameEvidence says what a document attached to a version is.
+func nameEvidence(e *catalog.Evidence) string {
+	switch e.ArtifactType {
+	case signing.EnvelopeMediaType:
+		return evidence.Name(e.Annotations["in-toto.io/predicate-type"]) + " (signed statement)"
+	case integrity.MediaType:
+		return "integrity manifest of the " + e.Annotations["io.imgbuild.output"]
+	}
+	return e.ArtifactType
 }
 
 func newImagesShowCommand(env *environment) *cobra.Command {
@@ -66,13 +84,14 @@ func newImagesShowCommand(env *environment) *cobra.Command {
 			for _, d := range v.Disks {
 				shown.Disks = append(shown.Disks, shownDisk{d.Format, d.Architecture, d.Manifest.Digest.String()})
 			}
-			evidence, err := c.Evidence(ctx, v, "")
+			attached, err := c.Evidence(ctx, v, "")
 			if err != nil {
 				return err
 			}
-			for _, e := range evidence {
-				shown.Evidence = append(shown.Evidence, shownEvidence{e.ArtifactType, e.Blob.Digest.String(), e.Blob.Size})
+			for _, e := range attached {
+				shown.Evidence = append(shown.Evidence, shownEvidence{nameEvidence(e), e.ArtifactType, e.Blob.Digest.String(), e.Blob.Size})
 			}
+			slices.SortStableFunc(shown.Evidence, func(a, b shownEvidence) int { return strings.Compare(a.Name, b.Name) })
 			if shown.Revocation, err = c.Revocation(ctx, v); err != nil {
 				return err
 			}
@@ -83,7 +102,11 @@ func newImagesShowCommand(env *environment) *cobra.Command {
 			for _, child := range children {
 				shown.Children = append(shown.Children, child.Ref())
 			}
-			return env.answer(shown, shown.write, env.command("run", shown.Image))
+			next := env.command("run", shown.Image)
+			if shown.Revocation != nil {
+				next = env.command("images", "list", v.Baseline)
+			}
+			return env.answer(shown, shown.write, next)
 		},
 	}
 }
@@ -92,6 +115,12 @@ func (s shownImage) write(w io.Writer) {
 	fmt.Fprintf(w, "%s, baked %s\n", s.Image, s.Baked.Format("2006-01-02 15:04 UTC"))
 	if r := s.Revocation; r != nil {
 		fmt.Fprintf(w, "  REVOKED    %s, by %s on %s\n", r.Reason, r.Who, r.When.Format(time.DateOnly))
+		if r.Cause != "" {
+			fmt.Fprintf(w, "  with       %s\n", r.Cause)
+		}
+		if r.Rollback != "" {
+			fmt.Fprintf(w, "  instead    %s\n", r.Rollback)
+		}
 	}
 	fmt.Fprintf(w, "  image      %s\n", s.Digest)
 	if s.Container != "" {
@@ -110,6 +139,6 @@ func (s shownImage) write(w io.Writer) {
 		fmt.Fprintf(w, "  child      %s\n", child)
 	}
 	for _, e := range s.Evidence {
-		fmt.Fprintf(w, "  evidence   %s, %d bytes\n", e.Type, e.Bytes)
+		fmt.Fprintf(w, "  evidence   %s, %d bytes\n", e.Name, e.Bytes)
 	}
 }
