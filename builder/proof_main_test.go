@@ -27,6 +27,9 @@ var proofDir string
 
 func TestMain(m *testing.M) {
 	sandbox.Init()
+	if isGuest() {
+		guest()
+	}
 	flag.Parse()
 	os.Exit(runTests(m))
 }

@@ -37,6 +37,9 @@ type shop struct {
 	baseline string
 }
 
+// keyPassword opens the signing key of the tests.
+const keyPassword = "correct horse battery staple"
+
 // newShop makes a shop for one of the prepared baselines in dir, without
 // anything in its caches.
 func newShop(t *testing.T, dir, baseline string) *shop {
@@ -69,7 +72,7 @@ func (s *shop) command(ctx context.Context, args ...string) (*exec.Cmd, error) {
 	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
 	home := filepath.Join(s.dir, "home")
 	cmd.Env = append([]string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "IMGBUILD_KEY_PASSWORD=correct horse battery staple",
+		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "IMGBUILD_KEY_PASSWORD=" + keyPassword,
 		"XDG_DATA_HOME=" + home + "/data", "XDG_CACHE_HOME=" + home + "/cache", "XDG_STATE_HOME=" + home + "/state", "XDG_CONFIG_HOME=" + home + "/config",
 		"IMGBUILD_ARCHIVE_DIR=" + s.archive, "IMGBUILD_CACHE_DIR=" + s.cache(), "IMGBUILD_CATALOG=" + s.catalogDir(),
 	}, s.env...)
