@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"imgbuild/builder/sandbox"
 	"imgbuild/builder/stage"
 	"imgbuild/builder/tree"
+	"imgbuild/images/fault"
 	"imgbuild/images/updates"
 )
 
@@ -26,6 +28,16 @@ type site struct {
 	// out is where a step that makes an output puts its files; root is then
 	// only to be read.
 	out string
+}
+
+// checkClock refuses a clock that is behind the locked indexes: what a bake
+// generates is told from what packages bring by being newer than those.
+func checkClock(plan *Plan, now time.Time) error {
+	if epoch := time.Unix(plan.Lock.Epoch, 0); !now.After(epoch) {
+		return fault.Worldf("this machine's clock says %s, before the indexes that %s was locked from (%s)",
+			now.UTC().Format(time.DateTime), plan.Recipe.Name, epoch.UTC().Format(time.DateTime)).WithHint("set the clock")
+	}
+	return nil
 }
 
 // chain makes a chain of stages on top of below and returns all of them,
@@ -61,6 +73,9 @@ func (b *Builder) ensure(ctx context.Context, plan *Plan, choose func(*Plan) Ste
 }
 
 func (b *Builder) make(ctx context.Context, plan *Plan, choose func(*Plan) Step, below []*stage.Stage, tools string) (_ *Plan, _ *stage.Stage, err error) {
+	if err := checkClock(plan, time.Now()); err != nil {
+		return plan, nil, err
+	}
 	step := choose(plan)
 	work, err := b.Stages.Begin(ctx, step.Definition)
 	if err != nil {
