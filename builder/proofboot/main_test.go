@@ -1,0 +1,120 @@
+package proofboot_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"imgbuild/builder/host"
+)
+
+// scratch is the directory of this run of the tests: a home with its catalog
+// and caches, which all of them share. Its name is short and in lower case, for
+// podman takes nothing else in oci:PATH.
+var scratch string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	var err error
+	if scratch, err = os.MkdirTemp("", "boot"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(scratch)
+	return m.Run()
+}
+
+// program builds imgbuild as it is shipped and returns its path.
+var program = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(scratch, "imgbuild")
+	cmd := exec.Command("go", "build", "-tags", "containers_image_openpgp", "-o", path, "imgbuild/cmd/imgbuild")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building imgbuild: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// command is imgbuild as a user of this run's home starts it. Package files
+// stay where the tests of all packages keep them from one run to the next.
+func command(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, args...)
+	cmd.Env = append(os.Environ(), "HOME="+scratch,
+		"XDG_DATA_HOME="+scratch+"/data", "XDG_CACHE_HOME="+scratch+"/cache",
+		"XDG_STATE_HOME="+scratch+"/state", "XDG_CONFIG_HOME="+scratch+"/config",
+		"IMGBUILD_ARCHIVE_DIR="+filepath.Join(os.TempDir(), "imgbuild-test-packages", "archive"),
+	)
+	cmd.Dir = scratch
+	return cmd
+}
+
+// imgbuild runs imgbuild and returns what it wrote on standard output.
+func imgbuild(t *testing.T, args ...string) []byte {
+	t.Helper()
+	cmd := command(t, args...)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("imgbuild %v: %v\n%s%s", args, err, out, said.Bytes())
+	}
+	return out
+}
+
+// need skips a test where a program is missing.
+func need(t *testing.T, programs ...string) {
+	t.Helper()
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err != nil {
+			t.Skipf("%s is not installed", p)
+		}
+	}
+}
+
+// image is what bake --output json says.
+type image struct {
+	Version string
+	Stages  map[string]string
+}
+
+// bake bakes a shipped baseline, and skips where no mirror is known.
+func bake(t *testing.T, baseline, suite string) *image {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("bakes and boots take too long for -short")
+	}
+	sources, err := host.AptSources()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sources.Mirror(host.ArchiveDebian, suite); err != nil {
+		t.Skip("no mirror in apt's sources: ", err)
+	}
+	var baked image
+	if err := json.Unmarshal(imgbuild(t, "bake", baseline, "--output", "json"), &baked); err != nil {
+		t.Fatal(err)
+	}
+	return &baked
+}
+
+// disk exports the disk of an image.
+func (i *image) disk(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "disk.qcow2")
+	imgbuild(t, "images", "export", i.Version, path)
+	if st, err := os.Stat(path); err == nil {
+		t.Logf("the qcow2 of %s has %.1f MB", i.Version, float64(st.Size())/1e6)
+	}
+	return path
+}

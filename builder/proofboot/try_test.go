@@ -1,0 +1,189 @@
+package proofboot_test
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"imgbuild/builder/launch"
+)
+
+// TestTheApacheImageServes runs the container of debian-12-apache, then boots
+// its disk the way a user does: imgbuild run --vm, the line it prints for
+// logging in, and Ctrl-C.
+func TestTheApacheImageServes(t *testing.T) {
+	baked := bake(t, "debian-12-apache", "bookworm")
+	t.Run("container", func(t *testing.T) {
+		need(t, "podman", "crun")
+		layout := filepath.Join(scratch, "layout")
+		imgbuild(t, "images", "export", baked.Version, layout, "--form", "oci")
+		_, number, _ := strings.Cut(baked.Version, ":")
+		c, err := launch.StartContainer(t.Context(), launch.ContainerSpec{Layout: layout, Reference: number, Dir: scratch, Ports: map[int]int{80: 0}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		body, err := c.WaitHTTP(t.Context(), 80, "/", http.StatusOK)
+		if err != nil {
+			t.Error(err)
+		}
+		t.Logf("HTTP 200 after %.1f s", time.Since(start).Seconds())
+		if !strings.Contains(string(body), "debian-12-apache") {
+			t.Errorf("the page is not the baseline's:\n%s", body)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("machine", func(t *testing.T) {
+		need(t, "qemu-system-x86_64", "qemu-img", "ssh")
+		tryMachine(t, baked)
+	})
+}
+
+// patience is how long an emulated machine on a busy host may take.
+const patience = 15 * time.Minute
+
+func tryMachine(t *testing.T, baked *image) {
+	cmd := command(t, "run", baked.Version, "--vm", "--console", "--patience", patience.String())
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	screen := &screen{}
+	cmd.Stderr = screen
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		cmd.Process.Kill() // it has ended, unless the test failed
+		if t.Failed() {
+			t.Logf("the console's end:\n%s", tail(screen.String(), 6000))
+		}
+	}()
+	start := time.Now()
+	told := bufio.NewReader(stdout)
+	var login, url string
+	for login == "" {
+		line, err := told.ReadString('\n')
+		if err != nil {
+			t.Fatalf("it ended without a line for logging in: %v", err)
+		}
+		line = strings.TrimSpace(line)
+		switch {
+		case strings.HasPrefix(line, "http://"):
+			url = line
+			t.Logf("HTTP 200 after %.1f s", time.Since(start).Seconds())
+		case strings.HasPrefix(line, "ssh "):
+			login = line
+		}
+	}
+	if resp, err := http.Get(url); err != nil {
+		t.Error(err)
+	} else {
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK || resp.Header.Get("Server") != "Apache" {
+			t.Errorf("%s: got %s from %q", url, resp.Status, resp.Header.Get("Server"))
+		}
+	}
+	logIn(t, login)
+	// A person at the serial port sees what happens and can log in there.
+	for _, want := range []string{"GNU GRUB", "Linux version ", "Welcome to .*Debian GNU/Linux 12", "login:"} {
+		if !regexp.MustCompile(want).MatchString(screen.String()) {
+			t.Errorf("the console never showed %q", want)
+		}
+	}
+	endTrial(t, cmd, told)
+}
+
+// logIn types the printed line; cloud-init may install the key after the web
+// server answers.
+func logIn(t *testing.T, line string) {
+	t.Helper()
+	words := strings.Fields(line)
+	deadline := time.Now().Add(patience)
+	for {
+		var said bytes.Buffer
+		ssh := exec.Command(words[0], append(words[1:], "-o", "BatchMode=yes", "-o", "ConnectTimeout=60", "id -un && sudo id -un")...)
+		ssh.Stderr = &said
+		out, err := ssh.Output()
+		if err == nil && string(out) == "debian\nroot\n" {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: %v\n%s%s", line, err, out, said.Bytes())
+		}
+		time.Sleep(time.Second)
+	}
+}
+
+// endTrial presses Ctrl-C and sees that nothing is left.
+func endTrial(t *testing.T, cmd *exec.Cmd, told io.Reader) {
+	t.Helper()
+	machines := children(t, cmd.Process.Pid)
+	if len(machines) == 0 {
+		t.Error("no machine runs")
+	}
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	last, err := io.ReadAll(told)
+	if err != nil {
+		t.Error(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("Ctrl-C: %v", err)
+	}
+	if !strings.Contains(string(last), "removed") {
+		t.Errorf("it said %q", last)
+	}
+	for _, pid := range machines {
+		if _, err := os.Stat("/proc/" + pid); err == nil {
+			t.Errorf("process %s is left", pid)
+		}
+	}
+	if left, err := filepath.Glob(filepath.Join(scratch, "cache", "imgbuild", "trials", "*")); err != nil || len(left) > 0 {
+		t.Errorf("files are left: %v %v", left, err)
+	}
+}
+
+// children lists the processes that a process started.
+func children(t *testing.T, pid int) []string {
+	t.Helper()
+	out, err := exec.Command("ps", "--no-headers", "-o", "pid", "--ppid", strconv.Itoa(pid)).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Fields(string(out))
+}
+
+func tail(s string, n int) string { return s[max(0, len(s)-n):] }
+
+// screen keeps what a console wrote.
+type screen struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (s *screen) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.buf.Write(p)
+}
+
+func (s *screen) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.buf.String()
+}
