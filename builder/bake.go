@@ -3,7 +3,6 @@ package builder
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"imgbuild/builder/stage"
@@ -30,6 +29,11 @@ func (b *Builder) Bake(ctx context.Context, plan *Plan) (*Baked, error) {
 	started := time.Now()
 	if known, err := b.known(ctx, plan); known != nil || err != nil {
 		return known, err
+	}
+	// Not baked from what was revoked: it is looked at again at the end, when
+	// nothing more can change what the parent is.
+	if _, err := b.parent(ctx, plan); err != nil {
+		return nil, err
 	}
 
 	// 1. The root that every output shares.
@@ -103,23 +107,6 @@ type outputs struct {
 // imageStage is the name under which a version keeps its plan's ImageID.
 const imageStage = "image"
 
-// known finds the version that a plan would come to. A revoked one stops the
-// bake: the same recipe and lock make the same image again.
-func (b *Builder) known(ctx context.Context, plan *Plan) (*Baked, error) {
-	versions, err := b.Catalog.FindByStage(ctx, plan.Recipe.Name, string(plan.ImageID()))
-	if err != nil {
-		return nil, fmt.Errorf("looking for the image in the catalog: %w", err)
-	}
-	if len(versions) == 0 {
-		return nil, nil
-	}
-	version, err := b.Catalog.Resolve(ctx, versions[0].DigestRef(), catalog.RefuseRevoked)
-	if err != nil {
-		return nil, err
-	}
-	return &Baked{Version: version, Plan: plan, Known: true}, nil
-}
-
 // disk makes the disk images with the tools root in view.
 func (b *Builder) disk(ctx context.Context, plan *Plan, boot []*stage.Stage, tools *stage.Stage) (*stage.Stage, error) {
 	if found, ok := b.Stages.Lookup(plan.Disk.ID()); ok {
@@ -176,32 +163,4 @@ func stageNames(plan *Plan) map[string]string {
 		}
 	}
 	return names
-}
-
-// parent finds the version of the parent baseline that shares this plan's
-// package layers, if there is one in the catalog.
-func (b *Builder) parent(ctx context.Context, plan *Plan) (*catalog.Ancestor, error) {
-	chain := plan.Recipe.Chain()
-	if len(chain) < 2 {
-		return nil, nil
-	}
-	parent := chain[len(chain)-2].Name
-	var shared stage.ID
-	for _, s := range plan.Root {
-		if s.Layer == parent || s.Layer == parent+"-leaf" {
-			shared = s.ID()
-		}
-	}
-	if shared == "" {
-		return nil, nil
-	}
-	versions, err := b.Catalog.FindByStage(ctx, parent, string(shared))
-	if err != nil || len(versions) == 0 {
-		return nil, err
-	}
-	newest, err := b.Catalog.Resolve(ctx, versions[0].DigestRef(), catalog.RefuseRevoked)
-	if err != nil {
-		return nil, fmt.Errorf("the parent of %s: %w", plan.Recipe.Name, err)
-	}
-	return &catalog.Ancestor{Baseline: parent, Version: newest.Number, Digest: newest.Index.Digest}, nil
 }

@@ -25,6 +25,11 @@ type Builder struct {
 	LayerCache string
 	// Catalog receives finished versions.
 	Catalog *catalog.Catalog
+	// Trust says whose versions count as known and as parents.
+	Trust signing.Trust
+	// Revoked says whether a revoked version may be named as known or be baked
+	// on; it is not, unless a person says so.
+	Revoked catalog.Revoked
 	// Key signs the evidence.
 	Key *signing.Key
 	// Report shows progress.

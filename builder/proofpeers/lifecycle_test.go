@@ -119,12 +119,56 @@ func TestARevokedVersionIsNotUsedWithoutBeingTold(t *testing.T) {
 		t.Errorf("a bare name means %s", got.Image)
 	}
 
+	// A new child is not begun on the revoked parent.
+	child := strings.NewReplacer("peer-shop", "peer-kiosk", "a shop", "a kiosk").Replace(shopRecipe)
+	if err := os.WriteFile(filepath.Join(h.project, "baselines", "peer-kiosk.yaml"), []byte(child), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.inherit("peer-shop", "peer-kiosk"); err != nil {
+		t.Fatal(err)
+	}
+	a := p.run("bake", "peer-kiosk")
+	if a.code != 3 || a.stdout != "" || strings.Contains(a.stderr, "done") {
+		t.Errorf("want exit 3 before anything is made of %v", a)
+	}
+	p.refuses(t, 3, append(why, "the parent of peer-kiosk", "--even-revoked"), "bake", "peer-kiosk")
+
 	// Whoever insists has their way.
+	p.must(t, "bake", "peer-kiosk", "--even-revoked")
+	if got := decode[shown](t, p, "images", "show", "peer-kiosk"); got.Parent != "peer-web@"+h.web.Digest {
+		t.Errorf("the parent of the new child is %q", got.Parent)
+	}
 	p.must(t, "images", "promote", h.web.Version, "frozen", "--even-revoked")
 	p.must(t, "images", "export", h.shop.Version, filepath.Join(dir, "insisted"), "--form", "oci", "--even-revoked")
+
+	// The same recipe and lock would make the same image again.
+	p.must(t, "images", "revoke", h.newer.Version, "--reason", "broken as well")
+	p.refuses(t, 3, []string{"same image again", "broken as well", "--even-revoked"}, "bake", "peer-web")
+	if got := decode[image](t, p, "bake", "peer-web", "--even-revoked"); !got.Known || got.Digest != h.newer.Digest {
+		t.Errorf("baked again: %+v", got)
+	}
 
 	// A copy elsewhere is revoked there as well.
 	other := h.at(filepath.Join(dir, "other"))
 	p.must(t, "images", "export", h.web.Version, other.catalog, "--form", "catalog", "--even-revoked")
 	other.refuses(t, 3, why, "images", "promote", h.web.Version, "released")
+}
+
+func TestAVersionOfAStrangerIsNeitherKnownNorAParent(t *testing.T) {
+	t.Parallel()
+	h := theHouse(t)
+	p := h.copy(t)
+	p.signAgain(t, h.web.Version, h.web.Digest)
+	p.signAgain(t, h.newer.Version, h.newer.Digest)
+	// The very image is baked again, under a number of its own.
+	if got := decode[image](t, p, "bake", "peer-web"); got.Known || got.Container != h.newer.Container || got.Digest == h.newer.Digest {
+		t.Errorf("baked %+v beside the stranger's %+v", got, h.newer)
+	}
+	if err := os.RemoveAll(p.layout("peer-shop")); err != nil {
+		t.Fatal(err)
+	}
+	p.must(t, "bake", "peer-shop")
+	if got := decode[shown](t, p, "images", "show", "peer-shop"); got.Parent != "" {
+		t.Errorf("the parent is %q, which a stranger signed", got.Parent)
+	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"imgbuild/builder"
 	"imgbuild/builder/sandbox"
+	"imgbuild/images/catalog"
 	"imgbuild/images/fault"
 )
 
@@ -19,6 +20,7 @@ type bakeFlags struct {
 	baseline, arch string
 	plan, explain  bool
 	noWait         bool
+	evenRevoked    bool
 	tar            string
 }
 
@@ -62,6 +64,7 @@ from its newest finished stage.`,
 	flags.BoolVar(&f.plan, "plan", false, "print the stages and which of them a cache has; change nothing")
 	flags.BoolVar(&f.explain, "explain", false, "print for each stage why it is not served from the cache; change nothing")
 	flags.BoolVar(&f.noWait, "no-wait", false, "fail at once when the same baseline is being baked")
+	flags.BoolVar(&f.evenRevoked, "even-revoked", false, "bake even on a revoked parent, or what was revoked before")
 	flags.StringVar(&f.tar, "tar", "", "write the sealed root to `FILE` as a tar instead of making a version")
 	return cmd
 }
@@ -87,6 +90,9 @@ func bake(ctx context.Context, env *environment, f bakeFlags) error {
 	b, err := w.builder(ctx, recipe, lock)
 	if err != nil {
 		return err
+	}
+	if f.evenRevoked {
+		b.Revoked = catalog.AllowRevoked
 	}
 	if f.plan {
 		return showPlan(env, b, plan)

@@ -109,6 +109,10 @@ func (w *workshop) builder(ctx context.Context, recipe *baseline.Recipe, lock *u
 	if err != nil {
 		return nil, err
 	}
+	trust, err := w.project.Trust(c.Catalog)
+	if err != nil {
+		return nil, err
+	}
 	return &builder.Builder{
 		Archive:    w.archive,
 		Fetch:      fetcher,
@@ -116,6 +120,7 @@ func (w *workshop) builder(ctx context.Context, recipe *baseline.Recipe, lock *u
 		Stages:     stages,
 		LayerCache: filepath.Join(c.Cache.Dir, "layers"),
 		Catalog:    images,
+		Trust:      trust,
 		Key:        key,
 		Report:     w.env.reporter(),
 		WriteLock:  func(l *updates.Lock) error { return l.Write(w.project.LockFile(l.Baseline)) },
