@@ -115,8 +115,12 @@ func (c *connection) baselines(ctx context.Context) ([]string, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fault.Failedf("listing the repositories of %s", c.host).Because(err).
-			WithHint("not every registry allows it; name the baseline instead")
+		failed := fault.Failedf("listing the repositories of %s", c.host).Because(err)
+		var refused *errcode.ErrorResponse
+		if errors.As(err, &refused) {
+			return nil, failed.WithHint("not every registry allows it; name the baseline instead")
+		}
+		return nil, failed
 	}
 	return found, nil
 }

@@ -38,8 +38,12 @@ func (c *Catalog) Resolve(ctx context.Context, reference string, revoked Revoked
 		return nil, fmt.Errorf("resolving %s: %w", reference, err)
 	}
 	if revoked == RefuseRevoked {
-		if err := c.refuseRevoked(ctx, v); err != nil {
-			return nil, fmt.Errorf("resolving %s: %w", reference, err)
+		err := c.refuseRevoked(ctx, v)
+		if err != nil && ref.Channel != "" {
+			err = fmt.Errorf("resolving %s: %w", reference, err)
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
 	return v, nil
