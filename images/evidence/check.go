@@ -1,8 +1,10 @@
 package evidence
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"imgbuild/images/catalog"
@@ -81,6 +83,9 @@ func Verify(ctx context.Context, c *catalog.Catalog, v *catalog.Version, trust s
 	if err != nil {
 		r.add("statements", err, "")
 	}
+	slices.SortStableFunc(found, func(a, b candidate) int {
+		return cmp.Compare(slices.Index(required(), a.predicateType), slices.Index(required(), b.predicateType))
+	})
 	seen := map[string]bool{}
 	for _, one := range found {
 		seen[one.predicateType] = true
