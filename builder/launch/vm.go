@@ -27,7 +27,9 @@ type VMSpec struct {
 	// Dir gets the overlay and other passing files, in a directory of its own
 	// that Close removes; empty means the system's temporary directory.
 	Dir string
-	// Memory is in MiB, 0 means 1024. CPUs is 2 when 0.
+	// Memory is in MiB, 0 means 1024. CPUs is 2 when 0, and 1 where Secure Boot
+	// is emulated: its firmware gathers all processors in system management
+	// mode time and again, which takes minutes and may never end after a reboot.
 	Memory, CPUs int
 	// DiskSize in bytes makes the machine's disk larger than the image; 0 leaves it.
 	DiskSize int64
@@ -90,6 +92,12 @@ func StartVM(ctx context.Context, s VMSpec) (vm *VM, err error) {
 	if vm.NoKVM = host.KVM(ctx); vm.NoKVM != nil || s.Architecture != "amd64" {
 		vm.Accelerator = "tcg"
 	}
+	if s.CPUs == 0 {
+		s.CPUs = 2
+		if s.Firmware == SecureBoot && vm.Accelerator == "tcg" {
+			s.CPUs = 1
+		}
+	}
 	args, err := vm.arguments(s, platform)
 	if err != nil {
 		return nil, err
@@ -115,9 +123,6 @@ func (s VMSpec) withDefaults() VMSpec {
 	}
 	if s.Memory == 0 {
 		s.Memory = 1024
-	}
-	if s.CPUs == 0 {
-		s.CPUs = 2
 	}
 	if s.Hostname == "" {
 		s.Hostname = "imgbuild"
