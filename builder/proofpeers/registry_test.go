@@ -130,6 +130,7 @@ func TestARegistryGetsABakeAndServesIt(t *testing.T) {
 	}
 	p.must(t, "images", "promote", baked.Version, "released")
 	name := address + "/team/images/peer-web"
+	p.refuses(t, 0, []string{"collects its garbage itself", "stages "}, "images", "gc")
 	t.Run("skopeo", func(t *testing.T) {
 		need(t, "skopeo")
 		for _, tag := range []string{baked.number(), "released"} {

@@ -79,11 +79,15 @@ archive of locked packages are never touched, nor is anything in use.`,
 			for _, s := range gone {
 				result.StageBytes += s.Bytes
 			}
-			blobs, err := c.GC(ctx)
-			if err != nil {
-				return err
+			if project.IsRegistry(p.Config.Catalog) {
+				env.reporter().Note("the catalog is a registry, which collects its garbage itself; the rest is collected")
+			} else {
+				blobs, err := c.GC(ctx)
+				if err != nil {
+					return err
+				}
+				result.Blobs, result.BlobBytes = blobs.Blobs, blobs.Bytes
 			}
-			result.Blobs, result.BlobBytes = blobs.Blobs, blobs.Bytes
 			return env.answer(result, func(w io.Writer) {
 				fmt.Fprintf(w, "catalog  %d blobs, %d MiB freed\n", result.Blobs, result.BlobBytes>>20)
 				fmt.Fprintf(w, "stages   %d, %d MiB freed\n", result.Stages, result.StageBytes>>20)
