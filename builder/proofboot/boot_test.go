@@ -10,11 +10,17 @@ import (
 // The machines of these tests are emulated where there is no KVM, so they run
 // one after the other: none of the tests is parallel.
 
-// TestTheDebian12ServerBoots boots one qcow2 under BIOS, UEFI and Secure Boot.
+// TestTheDebian12ServerBoots boots one qcow2 under BIOS, under Secure Boot, and,
+// as a user who tries it, under UEFI.
 func TestTheDebian12ServerBoots(t *testing.T) {
 	need(t, "qemu-system-x86_64", "qemu-img")
 	baked := bake(t, "debian-12-nginx", "bookworm")
-	boottest.Prove(t, baked.disk(t), func(t *testing.T, g *boottest.Guest) { inspect(t, baked, g) })
+	firmwares := []launch.Firmware{launch.BIOS, launch.SecureBoot}
+	boottest.Prove(t, baked.disk(t), firmwares, func(t *testing.T, g *boottest.Guest) { inspect(t, baked, g) })
+	t.Run("tried", func(t *testing.T) {
+		need(t, "ssh")
+		try(t, baked)
+	})
 }
 
 func TestTheDebian13ServerBoots(t *testing.T) {
