@@ -49,7 +49,7 @@ func predicate[T any](t *testing.T, p *place, subject, kind string) T {
 // webLock is the lock that the newer version of peer-web was baked from.
 func (h *house) webLock(t *testing.T) (lock *updates.Lock, sum string) {
 	t.Helper()
-	path := filepath.Join(h.project, "locks", "peer-web.lock")
+	path := filepath.Join(h.later, "locks", "peer-web.lock")
 	lock, err := updates.ReadLock(path)
 	if err != nil {
 		t.Fatal(err)

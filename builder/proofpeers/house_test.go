@@ -51,15 +51,16 @@ resources:
 `
 )
 
-// later is what the web server's recipe says from its second version on.
-var later = strings.NewReplacer("[nginx-light]", "[nginx-light, less]", `"hello\n"`, `"hello again\n"`)
+// changed is what the web server's recipe says from its second version on.
+var changed = strings.NewReplacer("[nginx-light]", "[nginx-light, less]", `"hello\n"`, `"hello again\n"`)
 
-// house is a project in which three versions were baked: two of peer-web, and
-// one of peer-shop on the first of them.
+// house is a project in which two versions were baked, one of peer-web and one
+// of peer-shop on it, and a later state of that project, in which a newer
+// version of peer-web was.
 type house struct {
-	dir, project, catalog string
-	program               string
-	web, shop, newer      image
+	dir, project, later string
+	catalog, program    string
+	web, shop, newer    image
 
 	mu        sync.Mutex
 	described map[string]map[string]string // by version
@@ -76,41 +77,28 @@ func (i image) number() string { return i.Version[strings.LastIndexByte(i.Versio
 // built bakes the versions once a run. Tests change none of it: they work on
 // copies of the catalog.
 var built = sync.OnceValues(func() (*house, error) {
-	h := &house{dir: scratch, project: filepath.Join(scratch, "project"), catalog: filepath.Join(scratch, "catalog"), described: map[string]map[string]string{}}
+	h := &house{
+		dir: scratch, project: filepath.Join(scratch, "project"), later: filepath.Join(scratch, "later"),
+		catalog: filepath.Join(scratch, "catalog"), described: map[string]map[string]string{},
+	}
 	var err error
 	if h.program, err = program(); err != nil {
 		return nil, err
 	}
-	at := h.at(h.catalog)
-	if a := at.run("init", h.project); a.code != 0 {
-		return nil, a
-	}
-	write := func(name, text string) error {
-		return os.WriteFile(filepath.Join(h.project, "baselines", name+".yaml"), []byte(text), 0o644)
-	}
-	bake := func(name string, into *image) error {
-		a := at.run("bake", name, "--output", "json")
-		if a.code != 0 {
-			return a
-		}
-		return json.Unmarshal([]byte(a.stdout), into)
-	}
-	steps := []func() error{
-		func() error { return write("peer-web", webRecipe) },
-		func() error { return write("peer-shop", shopRecipe) },
-		func() error { return bake("peer-web", &h.web) },
+	now, later := h.at(h.catalog), h.at(h.catalog)
+	later.project = h.later
+	for _, step := range []func() error{
+		func() error { return now.succeeds("init", h.project) },
+		func() error { return h.recipe(h.project, "peer-web", webRecipe) },
+		func() error { return h.recipe(h.project, "peer-shop", shopRecipe) },
+		func() error { return now.bake("peer-web", &h.web) },
 		func() error { return h.inherit("peer-web", "peer-shop") },
-		func() error { return bake("peer-shop", &h.shop) },
-		func() error { return write("peer-web", later.Replace(webRecipe)) },
-		func() error {
-			if a := at.run("lock", "peer-web"); a.code != 0 {
-				return a
-			}
-			return nil
-		},
-		func() error { return bake("peer-web", &h.newer) },
-	}
-	for _, step := range steps {
+		func() error { return now.bake("peer-shop", &h.shop) },
+		func() error { return exec.Command("cp", "-a", h.project, h.later).Run() },
+		func() error { return h.recipe(h.later, "peer-web", changed.Replace(webRecipe)) },
+		func() error { return later.succeeds("lock", "peer-web") },
+		func() error { return later.bake("peer-web", &h.newer) },
+	} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -118,16 +106,27 @@ var built = sync.OnceValues(func() (*house, error) {
 	return h, nil
 })
 
-// inherit gives a child the lock of its parent, whose packages it has, so that
-// it is baked on the very same layers.
+func (h *house) recipe(project, name, text string) error {
+	return os.WriteFile(filepath.Join(project, "baselines", name+".yaml"), []byte(text), 0o644)
+}
+
+// inherit locks a child and gives it the account numbers of its parent, so
+// that its first bake finds all of the parent's layers.
 func (h *house) inherit(parent, child string) error {
+	if err := h.at(h.catalog).succeeds("lock", child); err != nil {
+		return err
+	}
 	file := func(name string) string { return filepath.Join(h.project, "locks", name+".lock") }
-	lock, err := updates.ReadLock(file(parent))
+	from, err := updates.ReadLock(file(parent))
 	if err != nil {
 		return err
 	}
-	lock.Baseline = child
-	return lock.Write(file(child))
+	to, err := updates.ReadLock(file(child))
+	if err != nil {
+		return err
+	}
+	to.Accounts = from.Accounts
+	return to.Write(file(child))
 }
 
 // theHouse returns the baked versions, and skips where no mirror is known.
@@ -152,9 +151,12 @@ type place struct {
 	house *house
 	// catalog is a directory, or docker://HOST/PREFIX.
 	catalog string
+	project string
 }
 
-func (h *house) at(catalog string) *place { return &place{house: h, catalog: catalog} }
+func (h *house) at(catalog string) *place {
+	return &place{house: h, catalog: catalog, project: h.project}
+}
 
 // copy links the house's catalog into another directory: blobs never change,
 // and everything else is replaced whole.
@@ -188,7 +190,7 @@ func (p *place) run(args ...string) *answer {
 	})
 	cmd.Env = append(cmd.Env, "HOME="+home, "IMGBUILD_CATALOG="+p.catalog,
 		"IMGBUILD_CACHE_DIR="+filepath.Join(h.dir, "cache"), "IMGBUILD_ARCHIVE_DIR="+packageArchive())
-	cmd.Dir = h.project
+	cmd.Dir = p.project
 	if _, err := os.Stat(cmd.Dir); err != nil {
 		cmd.Dir = h.dir // before init
 	}
@@ -209,6 +211,23 @@ func (p *place) run(args ...string) *answer {
 // packageArchive is where the tests of all packages keep Debian's package
 // files from one run to the next.
 func packageArchive() string { return filepath.Join(os.TempDir(), "imgbuild-test-packages", "archive") }
+
+// succeeds runs a command and returns what it said when it failed.
+func (p *place) succeeds(args ...string) error {
+	if a := p.run(args...); a.code != 0 {
+		return a
+	}
+	return nil
+}
+
+// bake bakes a baseline.
+func (p *place) bake(name string, into *image) error {
+	a := p.run("bake", name, "--output", "json")
+	if a.code != 0 {
+		return a
+	}
+	return json.Unmarshal([]byte(a.stdout), into)
+}
 
 // must runs a command that has to succeed and returns its standard output.
 func (p *place) must(t *testing.T, args ...string) string {

@@ -119,11 +119,11 @@ func TestARegistryGetsABakeAndServesIt(t *testing.T) {
 	address := startRegistry(t)
 	p := h.at("docker://" + address + "/team/images")
 	var baked image
-	if err := json.Unmarshal([]byte(p.must(t, "bake", "peer-web", "--output", "json")), &baked); err != nil {
+	if err := p.bake("peer-web", &baked); err != nil {
 		t.Fatal(err)
 	}
-	if baked.Container != h.newer.Container || baked.Known {
-		t.Errorf("the registry got %+v, the directory %+v", baked, h.newer)
+	if baked.Container != h.web.Container || baked.Known {
+		t.Errorf("the registry got %+v, the directory %+v", baked, h.web)
 	}
 	if again := decode[image](t, p, "bake", "peer-web"); !again.Known || again.Digest != baked.Digest {
 		t.Errorf("baked again: %+v", again)
