@@ -3,6 +3,7 @@ package builder
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -47,7 +48,37 @@ func (l *Locker) Lock(ctx context.Context, recipe *baseline.Recipe, o LockOption
 	if err != nil {
 		return nil, err
 	}
-	return debian.Make(ctx, l.Client, request)
+	lock, err := debian.Make(ctx, l.Client, request)
+	if err != nil {
+		return nil, err
+	}
+	lock.Request, err = requestDigest(recipe)
+	return lock, err
+}
+
+// requestDigest is the SHA-256 of what is resolved of a recipe.
+func requestDigest(recipe *baseline.Recipe) (string, error) {
+	type generation struct {
+		Name                 string
+		Packages, Priorities []string
+	}
+	request := struct {
+		Generations []generation
+		Recommends  bool
+		Boot        []string
+		Sources     map[string]baseline.PackageSource
+	}{Recommends: recipe.Recommends, Sources: recipe.Sources}
+	for _, g := range recipe.Chain() {
+		request.Generations = append(request.Generations, generation{g.Name, g.Packages, g.Priorities})
+	}
+	if recipe.Outputs.VM != nil {
+		request.Boot = recipe.Boot.Packages
+	}
+	data, err := json.Marshal(request)
+	if err != nil {
+		return "", fmt.Errorf("digesting what %s asks for: %w", recipe.Name, err)
+	}
+	return digestOf(data), nil
 }
 
 func (l *Locker) request(ctx context.Context, recipe *baseline.Recipe, o LockOptions) (debian.Request, error) {
@@ -191,8 +222,20 @@ func ReadLock(path string) (*updates.Lock, error) {
 	return updates.ReadLock(path)
 }
 
-func lockMismatch(recipe *baseline.Recipe, lock *updates.Lock) error {
-	return fault.Inputf("the lock of %s is for %s on %s, the recipe is for %s on %s",
-		recipe.Name, lock.Suite, lock.Architecture, recipe.Suite, recipe.Architecture).
-		WithHint("lock it anew: imgbuild lock %s", recipe.Name)
+// fits refuses a lock that was made for something else than the recipe.
+func fits(recipe *baseline.Recipe, lock *updates.Lock) error {
+	again := "imgbuild lock " + recipe.Name
+	if recipe.Suite != lock.Suite || recipe.Architecture != lock.Architecture {
+		return fault.Inputf("the lock of %s is for %s on %s, the recipe is for %s on %s",
+			recipe.Name, lock.Suite, lock.Architecture, recipe.Suite, recipe.Architecture).WithHint("lock it anew: %s --fresh", again)
+	}
+	digest, err := requestDigest(recipe)
+	if err != nil {
+		return err
+	}
+	if lock.Request != "" && lock.Request != digest {
+		return fault.Inputf("%s asks for other packages than its lock was made for", recipe.Name).
+			WithHint("add what is missing: %s", again)
+	}
+	return nil
 }

@@ -43,8 +43,8 @@ type Step struct {
 
 // NewPlan plans the bake of a recipe from its lock.
 func NewPlan(recipe *baseline.Recipe, lock *updates.Lock) (*Plan, error) {
-	if recipe.Suite != lock.Suite || recipe.Architecture != lock.Architecture {
-		return nil, lockMismatch(recipe, lock)
+	if err := fits(recipe, lock); err != nil {
+		return nil, err
 	}
 	stamp, err := lock.SuiteDate()
 	if err != nil {

@@ -188,13 +188,15 @@ func (s *shop) wholeCatalog(t *testing.T) []*catalog.Version {
 	return versions
 }
 
-// editLock changes the shop's lock.
+// editLock changes the shop's lock by hand: it no longer says which request it
+// answers.
 func (s *shop) editLock(t *testing.T, edit func(*updates.Lock)) {
 	t.Helper()
 	lock, err := updates.ReadLock(s.lockFile())
 	if err != nil {
 		t.Fatal(err)
 	}
+	lock.Request = ""
 	edit(lock)
 	if err := lock.Write(s.lockFile()); err != nil {
 		t.Fatal(err)

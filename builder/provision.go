@@ -23,6 +23,13 @@ import (
 // provisionFormat is the format of stages that apply resources and run scripts.
 const provisionFormat = 1
 
+// Check finds the mistakes in a recipe that need no lock to be seen.
+func Check(recipe *baseline.Recipe) error {
+	_, root := provisioners.Decode(recipe.Resources, recipe.Values())
+	_, boot := provisioners.Decode(recipe.Boot.Resources, recipe.Values())
+	return errors.Join(root, boot)
+}
+
 // provision applies the recipe's resources and runs its scripts.
 func (p *planner) provision(parent stage.ID) (Step, error) {
 	return p.resources("provision", parent, p.recipe.Resources, p.recipe.Run)

@@ -79,7 +79,7 @@ func bake(ctx context.Context, env *environment, f bakeFlags) error {
 	if err != nil {
 		return err
 	}
-	lock, err := w.lockFor(ctx, recipe)
+	lock, first, err := w.lockFor(ctx, recipe)
 	if err != nil {
 		return err
 	}
@@ -99,6 +99,11 @@ func bake(ctx context.Context, env *environment, f bakeFlags) error {
 	}
 	if f.explain {
 		return explainPlan(env, b, plan)
+	}
+	if first {
+		if err := w.keepLock(lock); err != nil {
+			return err
+		}
 	}
 	release, err := b.Lease(ctx, recipe.Name, !f.noWait)
 	if err != nil {

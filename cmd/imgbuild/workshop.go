@@ -63,7 +63,11 @@ func mirrorClient(ctx context.Context, p *project.Project) (*http.Client, error)
 
 // recipe loads a baseline for an architecture; "" means its first.
 func (w *workshop) recipe(ctx context.Context, name, arch string) (*baseline.Recipe, error) {
-	return baseline.Load(ctx, w.recipes, name, arch)
+	recipe, err := baseline.Load(ctx, w.recipes, name, arch)
+	if err != nil {
+		return nil, err
+	}
+	return recipe, builder.Check(recipe)
 }
 
 // locker makes locks from what the mirrors offer now.
@@ -164,24 +168,28 @@ func (w *workshop) fetcher(ctx context.Context, recipe *baseline.Recipe, lock *u
 	return f, nil
 }
 
-// lockFor returns the baseline's lock, made now when there is none.
-func (w *workshop) lockFor(ctx context.Context, recipe *baseline.Recipe) (*updates.Lock, error) {
-	path := w.project.LockFile(recipe.Name)
-	lock, err := builder.ReadLock(path)
+// lockFor returns the baseline's lock; made is true when there is none yet, so
+// that what is returned was resolved now and is not written.
+func (w *workshop) lockFor(ctx context.Context, recipe *baseline.Recipe) (lock *updates.Lock, made bool, err error) {
+	lock, err = builder.ReadLock(w.project.LockFile(recipe.Name))
 	if lock != nil || err != nil {
-		return lock, err
+		return lock, false, err
 	}
 	locker, err := w.locker()
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	if lock, err = locker.Lock(ctx, recipe, builder.LockOptions{}); err != nil {
-		return nil, err
-	}
+	lock, err = locker.Lock(ctx, recipe, builder.LockOptions{})
+	return lock, true, err
+}
+
+// keepLock writes a first lock and says so.
+func (w *workshop) keepLock(lock *updates.Lock) error {
+	path := w.project.LockFile(lock.Baseline)
 	if err := lock.Write(path); err != nil {
-		return nil, err
+		return err
 	}
 	w.env.reporter().Note("locked %d packages of today in %s (policy.mode: %s); later bakes use this lock until told otherwise",
 		len(lock.Packages), path, w.project.Config.Policy.Mode)
-	return lock, nil
+	return nil
 }

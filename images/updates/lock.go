@@ -17,6 +17,10 @@ type Lock struct {
 	// Epoch is the newest Date of the releases below, in seconds since 1970;
 	// every time stamp of the image is at most this.
 	Epoch int64 `yaml:"epoch"`
+	// Request is the SHA-256, in lower-case hex, of everything in the recipe
+	// that was resolved: a recipe that asks for other packages needs another
+	// lock. Empty when that is not known.
+	Request string `yaml:"request,omitempty"`
 	// Releases are the signed release files that the packages were resolved from.
 	Releases []Release `yaml:"releases"`
 	// Layers names the package stages in the order they run: those of the

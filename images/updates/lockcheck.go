@@ -36,6 +36,8 @@ func (l *Lock) Check() error {
 		return fmt.Errorf("%.80q is no architecture", l.Architecture)
 	case !suiteForm.MatchString(l.Suite):
 		return fmt.Errorf("%.80q is no suite", l.Suite)
+	case l.Request != "" && !validSum(l.Request):
+		return fmt.Errorf("request %.80q is not a SHA-256 digest", l.Request)
 	case l.Epoch < 0:
 		return fmt.Errorf("epoch %d is before 1970", l.Epoch)
 	}

@@ -108,6 +108,9 @@ func (l *Lock) Marshal() []byte {
 	fmt.Fprintf(&b, lockHeader, l.Baseline)
 	fmt.Fprintf(&b, "format: %d\nbaseline: %s\narchitecture: %s\nsuite: %s\nepoch: %d\n",
 		l.Format, scalar(l.Baseline), scalar(l.Architecture), scalar(l.Suite), l.Epoch)
+	if l.Request != "" {
+		fmt.Fprintf(&b, "request: %q\n", l.Request)
+	}
 	b.WriteString("releases:\n")
 	for _, r := range l.Releases {
 		b.WriteString("  - archive: " + scalar(r.Archive) + "\n")
