@@ -67,8 +67,8 @@ func Boot(t testing.TB, o Options) *Guest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &Guest{signer: signer, user: o.User, patience: o.Patience, log: &console{}}
 	ctx, cancel := context.WithCancel(context.Background())
+	g := &Guest{signer: signer, user: o.User, patience: o.Patience, log: &console{panicked: cancel}}
 	vm, err := launch.StartVM(ctx, launch.VMSpec{
 		Disk: o.Disk, Firmware: o.Firmware, Dir: t.TempDir(), Console: g.log, DiskSize: 6 << 30,
 		SSHKeys: []string{strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey())))},
@@ -262,12 +262,19 @@ func (g *Guest) Check(t testing.TB, firmware launch.Firmware) {
 type console struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
+	// panicked is called when a kernel has stopped: nothing more will come.
+	panicked func()
 }
 
 func (c *console) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.buf.Write(p)
+	seen := max(0, c.buf.Len()-100)
+	c.buf.Write(p) // it never fails
+	if bytes.Contains(c.buf.Bytes()[seen:], []byte("Kernel panic - not syncing")) {
+		c.panicked()
+	}
+	return len(p), nil
 }
 
 func (c *console) String() string {
