@@ -130,9 +130,6 @@ func enterAgain() error {
 			return fmt.Errorf("becoming user 0: %w", err)
 		}
 	}
-	if err := makePrivate(); err != nil {
-		return err
-	}
 	return unix.Exec("/proc/self/exe", os.Args[1:], os.Environ())
 }
 

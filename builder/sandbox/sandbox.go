@@ -165,6 +165,11 @@ func Init() {
 		insideEnter()
 	}
 	if os.Getenv(enteredVariable) != "" {
+		// Only now does an ordinary user have the capability for it.
+		if err := makePrivate(); err != nil {
+			fmt.Fprintln(os.Stderr, "imgbuild: entering the sandbox:", err)
+			os.Exit(1)
+		}
 		// A caller's umask must not show in what is made.
 		unix.Umask(0o022)
 		// The death of the outer process must reach this one: the setting was
