@@ -31,6 +31,10 @@ bake: host-bake bin/imgbuild ## install what is missing, build imgbuild, bake BA
 test: host-bake host-test ## install what is missing, pass every test
 	$(GO) test -timeout $(TEST_TIMEOUT) ./...
 
+.PHONY: boot-test
+boot-test: host-bake host-test ## boot the shipped baselines under every firmware (emulated: long)
+	$(GO) test -tags boot -timeout 80m -v ./builder/proofboot
+
 .PHONY: bin/imgbuild
 bin/imgbuild:
 	$(BUILD) -o $@ ./cmd/imgbuild

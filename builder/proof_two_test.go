@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"imgbuild/images/updates"
 )
 
 // TestTwoBakesOfOneBaseline starts a bake while another one of the same
@@ -61,6 +63,7 @@ func TestDifferentBaselinesAtOnce(t *testing.T) {
 		if err := os.WriteFile(s.lockFile(), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
+		s.editLock(t, func(*updates.Lock) {}) // another recipe's request
 		return &s
 	}
 	made := make([]*baked, len(names))
