@@ -9,7 +9,7 @@ BUILD   = $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 BASELINE ?= debian-12-nginx
 ARCHS    := amd64 arm64
 # How long one package's tests may take before they count as hung.
-TEST_TIMEOUT ?= 40m
+TEST_TIMEOUT ?= 60m
 FUZZTIME ?= 30s
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
