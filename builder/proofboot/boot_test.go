@@ -12,12 +12,12 @@ import (
 // The machines of these tests are emulated where there is no KVM, so they run
 // one after the other: none of the tests is parallel.
 
-// TestTheDebian12ServerBoots boots one qcow2 under BIOS, under Secure Boot, and,
+// TestTheDebian12ServerBoots boots one qcow2 under Secure Boot, under BIOS, and,
 // as a user who tries it, under UEFI.
 func TestTheDebian12ServerBoots(t *testing.T) {
 	need(t, "qemu-system-x86_64", "qemu-img")
 	baked := bake(t, "debian-12-nginx", "bookworm")
-	firmwares := []launch.Firmware{launch.BIOS, launch.SecureBoot}
+	firmwares := []launch.Firmware{launch.SecureBoot, launch.BIOS}
 	boottest.Prove(t, baked.disk(t), firmwares, func(t *testing.T, g *boottest.Guest) { inspect(t, baked, g) })
 	t.Run("tried", func(t *testing.T) {
 		need(t, "ssh")
