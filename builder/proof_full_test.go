@@ -13,7 +13,7 @@ import (
 func TestDiskFull(t *testing.T) {
 	requireRoot(t)
 	t.Parallel()
-	want := newShop(t, onDisk(t), "proof-all").bake(t)
+	want := newShop(t, inMemory(t), "proof-all").bake(t)
 	for _, c := range []struct {
 		name  string
 		where func(*shop) string

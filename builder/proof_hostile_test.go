@@ -36,7 +36,7 @@ func TestDamagedPackages(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			s := newShop(t, onDisk(t), "proof-all")
+			s := newShop(t, inMemory(t), "proof-all")
 			shared := s.archive
 			s.archive = filepath.Join(s.dir, "archive")
 			var victim string
@@ -144,7 +144,7 @@ exit 0
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			s := newShop(t, onDisk(t), "proof-all")
+			s := newShop(t, inMemory(t), "proof-all")
 			victim := filepath.Join(s.dir, "outside", "victim")
 			if err := os.Mkdir(filepath.Dir(victim), 0o777); err != nil {
 				t.Fatal(err)

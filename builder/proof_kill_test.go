@@ -65,7 +65,8 @@ func TestKilledBakesGoOn(t *testing.T) {
 		if got.Container != want.Container {
 			t.Errorf("after %d kills the container is %s, undisturbed it was %s", killed, got.Container, want.Container)
 		}
-		if killed < 6 {
+		// Stages that take no time may end before the kill of the one below arrives.
+		if killed < 4 {
 			t.Errorf("only %d ends of stages were seen", killed)
 		}
 	})

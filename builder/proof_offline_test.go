@@ -13,7 +13,7 @@ import (
 func TestBakesTouchNoNetwork(t *testing.T) {
 	t.Parallel()
 	counted, place := countingServer(t)
-	s := newShop(t, onDisk(t), "proof-all")
+	s := newShop(t, inMemory(t), "proof-all")
 	s.namespaces = 0
 	s.env = []string{
 		"IMGBUILD_MIRROR=http://" + place, "IMGBUILD_SECURITY_MIRROR=http://" + place, "IMGBUILD_SNAPSHOT=http://" + place,
@@ -30,7 +30,7 @@ func TestBakesTouchNoNetwork(t *testing.T) {
 
 	t.Run("none of it needs an interface", func(t *testing.T) {
 		requireRoot(t)
-		isolated := newShop(t, onDisk(t), "proof-all")
+		isolated := newShop(t, inMemory(t), "proof-all")
 		if got := isolated.bake(t); got.Container != first.Container {
 			t.Errorf("the container is %s without a network, %s with one", got.Container, first.Container)
 		}
@@ -49,7 +49,7 @@ func TestBakesTouchNoNetwork(t *testing.T) {
 		}
 	})
 	t.Run("a missing package is what the network is asked for", func(t *testing.T) {
-		bare := newShop(t, onDisk(t), "proof-all")
+		bare := newShop(t, inMemory(t), "proof-all")
 		bare.namespaces, bare.env = 0, s.env
 		bare.archive = bare.dir + "/archive"
 		bare.mustFail(t, 1)

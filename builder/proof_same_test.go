@@ -135,6 +135,16 @@ func onDisk(t *testing.T) string {
 	return dir
 }
 
+// inMemory returns a new directory for what need not be on a disk: bakes end
+// and are removed faster there. Only root can mount one.
+func inMemory(t *testing.T) string {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		return onDisk(t)
+	}
+	return tmpfs(t, "size=8g")
+}
+
 // bakeDir makes a directory that every user may enter.
 func bakeDir(t *testing.T, parent string) string {
 	t.Helper()

@@ -18,7 +18,7 @@ import (
 // to do; asked not to wait it fails and names the holder.
 func TestTwoBakesOfOneBaseline(t *testing.T) {
 	t.Parallel()
-	s := newShop(t, onDisk(t), "proof-all")
+	s := newShop(t, inMemory(t), "proof-all")
 	first := s.start(t)
 	first.until(t, regexp.MustCompile(`fetch:`))
 
@@ -50,7 +50,7 @@ func TestTwoBakesOfOneBaseline(t *testing.T) {
 // same time in one cache and one catalog, and compares with each alone.
 func TestDifferentBaselinesAtOnce(t *testing.T) {
 	t.Parallel()
-	together := newShop(t, onDisk(t), "proof-all")
+	together := newShop(t, inMemory(t), "proof-all")
 	names := []string{"proof-all", "proof-child", "proof-other"}
 	one := func(name string, s shop) *shop {
 		s.baseline = name
@@ -81,7 +81,7 @@ func TestDifferentBaselinesAtOnce(t *testing.T) {
 	if t.Failed() {
 		return
 	}
-	alone := newShop(t, onDisk(t), "proof-all")
+	alone := newShop(t, inMemory(t), "proof-all")
 	for i, name := range names {
 		s := one(name, *alone)
 		if diff := cmp.Diff(s.bake(t).forms(), made[i].forms()); diff != "" {
