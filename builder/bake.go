@@ -25,11 +25,24 @@ type Baked struct {
 // is only named. It may be interrupted at any moment: the catalog then has the
 // whole version or nothing of it, and the next bake goes on from the last
 // finished stage.
-func (b *Builder) Bake(ctx context.Context, plan *Plan) (*Baked, error) {
+func (b *Builder) Bake(ctx context.Context, plan *Plan) (_ *Baked, err error) {
 	started := time.Now()
 	if known, err := b.known(ctx, plan); known != nil || err != nil {
 		return known, err
 	}
+	// A key that does not open ends the bake before its work is done.
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	go func() {
+		if err := b.Key.Open(); err != nil {
+			stop(err)
+		}
+	}()
+	defer func() {
+		if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(cause, context.Canceled) {
+			err = cause
+		}
+	}()
 	// Not baked from what was revoked: it is looked at again at the end, when
 	// nothing more can change what the parent is.
 	if _, err := b.parent(ctx, plan); err != nil {

@@ -34,9 +34,10 @@ type NewKeys struct {
 	PasswordFile string `json:"password_file,omitempty"`
 }
 
-// SigningKey opens the key that signs this project's images. Without a project
-// directory the keys are made on first need, and made says which; a project's
-// keys are made by Init alone, so that a lost key is noticed.
+// SigningKey returns the key that signs this project's images; it is opened by
+// its first use. Without a project directory the keys are made on first need,
+// and made says which; a project's keys are made by Init alone, so that a lost
+// key is noticed.
 func (p *Project) SigningKey(ask Ask) (key *signing.Key, made *NewKeys, err error) {
 	file := filepath.Join(p.KeysDir(), signingPrivate)
 	sealed, err := os.ReadFile(file)
@@ -61,13 +62,7 @@ func (p *Project) SigningKey(ask Ask) (key *signing.Key, made *NewKeys, err erro
 	if err != nil {
 		return nil, made, err
 	}
-	if key, err = signing.ParseKey(sealed, password); err != nil {
-		return nil, made, err
-	}
-	if key.Public().ID() != public.ID() {
-		return nil, made, fault.Worldf("opening the signing key: %s is not the public half of %s", signingPublic, file)
-	}
-	return key, made, nil
+	return signing.SealedKey(public, sealed, password), made, nil
 }
 
 func (p *Project) publicKey(path string) (signing.PublicKey, error) {

@@ -9,7 +9,9 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/secure-systems-lab/go-securesystemslib/encrypted"
 
@@ -29,8 +31,9 @@ const maxKeyFile = 64 << 10
 // Key is an ECDSA P-256 private key. At rest it is the same file as cosign's
 // cosign.key: PKCS #8, sealed with NaCl's secretbox under a scrypt key.
 type Key struct {
-	private *ecdsa.PrivateKey
-	public  PublicKey
+	public PublicKey
+	// private opens the private half at its first call and keeps it.
+	private func() (*ecdsa.PrivateKey, error)
 }
 
 // GenerateKey makes a new key.
@@ -39,19 +42,44 @@ func GenerateKey() (*Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("generating signing key: %w", err)
 	}
-	return newKey(private)
+	return openKey(private)
 }
 
-func newKey(private *ecdsa.PrivateKey) (*Key, error) {
+func openKey(private *ecdsa.PrivateKey) (*Key, error) {
 	public, err := newPublicKey(&private.PublicKey)
 	if err != nil {
 		return nil, err
 	}
-	return &Key{private: private, public: public}, nil
+	return &Key{public: public, private: func() (*ecdsa.PrivateKey, error) { return private, nil }}, nil
 }
 
 // ParseKey opens an encrypted private key in PEM, ours or cosign's.
 func ParseKey(file, password []byte) (*Key, error) {
+	private, err := decryptKey(file, password)
+	if err != nil {
+		return nil, err
+	}
+	return openKey(private)
+}
+
+// SealedKey returns the key of ParseKey without opening it yet: Open does, or
+// the first signature. That takes a tenth of a second on purpose, which is
+// spared to whoever signs nothing. A file that does not hold the private half
+// of public is refused then.
+func SealedKey(public PublicKey, file, password []byte) *Key {
+	return &Key{public: public, private: sync.OnceValues(func() (*ecdsa.PrivateKey, error) {
+		private, err := decryptKey(file, password)
+		if err != nil {
+			return nil, err
+		}
+		if opened, err := newPublicKey(&private.PublicKey); err != nil || opened.ID() != public.ID() {
+			return nil, errors.Join(err, fault.Worldf("opening signing key: it is not the private half of the public key beside it"))
+		}
+		return private, nil
+	})}
+}
+
+func decryptKey(file, password []byte) (*ecdsa.PrivateKey, error) {
 	if len(file) > maxKeyFile {
 		return nil, fault.Inputf("reading signing key: the file has %d bytes, more than any key", len(file))
 	}
@@ -73,7 +101,13 @@ func ParseKey(file, password []byte) (*Key, error) {
 	if !ok || private.Curve != elliptic.P256() {
 		return nil, fault.Inputf("reading signing key: it is not an ECDSA P-256 key")
 	}
-	return newKey(private)
+	return private, nil
+}
+
+// Open opens the private half, if that has not happened yet.
+func (k *Key) Open() error {
+	_, err := k.private()
+	return err
 }
 
 // EncryptedPEM returns the private key sealed with a password, for a file
@@ -82,7 +116,11 @@ func (k *Key) EncryptedPEM(password []byte) ([]byte, error) {
 	if len(password) == 0 {
 		return nil, fault.Inputf("sealing signing key: the password is empty")
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(k.private)
+	private, err := k.private()
+	if err != nil {
+		return nil, err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
 		return nil, fmt.Errorf("encoding signing key: %w", err)
 	}
@@ -103,8 +141,12 @@ func (k *Key) KeyID() (string, error) { return k.public.ID(), nil }
 // derived from key and message (RFC 6979), so that the same bytes always get
 // the same signature.
 func (k *Key) Sign(_ context.Context, message []byte) ([]byte, error) {
+	private, err := k.private()
+	if err != nil {
+		return nil, err
+	}
 	sum := sha256.Sum256(message)
-	sig, err := k.private.Sign(nil, sum[:], crypto.SHA256)
+	sig, err := private.Sign(nil, sum[:], crypto.SHA256)
 	if err != nil {
 		return nil, fmt.Errorf("signing: %w", err)
 	}
