@@ -31,11 +31,11 @@ func (b *Builder) Bake(ctx context.Context, plan *Plan) (_ *Baked, err error) {
 		return known, err
 	}
 	// A key that does not open ends the bake before its work is done.
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	go func() {
 		if err := b.Key.Open(); err != nil {
-			stop(err)
+			cancel(err)
 		}
 	}()
 	defer func() {
@@ -48,6 +48,12 @@ func (b *Builder) Bake(ctx context.Context, plan *Plan) (_ *Baked, err error) {
 	if _, err := b.parent(ctx, plan); err != nil {
 		return nil, err
 	}
+
+	stop, err := b.supply(ctx, plan.Steps())
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
 
 	// 1. The root that every output shares.
 	plan, root, err := b.chain(ctx, plan, nil, func(p *Plan) []Step { return p.Root }, "")

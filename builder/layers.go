@@ -43,6 +43,7 @@ func (p *planner) packages(parent stage.ID, layer string, env ...string) Step {
 		Definition: stage.Definition{Name: layer, Kind: "packages", Format: packagesFormat, Parent: parent, Inputs: in},
 		Title:      fmt.Sprintf("%d packages of %s", len(packages), layer),
 		Layer:      layer,
+		packages:   packages,
 		make: func(ctx context.Context, s *site) (any, error) {
 			return installLayer(ctx, s, env)
 		},
@@ -61,10 +62,6 @@ func addPackages(in *stage.Inputs, packages []updates.Package) {
 
 func installLayer(ctx context.Context, s *site, env []string) (any, error) {
 	lock := s.plan.Lock
-	packages := lock.InLayer(s.step.Layer)
-	if err := s.Fetch.All(ctx, packages); err != nil {
-		return nil, err
-	}
 	stamp, err := lock.SuiteDate()
 	if err != nil {
 		return nil, err
@@ -72,7 +69,7 @@ func installLayer(ctx context.Context, s *site, env []string) (any, error) {
 	result, err := install.Layer(ctx, install.Options{
 		Root:         s.root,
 		Architecture: lock.Architecture,
-		Packages:     packages,
+		Packages:     s.step.packages,
 		Archive:      s.Archive,
 		Unpacked:     s.Unpacked,
 		Exclude:      s.plan.Recipe.PathExclude,
@@ -98,10 +95,8 @@ func (p *planner) tools() Step {
 	return Step{
 		Definition: stage.Definition{Name: "tools", Kind: "tools", Format: toolsFormat, Inputs: in},
 		Title:      fmt.Sprintf("%d packages of tools", len(packages)),
+		packages:   packages,
 		make: func(ctx context.Context, s *site) (any, error) {
-			if err := s.Fetch.All(ctx, packages); err != nil {
-				return nil, err
-			}
 			return nil, install.Unpack(ctx, install.Options{
 				Root: s.root, Architecture: p.lock.Architecture, Packages: packages, Archive: s.Archive, Unpacked: s.Unpacked, Report: s.Report,
 			})

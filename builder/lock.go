@@ -194,7 +194,7 @@ func (l *Locker) archivedControl(ctx context.Context, p updates.Package) (string
 		return "", err
 	}
 	defer f.Close()
-	control, err := deb.Read(ctx, p.Name, p.Size, f, func(*deb.Entry, io.Reader) error { return nil })
+	control, err := deb.Read(ctx, p.Name, p.Size, f, func(deb.Control, *deb.Entry, io.Reader) error { return nil })
 	if err != nil {
 		return "", err
 	}

@@ -59,17 +59,42 @@ func (b *Builder) chain(ctx context.Context, plan *Plan, below []*stage.Stage, s
 func (b *Builder) ensure(ctx context.Context, plan *Plan, choose func(*Plan) Step, below []*stage.Stage, tools string) (*Plan, *stage.Stage, error) {
 	step := choose(plan)
 	task := b.Report.Start(step.Title, 0, 0)
-	if found, ok := b.Stages.Lookup(step.ID()); ok {
-		task.Cached(step.ID().Short())
+	plan, found, err := b.lookup(plan, choose)
+	if found != nil {
+		task.Cached(found.ID.Short())
 		return plan, found, nil
 	}
-	next, made, err := b.make(ctx, plan, choose, below, tools)
+	next, made := plan, found
+	if err == nil {
+		next, made, err = b.make(ctx, plan, choose, below, tools)
+	}
 	if err != nil {
 		task.Fail(err)
 		return plan, nil, fmt.Errorf("%s: %w", step.Title, err)
 	}
 	task.Done(made.ID.Short())
 	return next, made, nil
+}
+
+// lookup returns the finished stage of a step, nil when there is none. What is
+// found by a definition without account numbers only tells them (see make):
+// the stage itself is found by the definition with them.
+func (b *Builder) lookup(plan *Plan, choose func(*Plan) Step) (*Plan, *stage.Stage, error) {
+	step := choose(plan)
+	found, ok := b.Stages.Lookup(step.ID())
+	if !ok || step.Layer == "" {
+		return plan, found, nil
+	}
+	was, err := resultOf[installed](found)
+	if err != nil {
+		return plan, nil, err
+	}
+	settled, err := b.settle(plan, step.Layer, was.Accounts)
+	if err != nil || settled == plan {
+		return plan, found, err
+	}
+	found, _ = b.Stages.Lookup(choose(settled).ID())
+	return settled, found, nil
 }
 
 func (b *Builder) make(ctx context.Context, plan *Plan, choose func(*Plan) Step, below []*stage.Stage, tools string) (_ *Plan, _ *stage.Stage, err error) {
@@ -93,7 +118,23 @@ func (b *Builder) make(ctx context.Context, plan *Plan, choose func(*Plan) Step,
 		work.Adopt(choose(plan).Definition)
 	}
 	made, err := work.Commit(result)
+	if err == nil && made.ID != step.ID() {
+		// Another baseline's first lock has no numbers either: a stage without
+		// files tells it which, so that it comes to this stage too.
+		err = b.remember(ctx, step.Definition, result)
+	}
 	return plan, made, err
+}
+
+// remember keeps the result of a definition without any files.
+func (b *Builder) remember(ctx context.Context, def stage.Definition, result any) (err error) {
+	work, err := b.Stages.Begin(ctx, def)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, work.Abort()) }()
+	_, err = work.Commit(result)
+	return err
 }
 
 // settle puts the accounts that a layer's scripts made into the lock and, when

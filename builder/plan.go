@@ -36,6 +36,8 @@ type Step struct {
 	Title string
 	// Layer names the package layer that the step installs; empty otherwise.
 	Layer string
+	// packages are what the step unpacks.
+	packages []updates.Package
 	// output is true for a step that makes files beside the root.
 	output bool
 	make   func(ctx context.Context, s *site) (result any, err error)

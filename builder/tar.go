@@ -1,9 +1,7 @@
 package builder
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"io"
 
 	"imgbuild/builder/container"
@@ -13,6 +11,11 @@ import (
 // Tar makes the sealed root of a plan and writes it as one tar: the root file
 // system alone, without outputs, evidence or a version.
 func (b *Builder) Tar(ctx context.Context, plan *Plan, to io.Writer) (*Plan, error) {
+	stop, err := b.supply(ctx, plan.Root)
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
 	plan, root, err := b.chain(ctx, plan, nil, func(p *Plan) []Step { return p.Root }, "")
 	if err != nil {
 		return nil, err
@@ -23,8 +26,7 @@ func (b *Builder) Tar(ctx context.Context, plan *Plan, to io.Writer) (*Plan, err
 		if err != nil {
 			return err
 		}
-		out := bufio.NewWriterSize(to, 1<<20)
-		return errors.Join(container.WriteTar(ctx, out, dir, entries), out.Flush())
+		return container.WriteTar(ctx, to, dir, entries)
 	})
 	if err != nil {
 		task.Fail(err)

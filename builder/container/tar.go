@@ -32,17 +32,33 @@ func WriteTar(ctx context.Context, w io.Writer, root string, entries []integrity
 	if err := checkEntries(entries); err != nil {
 		return err
 	}
-	buf := bufio.NewWriterSize(w, 1<<20)
+	// One goroutine reads the root while another writes what was read before.
+	from, to := io.Pipe()
+	written := make(chan error, 1)
+	go func() {
+		_, err := io.CopyBuffer(struct{ io.Writer }{w}, from, make([]byte, tarBuffer))
+		from.CloseWithError(err)
+		written <- err
+	}()
+	buf := bufio.NewWriterSize(to, tarBuffer)
 	a := newArchive(buf, root, "./")
 	a.sum = nil
-	if err := a.write(ctx, entries); err != nil {
-		return fmt.Errorf("writing tar: %w", err)
+	err := a.write(ctx, entries)
+	if err == nil {
+		err = buf.Flush()
 	}
-	if err := buf.Flush(); err != nil {
+	to.CloseWithError(err)
+	if failed := <-written; err == nil {
+		err = failed
+	}
+	if err != nil {
 		return fmt.Errorf("writing tar: %w", err)
 	}
 	return nil
 }
+
+// tarBuffer is how many bytes of a tar are written at a time.
+const tarBuffer = 1 << 20
 
 // archive writes entries of a root as tar.
 type archive struct {

@@ -116,11 +116,7 @@ func digest(raw []byte) string {
 // contents reads all chunks of a package.
 func contents(t testing.TB, u *deb.Unpacked) map[string]string {
 	t.Helper()
-	d, err := deb.NewDecoder()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
+	d := deb.NewDecoder()
 	all := map[string]string{}
 	for _, c := range u.Chunks {
 		err := d.Chunk(u, c, func(i int, content io.Reader) error {

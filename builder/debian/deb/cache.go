@@ -10,12 +10,14 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 
-	"github.com/klauspost/compress/zstd"
+	"github.com/klauspost/compress/s2"
 
 	"imgbuild/images/fault"
 )
@@ -25,6 +27,8 @@ import (
 // any time at which nothing uses it.
 type Cache struct {
 	Dir string
+
+	making sync.Map // digest to the *sync.Mutex of who makes it
 }
 
 // Open returns the unpacked form of the package file at debPath whose digest
@@ -38,6 +42,12 @@ func (c *Cache) Open(ctx context.Context, sha256, debPath string) (*Unpacked, er
 	}
 	path := filepath.Join(c.Dir, sha256[:2], sha256)
 	if u, err := readUnpacked(path); err == nil {
+		return u, nil
+	}
+	making, _ := c.making.LoadOrStore(sha256, new(sync.Mutex))
+	making.(*sync.Mutex).Lock()
+	defer making.(*sync.Mutex).Unlock()
+	if u, err := readUnpacked(path); err == nil { // made meanwhile
 		return u, nil
 	}
 	if err := c.make(ctx, sha256, debPath, path); err != nil {
@@ -107,12 +117,16 @@ func (c *Cache) make(ctx context.Context, digest, debPath, path string) (err err
 
 func unpack(ctx context.Context, digest, name string, size int64, src io.Reader, out io.Writer) error {
 	sum := sha256.New()
-	w, err := newChunkWriter(out)
-	if err != nil {
-		return err
-	}
+	w := &chunkWriter{out: out, buffers: buffersPool.Get().(*buffers)}
+	defer buffersPool.Put(w.buffers)
+	w.buf.Reset()
 	tee := io.TeeReader(src, sum)
-	control, err := Read(ctx, name, size, tee, w.add)
+	control, err := Read(ctx, name, size, tee, func(control Control, e *Entry, content io.Reader) error {
+		if w.md5sums == nil {
+			w.md5sums = control.md5sums()
+		}
+		return w.add(e, content)
+	})
 	// A wrong digest is the better reason for whatever else is wrong.
 	if _, copied := io.Copy(sum, src); copied != nil && err == nil {
 		err = copied
@@ -129,22 +143,24 @@ func unpack(ctx context.Context, digest, name string, size int64, src io.Reader,
 
 // chunkWriter writes the cache's file; see Unpacked.
 type chunkWriter struct {
+	*buffers
 	out     io.Writer
 	written int64
-	encoder *zstd.Encoder
 	index   Unpacked
-	buf     bytes.Buffer
-	frame   []byte
 	first   int // first entry of the open chunk
+	// md5sums are the digests that the package itself brings, by path.
+	md5sums map[string]string
 }
 
-func newChunkWriter(out io.Writer) (*chunkWriter, error) {
-	z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithWindowSize(chunkSize), zstd.WithEncoderCRC(true))
-	if err != nil {
-		return nil, err
-	}
-	return &chunkWriter{out: out, encoder: z}, nil
+// buffers are what a chunkWriter leaves to the next one.
+type buffers struct {
+	encoder *s2.Writer
+	buf     bytes.Buffer
 }
+
+var buffersPool = sync.Pool{New: func() any {
+	return &buffers{encoder: s2.NewWriter(nil, s2.WriterConcurrency(1), s2.WriterBlockSize(256<<10))}
+}}
 
 func (w *chunkWriter) Write(p []byte) (int, error) {
 	n, err := w.out.Write(p)
@@ -171,14 +187,19 @@ func (w *chunkWriter) content(e *Entry, content io.Reader) error {
 			return err
 		}
 	}
-	sum := md5.New()
 	to := io.Writer(&w.buf)
 	offset := w.written
 	if e.Size > chunkSize {
 		w.encoder.Reset(w)
 		to = w.encoder
 	}
-	n, err := io.Copy(io.MultiWriter(to, sum), content)
+	// dpkg, too, takes a package's word for the digests that it lists.
+	var sum hash.Hash
+	if e.MD5 = w.md5sums[e.Path]; e.MD5 == "" {
+		sum = md5.New()
+		to = io.MultiWriter(to, sum)
+	}
+	n, err := io.Copy(to, content)
 	if err == nil && n != e.Size {
 		err = io.ErrUnexpectedEOF
 	}
@@ -187,7 +208,9 @@ func (w *chunkWriter) content(e *Entry, content io.Reader) error {
 		at := len(w.index.Entries)
 		w.index.Chunks = append(w.index.Chunks, Chunk{First: at, End: at + 1, Size: e.Size, Offset: offset, Length: w.written - offset})
 	}
-	e.MD5 = hex.EncodeToString(sum.Sum(nil))
+	if sum != nil {
+		e.MD5 = hex.EncodeToString(sum.Sum(nil))
+	}
 	return err
 }
 
@@ -198,11 +221,12 @@ func (w *chunkWriter) flush() error {
 	if first == end {
 		return nil
 	}
-	w.frame = w.encoder.EncodeAll(w.buf.Bytes(), w.frame[:0])
-	c := Chunk{First: first, End: end, Size: int64(w.buf.Len()), Offset: w.written, Length: int64(len(w.frame))}
-	w.buf.Reset()
+	c := Chunk{First: first, End: end, Size: int64(w.buf.Len()), Offset: w.written}
+	w.encoder.Reset(w)
+	_, err := w.buf.WriteTo(w.encoder)
+	err = errors.Join(err, w.encoder.Close())
+	c.Length = w.written - c.Offset
 	w.index.Chunks = append(w.index.Chunks, c)
-	_, err := w.Write(w.frame)
 	return err
 }
 

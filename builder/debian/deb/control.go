@@ -29,6 +29,24 @@ type Control map[string]ControlFile
 
 var controlName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]*$`)
 
+// md5sums returns the digests that the package lists, by path; never nil. As
+// with dpkg, conffiles are not among them.
+func (c Control) md5sums() map[string]string {
+	sums := map[string]string{}
+	for line := range strings.Lines(string(c["md5sums"].Data)) {
+		sum, path, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "  ")
+		if md5Sum.MatchString(sum) {
+			sums[strings.TrimPrefix(path, "./")] = sum
+		}
+	}
+	for line := range strings.Lines(string(c["conffiles"].Data)) {
+		delete(sums, strings.Trim(line, "/ \t\n"))
+	}
+	return sums
+}
+
+var md5Sum = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
 func readControl(src io.Reader) (Control, error) {
 	files := Control{}
 	r := tar.NewReader(src)

@@ -296,7 +296,7 @@ func FuzzData(f *testing.F) {
 
 func check(t *testing.T, raw []byte) {
 	seen := map[string]bool{}
-	_, err := deb.Read(context.Background(), "fuzzed", int64(len(raw)), bytes.NewReader(raw), func(e *deb.Entry, content io.Reader) error {
+	_, err := deb.Read(context.Background(), "fuzzed", int64(len(raw)), bytes.NewReader(raw), func(_ deb.Control, e *deb.Entry, content io.Reader) error {
 		if seen[e.Path] || strings.HasPrefix(e.Path, "/") || strings.Contains("/"+e.Path+"/", "/../") {
 			t.Errorf("entry %q", e.Path)
 		}

@@ -14,12 +14,15 @@ import (
 // maxData is the most bytes that a package's files may have in all.
 const maxData = 16 << 30
 
+// Visitor is given the entries of a package, with its control files.
+type Visitor func(control Control, e *Entry, content io.Reader) error
+
 // Read reads a package file of the given length in bytes from its start to
 // its end. It returns the control files and gives every entry of the data
 // archive to visit, in order; content is a File's bytes, and what visit leaves
 // of them is skipped. name is what errors call the package until its control
 // file has told.
-func Read(ctx context.Context, name string, size int64, src io.Reader, visit func(e *Entry, content io.Reader) error) (Control, error) {
+func Read(ctx context.Context, name string, size int64, src io.Reader, visit Visitor) (Control, error) {
 	r := reader{ctx: ctx, name: name, visit: visit}
 	if err := r.read(size, src); err != nil {
 		if ctx.Err() != nil {
@@ -33,7 +36,7 @@ func Read(ctx context.Context, name string, size int64, src io.Reader, visit fun
 type reader struct {
 	ctx     context.Context
 	name    string
-	visit   func(*Entry, io.Reader) error
+	visit   Visitor
 	control Control
 }
 
@@ -152,7 +155,7 @@ func (r *reader) walk(src io.Reader) error {
 		if err := seen.admit(&e); err != nil {
 			return err
 		}
-		if err := r.visit(&e, t); err != nil {
+		if err := r.visit(r.control, &e, t); err != nil {
 			return fmt.Errorf("%s: %w", e.Path, err)
 		}
 	}

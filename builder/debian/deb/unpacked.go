@@ -1,7 +1,6 @@
 package deb
 
 import (
-	"bytes"
 	"encoding/binary"
 	"encoding/gob"
 	"errors"
@@ -9,12 +8,13 @@ import (
 	"io"
 	"os"
 
-	"github.com/klauspost/compress/zstd"
+	"github.com/klauspost/compress/s2"
 )
 
-// Unpacked is a package read and decompressed, as the Cache keeps it: one
-// file with the content of the package's files in zstd frames (chunks), the
-// index, and a footer of the index's offset and length and the magic.
+// Unpacked is a package read and decompressed, as the Cache keeps it: one file
+// with the content of the package's files in S2 streams (chunks), which cost
+// little to write and to read, the index, and a footer of the index's offset
+// and length and the magic.
 type Unpacked struct {
 	// Control holds the control files.
 	Control Control
@@ -34,12 +34,12 @@ type Chunk struct {
 	// Size is the length of the contents in bytes.
 	Size int64
 
-	Offset, Length int64 // of the frame in the cache's file
+	Offset, Length int64 // of the stream in the cache's file
 }
 
 const (
 	// unpackedMagic names the format; another format has another number.
-	unpackedMagic = "imgunp01"
+	unpackedMagic = "imgunp02"
 	footerSize    = 24
 	// chunkSize is how many bytes of small files share a chunk. A larger file
 	// has a chunk of its own.
@@ -67,36 +67,19 @@ func readUnpacked(path string) (*Unpacked, error) {
 	if string(footer[16:]) != unpackedMagic || length > maxIndex || offset+length != uint64(st.Size()-footerSize) {
 		return nil, errors.New("file is damaged")
 	}
-	z, err := zstd.NewReader(io.NewSectionReader(f, int64(offset), int64(length)), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
-	if err != nil {
-		return nil, err
-	}
-	defer z.Close()
 	u := &Unpacked{path: path}
-	if err := gob.NewDecoder(z).Decode(u); err != nil {
+	if err := gob.NewDecoder(s2.NewReader(io.NewSectionReader(f, int64(offset), int64(length)), s2.ReaderAllocBlock(64<<10))).Decode(u); err != nil {
 		return nil, fmt.Errorf("reading index: %w", err)
 	}
 	return u, nil
 }
 
 // Decoder reads chunks. It keeps its memory from one chunk to the next, so a
-// worker has one; it is not for use by several at once. Close frees it.
-type Decoder struct {
-	z           *zstd.Decoder
-	packed, raw []byte
-}
+// worker has one; it is not for use by several at once.
+type Decoder struct{ stream *s2.Reader }
 
 // NewDecoder returns a Decoder.
-func NewDecoder() (*Decoder, error) {
-	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
-	if err != nil {
-		return nil, err
-	}
-	return &Decoder{z: z}, nil
-}
-
-// Close frees the decoder's memory.
-func (d *Decoder) Close() { d.z.Close() }
+func NewDecoder() *Decoder { return &Decoder{s2.NewReader(nil)} }
 
 // Chunk gives every File of the chunk, as its index in u.Entries, with its
 // content to visit, in order. visit has to read the content to its end.
@@ -106,54 +89,23 @@ func (d *Decoder) Chunk(u *Unpacked, c Chunk, visit func(index int, content io.R
 		return fmt.Errorf("opening unpacked package: %w", err)
 	}
 	defer f.Close()
-	var contents io.Reader
-	if c.Size <= chunkSize {
-		contents, err = d.whole(f, c)
-	} else {
-		contents, err = d.z, d.z.Reset(io.NewSectionReader(f, c.Offset, c.Length))
-	}
-	if err != nil {
-		return fmt.Errorf("reading unpacked package %s: %w", u.path, err)
-	}
+	d.stream.Reset(io.NewSectionReader(f, c.Offset, c.Length))
 	for i := c.First; i < c.End; i++ {
 		e := &u.Entries[i]
 		if e.Type != File {
 			continue
 		}
-		content := io.LimitedReader{R: contents, N: e.Size}
-		if buffered, ok := contents.(*bytes.Buffer); ok {
-			err = visit(i, bytes.NewReader(buffered.Next(int(e.Size))))
-		} else if err = visit(i, &content); err == nil && content.N > 0 {
+		content := io.LimitedReader{R: d.stream, N: e.Size}
+		if err = visit(i, &content); err == nil && content.N > 0 {
 			err = io.ErrUnexpectedEOF
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", e.Path, err)
 		}
 	}
-	// The frame's checksum is checked where the frame ends.
-	if rest, err := io.Copy(io.Discard, contents); err != nil || rest > 0 {
+	// What is behind the last file is read too: a damaged end shows.
+	if rest, err := io.Copy(io.Discard, d.stream); err != nil || rest > 0 {
 		return fmt.Errorf("reading unpacked package %s: %d bytes too many: %w", u.path, rest, err)
 	}
 	return nil
-}
-
-func (d *Decoder) whole(f *os.File, c Chunk) (io.Reader, error) {
-	if int64(cap(d.packed)) < c.Length {
-		d.packed = make([]byte, c.Length)
-	}
-	d.packed = d.packed[:c.Length]
-	if _, err := f.ReadAt(d.packed, c.Offset); err != nil {
-		return nil, unexpected(err)
-	}
-	if d.raw == nil {
-		d.raw = make([]byte, 0, chunkSize)
-	}
-	raw, err := d.z.DecodeAll(d.packed, d.raw[:0])
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(raw)) != c.Size {
-		return nil, errors.New("file is damaged")
-	}
-	return bytes.NewBuffer(raw), nil
 }

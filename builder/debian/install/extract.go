@@ -205,10 +205,7 @@ func (x *extractor) contents(ctx context.Context, packages []*pkg, task progress
 	g, ctx := errgroup.WithContext(ctx)
 	for range runtime.NumCPU() {
 		g.Go(func() error {
-			w, err := newFileWriter(x)
-			if err != nil {
-				return err
-			}
+			w := newFileWriter(x)
 			defer w.close()
 			for i := next.Add(1) - 1; i < int64(len(jobs)); i = next.Add(1) - 1 {
 				if err := ctx.Err(); err != nil {
@@ -263,16 +260,11 @@ type fileWriter struct {
 	buf     []byte
 }
 
-func newFileWriter(x *extractor) (*fileWriter, error) {
-	d, err := deb.NewDecoder()
-	if err != nil {
-		return nil, err
-	}
-	return &fileWriter{x: x, decoder: d, dir: -1, buf: make([]byte, 1<<20)}, nil
+func newFileWriter(x *extractor) *fileWriter {
+	return &fileWriter{x: x, decoder: deb.NewDecoder(), dir: -1, buf: make([]byte, 1<<20)}
 }
 
 func (w *fileWriter) close() {
-	w.decoder.Close()
 	if w.dir >= 0 {
 		unix.Close(w.dir)
 	}

@@ -49,10 +49,7 @@ func (c *Client) packages(ctx context.Context, source Source, release *Release, 
 		// A damaged cache is fetched anew.
 		c.Progress.Note("the cached index %s cannot be read (%v)", name, err)
 	}
-	if err := c.fetchIndex(ctx, source, release, name, cached); err != nil {
-		return nil, err
-	}
-	return readCached(cached)
+	return c.fetchIndex(ctx, source, release, name, cached)
 }
 
 func readCached(cached string) ([]Package, error) {
@@ -71,7 +68,7 @@ func readCached(cached string) ([]Package, error) {
 
 // fetchIndex downloads name in its smallest known form, verifies both forms
 // and writes the stripped index to cached.
-func (c *Client) fetchIndex(ctx context.Context, source Source, release *Release, name, cached string) error {
+func (c *Client) fetchIndex(ctx context.Context, source Source, release *Release, name, cached string) ([]Package, error) {
 	packed, suffix := release.files[name], ""
 	for _, s := range []string{".xz", ".gz"} {
 		if f, ok := release.files[name+s]; ok {
@@ -80,14 +77,14 @@ func (c *Client) fetchIndex(ctx context.Context, source Source, release *Release
 		}
 	}
 	if packed.size > maxCompressed {
-		return fault.Worldf("%s%s is larger than %d bytes", name, suffix, maxCompressed)
+		return nil, fault.Worldf("%s%s is larger than %d bytes", name, suffix, maxCompressed)
 	}
 	if err := os.MkdirAll(c.Cache, 0o755); err != nil {
-		return fmt.Errorf("writing to the cache: %w", err)
+		return nil, fmt.Errorf("writing to the cache: %w", err)
 	}
 	download, err := os.CreateTemp(c.Cache, ".download-*")
 	if err != nil {
-		return fmt.Errorf("writing to the cache: %w", err)
+		return nil, fmt.Errorf("writing to the cache: %w", err)
 	}
 	defer os.Remove(download.Name())
 	defer download.Close()
@@ -95,15 +92,16 @@ func (c *Client) fetchIndex(ctx context.Context, source Source, release *Release
 	task := c.Progress.Start("index "+source.Suite+" "+path.Dir(name), packed.size, progress.Bytes)
 	if err := c.download(ctx, source, release, name+suffix, packed, download, task); err != nil {
 		task.Fail(err)
-		return err
+		return nil, err
 	}
-	if err := unpackIndex(ctx, download, suffix, release.files[name], cached); err != nil {
+	packages, err := unpackIndex(ctx, download, suffix, release.files[name], cached)
+	if err != nil {
 		err = fmt.Errorf("reading %s%s: %w", name, suffix, err)
 		task.Fail(err)
-		return err
+		return nil, err
 	}
 	task.Done("")
-	return nil
+	return packages, nil
 }
 
 // download fetches a file that the release lists into dst, by its digest
@@ -150,26 +148,30 @@ func (want file) check(name string, size int64, sum hash.Hash) error {
 
 // unpackIndex decompresses a verified download, verifies the outcome, and
 // keeps the stripped index under cached.
-func unpackIndex(ctx context.Context, download io.Reader, suffix string, want file, cached string) error {
-	return writeFile(cached, func(w io.Writer) error {
+func unpackIndex(ctx context.Context, download io.Reader, suffix string, want file, cached string) (packages []Package, err error) {
+	err = writeFile(cached, func(w io.Writer) error {
 		plain, stop, err := decompress(ctx, download, suffix)
 		if err != nil {
 			return err
 		}
-		encoder, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedDefault))
+		encoder, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedFastest))
 		if err != nil {
 			stop()
 			return err
 		}
 		sum := sha256.New()
 		counted := &countingReader{r: io.TeeReader(io.LimitReader(plain, want.size+1), sum)}
-		err = strip(encoder, counted)
+		packages, err = strip(encoder, counted)
 		if err == nil {
 			err = want.check("the index", counted.n, sum)
 		}
 		// The check comes first: a program cut short by the limit fails too.
 		return errors.Join(err, encoder.Close(), stop())
 	})
+	if err != nil {
+		return nil, err
+	}
+	return packages, nil
 }
 
 // decompress returns the plain form of r, and what ends the work and reports

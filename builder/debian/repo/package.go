@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,6 +15,9 @@ import (
 
 // MaxPackages is the most packages of one index; Debian's main has 70,000.
 const MaxPackages = 1 << 20
+
+// packagesBlock is a divisor of MaxPackages.
+const packagesBlock = 1 << 10
 
 // Package is one entry of a Packages index.
 type Package struct {
@@ -51,21 +55,10 @@ var kept = map[string]bool{
 }
 
 // strip copies the paragraphs of a Packages index to w with only the kept
-// fields.
-func strip(w io.Writer, index io.Reader) error {
-	paragraphs := deb822.NewReader(index)
+// fields, and returns what ReadPackages does.
+func strip(w io.Writer, index io.Reader) ([]Package, error) {
 	var out []byte
-	for count := 0; ; count++ {
-		p, err := paragraphs.Next()
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if count == MaxPackages {
-			return fmt.Errorf("reading index: more than %d packages", MaxPackages)
-		}
+	return readPackages(index, func(p *deb822.Paragraph) error {
 		out = out[:0]
 		for _, f := range p.Fields {
 			if kept[f.Name] {
@@ -75,33 +68,45 @@ func strip(w io.Writer, index io.Reader) error {
 				out = append(out, '\n')
 			}
 		}
-		if _, err := w.Write(append(out, '\n')); err != nil {
-			return err
-		}
-	}
+		_, err := w.Write(append(out, '\n'))
+		return err
+	})
 }
 
 // ReadPackages reads a Packages index and checks every entry.
 func ReadPackages(r io.Reader) ([]Package, error) {
+	return readPackages(r, func(*deb822.Paragraph) error { return nil })
+}
+
+func readPackages(r io.Reader, each func(*deb822.Paragraph) error) ([]Package, error) {
 	paragraphs := deb822.NewReader(r)
-	var list []Package
+	// Full blocks are put together at the end: a slice that grows to the size
+	// of Debian's main would be copied many times.
+	var blocks [][]Package
+	list := make([]Package, 0, packagesBlock)
 	for {
 		paragraph, err := paragraphs.Next()
 		if err == io.EOF {
-			return list, nil
+			return slices.Concat(append(blocks, list)...), nil
 		}
 		if err != nil {
 			return nil, fmt.Errorf("reading index: %w", err)
 		}
-		if len(list) == MaxPackages {
+		if len(list) == packagesBlock {
+			blocks, list = append(blocks, list), make([]Package, 0, packagesBlock)
+		}
+		if len(blocks)*packagesBlock == MaxPackages {
 			return nil, fmt.Errorf("reading index: more than %d packages", MaxPackages)
 		}
 		p, err := ControlPackage(paragraph)
 		if err == nil {
 			err = p.checkFile()
 		}
+		if err == nil {
+			err = each(paragraph)
+		}
 		if err != nil {
-			return nil, fmt.Errorf("reading index: entry %d: %w", len(list)+1, err)
+			return nil, fmt.Errorf("reading index: entry %d: %w", len(blocks)*packagesBlock+len(list)+1, err)
 		}
 		list = append(list, p)
 	}
