@@ -27,6 +27,9 @@ type Baked struct {
 // finished stage.
 func (b *Builder) Bake(ctx context.Context, plan *Plan) (_ *Baked, err error) {
 	started := time.Now()
+	if plan, err = b.recall(plan); err != nil {
+		return nil, err
+	}
 	if known, err := b.known(ctx, plan); known != nil || err != nil {
 		return known, err
 	}

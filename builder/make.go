@@ -76,6 +76,17 @@ func (b *Builder) ensure(ctx context.Context, plan *Plan, choose func(*Plan) Ste
 	return next, made, nil
 }
 
+// recall completes the account numbers of a plan's lock as far as finished
+// stages tell them.
+func (b *Builder) recall(plan *Plan) (_ *Plan, err error) {
+	for i := range plan.Steps() {
+		if plan, _, err = b.lookup(plan, func(p *Plan) Step { return p.Steps()[i] }); err != nil {
+			return nil, err
+		}
+	}
+	return plan, nil
+}
+
 // lookup returns the finished stage of a step, nil when there is none. What is
 // found by a definition without account numbers only tells them (see make):
 // the stage itself is found by the definition with them.

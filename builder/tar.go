@@ -11,6 +11,10 @@ import (
 // Tar makes the sealed root of a plan and writes it as one tar: the root file
 // system alone, without outputs, evidence or a version.
 func (b *Builder) Tar(ctx context.Context, plan *Plan, to io.Writer) (*Plan, error) {
+	plan, err := b.recall(plan)
+	if err != nil {
+		return nil, err
+	}
 	stop, err := b.supply(ctx, plan.Root)
 	if err != nil {
 		return nil, err

@@ -17,7 +17,6 @@ import (
 	"imgbuild/builder/host"
 	"imgbuild/images/catalog"
 	"imgbuild/images/signing"
-	"imgbuild/images/updates"
 )
 
 // The baselines that are baked: a web server, and one that extends it.
@@ -92,7 +91,6 @@ var built = sync.OnceValues(func() (*house, error) {
 		func() error { return h.recipe(h.project, "peer-web", webRecipe) },
 		func() error { return h.recipe(h.project, "peer-shop", shopRecipe) },
 		func() error { return now.bake("peer-web", &h.web) },
-		func() error { return h.inherit("peer-web", "peer-shop") },
 		func() error { return now.bake("peer-shop", &h.shop) },
 		func() error { return exec.Command("cp", "-a", h.project, h.later).Run() },
 		func() error { return h.recipe(h.later, "peer-web", changed.Replace(webRecipe)) },
@@ -108,25 +106,6 @@ var built = sync.OnceValues(func() (*house, error) {
 
 func (h *house) recipe(project, name, text string) error {
 	return os.WriteFile(filepath.Join(project, "baselines", name+".yaml"), []byte(text), 0o644)
-}
-
-// inherit locks a child and gives it the account numbers of its parent, so
-// that its first bake finds all of the parent's layers.
-func (h *house) inherit(parent, child string) error {
-	if err := h.at(h.catalog).succeeds("lock", child); err != nil {
-		return err
-	}
-	file := func(name string) string { return filepath.Join(h.project, "locks", name+".lock") }
-	from, err := updates.ReadLock(file(parent))
-	if err != nil {
-		return err
-	}
-	to, err := updates.ReadLock(file(child))
-	if err != nil {
-		return err
-	}
-	to.Accounts = from.Accounts
-	return to.Write(file(child))
 }
 
 // theHouse returns the baked versions, and skips where no mirror is known.

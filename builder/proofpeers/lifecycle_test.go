@@ -124,9 +124,6 @@ func TestARevokedVersionIsNotUsedWithoutBeingTold(t *testing.T) {
 	if err := h.recipe(h.project, "peer-kiosk", child); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.inherit("peer-web", "peer-kiosk"); err != nil {
-		t.Fatal(err)
-	}
 	a := p.run("bake", "peer-kiosk")
 	if a.code != 3 || a.stdout != "" || strings.Contains(a.stderr, "done") {
 		t.Errorf("want exit 3 before anything is made of %v", a)

@@ -17,6 +17,7 @@ import (
 //	<dir>/<id>/definition.json  the inputs, for --explain
 //	<dir>/<id>/result.json      what the stage's kind wants to remember
 //	<dir>/<id>/diff/            the overlay's upper directory
+//	<dir>/<id>/size             its bytes on disk, once somebody has asked
 //	<dir>/<id>/unsettled        the boot that made it, until Settle
 //	<dir>/work/<name>-…/        a stage being made: diff/ and work/
 //	<dir>/trash/                what is being removed

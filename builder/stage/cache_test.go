@@ -115,7 +115,7 @@ func TestCommitThenLookup(t *testing.T) {
 		}
 	}
 	entries, err := os.ReadDir(filepath.Dir(made.Diff()))
-	if err != nil || len(entries) != 4 {
+	if err != nil || len(entries) != 5 {
 		t.Errorf("the stage holds %v, %v", entries, err)
 	}
 	if info, _ := os.Stat(c.Dir); info.Mode().Perm() != 0o700 {

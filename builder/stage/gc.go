@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -62,7 +63,7 @@ func (c *Cache) usage(id ID) (Usage, error) {
 		return Usage{}, err
 	}
 	u := Usage{ID: id, Used: info.ModTime()}
-	if u.Bytes, err = c.bytes(id, info.ModTime()); err != nil {
+	if u.Bytes, err = c.bytes(id); err != nil {
 		return Usage{}, err
 	}
 	s, err := c.read(id)
@@ -74,12 +75,25 @@ func (c *Cache) usage(id ID) (Usage, error) {
 	return u, nil
 }
 
-// bytes reads the remembered size or measures the tree; used is put back as
-// the directory's time, which the new file changes.
-func (c *Cache) bytes(id ID, used time.Time) (int64, error) {
-	remembered := filepath.Join(c.path(id), sizeFile)
-	if b, err := os.ReadFile(remembered); err == nil {
-		if n, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64); err == nil && n >= 0 {
+// bytes reads the remembered size or measures the tree. The size is written
+// into the file that Commit left for it: a new file, or putting the
+// directory's time back after that, would lose the time at which another
+// process says that it uses the stage.
+func (c *Cache) bytes(id ID) (int64, error) {
+	remembered, err := os.OpenFile(filepath.Join(c.path(id), sizeFile), os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) { // a damaged stage
+		return diskBytes(c.path(id))
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer remembered.Close()
+	b, err := io.ReadAll(io.LimitReader(remembered, 64))
+	if err != nil {
+		return 0, err
+	}
+	if digits, whole := strings.CutSuffix(string(b), "\n"); whole {
+		if n, err := strconv.ParseInt(digits, 10, 64); err == nil && n >= 0 {
 			return n, nil
 		}
 	}
@@ -87,10 +101,8 @@ func (c *Cache) bytes(id ID, used time.Time) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := os.WriteFile(remembered, []byte(strconv.FormatInt(n, 10)+"\n"), 0o600); err != nil {
-		return 0, err
-	}
-	return n, os.Chtimes(c.path(id), used, used)
+	_, err = remembered.WriteAt([]byte(strconv.FormatInt(n, 10)+"\n"), 0)
+	return n, err
 }
 
 func diskBytes(root string) (int64, error) {

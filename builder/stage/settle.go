@@ -78,15 +78,10 @@ func (c *Cache) Settle(ctx context.Context) error {
 	return nil
 }
 
-// unmark removes the mark and puts back the time of the stage's last use.
+// unmark removes the mark. The stage counts as used then: to put the time of
+// its last use back could take away a newer one.
 func unmark(dir string) error {
-	info, err := os.Lstat(dir)
-	if err == nil {
-		err = os.Remove(filepath.Join(dir, unsettledFile))
-	}
-	if err == nil {
-		err = os.Chtimes(dir, info.ModTime(), info.ModTime())
-	}
+	err := os.Remove(filepath.Join(dir, unsettledFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // settled or removed by another process
 	}

@@ -135,6 +135,9 @@ func (w *Work) commit(result any) (*Stage, error) {
 	if err := os.WriteFile(filepath.Join(w.dir, unsettledFile), w.cache.boot, 0o600); err != nil {
 		return nil, err
 	}
+	if err := os.WriteFile(filepath.Join(w.dir, sizeFile), nil, 0o600); err != nil {
+		return nil, err
+	}
 	if err := w.touch(); err != nil {
 		return nil, err
 	}
