@@ -225,28 +225,37 @@ func mountPoint(root, target string, dir bool) (string, error) {
 	parts := strings.Split(strings.Trim(filepath.Clean("/"+target), "/"), "/")
 	for i, part := range parts {
 		at = filepath.Join(at, part)
-		last := i == len(parts)-1
 		st, err := os.Lstat(at)
-		switch {
-		case errors.Is(err, os.ErrNotExist) && last && !dir:
-			f, err := os.OpenFile(at, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
-			if err != nil {
+		if errors.Is(err, os.ErrNotExist) {
+			// Another sandbox of the same root may be making it too: what is
+			// there afterwards counts, whoever made it.
+			if dir || i < len(parts)-1 {
+				err = os.Mkdir(at, 0o755)
+			} else {
+				err = touch(at)
+			}
+			if err != nil && !errors.Is(err, os.ErrExist) {
 				return "", fmt.Errorf("making the mount point %s: %w", target, err)
 			}
-			if err := f.Close(); err != nil {
-				return "", err
-			}
-		case errors.Is(err, os.ErrNotExist):
-			if err := os.Mkdir(at, 0o755); err != nil {
-				return "", fmt.Errorf("making the mount point %s: %w", target, err)
-			}
-		case err != nil:
+			st, err = os.Lstat(at)
+		}
+		if err != nil {
 			return "", fmt.Errorf("looking at the mount point %s: %w", target, err)
-		case st.Mode()&os.ModeSymlink != 0:
+		}
+		if st.Mode()&os.ModeSymlink != 0 {
 			return "", fmt.Errorf("mount point %s: %s is a symbolic link", target, strings.TrimPrefix(at, root))
 		}
 	}
 	return at, nil
+}
+
+// touch makes an empty file where there is nothing yet.
+func touch(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // lookup finds a command in the PATH of env, inside the new root.
