@@ -25,7 +25,7 @@ func (b *Builder) known(ctx context.Context, plan *Plan) (*Baked, error) {
 	if version == nil || err != nil {
 		return nil, err
 	}
-	return &Baked{Version: version, Plan: plan, Known: true}, nil
+	return b.judge(ctx, &Baked{Version: version, Plan: plan, Known: true})
 }
 
 // parent finds the version of the parent baseline that shares this plan's

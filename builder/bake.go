@@ -7,6 +7,8 @@ import (
 
 	"imgbuild/builder/stage"
 	"imgbuild/images/catalog"
+	"imgbuild/images/evidence"
+	"imgbuild/images/gate"
 )
 
 // Baked is what a bake came to.
@@ -18,6 +20,9 @@ type Baked struct {
 	// Known is true when the catalog had this very image already, so that
 	// nothing was made.
 	Known bool
+	// Refusals are the gates of the recipe that said no: the version is in the
+	// catalog, and no channel will take it.
+	Refusals []gate.Refusal
 }
 
 // Bake makes the image of a plan and puts it into the catalog as a version.
@@ -101,7 +106,13 @@ func (b *Builder) Bake(ctx context.Context, plan *Plan) (_ *Baked, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Baked{Version: version, Plan: plan}, nil
+	return b.judge(ctx, &Baked{Version: version, Plan: plan})
+}
+
+// judge holds a finished version against the gates of its recipe.
+func (b *Builder) judge(ctx context.Context, baked *Baked) (_ *Baked, err error) {
+	baked.Refusals, err = evidence.Judge(ctx, b.Catalog, baked.Version, b.Trust, baked.Plan.Recipe.Gates)
+	return baked, err
 }
 
 // Tidy ends a bake once its result has been told: finished stages are made to

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"imgbuild/builder/disk"
 	"imgbuild/builder/stage"
 	"imgbuild/builder/tree"
 	"imgbuild/images/catalog"
@@ -25,7 +26,7 @@ import (
 )
 
 // evidenceFormat is the format of the stages that describe a sealed root.
-const evidenceFormat = 1
+const evidenceFormat = 2
 
 // The files of an evidence stage.
 const (
@@ -38,6 +39,11 @@ const (
 func (p *planner) evidence(parent stage.ID, output sbom.Output) Step {
 	in := p.common()
 	in.Add("epoch", fmt.Sprint(p.lock.Epoch))
+	var loaders []updates.Package
+	if output == sbom.Disk {
+		loaders = disk.LoaderPackages(p.lock)
+		addPackages(&in, loaders)
+	}
 	return Step{
 		Definition: stage.Definition{Name: "evidence-" + string(output), Kind: "evidence", Format: evidenceFormat, Parent: parent, Inputs: in},
 		Title:      "evidence of the " + string(output),
@@ -60,6 +66,7 @@ func (p *planner) evidence(parent stage.ID, output sbom.Output) Step {
 					inventory, err := sbom.FromRoot(root.FS(), s.plan.Lock, sbom.Image{
 						Name: s.plan.Recipe.Name, ID: string(parent), Output: output,
 						Distribution: distribution, DistributionVersion: releases[s.plan.Lock.Suite],
+						Loaders: loaders,
 					})
 					if err != nil {
 						return err
@@ -89,7 +96,14 @@ func (b *Builder) attest(ctx context.Context, plan *Plan, made *outputs, started
 			return fmt.Errorf("%s: %w", described.Definition.Name, err)
 		}
 	}
-	if err := w.provenance(ctx); err != nil {
+	recipe, err := plan.Recipe.Canonical()
+	if err != nil {
+		return err
+	}
+	if err := w.say(ctx, signing.PredicateRecipe, recipe); err != nil {
+		return fmt.Errorf("recipe: %w", err)
+	}
+	if err := w.provenance(ctx, digestOf(recipe)); err != nil {
 		return fmt.Errorf("provenance: %w", err)
 	}
 	return w.signImages(ctx)
@@ -164,16 +178,13 @@ func (w *witness) attach(ctx context.Context, s signing.Statement) error {
 	return w.to.Put(ctx, artifact)
 }
 
-// provenance says what the version was made from.
-func (w *witness) provenance(ctx context.Context) error {
-	recipe, err := w.plan.Recipe.Canonical()
-	if err != nil {
-		return err
-	}
+// provenance says what the version was made from; recipe is the digest of the
+// recipe's canonical form.
+func (w *witness) provenance(ctx context.Context, recipe string) error {
 	name, version, _ := strings.Cut(w.builder.Program, " ")
 	bake := provenance.Bake{
 		Subjects: w.subjects, Lock: w.plan.Lock, LockSHA256: digestOf(w.plan.Lock.Marshal()),
-		Sets: []updates.Set{updates.Root}, Recipe: []provenance.Part{{Name: w.plan.Recipe.Name, SHA256: digestOf(recipe)}},
+		Sets: []updates.Set{updates.Root}, Recipe: []provenance.Part{{Name: w.plan.Recipe.Name, SHA256: recipe}},
 		Distribution: distribution, DistributionVersion: releases[w.plan.Lock.Suite],
 		Builder: provenance.Builder{ID: "urn:imgbuild:builder", Version: map[string]string{name: version}},
 		Started: w.at, Finished: time.Now(),

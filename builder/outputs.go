@@ -20,9 +20,9 @@ import (
 
 // The formats of the stages that make outputs.
 const (
-	containerFormat = 1
+	containerFormat = 2
 	diskFormat      = 1
-	imageFormat     = 1
+	imageFormat     = 2
 )
 
 // The file names of a disk stage.
@@ -33,6 +33,11 @@ const (
 
 // outputs are the steps that turn sealed roots into files.
 func (p *planner) outputs(plan *Plan) error {
+	terms, err := json.Marshal(p.recipe.Terms())
+	if err != nil {
+		return fmt.Errorf("reading what %s says of its image: %w", p.recipe.Name, err)
+	}
+	plan.terms = digestOf(terms)
 	plan.Evidence = append(plan.Evidence, p.evidence(plan.RootStage(), sbom.Container))
 	if p.recipe.Outputs.Container != nil {
 		def, err := p.container(plan.RootStage())
@@ -74,7 +79,7 @@ func (p *planner) container(parent stage.ID) (stage.Definition, error) {
 func (p *Plan) containerSpec() *container.Spec {
 	c := p.Recipe.Outputs.Container
 	config := container.Config{
-		Entrypoint: c.Entrypoint, Cmd: c.Cmd, User: c.User, WorkDir: c.WorkingDir, StopSignal: c.StopSignal, Labels: c.Labels,
+		Entrypoint: c.Entrypoint, Cmd: c.Cmd, User: c.User, WorkDir: c.WorkingDir, StopSignal: c.StopSignal,
 	}
 	for _, name := range sortedKeys(c.Env) {
 		config.Env = append(config.Env, name+"="+c.Env[name])
@@ -82,17 +87,22 @@ func (p *Plan) containerSpec() *container.Spec {
 	for _, port := range c.Ports {
 		config.Ports = append(config.Ports, string(port))
 	}
+	annotations := map[string]string{
+		"org.opencontainers.image.title":       p.Recipe.Name,
+		"org.opencontainers.image.description": p.Recipe.Description,
+		"org.opencontainers.image.revision":    string(p.RootStage()),
+	}
+	// Registries show annotations, runtimes labels. What the recipe says counts.
+	labels := maps.Clone(annotations)
+	maps.Copy(labels, c.Labels)
+	config.Labels = labels
 	return &container.Spec{
 		Lock:         p.Lock,
 		Config:       config,
 		Epoch:        p.Lock.Epoch,
 		Architecture: p.Lock.Architecture,
 		Compression:  container.Compression(c.Compression),
-		Annotations: map[string]string{
-			"org.opencontainers.image.title":       p.Recipe.Name,
-			"org.opencontainers.image.description": p.Recipe.Description,
-			"org.opencontainers.image.revision":    string(p.RootStage()),
-		},
+		Annotations:  annotations,
 	}
 }
 
@@ -135,9 +145,11 @@ func (p *planner) disk(parent, tools stage.ID, formats []string) (Step, error) {
 	}, nil
 }
 
-// ImageID names the image that a plan comes to: the hash of all its outputs.
+// ImageID names the image that a plan comes to: the hash of all its outputs,
+// and of what its recipe says of them.
 func (p *Plan) ImageID() stage.ID {
 	var in stage.Inputs
+	in.Add("terms", p.terms)
 	for _, s := range p.Evidence {
 		in.Add("evidence", string(s.ID()))
 	}

@@ -27,6 +27,8 @@ type Plan struct {
 	Container *stage.Definition
 	// Disk makes the disk images; nil without any.
 	Disk *Step
+	// terms is the digest of what the recipe says of the finished image.
+	terms string
 }
 
 // Step is one stage of a plan with the code that makes it.

@@ -109,7 +109,9 @@ func TestRecipesReachTheImage(t *testing.T) {
 		{"script", func(r *baseline.Recipe) { r.Run[0].Script += "x" }, true, true},
 		{"environment of a script", func(r *baseline.Recipe) { r.Run[0].Env["LEVEL"] = "3" }, true, true},
 		{"name", func(r *baseline.Recipe) { r.Name = "web2" }, true, true},
-		{"probes", func(r *baseline.Recipe) { r.Probes = map[string]baseline.Probe{"p": {}} }, false, false},
+		{"probes", func(r *baseline.Recipe) { r.Probes = map[string]baseline.Probe{"p": {}} }, false, true},
+		{"gates", func(r *baseline.Recipe) { r.Gates.ForbidPackages = []string{"telnet"} }, false, true},
+		{"architectures", func(r *baseline.Recipe) { r.Architectures = append(r.Architectures, "riscv64") }, false, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			after := goldenPlan(t, c.edit, nil)

@@ -13,6 +13,7 @@ import (
 	"imgbuild/builder/sandbox"
 	"imgbuild/images/catalog"
 	"imgbuild/images/fault"
+	"imgbuild/images/gate"
 )
 
 // bakeFlags are the flags of bake.
@@ -118,10 +119,13 @@ func bake(ctx context.Context, env *environment, f bakeFlags) error {
 		return err
 	}
 	result := describeBaked(w, baked)
-	if err := env.answer(result, result.write, env.command("run", result.Version)); err != nil || baked.Known {
+	if err := env.answer(result, result.write, env.command("run", result.Version)); err != nil {
 		return err
 	}
-	return b.Tidy(ctx, baked.Plan)
+	if !baked.Known {
+		err = b.Tidy(ctx, baked.Plan)
+	}
+	return errors.Join(gate.Error(result.Version, baked.Refusals), err)
 }
 
 func bakeTar(ctx context.Context, env *environment, b *builder.Builder, plan *builder.Plan, path string) (err error) {
@@ -147,8 +151,10 @@ type bakedImage struct {
 	Container string            `json:"container,omitempty"`
 	Disks     []bakedDisk       `json:"disks,omitempty"`
 	Packages  int               `json:"packages"`
-	Lock      string            `json:"lock"`
-	Catalog   string            `json:"catalog"`
+	// Refusals are the gates that said no.
+	Refusals []gate.Refusal `json:"refusals,omitempty"`
+	Lock     string         `json:"lock"`
+	Catalog  string         `json:"catalog"`
 }
 
 type bakedDisk struct {
@@ -160,7 +166,7 @@ func describeBaked(w *workshop, b *builder.Baked) *bakedImage {
 	v := b.Version
 	out := &bakedImage{
 		Version: v.Ref(), Digest: v.Index.Digest.String(), Known: b.Known, Stages: v.Stages,
-		Packages: len(b.Plan.Lock.Packages), Lock: w.project.LockFile(v.Baseline), Catalog: w.project.Config.Catalog,
+		Packages: len(b.Plan.Lock.Packages), Refusals: b.Refusals, Lock: w.project.LockFile(v.Baseline), Catalog: w.project.Config.Catalog,
 	}
 	if v.Container != nil {
 		out.Container = v.Container.Digest.String()
@@ -184,7 +190,10 @@ func (r *bakedImage) write(w io.Writer) {
 	for _, d := range r.Disks {
 		fmt.Fprintf(w, "  %-9s  %s\n", d.Format, d.Digest)
 	}
-	fmt.Fprintf(w, "  evidence   SBOM (CycloneDX, SPDX), integrity manifest, provenance; all signed\n")
+	fmt.Fprintf(w, "  evidence   SBOM (CycloneDX, SPDX), integrity manifest, recipe, provenance; all signed\n")
+	for _, r := range r.Refusals {
+		fmt.Fprintf(w, "  refused    by the gate %s: %s\n", r.Gate, r.Why)
+	}
 	fmt.Fprintf(w, "  lock       %s\n", r.Lock)
 	fmt.Fprintf(w, "  catalog    %s\n", r.Catalog)
 }

@@ -13,9 +13,10 @@ import (
 )
 
 // fixtureImage is a program of the scripts: "fixture-image web" puts a version
-// with a disk of a few bytes into the catalog of the project here, and "on
-// IMAGE" after it names the version it was baked on. What is tested is how
-// versions are shown and moved, so none needs to boot.
+// with a disk of a few bytes into the catalog of the project here; "on IMAGE"
+// after it names the version it was baked on, "recipe JSON" what its signed
+// recipe says. What is tested is how versions are shown and moved, so none needs
+// to boot.
 func fixtureImage() {
 	if err := makeFixture(context.Background(), os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -37,6 +38,10 @@ func makeFixture(ctx context.Context, args []string) error {
 		return err
 	}
 	what := catalog.New{Baked: time.Now(), Stages: map[string]string{"root": "0000"}}
+	recipe := "{}"
+	if len(args) == 3 && args[1] == "recipe" {
+		recipe = args[2]
+	}
 	if len(args) == 3 && args[1] == "on" {
 		parent, err := c.Resolve(ctx, args[2], catalog.RefuseRevoked)
 		if err != nil {
@@ -71,11 +76,32 @@ func makeFixture(ctx context.Context, args []string) error {
 		if err != nil {
 			return err
 		}
-		return a.Put(ctx, artifact)
+		if err := a.Put(ctx, artifact); err != nil {
+			return err
+		}
+		return attachRecipe(ctx, a, v, recipe, key)
 	})
 	if err != nil {
 		return err
 	}
 	fmt.Println(made.Ref())
 	return nil
+}
+
+func attachRecipe(ctx context.Context, a *catalog.Attacher, v *catalog.Version, recipe string, key *signing.Key) error {
+	envelope, err := signing.SignStatement(ctx, signing.Statement{
+		Subjects: []signing.Subject{
+			{Name: v.Baseline, Digest: v.Index.Digest.String()},
+			{Name: v.Baseline + "/raw", Digest: v.Disks[0].Manifest.Digest.String()},
+		},
+		PredicateType: signing.PredicateRecipe, Predicate: []byte(recipe), SignedAt: v.Baked,
+	}, key)
+	if err != nil {
+		return err
+	}
+	artifact, err := signing.AttestationReferrer(v.Index, envelope)
+	if err != nil {
+		return err
+	}
+	return a.Put(ctx, artifact)
 }

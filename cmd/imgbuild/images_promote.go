@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"imgbuild/images/catalog"
+	"imgbuild/images/evidence"
 )
 
 func newImagesPromoteCommand(env *environment) *cobra.Command {
@@ -18,7 +19,8 @@ func newImagesPromoteCommand(env *environment) *cobra.Command {
 		Short: "Move a channel to a version, by a signed record",
 		Long: `Move a channel (released, acme-prod, …) to a version. The move is a signed record:
 what, from what, who, when and why. A tag that was moved without a record is
-refused, and so is a version that no trusted key has signed.`,
+refused, and so is a version that no trusted key has signed or that does not meet
+the gates of its recipe (exit code 3).`,
 		Example: "  imgbuild images promote debian-12-nginx:20260131.1 released --why 'passed review'",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -35,7 +37,11 @@ refused, and so is a version that no trusted key has signed.`,
 			if err != nil {
 				return err
 			}
-			if err := env.signed(ctx, project, c, v); err != nil {
+			trust, err := project.Trust(project.Config.Catalog)
+			if err != nil {
+				return err
+			}
+			if err := evidence.Admit(ctx, c, v, trust); err != nil {
 				return err
 			}
 			key, _, err := project.SigningKey(env.ask())

@@ -83,6 +83,7 @@ func TestMistakesAreFoundAtTheirPlace(t *testing.T) {
 		{"size", base + "outputs: {vm: {size: 4GB}}", `baselines/web.yaml:3:22: expected a size such as 512MiB or 4GiB, found "4GB"`},
 		{"port", base + "outputs: {container: {ports: [http]}}", `expected a port such as 80`},
 		{"probe", base + "probes: {a: {unit: x, tcp: {port: 1}}}", `expected exactly one of "http"`},
+		{"gate", base + "gates: {max-size: {iso: 1GiB}}", `"iso" is no output: expected one of container, qcow2, raw`},
 		{"probe port", base + "probes: {a: {tcp: {port: 70000}}}", `expected a port from 1 to 65535, found 70000`},
 		{"source", base + "sources: {x: {url: 'https://mirror.example/x', suite: s}}", `missing key "fingerprint"`},
 		{"source url", base + "sources: {x: {url: 'ftp://mirror.example'}}", `expected an http, https or file URL`},

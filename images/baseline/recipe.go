@@ -36,6 +36,7 @@ type Recipe struct {
 	Boot            Boot                     `json:"boot,omitzero" jsonschema_description:"what outputs that boot have besides the root"`
 	Outputs         Outputs                  `json:"outputs,omitzero" jsonschema_description:"the forms of the image"`
 	Probes          map[string]Probe         `json:"probes,omitempty" jsonschema_description:"what a running image must answer, by name"`
+	Gates           Gates                    `json:"gates,omitzero" jsonschema_description:"what an image must meet before a channel may point to it"`
 	Remove          *node.Node               `json:"remove,omitempty" jsonschema_description:"inherited items to drop: the recipe's own shape with lists of names at its ends"`
 
 	// Architecture is the Debian name of the machine the recipe was loaded for.
@@ -98,6 +99,9 @@ type Outputs struct {
 	VM        *VM        `json:"vm,omitempty" jsonschema_description:"a disk that boots on BIOS and UEFI"`
 }
 
+// OutputNames are the names of the single files and images that outputs come to.
+var OutputNames = []string{"container", "qcow2", "raw"}
+
 // Container is how the container image runs.
 type Container struct {
 	Entrypoint []string `json:"entrypoint,omitempty" merge:"replace"`
@@ -148,6 +152,14 @@ type HTTPProbe struct {
 // TCPProbe connects to a port.
 type TCPProbe struct {
 	Port int `json:"port" jsonschema:"required"`
+}
+
+// Gates are what an image must meet before a channel may point to it.
+type Gates struct {
+	// MaxSize is the largest stored size of an output in bytes, by its name.
+	MaxSize map[string]Bytes `json:"max-size,omitempty" jsonschema_description:"largest stored size of container, qcow2 or raw, such as 200MiB"`
+	// ForbidPackages are names of packages that no output may have.
+	ForbidPackages []string `json:"forbid-packages,omitempty" jsonschema_description:"packages that must not be in the image, whatever depends on them"`
 }
 
 // Variable is the declaration of a variable.

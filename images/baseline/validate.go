@@ -3,6 +3,7 @@ package baseline
 import (
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"imgbuild/images/baseline/node"
@@ -151,6 +152,18 @@ func (s *PackageSource) Validate(n *node.Node) error {
 	if len(s.Components) == 0 {
 		s.Components = []string{"main"}
 	}
+	return p.Err()
+}
+
+// Validate checks names.
+func (g *Gates) Validate(n *node.Node) error {
+	p := &node.Problems{}
+	for _, e := range entries(n.Get("max-size")) {
+		if !slices.Contains(OutputNames, e.Key) {
+			p.Addf(e.Pos, "%q is no output: expected one of %s", e.Key, strings.Join(OutputNames, ", "))
+		}
+	}
+	checkPackages(p, n.Get("forbid-packages"))
 	return p.Err()
 }
 

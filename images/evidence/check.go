@@ -50,7 +50,7 @@ func (r *Report) add(name string, err error, detail string) {
 
 // required are the kinds of statement that every version has.
 func required() []string {
-	return []string{signing.PredicateCycloneDX, signing.PredicateSPDX, signing.PredicateProvenance, signing.PredicateIntegrity}
+	return []string{signing.PredicateCycloneDX, signing.PredicateSPDX, signing.PredicateProvenance, signing.PredicateRecipe, signing.PredicateIntegrity}
 }
 
 // Verify checks all of a version: every blob that it and its evidence reach

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -124,6 +125,7 @@ func (s *shop) attest(ctx context.Context, a *catalog.Attacher, v *catalog.Versi
 		signing.PredicateCycloneDX:  bom(packages),
 		signing.PredicateSPDX:       []byte(`{"spdxVersion":"SPDX-2.3"}`),
 		signing.PredicateProvenance: []byte(`{"buildDefinition":{}}`),
+		signing.PredicateRecipe:     []byte(`{"gates":{"forbid-packages":["telnet"],"max-size":{"raw":4096}}}`),
 		signing.PredicateIntegrity:  bound,
 	} {
 		if leave[predicateType] {
@@ -188,7 +190,7 @@ func TestAWholeVersionHolds(t *testing.T) {
 		names = append(names, c.Name)
 	}
 	slices.Sort(names)
-	want := []string{"CycloneDX", "SPDX", "digests", "integrity manifest of the disk", "provenance", "signature of the index"}
+	want := []string{"CycloneDX", "SPDX", "digests", "integrity manifest of the disk", "provenance", "recipe", "signature of the index"}
 	if !slices.Equal(names, want) {
 		t.Errorf("checked %v, want %v", names, want)
 	}
@@ -280,5 +282,27 @@ func TestOnlySignedVersionsMoveOn(t *testing.T) {
 	err := evidence.Signed(t.Context(), s.catalog, s.bake("unsigned", nil, s.key, without{"signature": true}), s.trust)
 	if fault.KindOf(err) != fault.World {
 		t.Errorf("an unsigned version: %v", err)
+	}
+}
+
+// What keeps a version out of every channel: the gates of its signed recipe,
+// and that nobody vouches for those.
+func TestGatesAdmit(t *testing.T) {
+	s := newShop(t)
+	noise := make([]byte, 8192)
+	rand.NewChaCha8([32]byte{}).Read(noise)
+	for name, c := range map[string]struct {
+		v    *catalog.Version
+		want fault.Kind
+	}{
+		"within its gates":    {s.bake("small", []string{"nginx=1"}, s.key, nil), 0},
+		"a forbidden package": {s.bake("phone", []string{"telnet=1"}, s.key, nil), fault.Gate},
+		"too large":           {s.bake(string(noise), []string{"nginx=1"}, s.key, nil), fault.Gate},
+		"no recipe":           {s.bake("taken away", []string{"nginx=1"}, s.key, without{signing.PredicateRecipe: true}), fault.World},
+		"no signature":        {s.bake("unsigned", []string{"nginx=1"}, s.key, without{"signature": true}), fault.World},
+	} {
+		if err := evidence.Admit(t.Context(), s.catalog, c.v, s.trust); fault.KindOf(err) != c.want {
+			t.Errorf("%s: got %v, want the kind %d", name, err, c.want)
+		}
 	}
 }

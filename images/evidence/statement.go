@@ -97,6 +97,8 @@ func Name(predicateType string) string {
 	switch predicateType {
 	case signing.PredicateProvenance:
 		return "provenance"
+	case signing.PredicateRecipe:
+		return "recipe"
 	case signing.PredicateCycloneDX:
 		return "CycloneDX"
 	case signing.PredicateSPDX:

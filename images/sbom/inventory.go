@@ -25,6 +25,9 @@ type Image struct {
 	Output Output
 	// Distribution is ID and VERSION_ID of os-release: "debian", "12".
 	Distribution, DistributionVersion string
+	// Loaders are the locked packages that the boot loaders of a disk come from:
+	// those lie in partitions of their own and are not installed in the root.
+	Loaders []updates.Package
 }
 
 // Output is the kind of root filesystem an inventory is of.
@@ -141,6 +144,12 @@ func FromStatus(status []byte, lock *updates.Lock, image Image, copyrights Copyr
 	}
 	if len(inventory.Packages) == 0 {
 		return nil, fault.Worldf("reading package status: no package is installed")
+	}
+	for _, p := range image.Loaders {
+		loader := image.describe(nil, p)
+		if !slices.ContainsFunc(inventory.Packages, func(q Package) bool { return q.PURL == loader.PURL }) {
+			inventory.Packages = append(inventory.Packages, loader)
+		}
 	}
 	resolveDependencies(inventory.Packages, installed)
 	slices.SortFunc(inventory.Packages, func(a, b Package) int { return cmp.Compare(a.PURL, b.PURL) })

@@ -114,6 +114,30 @@ func TestPackageURLs(t *testing.T) {
 	}
 }
 
+// Boot loaders lie beside the root file system: the inventory has them too, and
+// once when the root has their package as well.
+func TestLoadersAreListed(t *testing.T) {
+	loader := updates.Package{
+		Name: "grub-pc-bin", Version: "2.06-13+deb12u1", Architecture: "amd64", Source: "grub2", SourceVersion: "2.06-13+deb12u1",
+		Archive: "debian", Suite: "bookworm", Path: "pool/main/grub-pc-bin.deb", Size: 1000, SHA256: sumOf("grub-pc-bin"), Set: updates.Tools,
+	}
+	lock, image := testLock(), testImage
+	installed := lock.Packages[4]
+	installed.Set = updates.Tools
+	image.Output, image.Loaders = sbom.Disk, []updates.Package{loader, installed}
+	inventory, err := sbom.FromRoot(os.DirFS("testdata/root"), lock, image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]int{}
+	for _, p := range inventory.Packages {
+		seen[p.Name+" "+p.SHA256]++
+	}
+	if len(inventory.Packages) != len(testInventory(t).Packages)+1 || seen["grub-pc-bin "+loader.SHA256] != 1 || seen["nginx "+installed.SHA256] != 1 {
+		t.Errorf("got %v", seen)
+	}
+}
+
 func TestDependenciesAndLicenses(t *testing.T) {
 	names, of := map[string]string{}, map[string]sbom.Package{}
 	for _, p := range testInventory(t).Packages {

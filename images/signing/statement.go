@@ -24,6 +24,9 @@ const (
 	PredicateProvenance = "https://slsa.dev/provenance/v1"
 	PredicateCycloneDX  = "https://cyclonedx.org/bom"
 	PredicateSPDX       = "https://spdx.dev/Document"
+	// PredicateRecipe holds the recipe, merged with its ancestors, in its
+	// canonical form.
+	PredicateRecipe = "urn:imgbuild:predicate:recipe:v1"
 	// PredicateIntegrity holds an IntegrityPredicate.
 	PredicateIntegrity = "urn:imgbuild:predicate:integrity:v1"
 )
