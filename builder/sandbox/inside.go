@@ -72,6 +72,9 @@ func become(plan io.Reader) error {
 	if err := os.Chdir(dir); err != nil {
 		return err
 	}
+	if err := skipFlushes(); err != nil {
+		return err
+	}
 	if err := dropCapabilities(); err != nil {
 		return fmt.Errorf("dropping capabilities: %w", err)
 	}

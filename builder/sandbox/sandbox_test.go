@@ -90,6 +90,8 @@ func TestWhatACommandSees(t *testing.T) {
 		{"no mounts", "mount -t tmpfs x /tmp 2>/dev/null || echo refused", "refused\n"},
 		{"no kernel settings", "echo 1 2>/dev/null > /proc/sys/kernel/panic || echo refused", "refused\n"},
 		{"read-only mounts", "touch /usr/x 2>/dev/null || echo refused", "refused\n"},
+		// Which a device refuses to a program whose flushes are real.
+		{"nothing waits for the disk", "sync /dev/null && echo skipped", "skipped\n"},
 		{"owners can be changed", "touch /tmp/f && chown 33:33 /tmp/f && stat -c %u:%g /tmp/f", "33:33\n"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
