@@ -3,6 +3,7 @@ package builder
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -128,21 +129,33 @@ func (p *planner) disk(parent, tools stage.ID, formats []string) (Step, error) {
 		output:     true,
 		make: func(ctx context.Context, s *site) (any, error) {
 			raw := filepath.Join(s.out, rawName)
-			err := disk.Build(ctx, disk.Spec{Root: s.root, Tools: s.tools, Layout: layout, Epoch: time.Unix(p.lock.Epoch, 0)}, raw)
-			if err != nil {
+			spec := disk.Spec{Root: s.root, Tools: s.tools, Layout: layout, Epoch: time.Unix(p.lock.Epoch, 0)}
+			if !slices.Contains(formats, "qcow2") {
+				return nil, disk.Build(ctx, spec, raw)
+			}
+			if err := buildBoth(ctx, spec, raw, filepath.Join(s.out, qcow2Name)); err != nil || slices.Contains(formats, "raw") {
 				return nil, err
-			}
-			if slices.Contains(formats, "qcow2") {
-				if err := qcow2.Write(ctx, filepath.Join(s.out, qcow2Name), raw, qcow2.Options{}); err != nil {
-					return nil, err
-				}
-			}
-			if slices.Contains(formats, "raw") {
-				return nil, nil
 			}
 			return nil, os.Remove(raw)
 		},
 	}, nil
+}
+
+// buildBoth makes a raw disk and its qcow2, which is compressed on what the
+// programs that make file systems leave of the machine.
+func buildBoth(ctx context.Context, spec disk.Spec, raw, to string) (err error) {
+	ahead, err := qcow2.Follow(ctx, raw, qcow2.Zstd)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, ahead.Close()) }()
+	if err := disk.Build(ctx, spec, raw); err != nil {
+		return err
+	}
+	if err := ahead.Stop(); err != nil {
+		return err
+	}
+	return qcow2.Write(ctx, to, raw, qcow2.Options{Compression: qcow2.Zstd, Ahead: ahead})
 }
 
 // ImageID names the image that a plan comes to: the hash of all its outputs,

@@ -12,15 +12,31 @@ import (
 // The forms that the strings of a lock have. What a lock says is used in
 // paths, commands and reports, so nothing else is let in.
 var (
-	baselineForm     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$`)
+	baselineForm     = form(128, `^[A-Za-z0-9][A-Za-z0-9._+-]*$`)
 	archiveForm      = baselineForm
-	suiteForm        = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+/-]{0,127}$`)
-	architectureForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
-	packageForm      = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9+._-]{0,199}$`)
-	versionForm      = regexp.MustCompile(`^([0-9]+:)?[A-Za-z0-9.+~_:-]{1,500}$`)
-	accountForm      = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,63}\$?$`)
-	pathForm         = regexp.MustCompile(`^[A-Za-z0-9._+~:%@,=/-]{1,1000}$`)
+	suiteForm        = form(128, `^[A-Za-z0-9][A-Za-z0-9._+/-]*$`)
+	architectureForm = form(40, `^[a-z0-9][a-z0-9-]*$`)
+	packageForm      = form(200, `^[A-Za-z0-9][A-Za-z0-9+._-]*$`)
+	versionForm      = form(500, `^([0-9]+:)?[A-Za-z0-9.+~_:-]+$`)
+	accountForm      = form(65, `^[A-Za-z_][A-Za-z0-9_.-]*\$?$`)
+	pathForm         = form(1000, `^[A-Za-z0-9._+~:%@,=/-]+$`)
 )
+
+// boundedForm is a form of strings with a greatest length in bytes. Counted in the
+// expression itself, that would cost every start of the program milliseconds.
+type boundedForm struct {
+	most       int
+	expression *regexp.Regexp
+}
+
+func form(most int, expression string) boundedForm {
+	return boundedForm{most, regexp.MustCompile(expression)}
+}
+
+// MatchString tells whether s has the form.
+func (b boundedForm) MatchString(s string) bool {
+	return len(s) <= b.most && b.expression.MatchString(s)
+}
 
 // maxID is the highest number of a user or group, 4294967295 being no number.
 const maxID = 1<<32 - 2

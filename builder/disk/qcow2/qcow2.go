@@ -30,6 +30,9 @@ type Options struct {
 	// Advance is told how many bytes of the disk are done, holes included; it
 	// may be nil. Calls are not concurrent.
 	Advance func(n int64)
+	// Ahead holds clusters of the same raw image and Compression that were
+	// compressed before; it may be nil. It does not change the result.
+	Ahead *Ahead
 }
 
 // Write writes the qcow2 form of the raw image at raw to dst, which is created
@@ -105,7 +108,7 @@ func convert(ctx context.Context, out, in *os.File, o Options) error {
 			}
 			buf := make([]byte, batchSize)
 			for b := range work {
-				clusters, err := compressBatch(c, in, b, buf)
+				clusters, err := compressBatch(c, o.Ahead, in, b, buf)
 				if err != nil {
 					return err
 				}
@@ -172,7 +175,7 @@ func eachBatch(in *os.File, size int64, yield func(*batch) error) error {
 	return nil
 }
 
-func compressBatch(c compressor, in *os.File, b *batch, buf []byte) ([]cluster, error) {
+func compressBatch(c compressor, ahead *Ahead, in *os.File, b *batch, buf []byte) ([]cluster, error) {
 	whole := (b.size + clusterSize - 1) &^ (clusterSize - 1)
 	buf = buf[:whole]
 	clear(buf[b.size:])
@@ -185,11 +188,12 @@ func compressBatch(c compressor, in *os.File, b *batch, buf []byte) ([]cluster, 
 		if zero(src) {
 			continue
 		}
-		packed, err := c.compress(make([]byte, 0, clusterSize/2), src)
+		index := (b.at + int64(off)) >> clusterBits
+		packed, err := ahead.compress(c, index, make([]byte, 0, clusterSize), src)
 		if err != nil {
 			return nil, fmt.Errorf("compressing: %w", err)
 		}
-		cl := cluster{index: (b.at + int64(off)) >> clusterBits, data: packed, compressed: true}
+		cl := cluster{index: index, data: packed, compressed: true}
 		if len(packed) >= clusterSize-512 {
 			cl.data, cl.compressed = append([]byte(nil), src...), false
 		}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"imgbuild/builder/disk/qcow2"
 )
@@ -122,6 +123,60 @@ func TestBytesFollowFromContentsAlone(t *testing.T) {
 		if got != want {
 			t.Errorf("%d workers, %s: other bytes", tc.workers, tc.raw)
 		}
+	}
+}
+
+// TestWhatIsCompressedAhead follows a disk of which clusters come, change and go
+// all the time, and holds the result to the one without.
+func TestWhatIsCompressedAhead(t *testing.T) {
+	dir := t.TempDir()
+	raw := filepath.Join(dir, "raw")
+	ahead, err := qcow2.Follow(t.Context(), raw, qcow2.Zstd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Create(raw)
+	if err == nil {
+		err = f.Truncate(64<<20 + 512)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	noise := rand.NewChaCha8([32]byte{2})
+	pieces := rand.New(rand.NewPCG(3, 4))
+	for round := range 60 {
+		data := make([]byte, 1+pieces.IntN(1<<20))
+		switch round % 4 {
+		case 0:
+			noise.Read(data)
+		case 1, 2:
+			copy(data, bytes.Repeat([]byte{byte(round), 'a', 'b', 'c', 0}, len(data)/5))
+		}
+		if _, err := f.WriteAt(data, pieces.Int64N(64<<20-int64(len(data)))); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if err := errors.Join(ahead.Stop(), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	var digests [2][32]byte
+	for i, a := range []*qcow2.Ahead{nil, ahead} {
+		dst := filepath.Join(dir, "disk.qcow2")
+		if err := qcow2.Write(t.Context(), dst, raw, qcow2.Options{Ahead: a}); err != nil {
+			t.Fatal(err)
+		}
+		digests[i] = digest(t, dst)
+		qemuImg(t, "compare", "-f", "qcow2", "-F", "raw", dst, raw)
+	}
+	if digests[0] != digests[1] {
+		t.Error("what was compressed ahead shows")
+	}
+	if err := ahead.Close(); err != nil {
+		t.Error(err)
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, "ahead-*")); err != nil || len(left) > 0 {
+		t.Errorf("files are left: %v %v", left, err)
 	}
 }
 
