@@ -34,7 +34,7 @@ type Container struct {
 	// Ports maps the container's ports to those of 127.0.0.1.
 	Ports map[int]int
 
-	dir string
+	name, dir string
 	// short holds what podman wants to have a short path in lower case: its run
 	// directory, and a link to the layout, after which it names the image.
 	short   string
@@ -55,7 +55,7 @@ fi
 exec "$@"`
 
 // StartContainer runs an image and returns once podman has been started;
-// WaitHTTP tells when it answers. The caller closes it. Podman keeps its
+// WaitStarted and WaitHTTP tell how far it has come. The caller closes it. Podman keeps its
 // storage in a directory of its own, so the user's images are not touched. For
 // root all of it runs in one PID namespace and ends with this program.
 func StartContainer(ctx context.Context, s ContainerSpec) (c *Container, err error) {
@@ -67,7 +67,7 @@ func StartContainer(ctx context.Context, s ContainerSpec) (c *Container, err err
 	if err != nil {
 		return nil, fmt.Errorf("starting a container: %w", err)
 	}
-	c = &Container{words: &lastWords{}}
+	c = &Container{name: randomName(), words: &lastWords{}}
 	if c.Ports, err = publish(s.Ports); err != nil {
 		return nil, err
 	}
@@ -89,7 +89,7 @@ func StartContainer(ctx context.Context, s ContainerSpec) (c *Container, err err
 	if err := os.Symlink(layout, link); err != nil {
 		return nil, fmt.Errorf("starting a container: %w", err)
 	}
-	args := append(c.podman(podman), "run", "--rm", "--quiet", "--name", randomName(), "--log-driver", "none")
+	args := append(c.podman(podman), "run", "--rm", "--quiet", "--pidfile", c.pidFile(), "--name", c.name, "--log-driver", "none")
 	if network := userNetwork(); network != "" {
 		args = append(args, "--network", network)
 	}
@@ -119,6 +119,17 @@ func StartContainer(ctx context.Context, s ContainerSpec) (c *Container, err err
 		return nil, fmt.Errorf("starting a container: %w", err)
 	}
 	return c, nil
+}
+
+// beside is a command that sees what podman sees: for root, that is the mounts
+// and processes which rootScript made.
+func (c *Container) beside(ctx context.Context, args []string) *exec.Cmd {
+	if os.Geteuid() == 0 {
+		args = append([]string{"nsenter", "--target", fmt.Sprint(c.process.cmd.Process.Pid), "--mount", "--pid", "--"}, args...)
+	}
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.WaitDelay = time.Second
+	return cmd
 }
 
 func (c *Container) podman(program string) []string {
@@ -176,6 +187,21 @@ func limits() ([]string, error) {
 	return args, nil
 }
 
+// pidFile is written by podman when it has started the container.
+func (c *Container) pidFile() string { return filepath.Join(c.short, "pid") }
+
+// WaitStarted waits until the image has been unpacked and its process started.
+func (c *Container) WaitStarted(ctx context.Context) error {
+	err := Until(ctx, c.Ended(), func() error {
+		_, err := os.Stat(c.pidFile())
+		return err
+	})
+	if err != nil {
+		return c.Explain(fmt.Errorf("starting a container: %w", err))
+	}
+	return nil
+}
+
 // Ended is closed when the container no longer runs.
 func (c *Container) Ended() <-chan struct{} { return c.process.done }
 
@@ -185,10 +211,15 @@ func (c *Container) Address(port int) string { return fmt.Sprintf("%s:%d", loopb
 // WaitHTTP waits until the container answers path on a port with status.
 func (c *Container) WaitHTTP(ctx context.Context, port int, path string, status int) ([]byte, error) {
 	body, err := WaitHTTP(ctx, c.Ended(), "http://"+c.Address(port)+path, status)
+	return body, c.Explain(err)
+}
+
+// Explain adds what the container said last to an error.
+func (c *Container) Explain(err error) error {
 	if words := c.words.String(); err != nil && words != "" {
-		return nil, fmt.Errorf("%w (the container said: %s)", err, words)
+		return fmt.Errorf("%w (the container said: %s)", err, words)
 	}
-	return body, err
+	return err
 }
 
 // Close ends the container and removes its files.

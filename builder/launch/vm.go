@@ -225,16 +225,16 @@ func (vm *VM) Address(guest int) string { return fmt.Sprintf("%s:%d", loopback, 
 // WaitHTTP waits until the guest answers path on a published port with status.
 func (vm *VM) WaitHTTP(ctx context.Context, port int, path string, status int) ([]byte, error) {
 	body, err := WaitHTTP(ctx, vm.Ended(), "http://"+vm.Address(port)+path, status)
-	return body, vm.explain(err)
+	return body, vm.Explain(err)
 }
 
 // WaitSSH waits until an SSH server greets on a published port.
 func (vm *VM) WaitSSH(ctx context.Context, port int) error {
-	return vm.explain(WaitSSH(ctx, vm.Ended(), vm.Address(port)))
+	return vm.Explain(WaitSSH(ctx, vm.Ended(), vm.Address(port)))
 }
 
-// explain adds what QEMU said to an error.
-func (vm *VM) explain(err error) error {
+// Explain adds what QEMU said to an error.
+func (vm *VM) Explain(err error) error {
 	if words := vm.errors.String(); err != nil && words != "" {
 		return fmt.Errorf("%w (qemu: %s)", err, words)
 	}
@@ -244,7 +244,7 @@ func (vm *VM) explain(err error) error {
 // PowerOff presses the power button and waits for the guest to switch off.
 func (vm *VM) PowerOff(ctx context.Context) error {
 	if err := vm.monitor.execute(ctx, "system_powerdown"); err != nil {
-		return vm.explain(err)
+		return vm.Explain(err)
 	}
 	return vm.process.wait(ctx)
 }

@@ -21,7 +21,7 @@ const pause = 250 * time.Millisecond
 func WaitHTTP(ctx context.Context, ended <-chan struct{}, url string, status int) ([]byte, error) {
 	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	var body []byte
-	err := retry(ctx, ended, func() error {
+	err := Until(ctx, ended, func() error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
 			return err
@@ -45,7 +45,7 @@ func WaitHTTP(ctx context.Context, ended <-chan struct{}, url string, status int
 
 // WaitSSH connects to address until an SSH server greets (RFC 4253, 4.2).
 func WaitSSH(ctx context.Context, ended <-chan struct{}, address string) error {
-	err := retry(ctx, ended, func() error {
+	err := Until(ctx, ended, func() error {
 		d := net.Dialer{Timeout: 10 * time.Second}
 		conn, err := d.DialContext(ctx, "tcp", address)
 		if err != nil {
@@ -70,8 +70,9 @@ func WaitSSH(ctx context.Context, ended <-chan struct{}, address string) error {
 	return nil
 }
 
-// retry tries until try succeeds.
-func retry(ctx context.Context, ended <-chan struct{}, try func() error) error {
+// Until tries until try succeeds. It ends with an error when ctx does, or when
+// ended is closed; the error says what the last try met.
+func Until(ctx context.Context, ended <-chan struct{}, try func() error) error {
 	for {
 		err := try()
 		if err == nil {

@@ -4,14 +4,17 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"imgbuild/builder/launch"
-	"imgbuild/cmd/imgbuild/internal/trial"
+	"imgbuild/builder/trial"
 	"imgbuild/images/catalog"
+	"imgbuild/images/evidence"
 	"imgbuild/images/fault"
 )
 
@@ -27,7 +30,10 @@ type tried struct {
 	Image string   `json:"image"`
 	Form  string   `json:"form"`
 	URLs  []string `json:"urls"`
-	SSH   string   `json:"ssh,omitempty"`
+	// Ports maps ports of the image to where they are here.
+	Ports  map[int]string `json:"ports"`
+	SSH    string         `json:"ssh,omitempty"`
+	Probes []trial.Answer `json:"probes"`
 }
 
 func newRunCommand(env *environment) *cobra.Command {
@@ -36,9 +42,10 @@ func newRunCommand(env *environment) *cobra.Command {
 		Use:   "run IMAGE",
 		Short: "Try an image here; Ctrl-C removes it",
 		Long: `Run a version on this machine: its container, or with --vm its disk in a virtual
-machine. Print where it answers, and for a machine the ssh line that logs in with a
-key made for this trial. Ctrl-C ends it and removes everything; the image itself is
-never written to. With --check, end by itself once it has answered.`,
+machine. Ask the probes of its recipe until all are answered, print where, and for a
+machine the ssh line that logs in with a key made for this trial. Ctrl-C ends it and
+removes everything; the image itself is never written to. With --check, end by itself
+once it has answered.`,
 		Example: `  imgbuild run debian-12-nginx
   imgbuild run debian-12-nginx --vm --firmware secureboot
   imgbuild run debian-12-nginx --check && echo it answers`,
@@ -52,7 +59,7 @@ never written to. With --check, end by itself once it has answered.`,
 	flags.StringVar(&f.firmware, "firmware", "", "`FIRMWARE` of the machine: bios, uefi or secureboot (default: bios on amd64)")
 	flags.BoolVar(&f.check, "check", false, "end once it has answered")
 	flags.BoolVar(&f.console, "console", false, "show what the container or the machine's console writes")
-	flags.DurationVar(&f.patience, "patience", 5*time.Minute, "how `LONG` to wait for an answer")
+	flags.DurationVar(&f.patience, "patience", 5*time.Minute, "how `LONG` to wait for the answer to a probe that sets no time")
 	flags.BoolVar(&f.evenRevoked, "even-revoked", false, "run even a revoked version")
 	return cmd
 }
@@ -73,11 +80,19 @@ func tryImage(ctx context.Context, env *environment, image string, f runFlags) (
 	if err != nil {
 		return err
 	}
-	if err := env.signed(ctx, p, c, v); err != nil {
+	trust, err := p.Trust(p.Config.Catalog)
+	if err != nil {
+		return err
+	}
+	if err := evidence.Signed(ctx, c, v, trust); err != nil {
+		return err
+	}
+	terms, err := evidence.Terms(ctx, c, v, trust)
+	if err != nil {
 		return err
 	}
 	spec := trial.Spec{
-		Catalog: c, Version: v, Machine: f.machine || v.Container == nil, Firmware: launch.Firmware(f.firmware),
+		Catalog: c, Version: v, Probes: terms.Probes, Machine: f.machine || v.Container == nil, Firmware: launch.Firmware(f.firmware),
 		Dir: filepath.Join(p.Config.Cache.Dir, "trials"), Patience: f.patience, Report: env.reporter(),
 	}
 	if f.console {
@@ -87,7 +102,9 @@ func tryImage(ctx context.Context, env *environment, image string, f runFlags) (
 	if err != nil {
 		return err
 	}
-	result := tried{Image: v.Ref(), Form: t.Form, URLs: append([]string{}, t.URLs...), SSH: t.SSH}
+	result := tried{
+		Image: v.Ref(), Form: t.Form, URLs: append([]string{}, t.URLs...), Ports: t.Ports, SSH: t.SSH, Probes: append([]trial.Answer{}, t.Answers...),
+	}
 	err = env.answer(result, func(w io.Writer) { writeTried(w, result, f.check) }, "")
 	ended := false
 	if err == nil && !f.check {
@@ -113,6 +130,9 @@ func writeTried(w io.Writer, r tried, check bool) {
 	fmt.Fprintf(w, "%s runs as a %s\n", r.Image, r.Form)
 	for _, url := range r.URLs {
 		fmt.Fprintf(w, "  %s\n", url)
+	}
+	for _, port := range slices.Sorted(maps.Keys(r.Ports)) {
+		fmt.Fprintf(w, "  port %-5d  %s\n", port, r.Ports[port])
 	}
 	if r.SSH != "" {
 		fmt.Fprintf(w, "  %s\n", r.SSH)

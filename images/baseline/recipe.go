@@ -129,12 +129,13 @@ type VM struct {
 type Probe struct {
 	HTTP    *HTTPProbe `json:"http,omitempty"`
 	TCP     *TCPProbe  `json:"tcp,omitempty"`
-	Command []string   `json:"command,omitempty" merge:"replace" jsonschema_description:"a command inside the image that must end with status 0"`
+	Command []string   `json:"command,omitempty" merge:"replace" jsonschema_description:"a command that must end with status 0, run in a machine as root, in a container as its user"`
 	// Unit is asked of machines that booted only.
 	Unit string `json:"unit,omitempty" jsonschema_description:"a systemd unit that must be active"`
 	// Outputs are the forms that are asked; all when empty.
 	Outputs []string `json:"outputs,omitempty" jsonschema:"enum=container,enum=vm" jsonschema_description:"the outputs that are asked; all by default"`
-	// Within is how long after the start the answer may take; a minute when 0.
+	// Within is how long after the start the answer may take; when 0, whoever
+	// asks decides.
 	Within Duration `json:"within,omitempty" jsonschema_description:"how long after the start, such as 60s"`
 }
 

@@ -10,7 +10,6 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -141,33 +140,11 @@ func (g *Guest) Run(t testing.TB, command string) string {
 	return out
 }
 
-// run runs a command over a connection of its own, which may live as long as
-// limit: a guest that goes down may leave it open for ever.
+// run runs a command over a connection of its own, which lives as long as limit.
 func (g *Guest) run(command string, limit time.Duration) (string, error) {
-	conn, err := net.DialTimeout("tcp", g.VM.Address(22), limit)
-	if err != nil {
-		return "", err
-	}
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(limit)); err != nil {
-		return "", err
-	}
-	transport, channels, requests, err := ssh.NewClientConn(conn, g.VM.Address(22), &ssh.ClientConfig{
-		User: g.user, Auth: []ssh.AuthMethod{ssh.PublicKeys(g.signer)},
-		HostKeyCallback: ssh.InsecureIgnoreHostKey(), // a new machine on loopback; its key is what is looked at
-	})
-	if err != nil {
-		return "", err
-	}
-	client := ssh.NewClient(transport, channels, requests)
-	defer client.Close()
-	session, err := client.NewSession()
-	if err != nil {
-		return "", err
-	}
-	defer session.Close()
-	out, err := session.CombinedOutput(command)
-	return strings.TrimSpace(string(out)), err
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	return launch.Login{Address: g.VM.Address(22), User: g.user, Key: g.signer}.Run(ctx, command)
 }
 
 // FailedUnits gives systemd's failed units with what they logged, "" for none.
