@@ -25,7 +25,9 @@ type shownImage struct {
 	Parent    string            `json:"parent,omitempty"`
 	Container string            `json:"container,omitempty"`
 	Disks     []shownDisk       `json:"disks,omitempty"`
-	Evidence  []shownEvidence   `json:"evidence"`
+	// Bytes are the stored sizes of the outputs.
+	Bytes    map[string]int64 `json:"bytes"`
+	Evidence []shownEvidence  `json:"evidence"`
 	// Revocation is the signed record, when there is one.
 	Revocation *catalog.Revocation `json:"revocation,omitempty"`
 	Children   []string            `json:"children,omitempty"`
@@ -84,6 +86,9 @@ func newImagesShowCommand(env *environment) *cobra.Command {
 			for _, d := range v.Disks {
 				shown.Disks = append(shown.Disks, shownDisk{d.Format, d.Architecture, d.Manifest.Digest.String()})
 			}
+			if shown.Bytes, err = c.Sizes(ctx, v); err != nil {
+				return err
+			}
 			attached, err := c.Evidence(ctx, v, "")
 			if err != nil {
 				return err
@@ -124,10 +129,10 @@ func (s shownImage) write(w io.Writer) {
 	}
 	fmt.Fprintf(w, "  image      %s\n", s.Digest)
 	if s.Container != "" {
-		fmt.Fprintf(w, "  container  %s\n", s.Container)
+		fmt.Fprintf(w, "  container  %s, %.1f MiB\n", s.Container, float64(s.Bytes["container"])/(1<<20))
 	}
 	for _, d := range s.Disks {
-		fmt.Fprintf(w, "  %-9s  %s (%s)\n", d.Format, d.Digest, d.Architecture)
+		fmt.Fprintf(w, "  %-9s  %s (%s), %.1f MiB\n", d.Format, d.Digest, d.Architecture, float64(s.Bytes[d.Format])/(1<<20))
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Stages)) {
 		fmt.Fprintf(w, "  stage      %s %s\n", name, s.Stages[name])

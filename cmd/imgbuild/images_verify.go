@@ -17,7 +17,7 @@ func newImagesVerifyCommand(env *environment) *cobra.Command {
 		Short: "Check every byte, signature and statement of a version",
 		Long: `Read all of a version and its evidence and check it: every blob against its
 digest, the signatures of the index and the container, every signed statement
-(SBOMs, integrity manifests, provenance), and that none is missing. Only keys
+(SBOMs, integrity manifests, recipe, provenance), and that none is missing. Only keys
 under trust: count. Ends with exit code 4 when something is wrong, 3 when the
 version is whole but revoked.`,
 		Example: "  imgbuild images verify debian-12-nginx\n  imgbuild images verify debian-12-nginx:released --output json",
