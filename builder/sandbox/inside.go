@@ -8,27 +8,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
-
-// insideRun is the first process of a sandbox: it prepares the namespaces and
-// becomes the command.
-func insideRun() {
-	runtime.LockOSThread()
-	plan, status, err := pipes(os.Args[1:])
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "sandbox:", err)
-		os.Exit(setupFailed)
-	}
-	err = become(plan)
-	fmt.Fprint(status, err.Error())
-	os.Exit(setupFailed)
-}
 
 // pipes opens the plan and status pipes; the one argument is the number of the
 // first, and the second follows it.
@@ -45,47 +30,45 @@ func pipes(args []string) (plan, status *os.File, err error) {
 	return os.NewFile(uintptr(fd), "plan"), os.NewFile(uintptr(fd+1), "status"), nil
 }
 
-func become(plan io.Reader) error {
+// begin builds the sandbox that the plan describes and starts its command.
+func begin(plan io.Reader) (*os.Process, error) {
 	data, err := io.ReadAll(plan)
 	if err != nil {
-		return fmt.Errorf("reading the plan: %w", err)
+		return nil, fmt.Errorf("reading the plan: %w", err)
 	}
 	var in instructions
 	if err := json.Unmarshal(data, &in); err != nil {
-		return fmt.Errorf("reading the plan: %w", err)
+		return nil, fmt.Errorf("reading the plan: %w", err)
 	}
 	hostname := in.Hostname
 	if hostname == "" {
 		hostname = "localhost"
 	}
 	if err := unix.Sethostname([]byte(hostname)); err != nil {
-		return fmt.Errorf("setting the host name: %w", err)
+		return nil, fmt.Errorf("setting the host name: %w", err)
 	}
 	unix.Umask(0o022)
 	if err := mountAll(in); err != nil {
-		return err
+		return nil, err
 	}
 	dir := in.Dir
 	if dir == "" {
 		dir = "/"
 	}
 	if err := os.Chdir(dir); err != nil {
-		return err
+		return nil, err
 	}
-	if err := skipFlushes(); err != nil {
-		return err
+	if err := filterCalls(); err != nil {
+		return nil, err
 	}
 	if err := dropCapabilities(); err != nil {
-		return fmt.Errorf("dropping capabilities: %w", err)
+		return nil, fmt.Errorf("dropping capabilities: %w", err)
 	}
 	path, err := lookup(in.Args[0], in.Env)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := unix.Exec(path, in.Args, in.Env); err != nil {
-		return fmt.Errorf("running %s: %w", path, err)
-	}
-	return nil
+	return start(path, in)
 }
 
 // mountAll builds the view of the file system and moves into it.
@@ -94,6 +77,10 @@ func mountAll(in instructions) error {
 		return err
 	}
 	if err := unix.Mount(in.Root, in.Root, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+		return fmt.Errorf("binding the root %s: %w", in.Root, err)
+	}
+	// A device node of a package is a file here, and no way to a device.
+	if err := remount(in.Root, unix.MS_NODEV); err != nil {
 		return fmt.Errorf("binding the root %s: %w", in.Root, err)
 	}
 	if err := mountProc(in.Root); err != nil {
@@ -107,7 +94,7 @@ func mountAll(in instructions) error {
 		return err
 	}
 	for _, m := range in.Mounts {
-		if err := bind(in.Root, m); err != nil {
+		if err := bind(in.Root, m, unix.MS_NODEV); err != nil {
 			return err
 		}
 	}
@@ -149,7 +136,7 @@ func mountProc(root string) error {
 		if err := unix.Mount(at, at, "", unix.MS_BIND, ""); err != nil {
 			return fmt.Errorf("protecting /%s: %w", p, err)
 		}
-		if err := remountReadOnly(at); err != nil {
+		if err := remount(at, unix.MS_RDONLY); err != nil {
 			return fmt.Errorf("protecting /%s: %w", p, err)
 		}
 	}
@@ -163,7 +150,7 @@ func mountDev(root string) error {
 	}
 	dev := filepath.Join(root, "dev")
 	for _, name := range []string{"null", "zero", "full", "random", "urandom", "tty"} {
-		if err := bind(root, Mount{Source: "/dev/" + name, Target: "/dev/" + name}); err != nil {
+		if err := bind(root, Mount{Source: "/dev/" + name, Target: "/dev/" + name}, 0); err != nil {
 			return err
 		}
 	}
@@ -185,7 +172,9 @@ func mountDev(root string) error {
 	return mountAt(root, "dev/shm", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=1777,size=64m")
 }
 
-func bind(root string, m Mount) error {
+// bind mounts a file or directory of the outside with further flags of
+// mount(2).
+func bind(root string, m Mount, flags uintptr) error {
 	st, err := os.Stat(m.Source)
 	if err != nil {
 		return fmt.Errorf("binding into the sandbox: %w", err)
@@ -197,17 +186,21 @@ func bind(root string, m Mount) error {
 	if err := unix.Mount(m.Source, at, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
 		return fmt.Errorf("binding %s on %s: %w", m.Source, m.Target, err)
 	}
-	if !m.ReadOnly {
+	if m.ReadOnly {
+		flags |= unix.MS_RDONLY
+	}
+	if flags == 0 {
 		return nil
 	}
-	if err := remountReadOnly(at); err != nil {
-		return fmt.Errorf("making %s read-only: %w", m.Target, err)
+	if err := remount(at, flags); err != nil {
+		return fmt.Errorf("limiting the mount %s: %w", m.Target, err)
 	}
 	return nil
 }
 
-// remountReadOnly keeps the flags that a user namespace may not clear.
-func remountReadOnly(at string) error {
+// remount adds flags of mount(2) to a bind mount, and keeps those that a user
+// namespace may not clear.
+func remount(at string, flags uintptr) error {
 	var st unix.Statfs_t
 	if err := unix.Statfs(at, &st); err != nil {
 		return err
@@ -217,7 +210,7 @@ func remountReadOnly(at string) error {
 	if uintptr(st.Flags)&0x1000 != 0 { // ST_RELATIME
 		keep |= unix.MS_RELATIME
 	}
-	return unix.Mount("", at, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY|keep, "")
+	return unix.Mount("", at, "", unix.MS_BIND|unix.MS_REMOUNT|flags|keep, "")
 }
 
 // mountPoint returns the path of target below root, made when it is missing.
@@ -283,14 +276,29 @@ func lookup(name string, env []string) (string, error) {
 
 // kept are the capabilities that installing software needs; see
 // capabilities(7). Device nodes, mounts, modules, raw I/O and time are not
-// among them, so that a bake by root can do no more than one by a user.
+// among them, so that a bake by root can do no more than one by a user; nor is
+// CAP_DAC_READ_SEARCH, with which root opens any file of a file system by its
+// handle, wherever that lies.
 var kept = map[uintptr]bool{
-	unix.CAP_CHOWN: true, unix.CAP_DAC_OVERRIDE: true, unix.CAP_DAC_READ_SEARCH: true, unix.CAP_FOWNER: true,
+	unix.CAP_CHOWN: true, unix.CAP_DAC_OVERRIDE: true, unix.CAP_FOWNER: true,
 	unix.CAP_FSETID: true, unix.CAP_KILL: true, unix.CAP_SETGID: true, unix.CAP_SETUID: true, unix.CAP_SETPCAP: true,
 	unix.CAP_SETFCAP: true, unix.CAP_SYS_CHROOT: true, unix.CAP_NET_BIND_SERVICE: true, unix.CAP_AUDIT_WRITE: true,
 }
 
 func dropCapabilities() error {
+	// What a program inherits it has whatever the bounding set says.
+	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
+		return err
+	}
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var sets [2]unix.CapUserData
+	if err := unix.Capget(&header, &sets[0]); err != nil {
+		return err
+	}
+	sets[0].Inheritable, sets[1].Inheritable = 0, 0
+	if err := unix.Capset(&header, &sets[0]); err != nil {
+		return err
+	}
 	for c := uintptr(0); c <= 63; c++ {
 		if kept[c] {
 			continue

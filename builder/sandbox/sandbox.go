@@ -68,6 +68,8 @@ type instructions struct {
 	Root, Dir, Hostname string
 	Mounts              []Mount
 	Args, Env           []string
+	// Files is how many open files the command gets beside the first three.
+	Files int
 }
 
 // ExitError says that the command ran and ended with a status other than 0.
@@ -97,7 +99,7 @@ func Run(ctx context.Context, s Spec) error {
 	if err != nil {
 		return fmt.Errorf("sandbox: %w", err)
 	}
-	in := instructions{Root: root, Dir: s.Dir, Hostname: s.Hostname, Mounts: s.Mounts, Args: s.Args, Env: s.Env}
+	in := instructions{Root: root, Dir: s.Dir, Hostname: s.Hostname, Mounts: s.Mounts, Args: s.Args, Env: s.Env, Files: len(s.Files)}
 	plan, err := json.Marshal(in)
 	if err != nil {
 		return fmt.Errorf("sandbox: %w", err)

@@ -8,9 +8,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"imgbuild/builder/sandbox"
 )
@@ -80,7 +84,8 @@ func TestWhatACommandSees(t *testing.T) {
 	for _, tc := range []struct{ name, script, want string }{
 		{"host name", "cat /proc/sys/kernel/hostname", "localhost\n"},
 		{"uid", "id -u", "0\n"},
-		{"it is the first process", "echo $$", "1\n"},
+		{"few other processes", "ls /proc | grep -c '^[0-9]'", "4\n"}, // the attendant, sh, ls, grep
+		{"capabilities", "grep -h CapInh /proc/self/status; capsh --has-p=cap_dac_read_search 2>/dev/null || echo none", "CapInh:\t0000000000000000\nnone\n"},
 		{"only a loopback interface", "ls /proc/sys/net/ipv4/conf | tr '\\n' ' '", "all default lo "},
 		{"environment", "env | grep -v -e ^PWD= -e ^_= -e ^SHLVL=", "PATH=/usr/sbin:/usr/bin\n"},
 		{"umask", "umask", "0022\n"},
@@ -132,9 +137,115 @@ func TestCancelKillsEverything(t *testing.T) {
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("got %v", err)
 	}
-	out, _ := exec.Command("pgrep", "-f", "sleep "+marker).Output()
-	if len(bytes.TrimSpace(out)) > 0 {
-		t.Errorf("processes outlived the sandbox: %s", out)
+	if running(t, marker) {
+		t.Error("processes outlived the sandbox")
+	}
+}
+
+// TestADeviceNodeOfAPackageIsNoDevice puts a node where a package could and
+// reads it from inside.
+func TestADeviceNodeOfAPackageIsNoDevice(t *testing.T) {
+	if sandbox.Rootless() {
+		t.Skip("an ordinary user cannot make device nodes at all")
+	}
+	root := hostRoot(t)
+	if err := unix.Mknod(filepath.Join(root, "tmp/zero"), unix.S_IFCHR|0o666, int(unix.Mkdev(1, 5))); err != nil {
+		t.Fatal(err)
+	}
+	got, err := shell(t, root, "head -c 1 /tmp/zero | wc -c; head -c 1 /dev/zero | wc -c")
+	if err != nil || !strings.Contains(got, "Permission denied") || !strings.HasSuffix(got, "0\n1\n") {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+// TestRefusedCalls makes the calls that would reach beyond all namespaces, with
+// their numbers on amd64.
+func TestRefusedCalls(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		t.Skip("the numbers are those of amd64")
+	}
+	for name, call := range map[string]string{
+		"open_by_handle_at": "304, 0, 0, 0", "keyctl": "250, 11, 0, 0, 0", "add_key": "248, 0, 0, 0, 0, 0", "request_key": "249, 0, 0, 0, 0",
+	} {
+		got, err := shell(t, hostRoot(t), "perl -e 'syscall("+call+"); print $!+0'")
+		if err != nil || got != fmt.Sprint(int(unix.EPERM)) {
+			t.Errorf("%s: got errno %s, %v", name, got, err)
+		}
+	}
+}
+
+// TestWhatIsInheritedGivesNothing starts from a program that hands capabilities
+// down.
+func TestWhatIsInheritedGivesNothing(t *testing.T) {
+	if os.Getenv("IMGBUILD_TEST_INHERITED") != "" {
+		got, err := shell(t, hostRoot(t), "grep -h -e CapInh -e CapEff /proc/self/status")
+		var inherited, effective uint64
+		if _, scan := fmt.Sscanf(got, "CapInh:\t%x\nCapEff:\t%x", &inherited, &effective); err != nil || scan != nil {
+			t.Fatalf("%q: %v %v", got, err, scan)
+		}
+		if inherited != 0 || effective&(1<<unix.CAP_SYS_ADMIN|1<<unix.CAP_MKNOD) != 0 {
+			t.Errorf("got %s", got)
+		}
+		return
+	}
+	if sandbox.Rootless() {
+		t.Skip("an ordinary user has nothing to hand down")
+	}
+	reexecute(t, "IMGBUILD_TEST_INHERITED", "setpriv", "--inh-caps", "+sys_admin,+mknod")
+}
+
+// TestTheDeathOfTheProgramEndsItAll kills a program whose command in a sandbox
+// has refused to be told of that.
+func TestTheDeathOfTheProgramEndsItAll(t *testing.T) {
+	marker := os.Getenv("IMGBUILD_TEST_KILLED")
+	if marker != "" {
+		shell(t, hostRoot(t), "exec setpriv --pdeathsig clear sleep "+marker)
+		return
+	}
+	marker = fmt.Sprintf("%d.75", 100000+os.Getpid())
+	cmd := exec.Command(os.Args[0], "-test.run", "^TestTheDeathOfTheProgramEndsItAll$")
+	cmd.Env = append(outside(), "IMGBUILD_TEST_KILLED="+marker)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for !running(t, marker) {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait() // killed
+	for deadline := time.Now().Add(time.Minute); running(t, marker); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the command outlived the program")
+		}
+	}
+}
+
+// running tells whether a "sleep marker" runs.
+func running(t *testing.T, marker string) bool {
+	t.Helper()
+	err := exec.Command("pgrep", "-f", "^sleep "+marker).Run()
+	var none *exec.ExitError
+	if err != nil && (!errors.As(err, &none) || none.ExitCode() != 1) {
+		t.Fatal(err)
+	}
+	return err == nil
+}
+
+// outside is the environment without the mark of having entered.
+func outside() []string {
+	return slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "IMGBUILD_SANDBOX_ENTERED=") })
+}
+
+// reexecute runs the calling test again by a command, with a variable set.
+func reexecute(t *testing.T, variable string, by ...string) {
+	t.Helper()
+	by = append(by, os.Args[0], "-test.run", "^"+t.Name()+"$")
+	cmd := exec.Command(by[0], by[1:]...)
+	cmd.Env = append(outside(), variable+"=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
 	}
 }
 
@@ -165,14 +276,5 @@ func TestMountsStayInside(t *testing.T) {
 		}
 		return
 	}
-	cmd := exec.Command("unshare", "--mount", "--propagation", "shared", os.Args[0], "-test.run", "^TestMountsStayInside$")
-	for _, e := range os.Environ() {
-		if !strings.HasPrefix(e, "IMGBUILD_SANDBOX_ENTERED=") {
-			cmd.Env = append(cmd.Env, e)
-		}
-	}
-	cmd.Env = append(cmd.Env, "IMGBUILD_TEST_SHARED=1")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	reexecute(t, "IMGBUILD_TEST_SHARED", "unshare", "--mount", "--propagation", "shared")
 }
