@@ -135,7 +135,7 @@ func (w *workshop) builder(ctx context.Context, recipe *baseline.Recipe, lock *u
 // fetcher seeks what the archive lacks: in the project, in the configured
 // sources, on the mirror, and in a snapshot service where one is configured.
 func (w *workshop) fetcher(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock) (*fetch.Fetcher, error) {
-	f := &fetch.Fetcher{Store: w.archive, Client: w.client, Reporter: w.env.reporter()}
+	f := &fetch.Fetcher{Store: w.archive, Baseline: recipe.Name, Client: w.client, Reporter: w.env.reporter()}
 	if w.project.Dir != "" {
 		f.Sources = append(f.Sources, fetch.Project{Dir: w.project.Dir})
 	}

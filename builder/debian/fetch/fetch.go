@@ -5,6 +5,7 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,9 @@ import (
 // has everything.
 type Fetcher struct {
 	Store *updates.Store
+	// Baseline is whose lock names the packages, for the command that moves
+	// what nobody has any more.
+	Baseline string
 	// Sources are asked in this order for what the store does not have.
 	Sources []Source
 	// Client makes the requests; nil means NewClient's, made on first need.
@@ -181,6 +185,7 @@ func (f *Fetcher) gone(gone []*goneError) error {
 	slices.SortFunc(gone, func(a, b *goneError) int { return strings.Compare(title(a.p), title(b.p)) })
 	var text strings.Builder
 	var flags []string
+	snapshot := false
 	for i, g := range gone {
 		if i > 0 {
 			text.WriteString("\n")
@@ -200,9 +205,18 @@ func (f *Fetcher) gone(gone []*goneError) error {
 		if flag := " --update " + g.p.Name; !slices.Contains(flags, flag) {
 			flags = append(flags, flag)
 		}
+		snapshot = snapshot || g.p.Archive != ""
 	}
-	return fault.Worldf("fetching packages: %s", text.String()).
-		WithHint("run imgbuild lock%s", strings.Join(flags, ""))
+	hint := "run: imgbuild lock " + cmp.Or(f.Baseline, "BASELINE") + strings.Join(flags, "")
+	if snapshot && !slices.ContainsFunc(f.Sources, isSnapshot) {
+		hint += "; or set snapshot: to a service that keeps what mirrors drop"
+	}
+	return fault.Worldf("fetching packages: %s", text.String()).WithHint("%s", hint)
+}
+
+func isSnapshot(s Source) bool {
+	snapshot, ok := s.(Snapshot)
+	return ok && snapshot.Base != ""
 }
 
 func describeArchive(p updates.Package) string {
