@@ -49,7 +49,7 @@ type Retry struct {
 	// Delay before the second attempt, doubled for each further one up to 15
 	// seconds and spread by chance; half a second.
 	Delay time.Duration
-	// Stall is how long a place may send nothing; 30 seconds.
+	// Stall is how long a place may send nothing; stall.Limit.
 	Stall time.Duration
 }
 
@@ -59,9 +59,6 @@ func (r Retry) withDefaults() Retry {
 	}
 	if r.Delay == 0 {
 		r.Delay = 500 * time.Millisecond
-	}
-	if r.Stall == 0 {
-		r.Stall = 30 * time.Second
 	}
 	return r
 }
