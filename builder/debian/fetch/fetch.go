@@ -63,16 +63,6 @@ func (r Retry) withDefaults() Retry {
 	return r
 }
 
-// NewClient returns a client for many parallel downloads from few hosts; it
-// follows the proxy variables of the environment.
-func NewClient() *http.Client {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.MaxIdleConnsPerHost = 32
-	t.ResponseHeaderTimeout = time.Minute
-	t.DisableCompression = true
-	return &http.Client{Transport: t}
-}
-
 // All brings every package's file into the store. When no source has a
 // package as it was locked the error is a World fault that names the places
 // asked and their answers, for every such package; when a place could not be
