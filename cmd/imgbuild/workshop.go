@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"path/filepath"
 	"time"
@@ -54,11 +53,7 @@ func (w *workshop) close() error { return w.recipes.Close() }
 // by apt's.
 func mirrorClient(ctx context.Context, p *project.Project) (*http.Client, error) {
 	client := fetch.NewClient()
-	transport, ok := client.Transport.(*http.Transport)
-	if !ok {
-		return nil, fmt.Errorf("reaching mirrors: a transport of type %T takes no proxy", client.Transport)
-	}
-	return client, p.ReachMirrors(ctx, transport)
+	return client, p.ReachMirrors(ctx, client)
 }
 
 // recipe loads a baseline for an architecture; "" means its first.
