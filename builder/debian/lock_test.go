@@ -230,6 +230,31 @@ func TestWhatIsOfferedNoMoreStaysByItsControlFile(t *testing.T) {
 	}
 }
 
+func TestReleaseOlderThanTheLockedOneIsRefused(t *testing.T) {
+	first := mustMake(t, debian12(t), request())
+	held := debian12(t)
+	held[1] = index(t, "debian-security", "bookworm-security", "2026-01-31")
+	for _, fresh := range []bool{false, true} {
+		r := request()
+		r.Previous, r.Fresh = first, fresh
+		_, err := debian.MakeFrom(context.Background(), held, r)
+		if !errors.Is(err, debian.ErrDowngrade) || fault.KindOf(err) != fault.World || fault.HintOf(err) == "" {
+			t.Fatalf("fresh %v: got %v", fresh, err)
+		}
+		for _, want := range []string{"bookworm-security", "2026-01-31T00:00:00Z", "2026-02-01T00:00:00Z"} {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("the error does not say %q: %v", want, err)
+			}
+		}
+		mustMake(t, debian12(t), r) // the very same is none
+	}
+	// Neither another suite nor a first lock has anything to compare with.
+	mustMake(t, held, request())
+	other := request()
+	other.Previous = &updates.Lock{Releases: []updates.Release{{Archive: "debian", Suite: "trixie", Date: "2026-03-01T00:00:00Z"}}}
+	mustMake(t, held, other)
+}
+
 func TestLocalFilesEnterTheLock(t *testing.T) {
 	r := request()
 	r.Generations[1].Packages = []string{"web", "own"}

@@ -3,6 +3,7 @@ package debian
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -34,6 +35,9 @@ func MakeFrom(ctx context.Context, indexes []*repo.Index, request Request) (*upd
 	if err := request.check(); err != nil {
 		return nil, err
 	}
+	if err := request.checkNotOlder(indexes); err != nil {
+		return nil, err
+	}
 	m := &maker{request: request, lock: &updates.Lock{
 		Format: updates.LockFormat, Baseline: request.Baseline,
 		Architecture: request.Architecture, Suite: request.Suite,
@@ -59,6 +63,36 @@ func MakeFrom(ctx context.Context, indexes []*repo.Index, request Request) (*upd
 	}
 	m.finish()
 	return m.lock, nil
+}
+
+// ErrDowngrade: a release is older than the one that the previous lock was
+// made from.
+var ErrDowngrade = errors.New("the release is older than the locked one")
+
+// checkNotOlder refuses what repo.ErrDowngrade does, by the lock: the client's
+// cache may be empty.
+func (r *Request) checkNotOlder(indexes []*repo.Index) error {
+	if r.Previous == nil {
+		return nil
+	}
+	for _, index := range indexes {
+		for _, last := range r.Previous.Releases {
+			if last.Archive != index.Source.Archive || last.Suite != index.Source.Suite {
+				continue
+			}
+			date, err := time.Parse(time.RFC3339, last.Date)
+			if err != nil {
+				return fault.Inputf("reading the lock of %s", r.Baseline).Because(err)
+			}
+			if index.Release.Date.Before(date) {
+				return fault.Worldf("verifying %s of archive %s", last.Suite, last.Archive).
+					Because(fmt.Errorf("%w: it is of %s, the locked one of %s",
+						ErrDowngrade, index.Release.Date.UTC().Format(time.RFC3339), last.Date)).
+					WithHint("the mirror lags or is held back: try again later, or use another one; to go back on purpose, restore an older lock or remove it")
+			}
+		}
+	}
+	return nil
 }
 
 // maker makes one lock.

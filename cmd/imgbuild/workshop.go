@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"path/filepath"
 	"time"
@@ -54,11 +53,7 @@ func (w *workshop) close() error { return w.recipes.Close() }
 // by apt's.
 func mirrorClient(ctx context.Context, p *project.Project) (*http.Client, error) {
 	client := fetch.NewClient()
-	transport, ok := client.Transport.(*http.Transport)
-	if !ok {
-		return nil, fmt.Errorf("reaching mirrors: a transport of type %T takes no proxy", client.Transport)
-	}
-	return client, p.ReachMirrors(ctx, transport)
+	return client, p.ReachMirrors(ctx, client)
 }
 
 // recipe loads a baseline for an architecture; "" means its first.
@@ -135,7 +130,7 @@ func (w *workshop) builder(ctx context.Context, recipe *baseline.Recipe, lock *u
 // fetcher seeks what the archive lacks: in the project, in the configured
 // sources, on the mirror, and in a snapshot service where one is configured.
 func (w *workshop) fetcher(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock) (*fetch.Fetcher, error) {
-	f := &fetch.Fetcher{Store: w.archive, Client: w.client, Reporter: w.env.reporter()}
+	f := &fetch.Fetcher{Store: w.archive, Baseline: recipe.Name, Client: w.client, Reporter: w.env.reporter()}
 	if w.project.Dir != "" {
 		f.Sources = append(f.Sources, fetch.Project{Dir: w.project.Dir})
 	}

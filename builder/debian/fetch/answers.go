@@ -8,15 +8,16 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"imgbuild/builder/debian/stall"
 )
 
 // Answers of a place that does not have the file as it was locked, and of one
 // that does not answer.
 var (
-	errAbsent  = errors.New("does not have it")
-	errWrong   = errors.New("has other bytes")
-	errStalled = errors.New("sent nothing for too long")
-	errSilent  = errors.New("not asked: it did not answer before")
+	errAbsent = errors.New("does not have it")
+	errWrong  = errors.New("has other bytes")
+	errSilent = errors.New("not asked: it did not answer before")
 )
 
 // wrongError is errWrong with what was found.
@@ -75,5 +76,5 @@ func temporary(err error) bool {
 // unanswered says whether the place's host itself is the trouble.
 func unanswered(err error) bool {
 	var op *net.OpError
-	return errors.Is(err, errStalled) || errors.As(err, &op) && op.Op == "dial"
+	return errors.Is(err, stall.ErrStalled) || errors.As(err, &op) && op.Op == "dial"
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"imgbuild/builder/debian/stall"
 	"imgbuild/builder/progress"
 	"imgbuild/images/fault"
 	"imgbuild/images/updates"
@@ -203,14 +204,12 @@ func (d *download) attempt(ctx context.Context, place Place, size int64) error {
 
 // transfer appends what the place sends until the file is whole.
 func (d *download) transfer(ctx context.Context, place Place, size int64) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	stall := time.AfterFunc(d.retry.Stall, func() { cancel(errStalled) })
-	defer stall.Stop()
+	ctx, watch := stall.Start(ctx, d.retry.Stall)
+	defer watch.Stop()
 
 	body, err := place.Open(ctx, d.client, d.part.Offset())
 	if err != nil {
-		return stalledOr(ctx, err)
+		return watch.Explain(err)
 	}
 	defer body.Close()
 	if body.Total >= 0 && body.Total != size {
@@ -225,9 +224,9 @@ func (d *download) transfer(ctx context.Context, place Place, size int64) error 
 		}
 	}
 	buffer := make([]byte, 128<<10)
+	from := watch.Reader(body)
 	for {
-		n, err := body.Read(buffer)
-		stall.Reset(d.retry.Stall)
+		n, err := from.Read(buffer)
 		if int64(n) > size-d.part.Offset() {
 			return &wrongError{fmt.Sprintf("wrong size: expected %d bytes, found more", size)}
 		}
@@ -244,16 +243,7 @@ func (d *download) transfer(ctx context.Context, place Place, size int64) error 
 			return nil
 		}
 		if err != nil {
-			return stalledOr(ctx, err)
+			return watch.Explain(err)
 		}
 	}
-}
-
-// stalledOr tells a request that was ended for its silence from one that
-// failed.
-func stalledOr(ctx context.Context, err error) error {
-	if errors.Is(context.Cause(ctx), errStalled) {
-		return errStalled
-	}
-	return err
 }

@@ -5,6 +5,7 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,9 @@ import (
 // has everything.
 type Fetcher struct {
 	Store *updates.Store
+	// Baseline is whose lock names the packages, for the command that moves
+	// what nobody has any more.
+	Baseline string
 	// Sources are asked in this order for what the store does not have.
 	Sources []Source
 	// Client makes the requests; nil means NewClient's, made on first need.
@@ -45,7 +49,7 @@ type Retry struct {
 	// Delay before the second attempt, doubled for each further one up to 15
 	// seconds and spread by chance; half a second.
 	Delay time.Duration
-	// Stall is how long a place may send nothing; 30 seconds.
+	// Stall is how long a place may send nothing; stall.Limit.
 	Stall time.Duration
 }
 
@@ -56,20 +60,7 @@ func (r Retry) withDefaults() Retry {
 	if r.Delay == 0 {
 		r.Delay = 500 * time.Millisecond
 	}
-	if r.Stall == 0 {
-		r.Stall = 30 * time.Second
-	}
 	return r
-}
-
-// NewClient returns a client for many parallel downloads from few hosts; it
-// follows the proxy variables of the environment.
-func NewClient() *http.Client {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.MaxIdleConnsPerHost = 32
-	t.ResponseHeaderTimeout = time.Minute
-	t.DisableCompression = true
-	return &http.Client{Transport: t}
 }
 
 // All brings every package's file into the store. When no source has a
@@ -181,6 +172,7 @@ func (f *Fetcher) gone(gone []*goneError) error {
 	slices.SortFunc(gone, func(a, b *goneError) int { return strings.Compare(title(a.p), title(b.p)) })
 	var text strings.Builder
 	var flags []string
+	snapshot := false
 	for i, g := range gone {
 		if i > 0 {
 			text.WriteString("\n")
@@ -200,9 +192,18 @@ func (f *Fetcher) gone(gone []*goneError) error {
 		if flag := " --update " + g.p.Name; !slices.Contains(flags, flag) {
 			flags = append(flags, flag)
 		}
+		snapshot = snapshot || g.p.Archive != ""
 	}
-	return fault.Worldf("fetching packages: %s", text.String()).
-		WithHint("run imgbuild lock%s", strings.Join(flags, ""))
+	hint := "run: imgbuild lock " + cmp.Or(f.Baseline, "BASELINE") + strings.Join(flags, "")
+	if snapshot && !slices.ContainsFunc(f.Sources, isSnapshot) {
+		hint += "; or set snapshot: to a service that keeps what mirrors drop"
+	}
+	return fault.Worldf("fetching packages: %s", text.String()).WithHint("%s", hint)
+}
+
+func isSnapshot(s Source) bool {
+	snapshot, ok := s.(Snapshot)
+	return ok && snapshot.Base != ""
 }
 
 func describeArchive(p updates.Package) string {

@@ -412,6 +412,7 @@ func TestErrorNamesEveryPlaceAndTheWayOut(t *testing.T) {
 			{Archive: "debian", Suite: "bookworm", Date: "2025-03-04T10:20:30Z"},
 			{Archive: "debian", Suite: "bookworm-updates", Date: "2025-05-04T10:20:30Z"},
 		}})
+	f.Baseline = "shop"
 	f.Offered = func(name string) string { return map[string]string{"nginx": "2.0-1"}[name] }
 	err := f.All(t.Context(), all(here, gone, other))
 	if fault.KindOf(err) != fault.World {
@@ -432,7 +433,7 @@ func TestErrorNamesEveryPlaceAndTheWayOut(t *testing.T) {
 	if strings.Contains(err.Error(), "20250504") {
 		t.Errorf("the state of another suite was asked for:\n%v", err)
 	}
-	if hint := fault.HintOf(err); hint != "run imgbuild lock --update nginx --update zlib1g" {
+	if hint := fault.HintOf(err); hint != "run: imgbuild lock shop --update nginx --update zlib1g" {
 		t.Errorf("hint: %s", hint)
 	}
 	if !f.Store.Has(here.SHA256) {
@@ -440,6 +441,28 @@ func TestErrorNamesEveryPlaceAndTheWayOut(t *testing.T) {
 	}
 	if n := m.times(gone); n != 1 {
 		t.Errorf("asked %d times after 404", n)
+	}
+}
+
+func TestErrorNamesTheSettingThatIsMissing(t *testing.T) {
+	gone := newFile("nginx", 10, 1)
+	local := gone
+	local.Archive, local.Suite = "", ""
+	const update, snapshot = "run: imgbuild lock shop --update nginx", "; or set snapshot: to a service that keeps what mirrors drop"
+	for name, c := range map[string]struct {
+		file    file
+		sources []fetch.Source
+		want    string
+	}{
+		"of a mirror":    {file: gone, want: update + snapshot},
+		"no service":     {file: gone, sources: []fetch.Source{fetch.Snapshot{}}, want: update + snapshot},
+		"of the project": {file: local, want: update},
+	} {
+		f := newFetcher(t, c.sources...)
+		f.Baseline = "shop"
+		if got := fault.HintOf(f.All(t.Context(), all(c.file))); got != c.want {
+			t.Errorf("%s: got hint %q, want %q", name, got, c.want)
+		}
 	}
 }
 

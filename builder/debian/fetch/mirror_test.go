@@ -81,13 +81,17 @@ func TestRealMirror(t *testing.T) {
 		t.Skipf("%v", err)
 	}
 	packages := known(t, "hello", "sed", "grep", "tar", "gzip", "hostname", "libc-bin", "libstdc++6", "ncurses-base", "tzdata")
-	proxy, err := host.AptProxy(context.Background())
+	network, err := host.ReadAptNetwork(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := url.Parse(base)
 	if err != nil {
 		t.Fatal(err)
 	}
 	f := newFetcher(t, fetch.Mirror{Bases: map[string]string{host.ArchiveDebian: base}})
 	f.Retry = fetch.Retry{}
-	if proxy != "" {
+	if proxy, _ := network.Proxy(u); proxy != "" {
 		u, err := url.Parse(proxy)
 		if err != nil {
 			t.Fatal(err)

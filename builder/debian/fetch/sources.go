@@ -170,14 +170,15 @@ func join(base, name string) string {
 	return strings.TrimRight(base, "/") + "/" + strings.Join(parts, "/")
 }
 
-func localBase(base string) (string, bool) {
-	if dir, ok := strings.CutPrefix(base, "file:"); ok {
-		if rest, ok := strings.CutPrefix(dir, "//"); ok {
-			dir = rest
-		}
-		return dir, true
+// localBase is the directory on this machine that a mirror's base names, if it
+// names one.
+func localBase(base string) (dir string, ok bool) {
+	u, err := url.Parse(base)
+	if err != nil || u.Scheme != "file" {
+		return base, filepath.IsAbs(base)
 	}
-	return base, filepath.IsAbs(base)
+	dir, err = filePath(u)
+	return dir, err == nil
 }
 
 // filePlace is the first of the paths that is a regular file, of this size

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"imgbuild/builder/debian/stall"
 	"imgbuild/builder/progress"
 	"imgbuild/images/fault"
 )
@@ -40,6 +41,8 @@ type Client struct {
 	// Backoff is the pause before the first repetition of a failed request;
 	// it doubles with each of the three. 0 means half a second.
 	Backoff time.Duration
+	// Stall is how long a mirror may send nothing; 0 means stall.Limit.
+	Stall time.Duration
 }
 
 // Source is one suite of one archive.
@@ -189,7 +192,19 @@ func (c *Client) get(ctx context.Context, url string, use func(io.Reader) error)
 
 var errNotFound = errors.New("the mirror does not have it")
 
+// getOnce makes one request and gives it up when nothing comes any more.
 func (c *Client) getOnce(ctx context.Context, url string, use func(io.Reader) error) error {
+	ctx, watch := stall.Start(ctx, c.Stall)
+	defer watch.Stop()
+	err := watch.Explain(c.request(ctx, url, func(body io.Reader) error { return use(watch.Reader(body)) }))
+	if errors.Is(err, stall.ErrStalled) {
+		return fault.Failedf("fetching %s", url).Because(fmt.Errorf("the mirror %w", err)).
+			WithHint("try again later, or use another mirror")
+	}
+	return err
+}
+
+func (c *Client) request(ctx context.Context, url string, use func(io.Reader) error) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return fault.Inputf("requesting %s", url).Because(err)

@@ -53,29 +53,46 @@ type mirror struct {
 	files    map[string][]byte
 	requests []string
 	failures int // requests still to be answered with 503
+	stalls   int // requests for stalling still to stop in the middle
+	stalling string
 }
 
 func newMirror(t *testing.T) *mirror {
 	m := &mirror{files: map[string][]byte{}}
 	m.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		path := strings.TrimPrefix(r.URL.Path, "/debian/")
-		m.requests = append(m.requests, path)
-		if m.failures > 0 {
-			m.failures--
-			http.Error(w, "overloaded", http.StatusServiceUnavailable)
-			return
+		if m.answer(w, r) {
+			<-r.Context().Done() // until the client gives up
 		}
-		data, ok := m.files[path]
-		if !ok {
-			http.NotFound(w, r)
-			return
-		}
-		w.Write(data)
 	}))
 	t.Cleanup(m.Close)
 	return m
+}
+
+// answer answers a request, and tells of one that is to go on in silence.
+func (m *mirror) answer(w http.ResponseWriter, r *http.Request) (stalls bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	path := strings.TrimPrefix(r.URL.Path, "/debian/")
+	m.requests = append(m.requests, path)
+	if m.failures > 0 {
+		m.failures--
+		http.Error(w, "overloaded", http.StatusServiceUnavailable)
+		return false
+	}
+	data, ok := m.files[path]
+	if !ok {
+		http.NotFound(w, r)
+		return false
+	}
+	if m.stalls > 0 && strings.Contains(path, m.stalling) {
+		m.stalls--
+		w.Header().Set("Content-Length", fmt.Sprint(len(data)))
+		w.Write(data[:len(data)/2])
+		http.NewResponseController(w).Flush()
+		return true
+	}
+	w.Write(data)
+	return false
 }
 
 // release describes an InRelease file to be made.

@@ -16,6 +16,7 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp"
 
 	"imgbuild/builder/debian/repo"
+	"imgbuild/builder/debian/stall"
 	"imgbuild/builder/host"
 	"imgbuild/builder/progress"
 	"imgbuild/images/fault"
@@ -291,6 +292,29 @@ func TestFailingMirrorIsAskedAgain(t *testing.T) {
 	m.failures = 4
 	if _, err := m.reader(t, keyring(t, key)).read(); err == nil || !strings.Contains(err.Error(), "503") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestStallingMirrorIsAskedAgain: the mirror stops in the middle of a file and
+// keeps the connection.
+func TestStallingMirrorIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	key := newKey(t, 0)
+	for _, file := range []string{"InRelease", "by-hash"} {
+		m := newMirror(t)
+		m.publish(t, plainRelease(key))
+		m.stalling, m.stalls = file, 1
+		reader := m.reader(t, keyring(t, key))
+		reader.client.Stall = 250 * time.Millisecond
+		if index, err := reader.read(); err != nil || len(index.Packages) != 2 || m.stalls != 0 {
+			t.Errorf("%s once: %v", file, err)
+		}
+		m.stalls = 4
+		reader.client.Cache = t.TempDir()
+		_, err := reader.read()
+		if !errors.Is(err, stall.ErrStalled) || !strings.Contains(err.Error(), file) || fault.KindOf(err) != fault.Failed || fault.HintOf(err) == "" {
+			t.Errorf("%s always: %v", file, err)
+		}
 	}
 }
 
