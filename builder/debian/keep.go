@@ -64,8 +64,8 @@ func (m *maker) keptIndexes(ctx context.Context, indexes []*repo.Index) ([]*repo
 	return kept, nil
 }
 
-// choosePins returns the locked versions that stay.
-func (m *maker) choosePins() ([]*resolve.Version, error) {
+// choosePins returns the locked versions of a universe that stay.
+func (m *maker) choosePins(universe *resolve.Universe) ([]*resolve.Version, error) {
 	if !m.keeps() {
 		return nil, nil
 	}
@@ -77,12 +77,12 @@ func (m *maker) choosePins() ([]*resolve.Version, error) {
 		}
 		locked[p.Name] = true
 		if slices.Contains(m.request.Update, p.Name) {
-			if v := m.universe.Latest(p.Name); v != nil {
+			if v := universe.Latest(p.Name); v != nil {
 				moving = append(moving, v)
 			}
 			continue
 		}
-		for _, v := range m.universe.Versions(p.Name) {
+		for _, v := range universe.Versions(p.Name) {
 			if v.Version == p.Version {
 				pins = append(pins, v)
 			}
@@ -94,5 +94,5 @@ func (m *maker) choosePins() ([]*resolve.Version, error) {
 				WithHint("name a package of the lock, or lock anew to take in what the recipe asks for")
 		}
 	}
-	return m.universe.Loosen(pins, moving), nil
+	return universe.Loosen(pins, moving), nil
 }

@@ -255,6 +255,26 @@ func TestReleaseOlderThanTheLockedOneIsRefused(t *testing.T) {
 	mustMake(t, held, other)
 }
 
+// TestToolsAreDebiansOwn offers newer packages in a recipe's own source: the root
+// takes them, as apt would, and what runs on the host's files does not.
+func TestToolsAreDebiansOwn(t *testing.T) {
+	indexes := append(debian12(t), index(t, "vendor", "stable", "2026-01-05", "mkfs 99; Depends: libc", "libc 99"))
+	r := request()
+	r.Sources = append(r.Sources, repo.Source{Archive: "vendor", Suite: "stable"})
+	for _, again := range []bool{false, true} {
+		lock, err := debian.MakeFrom(t.Context(), indexes, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range lock.Packages {
+			if p.Set == updates.Tools && p.Archive != "debian" || p.Set == updates.Root && p.Name == "libc" && p.Version != "99" {
+				t.Errorf("again %v: %s %s of %s comes from %s", again, p.Name, p.Version, p.Set, p.Archive)
+			}
+		}
+		r.Previous = lock
+	}
+}
+
 func TestLocalFilesEnterTheLock(t *testing.T) {
 	r := request()
 	r.Generations[1].Packages = []string{"web", "own"}

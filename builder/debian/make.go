@@ -52,10 +52,13 @@ func MakeFrom(ctx context.Context, indexes []*repo.Index, request Request) (*upd
 		return nil, err
 	}
 	all := append(append(slices.Clone(indexes), locals...), kept...)
-	if m.universe, err = resolve.NewUniverse(request.Architecture, all); err != nil {
-		return nil, fault.Worldf("reading indexes").Because(err)
+	if m.universe, m.pins, err = m.offer(all); err != nil {
+		return nil, err
 	}
-	if m.pins, err = m.choosePins(); err != nil {
+	// The tools work on this machine's files: a recipe's own sources offer none.
+	if m.tools, m.toolPins, err = m.offer(slices.DeleteFunc(slices.Clone(all), func(i *repo.Index) bool {
+		return i.Source.Archive != ArchiveDebian && i.Source.Archive != ArchiveSecurity
+	})); err != nil {
 		return nil, err
 	}
 	if err := m.resolve(ctx); err != nil {
@@ -102,8 +105,21 @@ type maker struct {
 	universe *resolve.Universe
 	// pins are the versions that stay as they were.
 	pins []*resolve.Version
+	// tools and toolPins are the same of what Debian itself offers.
+	tools    *resolve.Universe
+	toolPins []*resolve.Version
 	// epoch is the newest Date of the releases.
 	epoch time.Time
+}
+
+// offer joins indexes and finds the locked versions among them that stay.
+func (m *maker) offer(indexes []*repo.Index) (*resolve.Universe, []*resolve.Version, error) {
+	universe, err := resolve.NewUniverse(m.request.Architecture, indexes)
+	if err != nil {
+		return nil, nil, fault.Worldf("reading indexes").Because(err)
+	}
+	pins, err := m.choosePins(universe)
+	return universe, pins, err
 }
 
 func (m *maker) addReleases(indexes []*repo.Index) {
@@ -166,7 +182,7 @@ func (m *maker) resolve(ctx context.Context) error {
 		return fmt.Errorf("resolving the boot packages: %w", err)
 	}
 	m.add(updates.Boot, bootLayer, choices)
-	if choices, err = m.universe.Resolve(ctx, resolve.Request{Names: m.request.Tools, Candidates: m.pins}); err != nil {
+	if choices, err = m.tools.Resolve(ctx, resolve.Request{Names: m.request.Tools, Candidates: m.toolPins}); err != nil {
 		return fmt.Errorf("resolving the tools: %w", err)
 	}
 	m.add(updates.Tools, "", choices)
