@@ -16,6 +16,7 @@ import (
 	"imgbuild/builder/seal"
 	"imgbuild/builder/stage"
 	"imgbuild/images/catalog"
+	"imgbuild/images/fault"
 	"imgbuild/images/integrity"
 )
 
@@ -57,14 +58,19 @@ func (b *Builder) container(ctx context.Context, plan *Plan, made *outputs, draf
 // other than packages' wrote belongs to none.
 func owners(root string, stages []*stage.Stage) (func(string) string, error) {
 	of := map[string]string{}
-	lists, err := filepath.Glob(filepath.Join(root, "var/lib/dpkg/info/*.list"))
+	dir, err := os.OpenRoot(root)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	lists, err := fs.Glob(dir.FS(), "var/lib/dpkg/info/*.list")
 	if err != nil {
 		return nil, err
 	}
 	for _, list := range lists {
 		name := strings.TrimSuffix(filepath.Base(list), ".list")
 		name, _, _ = strings.Cut(name, ":")
-		if err := readList(list, func(path string) { of[path] = name }); err != nil {
+		if err := readList(dir.FS(), list, func(path string) { of[path] = name }); err != nil {
 			return nil, fmt.Errorf("reading package lists: %w", err)
 		}
 	}
@@ -93,8 +99,12 @@ func owners(root string, stages []*stage.Stage) (func(string) string, error) {
 
 // readList calls do for each path of a package's list, relative to the root
 // and as it lies on a system whose /bin, /sbin and /lib* are links into /usr.
-func readList(list string, do func(path string)) (err error) {
-	f, err := os.Open(list)
+func readList(root fs.FS, list string, do func(path string)) (err error) {
+	// It may be a link, but not out of the root, and not to a pipe.
+	if info, err := fs.Stat(root, list); err != nil || !info.Mode().IsRegular() {
+		return errors.Join(err, fault.Worldf("%s is no regular file", list))
+	}
+	f, err := root.Open(list)
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 
 	"imgbuild/builder/sandbox"
@@ -131,53 +130,57 @@ func (p *planner) run(ctx context.Context, root string, script baseline.Script) 
 	return nil
 }
 
-// layOut puts the script and its inputs into dir as scriptDir has them.
+// layOut puts the script and its inputs into dir as scriptDir has them. Links
+// among the inputs lead elsewhere here than in the project: nothing is written
+// through one that leaves dir.
 func layOut(dir string, script baseline.Script) error {
-	if err := os.MkdirAll(filepath.Join(dir, "project", "baselines"), 0o755); err != nil {
-		return err
-	}
-	if script.From != nil {
-		if err := copyProjectFile(script.From, filepath.Join(dir, "script"), 0o644); err != nil {
+	return withRoot(dir, func(root *os.Root) error {
+		if err := root.MkdirAll("project/baselines", 0o755); err != nil {
 			return err
 		}
-	} else if err := os.WriteFile(filepath.Join(dir, "script"), []byte(script.Script), 0o644); err != nil {
-		return err
-	}
-	for _, input := range script.Inputs {
-		for _, e := range input.Entries {
-			at := filepath.Join(dir, "project", filepath.FromSlash(path.Join("/baselines", input.Name, e.Path)))
-			if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+		if script.From != nil {
+			if err := copyProjectFile(root, script.From, "script", 0o644); err != nil {
 				return err
 			}
-			var err error
-			switch {
-			case e.Target != "":
-				err = os.Symlink(e.Target, at)
-			case e.File == nil:
-				err = os.MkdirAll(at, 0o755)
-			case e.File.Executable:
-				err = copyProjectFile(e.File, at, 0o755)
-			default:
-				err = copyProjectFile(e.File, at, 0o644)
-			}
-			if err != nil {
-				return err
+		} else if err := root.WriteFile("script", []byte(script.Script), 0o644); err != nil {
+			return err
+		}
+		for _, input := range script.Inputs {
+			for _, e := range input.Entries {
+				if err := layOutEntry(root, path.Join("project", path.Join("/baselines", input.Name, e.Path)), e); err != nil {
+					return err
+				}
 			}
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
-func copyProjectFile(f *node.File, to string, mode os.FileMode) error {
+func layOutEntry(root *os.Root, at string, e node.TreeEntry) error {
+	if err := root.MkdirAll(path.Dir(at), 0o755); err != nil {
+		return err
+	}
+	switch {
+	case e.Target != "":
+		return root.Symlink(e.Target, at)
+	case e.File == nil:
+		return root.MkdirAll(at, 0o755)
+	case e.File.Executable:
+		return copyProjectFile(root, e.File, at, 0o755)
+	}
+	return copyProjectFile(root, e.File, at, 0o644)
+}
+
+func copyProjectFile(root *os.Root, f *node.File, to string, mode os.FileMode) error {
 	in, err := f.Open()
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
+	out, err := root.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
 	if err != nil {
 		return err
 	}
 	_, err = io.Copy(out, in)
-	return errors.Join(err, out.Close(), os.Chmod(to, mode))
+	return errors.Join(err, out.Close(), root.Chmod(to, mode))
 }

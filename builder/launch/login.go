@@ -41,11 +41,13 @@ func (l Login) Run(ctx context.Context, command string) (string, error) {
 		return "", errors.Join(ctx.Err(), err)
 	}
 	defer session.Close()
-	out, err := session.CombinedOutput(command)
+	out := &firstWords{}
+	session.Stdout, session.Stderr = out, out
+	err = session.Run(command)
 	if err != nil && ctx.Err() != nil {
 		err = ctx.Err()
 	}
-	return strings.TrimSpace(string(out)), err
+	return out.String(), err
 }
 
 // Quote makes a shell command of words.
@@ -61,6 +63,9 @@ func Quote(words []string) string {
 // output, both streams together.
 func (c *Container) Run(ctx context.Context, command []string) (string, error) {
 	args := append(append(c.podman("podman"), "exec", c.name), command...)
-	out, err := c.beside(ctx, args).CombinedOutput()
-	return strings.TrimSpace(string(out)), err
+	out := &firstWords{}
+	cmd := c.beside(ctx, args)
+	cmd.Stdout, cmd.Stderr = out, out
+	err := cmd.Run()
+	return out.String(), err
 }

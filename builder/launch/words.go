@@ -27,3 +27,26 @@ func (w *lastWords) String() string {
 	defer w.mu.Unlock()
 	return strings.TrimSpace(string(w.text))
 }
+
+// firstWords keeps the beginning of what a guest answers, and lets it go on: an
+// error would show that nobody listens.
+type firstWords struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+// answerLimit is how much of an answer is kept, in bytes.
+const answerLimit = 1 << 20
+
+func (w *firstWords) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.text = append(w.text, p[:min(len(p), answerLimit-len(w.text))]...)
+	return len(p), nil
+}
+
+func (w *firstWords) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return strings.TrimSpace(string(w.text))
+}

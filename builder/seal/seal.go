@@ -74,6 +74,9 @@ type sealer struct {
 	result Result
 }
 
+// maxRelease is the largest os-release that is read, in bytes.
+const maxRelease = 64 << 10
+
 // identify writes image.json, and os-release(5) with IMAGE_ID and
 // IMAGE_VERSION. The distribution's own file stays as its package made it:
 // /etc/os-release, by default a link to it, becomes a file of our own.
@@ -88,10 +91,18 @@ func (s *sealer) identify(id Identity) error {
 	if err := s.write("usr/lib/imgbuild/image.json", append(data, '\n'), 0o644); err != nil {
 		return err
 	}
-	release, err := s.root.ReadFile("usr/lib/os-release")
+	const own = "usr/lib/os-release"
+	info, err := s.root.Stat(own)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	if err == nil && (!info.Mode().IsRegular() || info.Size() > maxRelease) {
+		err = fmt.Errorf("%s is no regular file of at most %d bytes", own, maxRelease)
+	}
+	if err != nil {
+		return err
+	}
+	release, err := s.root.ReadFile(own)
 	if err != nil {
 		return err
 	}

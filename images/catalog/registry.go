@@ -105,7 +105,11 @@ func (c *connection) baselines(ctx context.Context) ([]string, error) {
 		Client: c.client, Reference: registry.Reference{Registry: c.host}, PlainHTTP: c.plainHTTP, MaxMetadataBytes: maxManifest,
 	}}
 	var found []string
+	pages := 0
 	err := reg.Repositories(ctx, "", func(names []string) error {
+		if pages++; pages > maxPages {
+			return fault.Worldf("the list has more than %d pages", maxPages)
+		}
 		for _, n := range names {
 			n, ok := strings.CutPrefix(n, strings.TrimPrefix(c.prefix+"/", "/"))
 			if ok && CheckBaseline(n) == nil {

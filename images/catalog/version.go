@@ -142,5 +142,6 @@ func diskFormat(artifactType string) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	return strings.CutSuffix(f, diskTypeSuffix)
+	f, ok = strings.CutSuffix(f, diskTypeSuffix)
+	return f, ok && channelName.MatchString(f)
 }

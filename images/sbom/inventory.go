@@ -93,6 +93,14 @@ func FromRoot(root fs.FS, lock *updates.Lock, image Image) (*Inventory, error) {
 }
 
 func readBounded(root fs.FS, path string, limit int64) ([]byte, error) {
+	// What a root holds there may be a pipe, which would never end.
+	info, err := fs.Stat(root, path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("reading %s: it is no regular file", path)
+	}
 	f, err := root.Open(path)
 	if err != nil {
 		return nil, err
@@ -108,7 +116,8 @@ func readBounded(root fs.FS, path string, limit int64) ([]byte, error) {
 }
 
 // FromStatus makes the inventory of the packages that dpkg's status file says
-// are installed. Each must be in the lock.
+// are installed. Each must be in the lock, and none of the lock's be missing: a
+// database that conceals a package conceals its files too.
 func FromStatus(status []byte, lock *updates.Lock, image Image, copyrights Copyrights) (*Inventory, error) {
 	locked := make(map[string]updates.Package, len(lock.Packages))
 	for _, set := range []updates.Set{updates.Boot, updates.Root} {
@@ -120,11 +129,14 @@ func FromStatus(status []byte, lock *updates.Lock, image Image, copyrights Copyr
 	}
 	inventory := &Inventory{Image: image, Epoch: lock.Epoch}
 	var installed []installedPackage
+	seen := map[string]bool{}
 	err := readParagraphs(status, func(p paragraph) error {
 		if !strings.HasSuffix(p["status"], " installed") {
 			return nil
 		}
-		from, ok := locked[identity(p["package"], p["version"], p["architecture"])]
+		id := identity(p["package"], p["version"], p["architecture"])
+		from, ok := locked[id]
+		seen[id] = true
 		if !ok {
 			return fault.Worldf("package %s %s (%s) is installed but not in the lock", p["package"], p["version"], p["architecture"]).
 				WithHint("every package must come from the lock: add it to the recipe's packages or local packages")
@@ -144,6 +156,16 @@ func FromStatus(status []byte, lock *updates.Lock, image Image, copyrights Copyr
 	}
 	if len(inventory.Packages) == 0 {
 		return nil, fault.Worldf("reading package status: no package is installed")
+	}
+	sets := []updates.Set{updates.Root}
+	if image.Output == Disk {
+		sets = append(sets, updates.Boot)
+	}
+	for _, p := range lock.Packages {
+		if slices.Contains(sets, p.Set) && !seen[identity(p.Name, p.Version, p.Architecture)] {
+			return nil, fault.Worldf("package %s %s (%s) is in the lock but not installed", p.Name, p.Version, p.Architecture).
+				WithHint("a script of the recipe has removed it: leave it out of the recipe's packages instead")
+		}
 	}
 	for _, p := range image.Loaders {
 		loader := image.describe(nil, p)

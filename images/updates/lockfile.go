@@ -21,6 +21,9 @@ import (
 // maxLock is the most bytes of a lock file: 30,000 packages.
 const maxLock = 16 << 20
 
+// maxFlow is the most brackets and braces of a lock file. Its own form has none.
+const maxFlow = 64
+
 // ReadLock reads and checks the lock file at path. A missing file is an error
 // that wraps fs.ErrNotExist.
 func ReadLock(path string) (*Lock, error) {
@@ -47,6 +50,11 @@ func ReadLock(path string) (*Lock, error) {
 func ParseLock(data []byte) (*Lock, error) {
 	if len(data) > maxLock {
 		return nil, fmt.Errorf("larger than %d bytes", maxLock)
+	}
+	// A lock is written without flow collections; nested ones would keep the
+	// parser busy for ever.
+	if n := bytes.Count(data, []byte("[")) + bytes.Count(data, []byte("{")); n > maxFlow || bytes.Contains(data, []byte("- - ")) {
+		return nil, errors.New("nested lists have no place in a lock")
 	}
 	for line := range bytes.Lines(data) {
 		// What follows a second document's mark would not be read.

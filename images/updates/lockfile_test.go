@@ -46,6 +46,14 @@ func sample() *updates.Lock {
 	}
 }
 
+func TestNestedLocksAreRefusedAtOnce(t *testing.T) {
+	for _, text := range []string{strings.Repeat("[", 1<<20), strings.Repeat("{a: ", 1<<18), strings.Repeat("- ", 1<<19)} {
+		if _, err := updates.ParseLock([]byte(text)); err == nil {
+			t.Errorf("accepted %.10s…", text)
+		}
+	}
+}
+
 func TestLockSurvivesItsFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "locks", "debian-12-nginx.lock")
 	want := sample()
