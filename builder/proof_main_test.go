@@ -120,8 +120,8 @@ func requireRoot(t *testing.T) {
 	}
 }
 
-// lines splits a program's output.
 // users counts the users that the tests have made.
 var users atomic.Int64
 
+// lines splits a program's output.
 func lines(text string) []string { return strings.Split(strings.TrimRight(text, "\n"), "\n") }
