@@ -27,8 +27,11 @@ var proofDir string
 
 func TestMain(m *testing.M) {
 	sandbox.Init()
-	if isGuest() {
+	switch {
+	case isGuest():
 		guest()
+	case standsForShell():
+		shellOfRoot()
 	}
 	flag.Parse()
 	os.Exit(runTests(m))
