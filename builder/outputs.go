@@ -66,6 +66,7 @@ func (p *planner) container(parent stage.ID) (stage.Definition, error) {
 		return stage.Definition{}, err
 	}
 	var in stage.Inputs
+	in.Add("layers", container.LayerFormat)
 	in.Add("configuration", string(config))
 	in.Add("description", p.recipe.Description)
 	in.Add("time stamp", fmt.Sprint(p.lock.Epoch))

@@ -27,8 +27,11 @@ var proofDir string
 
 func TestMain(m *testing.M) {
 	sandbox.Init()
-	if isGuest() {
+	switch {
+	case isGuest():
 		guest()
+	case standsForShell():
+		shellOfRoot()
 	}
 	flag.Parse()
 	os.Exit(runTests(m))
@@ -120,8 +123,8 @@ func requireRoot(t *testing.T) {
 	}
 }
 
-// lines splits a program's output.
 // users counts the users that the tests have made.
 var users atomic.Int64
 
+// lines splits a program's output.
 func lines(text string) []string { return strings.Split(strings.TrimRight(text, "\n"), "\n") }

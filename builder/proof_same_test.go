@@ -88,17 +88,22 @@ func blame(t *testing.T, want map[string]string, all []circumstance) {
 	}
 }
 
-// TestDisksAreReproducible bakes a server that boots twice at the same time:
-// by root on a disk, and by an ordinary user on a tmpfs with everything else
-// around it changed. Container, raw and qcow2 must be equal.
+// TestDisksAreReproducible bakes a server that boots three times at the same
+// time: by root on a disk; by an ordinary user on a tmpfs with everything else
+// around it changed; and killed at the end of every stage of its plan.
+// Container, raw and qcow2 must be equal.
 func TestDisksAreReproducible(t *testing.T) {
 	requireRoot(t)
 	t.Parallel()
-	forms := make([]map[string]string, 2)
+	forms := make([]map[string]string, 3)
 	t.Run("bakes", func(t *testing.T) {
 		t.Run("usual", func(t *testing.T) {
 			t.Parallel()
 			forms[0] = newShop(t, onDisk(t), "proof-vm").bake(t).forms()
+		})
+		t.Run("killed at the end of each stage", func(t *testing.T) {
+			t.Parallel()
+			forms[2] = newShop(t, onDisk(t), "proof-vm").bakeKilledAtEachStage(t).forms()
 		})
 		t.Run("other", func(t *testing.T) {
 			t.Parallel()
@@ -113,8 +118,10 @@ func TestDisksAreReproducible(t *testing.T) {
 	if len(forms[0]) != 3 {
 		t.Fatalf("want a container, a raw and a qcow2 disk, got %v", forms[0])
 	}
-	if diff := cmp.Diff(forms[0], forms[1]); diff != "" {
-		t.Errorf("two bakes of one lock differ (-usual +other):\n%s", diff)
+	for i, how := range []string{"usual", "other", "killed"} {
+		if diff := cmp.Diff(forms[0], forms[i]); diff != "" {
+			t.Errorf("two bakes of one lock differ (-usual +%s):\n%s", how, diff)
+		}
 	}
 }
 

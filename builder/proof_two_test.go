@@ -2,7 +2,6 @@ package builder_test
 
 import (
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -52,24 +51,10 @@ func TestDifferentBaselinesAtOnce(t *testing.T) {
 	t.Parallel()
 	together := newShop(t, inMemory(t), "proof-all")
 	names := []string{"proof-all", "proof-child", "proof-other"}
-	one := func(name string, s shop) *shop {
-		s.baseline = name
-		lock := filepath.Join(filepath.Dir(s.lockFile()), "proof-all.lock")
-		data, err := os.ReadFile(lock)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text := strings.Replace(string(data), "baseline: proof-all\n", "baseline: "+name+"\n", 1)
-		if err := os.WriteFile(s.lockFile(), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		s.editLock(t, func(*updates.Lock) {}) // another recipe's request
-		return &s
-	}
 	made := make([]*baked, len(names))
 	var wait sync.WaitGroup
 	for i, name := range names {
-		s := one(name, *together)
+		s := together.as(t, name)
 		wait.Go(func() {
 			var err error
 			if made[i], _, err = s.tryBake(t.Context()); err != nil {
@@ -83,12 +68,30 @@ func TestDifferentBaselinesAtOnce(t *testing.T) {
 	}
 	alone := newShop(t, inMemory(t), "proof-all")
 	for i, name := range names {
-		s := one(name, *alone)
+		s := alone.as(t, name)
 		if diff := cmp.Diff(s.bake(t).forms(), made[i].forms()); diff != "" {
 			t.Errorf("%s differs (-alone +at once):\n%s", name, diff)
 		}
-		if n := len(one(name, *together).wholeCatalog(t)); n != 1 {
+		if n := len(together.as(t, name).wholeCatalog(t)); n != 1 {
 			t.Errorf("the catalog has %d versions of %s", n, name)
 		}
 	}
+}
+
+// as is the same shop for a baseline that has the packages of its own one: it
+// gets the lock of that.
+func (s *shop) as(t *testing.T, baseline string) *shop {
+	t.Helper()
+	other := *s
+	other.baseline = baseline
+	data, err := os.ReadFile(s.lockFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Replace(string(data), "baseline: "+s.baseline+"\n", "baseline: "+baseline+"\n", 1)
+	if err := os.WriteFile(other.lockFile(), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	other.editLock(t, func(*updates.Lock) {}) // another recipe's request
+	return &other
 }

@@ -17,13 +17,16 @@ import (
 // overlay drivers take; few enough for a registry, enough that an update of
 // one package moves a small part of the image.
 const (
-	ownLayers   = 20
-	ownMinimum  = 512 << 10 // bytes of .deb files of one source package
-	buckets     = 16
-	restLayer   = "rest"
-	infoDir     = "var/lib/dpkg/info/"
-	layerFormat = "imgbuild layer 1" // raise when the bytes of a layer change for the same entries
+	ownLayers  = 20
+	ownMinimum = 512 << 10 // bytes of .deb files of one source package
+	buckets    = 16
+	restLayer  = "rest"
+	infoDir    = "var/lib/dpkg/info/"
 )
+
+// LayerFormat is raised when the bytes of a layer change for the same entries.
+// The container's stage id holds it, and so does the name of each cached layer.
+const LayerFormat = "imgbuild layer 1"
 
 // part is one layer before it is written.
 type part struct {

@@ -39,7 +39,7 @@ func key(p *part, c Compression) string {
 			h.Write([]byte(v)) // never fails
 		}
 	}
-	str(layerFormat, string(c))
+	str(LayerFormat, string(c))
 	for i := range p.entries {
 		e := &p.entries[i]
 		str(e.Path, e.SHA256, e.Target, e.HardLink)

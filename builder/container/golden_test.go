@@ -13,7 +13,8 @@ import (
 
 // golden are the digests of the image manifest of one small tree. A change
 // here means that all users' images change without their recipes changing:
-// raise layerFormat, say why, and then change the digests.
+// raise LayerFormat for other layers or containerFormat of the package builder
+// for another manifest of the same ones, say why, and then change the digests.
 var golden = map[container.Compression]string{
 	container.Zstd: "sha256:5fe5e087cd618a8d13ac703d2614db2a90ec35b92406463d295d15a6e4c62068",
 	container.Gzip: "sha256:adf96323fa242f9cf6c1001054e458e97152824770142ef105fe69ad30dd2f2b",
@@ -44,7 +45,7 @@ func TestGoldenBytes(t *testing.T) {
 	for how, want := range golden {
 		spec.Compression, spec.CacheDir = how, t.TempDir()
 		if got := mustBuild(t, spec).Manifest.Digest.String(); got != want {
-			t.Errorf("%s: got %s, want %s", how, got, want)
+			t.Errorf("%s: got %s, want %s; if that is meant, raise LayerFormat or the builder's containerFormat", how, got, want)
 		}
 	}
 }
