@@ -56,7 +56,7 @@ Nothing is changed.`,
 			err = env.answer(diagnosis{Ready: missing == 0, Findings: findings}, func(w io.Writer) { writeFindings(w, findings) }, next)
 			if err == nil && missing > 0 {
 				return fault.Failedf("%d of the things a bake needs are missing", missing).
-					WithHint("run the commands above, then imgbuild doctor again")
+					WithHint("run the commands above, then: %s", env.command("doctor"))
 			}
 			return err
 		},
