@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"imgbuild/builder/host"
+	"imgbuild/builder/project"
 	"imgbuild/images/fault"
 )
 
@@ -32,9 +33,12 @@ Nothing is changed.`,
 			if err != nil {
 				return err
 			}
-			req := host.Request{StateDir: p.DataDir(), Keyring: p.Config.Keyring, MirrorSet: p.Config.Mirror != ""}
-			if req.Keyring == "" {
-				req.Keyring = host.DebianKeyring
+			req := host.Request{
+				CacheDir: p.Config.Cache.Dir, StoreDirs: []string{p.Config.Archive.Dir},
+				Keyring: p.Keyring, Mirror: p.Mirror,
+			}
+			if !project.IsRegistry(p.Config.Catalog) {
+				req.StoreDirs = append(req.StoreDirs, p.Config.Catalog)
 			}
 			findings, err := host.Diagnose(cmd.Context(), req)
 			if err != nil {
