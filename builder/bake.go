@@ -116,8 +116,8 @@ func (b *Builder) judge(ctx context.Context, baked *Baked) (_ *Baked, err error)
 }
 
 // Tidy ends a bake once its result has been told: finished stages are made to
-// outlive a power cut, and those that were not used for longest go until the
-// cache is within its limit. The plan's own stages stay.
+// outlive a power cut, and the caches are cut down to Stages.Limit. The plan's
+// own stages stay.
 func (b *Builder) Tidy(ctx context.Context, plan *Plan) error {
 	if err := b.Stages.Settle(ctx); err != nil {
 		return err
@@ -126,7 +126,8 @@ func (b *Builder) Tidy(ctx context.Context, plan *Plan) error {
 	for _, s := range plan.Steps() {
 		own[s.ID()] = true
 	}
-	_, err := b.Stages.GC(ctx, b.Stages.Limit, func(id stage.ID) bool { return own[id] })
+	caches := Caches{Stages: b.Stages, Unpacked: b.Unpacked.Dir, Layers: b.LayerCache}
+	_, err := caches.Cut(ctx, b.Stages.Limit, func(id stage.ID) bool { return own[id] }, time.Now())
 	return err
 }
 

@@ -257,6 +257,9 @@ func bakeInGuest() error {
 			return fmt.Errorf("mounting %s: %w", m[1], err)
 		}
 	}
+	if err := errors.Join(os.Mkdir("/work/cache", 0o755), os.Symlink("/archive/unpacked", "/work/cache/unpacked")); err != nil {
+		return err
+	}
 	cmd := exec.Command("/imgbuild", "bake", "proof-date", "--output", "json")
 	cmd.Dir = "/project"
 	cmd.Env = []string{

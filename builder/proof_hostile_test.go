@@ -39,15 +39,18 @@ func TestDamagedPackages(t *testing.T) {
 			s := newShop(t, inMemory(t), "proof-all")
 			shared := s.archive
 			s.archive = filepath.Join(s.dir, "archive")
+			if err := os.Remove(s.unpacked()); err != nil {
+				t.Fatal(err)
+			}
 			var victim string
 			s.editLock(t, func(l *updates.Lock) {
 				for _, p := range l.Packages {
-					for _, kind := range []string{"sha256", "unpacked"} {
+					for kind, dir := range map[string]string{"sha256": s.archive, "unpacked": s.cache()} {
 						at := filepath.Join(kind, p.SHA256[:2], p.SHA256)
 						if p.Name == "gzip" && kind == "unpacked" {
 							continue
 						}
-						if err := linkOrCopy(filepath.Join(shared, at), filepath.Join(s.archive, at)); err != nil {
+						if err := linkOrCopy(filepath.Join(shared, at), filepath.Join(dir, at)); err != nil {
 							t.Fatal(err)
 						}
 					}

@@ -194,14 +194,18 @@ func (s *shop) moveTo(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	s.dir, s.project = dir, project
+	s.linkUnpacked(t)
 }
 
 // ownArchive gives the shop an empty archive that finds its packages in the
-// shared one, as a further place of the configuration.
+// shared one, as a further place of the configuration, and has it unpack them.
 func (s *shop) ownArchive(t *testing.T) {
 	t.Helper()
 	s.env = append(s.env, "IMGBUILD_ARCHIVE_SOURCES="+s.archive)
 	s.archive = filepath.Join(s.dir, "archive")
+	if err := os.Remove(s.unpacked()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // asOrdinaryUser makes a user with subordinate ids, whose shop it then is.

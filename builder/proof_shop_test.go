@@ -41,7 +41,7 @@ type shop struct {
 const keyPassword = "correct horse battery staple"
 
 // newShop makes a shop for one of the prepared baselines in dir, without
-// anything in its caches.
+// anything in its caches but unpacked packages.
 func newShop(t *testing.T, dir, baseline string) *shop {
 	t.Helper()
 	p := requirePrepared(t)
@@ -52,7 +52,19 @@ func newShop(t *testing.T, dir, baseline string) *shop {
 	if os.Geteuid() == 0 {
 		s.namespaces = syscall.CLONE_NEWNET
 	}
+	s.linkUnpacked(t)
 	return s
+}
+
+// linkUnpacked makes a cache that has the packages of all shops unpacked.
+func (s *shop) linkUnpacked(t *testing.T) {
+	t.Helper()
+	if err := os.Mkdir(s.cache(), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(s.archive, "unpacked"), s.unpacked()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (s *shop) cache() string      { return filepath.Join(s.dir, "cache") }
@@ -60,6 +72,7 @@ func (s *shop) catalogDir() string { return filepath.Join(s.dir, "catalog") }
 func (s *shop) lockFile() string   { return filepath.Join(s.project, "locks", s.baseline+".lock") }
 func (s *shop) recipeFile() string { return filepath.Join(s.project, "baselines", s.baseline+".yaml") }
 func (s *shop) stages() string     { return filepath.Join(s.cache(), "stages") }
+func (s *shop) unpacked() string   { return filepath.Join(s.cache(), "unpacked") }
 
 // command is the program with some arguments, as a user would start it here.
 func (s *shop) command(ctx context.Context, args ...string) (*exec.Cmd, error) {
@@ -204,7 +217,7 @@ func (s *shop) editLock(t *testing.T, edit func(*updates.Lock)) {
 }
 
 // keepPackages brings the packages of all locks into the archive that outlives
-// the run, unpacked too, and links that as the archive of this run.
+// the run, unpacked ones beside them, and links that as the archive of this run.
 func keepPackages(online *shop, p *prepared) error {
 	ctx := context.Background()
 	store, err := updates.Open(online.archive)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"os/user"
@@ -45,17 +46,20 @@ type Finding struct {
 
 // Request says what a diagnosis is made for.
 type Request struct {
-	// StateDir is where archive, cache and catalog live or will live.
-	StateDir string
-	// Keyring is the path of Debian's archive keyring.
-	Keyring string
-	// MirrorSet says that the configuration names a mirror, so that apt's
-	// sources are not needed.
-	MirrorSet bool
+	// CacheDir is where stages are made, or will be.
+	CacheDir string
+	// StoreDirs are where archive and catalog live or will live, as far as that
+	// is on this machine.
+	StoreDirs []string
+	// Keyring finds the keyring that releases are verified with; it fails when
+	// none is configured and Debian's is not installed.
+	Keyring func() (string, error)
+	// Mirror finds the base URL of an archive, for a suite or for any.
+	Mirror func(archive, suite string) (string, error)
 }
 
-// Disk space below StateDir, in bytes: a bake of one baseline with a disk
-// image uses about 3 GiB of archive, cache and catalog.
+// Disk space in bytes: a bake of one baseline with a disk image uses about
+// 3 GiB of archive, cache and catalog.
 const (
 	diskNeeded  = 3 << 30
 	diskWelcome = 10 << 30
@@ -94,33 +98,37 @@ func asRoot(command string) string {
 }
 
 func keyring(_ context.Context, req Request) Finding {
-	f := Finding{Name: "archive keyring", For: "lock", Detail: req.Keyring}
-	if _, err := os.Stat(req.Keyring); err != nil {
-		f.State, f.Detail = Missing, err.Error()
-		if req.Keyring == DebianKeyring {
-			f.Mend = install("debian-archive-keyring")
-		}
+	f := Finding{Name: "archive keyring", For: "lock", State: Good}
+	path, err := req.Keyring()
+	if err != nil {
+		f.State, f.Detail, f.Mend = Missing, err.Error(), install("debian-archive-keyring")
 		return f
 	}
-	f.State = Good
+	f.Detail = path
+	if _, err := os.Stat(path); err != nil {
+		f.State, f.Detail = Missing, err.Error()
+	}
 	return f
 }
 
 func mirror(_ context.Context, req Request) Finding {
-	f := Finding{Name: "mirror", For: "lock", State: Good, Detail: "set in the configuration"}
-	if req.MirrorSet {
-		return f
+	f := Finding{Name: "mirror", For: "lock", State: Good}
+	var found, wrong, set []string
+	for _, archive := range []struct{ name, setting string }{
+		{ArchiveDebian, "IMGBUILD_MIRROR"}, {ArchiveSecurity, "IMGBUILD_SECURITY_MIRROR"},
+	} {
+		url, err := req.Mirror(archive.name, "")
+		if err != nil {
+			wrong = append(wrong, err.Error())
+			set = append(set, archive.setting+"=http://mirror.example/"+archive.name)
+			continue
+		}
+		found = append(found, url)
 	}
-	sources, err := AptSources()
-	if err == nil {
-		f.Detail, err = sources.Mirror(ArchiveDebian, "")
+	f.Detail = strings.Join(found, " and ")
+	if len(wrong) > 0 {
+		f.State, f.Detail, f.Mend = Missing, strings.Join(wrong, "; "), "export "+strings.Join(set, " ")
 	}
-	if err != nil {
-		f.State, f.Detail = Missing, err.Error()
-		f.Mend = "export IMGBUILD_MIRROR=http://mirror.example/debian IMGBUILD_SECURITY_MIRROR=http://mirror.example/debian-security"
-		return f
-	}
-	f.Detail += " (from apt's sources)"
 	return f
 }
 
@@ -147,7 +155,7 @@ func namespaces(ctx context.Context, _ Request) Finding {
 
 func overlay(ctx context.Context, req Request) Finding {
 	f := Finding{Name: "overlayfs", For: "bake"}
-	dir, err := scratch(req.StateDir)
+	dir, err := os.MkdirTemp(existing(req.CacheDir), ".imgbuild-doctor-")
 	if err != nil {
 		f.State, f.Detail = Missing, err.Error()
 		return f
@@ -164,17 +172,8 @@ func overlay(ctx context.Context, req Request) Finding {
 		f.Mend = asRoot("modprobe overlay")
 		return f
 	}
-	f.State, f.Detail = Good, "mounted below "+existing(req.StateDir)
+	f.State, f.Detail = Good, "mounted below "+filepath.Dir(dir)
 	return f
-}
-
-// scratch makes a directory on the file system that holds or will hold dir.
-func scratch(dir string) (string, error) {
-	made, err := os.MkdirTemp(existing(dir), ".imgbuild-doctor-")
-	if errors.Is(err, os.ErrPermission) {
-		return os.MkdirTemp("", "imgbuild-doctor-")
-	}
-	return made, err
 }
 
 // existing returns the nearest ancestor of dir that exists.
@@ -280,23 +279,34 @@ func program(name, packages, purpose string, without State) Finding {
 	return f
 }
 
+// diskSpace judges the fullest of the file systems that a bake writes to.
 func diskSpace(_ context.Context, req Request) Finding {
-	dir := existing(req.StateDir)
-	f := Finding{Name: "disk space", For: "bake"}
-	var fs unix.Statfs_t
-	if err := unix.Statfs(dir, &fs); err != nil {
-		f.State, f.Detail = Missing, fmt.Sprintf("asking for the free space of %s: %v", dir, err)
-		return f
+	f := Finding{Name: "disk space", For: "bake", State: Good}
+	var least uint64 = math.MaxUint64
+	var details []string
+	seen := map[uint64]bool{}
+	for _, dir := range append([]string{req.CacheDir}, req.StoreDirs...) {
+		dir = existing(dir)
+		var at unix.Stat_t
+		var fs unix.Statfs_t
+		if err := errors.Join(unix.Stat(dir, &at), unix.Statfs(dir, &fs)); err != nil {
+			f.State, f.Detail = Missing, fmt.Sprintf("asking for the free space of %s: %v", dir, err)
+			return f
+		}
+		if seen[at.Dev] {
+			continue
+		}
+		seen[at.Dev] = true
+		free := fs.Bavail * uint64(fs.Bsize)
+		least = min(least, free)
+		details = append(details, fmt.Sprintf("%.1f GiB free at %s", float64(free)/(1<<30), dir))
 	}
-	free := fs.Bavail * uint64(fs.Bsize)
-	f.Detail = fmt.Sprintf("%.1f GiB free at %s", float64(free)/(1<<30), dir)
+	f.Detail = strings.Join(details, ", ")
 	switch {
-	case free < diskNeeded:
+	case least < diskNeeded:
 		f.State, f.Mend = Missing, "imgbuild images gc"
-	case free < diskWelcome:
+	case least < diskWelcome:
 		f.State, f.Mend = Wanting, "imgbuild images gc"
-	default:
-		f.State = Good
 	}
 	return f
 }

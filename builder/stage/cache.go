@@ -34,8 +34,8 @@ import (
 type Cache struct {
 	// Dir is the cache's directory.
 	Dir string
-	// Limit is how many bytes GC leaves when it is asked to keep to the cache's
-	// own bound.
+	// Limit is the configured bound in bytes of everything that bakes keep for
+	// later ones, stages and other caches.
 	Limit int64
 
 	boot  []byte

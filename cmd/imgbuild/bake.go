@@ -138,7 +138,8 @@ func bakeTar(ctx context.Context, env *environment, b *builder.Builder, plan *bu
 		return errors.Join(err, os.Remove(path))
 	}
 	result := map[string]string{"file": path, "stage": string(plan.RootStage())}
-	return env.answer(result, func(w io.Writer) { fmt.Fprintf(w, "wrote %s, the root of stage %s\n", path, plan.RootStage()) }, "")
+	return env.answer(result, func(w io.Writer) { fmt.Fprintf(w, "wrote %s, the root of stage %s\n", path, plan.RootStage()) },
+		env.command("bake", plan.Recipe.Name))
 }
 
 // bakedImage is the document of bake --output json.

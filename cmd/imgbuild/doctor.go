@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"imgbuild/builder/host"
+	"imgbuild/builder/project"
 	"imgbuild/images/fault"
 )
 
@@ -32,9 +33,12 @@ Nothing is changed.`,
 			if err != nil {
 				return err
 			}
-			req := host.Request{StateDir: p.DataDir(), Keyring: p.Config.Keyring, MirrorSet: p.Config.Mirror != ""}
-			if req.Keyring == "" {
-				req.Keyring = host.DebianKeyring
+			req := host.Request{
+				CacheDir: p.Config.Cache.Dir, StoreDirs: []string{p.Config.Archive.Dir},
+				Keyring: p.Keyring, Mirror: p.Mirror,
+			}
+			if !project.IsRegistry(p.Config.Catalog) {
+				req.StoreDirs = append(req.StoreDirs, p.Config.Catalog)
 			}
 			findings, err := host.Diagnose(cmd.Context(), req)
 			if err != nil {
@@ -56,7 +60,7 @@ Nothing is changed.`,
 			err = env.answer(diagnosis{Ready: missing == 0, Findings: findings}, func(w io.Writer) { writeFindings(w, findings) }, next)
 			if err == nil && missing > 0 {
 				return fault.Failedf("%d of the things a bake needs are missing", missing).
-					WithHint("run the commands above, then imgbuild doctor again")
+					WithHint("run the commands above, then: %s", env.command("doctor"))
 			}
 			return err
 		},

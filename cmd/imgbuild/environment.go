@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -138,18 +140,51 @@ func (e *environment) closeBars() {
 }
 
 // answer writes a command's result to standard output: as one JSON document,
-// or as text ending with the next command worth typing.
+// or as text. Either ends with the next command worth typing, for which a
+// document has the key next, unless it is a list.
 func (e *environment) answer(result any, text func(w io.Writer), next string) error {
 	e.closeBars()
 	e.answered = true
 	if e.output == outputJSON {
-		return e.encode(result)
+		document, err := withNext(result, next)
+		if err != nil {
+			return err
+		}
+		return e.encode(document)
 	}
 	text(e.stdout)
 	if next != "" {
 		fmt.Fprintf(e.stdout, "\nnext: %s\n", next)
 	}
 	return nil
+}
+
+// withNext is a JSON document with one key more.
+func withNext(result any, next string) (json.RawMessage, error) {
+	document, err := marshal(result)
+	if err != nil || next == "" || document[0] != '{' {
+		return document, err
+	}
+	value, err := marshal(next)
+	if err != nil {
+		return nil, err
+	}
+	document = document[:len(document)-1]
+	if len(document) > 1 {
+		document = append(document, ',')
+	}
+	return slices.Concat(document, []byte(`"next":`), value, []byte("}")), nil
+}
+
+// marshal is json.Marshal, but leaves <, > and & for people to read.
+func marshal(value any) (json.RawMessage, error) {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return nil, fmt.Errorf("writing the result: %w", err)
+	}
+	return bytes.TrimSpace(text.Bytes()), nil
 }
 
 func (e *environment) encode(result any) error {

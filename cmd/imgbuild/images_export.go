@@ -84,12 +84,25 @@ Only a version that a trusted key has signed is exported.`,
 			task.Done(to)
 			return env.answer(exported{Image: v.Ref(), Form: form, To: to}, func(w io.Writer) {
 				fmt.Fprintf(w, "exported %s as %s to %s\n", v.Ref(), form, to)
-			}, "")
+			}, env.reads(v, form, to))
 		},
 	}
 	cmd.Flags().StringVar(&form, "form", "", "`FORM` to write (default: by the ending of TO)")
 	cmd.Flags().BoolVar(&evenRevoked, "even-revoked", false, "export even a revoked version")
 	return cmd
+}
+
+// reads is a command that reads what was exported.
+func (e *environment) reads(v *catalog.Version, form, to string) string {
+	switch {
+	case form == formCatalog:
+		return e.command("images", "verify", v.Ref(), "--catalog", to)
+	case isDisk(form):
+		return "qemu-img info " + to
+	case form == string(catalog.OCIDirectory), form == string(catalog.OCIDirectoryGzip):
+		return "skopeo inspect oci:" + to
+	}
+	return "podman load --input " + to
 }
 
 func isDisk(form string) bool { return form == "qcow2" || form == "raw" }

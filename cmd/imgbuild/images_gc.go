@@ -8,7 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"imgbuild/builder/container"
+	"imgbuild/builder"
+	"imgbuild/builder/debian/repo"
 	"imgbuild/builder/project"
 	"imgbuild/builder/sandbox"
 	"imgbuild/builder/stage"
@@ -23,8 +24,11 @@ type collected struct {
 	// Stages and StageBytes are what was cut from the cache.
 	Stages     int   `json:"stages"`
 	StageBytes int64 `json:"stage_bytes"`
-	// LayerBytes are compressed container layers cut from the cache.
-	LayerBytes int64 `json:"layer_bytes"`
+	// PackageBytes are unpacked packages cut from the cache, LayerBytes
+	// compressed container layers, IndexBytes indexes of repositories.
+	PackageBytes int64 `json:"package_bytes"`
+	LayerBytes   int64 `json:"layer_bytes"`
+	IndexBytes   int64 `json:"index_bytes"`
 }
 
 func newImagesGCCommand(env *environment) *cobra.Command {
@@ -32,10 +36,13 @@ func newImagesGCCommand(env *environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "gc",
 		Short: "Free the space of removed versions and of the cache beyond its limit",
-		Long: `Remove blobs that no version names, what killed runs have left, and the stages and
-compressed layers used least recently until each is within cache.limit. Versions, locks and the
-archive of locked packages are never touched, nor is anything in use.`,
-		Example: "  imgbuild images gc\n  imgbuild images gc --limit 0    empty the cache of stages",
+		Long: `Remove blobs that no version names, what killed runs have left, and of the cache
+what was used least recently until it is within cache.limit: half of that for
+stages, a quarter for unpacked packages, an eighth each for compressed layers and
+for indexes of repositories. Indexes that no lock has read for 30 days go in any
+case. Versions, locks and the archive of locked packages are never touched, nor
+is a stage in use.`,
+		Example: "  imgbuild images gc\n  imgbuild images gc --limit 0    empty the cache",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			// Stages hold files of many owners.
@@ -53,18 +60,20 @@ archive of locked packages are never touched, nor is anything in use.`,
 					return err
 				}
 			}
-			stages, err := stage.Open(filepath.Join(p.Config.Cache.Dir, "stages"), bound)
+			stages, err := stage.Open(filepath.Join(p.Config.Cache.Dir, stagesDir), bound)
 			if err != nil {
 				return err
 			}
 			if err := stages.Sweep(ctx); err != nil {
 				return err
 			}
-			gone, err := stages.GC(ctx, bound, nil)
-			if err != nil {
-				return err
+			in := func(name string) string { return filepath.Join(p.Config.Cache.Dir, name) }
+			caches := builder.Caches{
+				Stages: stages, Unpacked: in(unpackedDir), Layers: in(layersDir),
+				// The releases beside the indexes stay: older ones are refused by them.
+				Indexes: filepath.Join(in(indexesDir), repo.Indexes),
 			}
-			layers, err := container.Prune(filepath.Join(p.Config.Cache.Dir, "layers"), bound, time.Now())
+			freed, err := caches.Cut(ctx, bound, nil, time.Now())
 			if err != nil {
 				return err
 			}
@@ -75,9 +84,9 @@ archive of locked packages are never touched, nor is anything in use.`,
 			if err := archive.Sweep(ctx); err != nil {
 				return err
 			}
-			result := collected{Stages: len(gone), LayerBytes: layers}
-			for _, s := range gone {
-				result.StageBytes += s.Bytes
+			result := collected{
+				Stages: freed.Stages, StageBytes: freed.StageBytes,
+				PackageBytes: freed.PackageBytes, LayerBytes: freed.LayerBytes, IndexBytes: freed.IndexBytes,
 			}
 			if project.IsRegistry(p.Config.Catalog) {
 				env.reporter().Note("the catalog is a registry, which collects its garbage itself; the rest is collected")
@@ -89,9 +98,11 @@ archive of locked packages are never touched, nor is anything in use.`,
 				result.Blobs, result.BlobBytes = blobs.Blobs, blobs.Bytes
 			}
 			return env.answer(result, func(w io.Writer) {
-				fmt.Fprintf(w, "catalog  %d blobs, %d MiB freed\n", result.Blobs, result.BlobBytes>>20)
-				fmt.Fprintf(w, "stages   %d, %d MiB freed\n", result.Stages, result.StageBytes>>20)
-				fmt.Fprintf(w, "layers   %d MiB freed\n", result.LayerBytes>>20)
+				fmt.Fprintf(w, "catalog   %d blobs, %d MiB freed\n", result.Blobs, result.BlobBytes>>20)
+				fmt.Fprintf(w, "stages    %d, %d MiB freed\n", result.Stages, result.StageBytes>>20)
+				fmt.Fprintf(w, "packages  unpacked ones: %d MiB freed\n", result.PackageBytes>>20)
+				fmt.Fprintf(w, "layers    compressed ones: %d MiB freed\n", result.LayerBytes>>20)
+				fmt.Fprintf(w, "indexes   %d MiB freed\n", result.IndexBytes>>20)
 			}, env.command("images", "list"))
 		},
 	}

@@ -7,15 +7,18 @@ import (
 	"github.com/spf13/cobra"
 
 	"imgbuild/images/catalog"
+	"imgbuild/images/fault"
 )
 
 func newImagesRmCommand(env *environment) *cobra.Command {
-	return &cobra.Command{
+	var evenRevoked bool
+	cmd := &cobra.Command{
 		Use:   "rm IMAGE...",
 		Short: "Remove versions from the catalog",
 		Long: `Remove versions with their evidence. A version that a channel points to is not
-removed. An IMAGE must name its version: a bare baseline is refused. The space is
-freed by images gc.`,
+removed, nor a revoked one unless --even-revoked says so: its revocation goes with
+it. An IMAGE must name its version: a bare baseline is refused. The space is freed
+by images gc.`,
 		Example: "  imgbuild images rm debian-12-nginx:20260131.1",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -29,6 +32,14 @@ freed by images gc.`,
 				v, err := c.Resolve(ctx, image, catalog.AllowRevoked)
 				if err != nil {
 					return err
+				}
+				revocation, err := c.Revocation(ctx, v)
+				if err != nil {
+					return err
+				}
+				if revocation != nil && !evenRevoked {
+					return fault.Gatef("removing %s: it is revoked (%s); the revocation would be lost with it, and the same image, baked again, would count as good",
+						v.Ref(), revocation.Reason).WithHint("to remove it all the same: %s", env.command("images", "rm", image, "--even-revoked"))
 				}
 				versions = append(versions, v)
 			}
@@ -46,4 +57,6 @@ freed by images gc.`,
 			}, env.command("images", "gc"))
 		},
 	}
+	cmd.Flags().BoolVar(&evenRevoked, "even-revoked", false, "remove even a revoked version, with its revocation")
+	return cmd
 }

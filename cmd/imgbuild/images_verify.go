@@ -51,9 +51,13 @@ version is whole but revoked.`,
 			switch {
 			case len(problems) > 0:
 				return fault.Worldf("%s is not what it should be: %d of %d checks failed", v.Ref(), len(problems), len(report.Checks)).
-					WithHint("do not use it; bake it again, or copy it again from where it is whole")
+					WithHint("do not use it; bake it again: %s; or copy it again from where it is whole", env.command("bake", v.Baseline))
 			case report.Revocation != nil:
-				return fault.Gatef("%s is whole, but revoked: %s", v.Ref(), report.Revocation.Reason)
+				err := fault.Gatef("%s is whole, but revoked: %s", v.Ref(), report.Revocation.Reason)
+				if instead := report.Revocation.Rollback; instead != "" {
+					return err.WithHint("use what it names instead: %s", env.command("images", "verify", instead))
+				}
+				return err.WithHint("see what else there is: %s", env.command("images", "list", v.Baseline))
 			}
 			return nil
 		},

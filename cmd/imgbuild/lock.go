@@ -85,11 +85,15 @@ func lock(ctx context.Context, env *environment, name string, f lockFlags) error
 	}
 	result := &lockedBaseline{Lock: path, Packages: len(next.Packages), First: previous == nil, Moves: drift.Moves, Security: len(drift.Security())}
 	if f.check {
-		if err := env.answer(result, result.writeCheck, ""); err != nil || len(drift.Moves) == 0 {
+		then := env.command("bake", recipe.Name)
+		if len(drift.Moves) > 0 {
+			then = env.command("lock", recipe.Name, "--fresh")
+		}
+		if err := env.answer(result, result.writeCheck, then); err != nil || len(drift.Moves) == 0 {
 			return err
 		}
 		return fault.Worldf("%d packages have moved since the lock was made, %d of them for security", len(drift.Moves), result.Security).
-			WithHint("take them all: %s; or some: --update PACKAGE", env.command("lock", recipe.Name, "--fresh"))
+			WithHint("or take some of them: %s", env.command("lock", recipe.Name, "--update", "PACKAGE"))
 	}
 	if err := next.Write(path); err != nil {
 		return err

@@ -105,7 +105,12 @@ func tryImage(ctx context.Context, env *environment, image string, f runFlags) (
 	result := tried{
 		Image: v.Ref(), Form: t.Form, URLs: append([]string{}, t.URLs...), Ports: t.Ports, SSH: t.SSH, Probes: append([]trial.Answer{}, t.Answers...),
 	}
-	err = env.answer(result, func(w io.Writer) { writeTried(w, result, f.check) }, "")
+	// People are told when the image is removed again.
+	next, told := env.command("images", "promote", v.Ref(), "CHANNEL"), ""
+	if env.output == outputJSON {
+		told = next
+	}
+	err = env.answer(result, func(w io.Writer) { writeTried(w, result, f.check) }, told)
 	ended := false
 	if err == nil && !f.check {
 		select {
@@ -121,7 +126,7 @@ func tryImage(ctx context.Context, env *environment, image string, f runFlags) (
 		return fault.Failedf("%s ended by itself", v.Ref()).WithHint("see what it says: %s", env.command("run", image, "--console"))
 	}
 	if err == nil && env.output == outputText {
-		fmt.Fprintf(env.stdout, "removed; next: %s\n", env.command("images", "promote", v.Ref(), "CHANNEL"))
+		fmt.Fprintf(env.stdout, "removed; next: %s\n", next)
 	}
 	return err
 }

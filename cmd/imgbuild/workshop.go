@@ -18,6 +18,14 @@ import (
 	"imgbuild/images/updates"
 )
 
+// The directories of cache.dir.
+const (
+	stagesDir   = "stages"
+	unpackedDir = "unpacked"
+	layersDir   = "layers"
+	indexesDir  = "indexes"
+)
+
 // workshop is what lock and bake work with: the project's places, opened.
 type workshop struct {
 	project *project.Project
@@ -77,7 +85,7 @@ func (w *workshop) locker() (*builder.Locker, error) {
 	}
 	return &builder.Locker{
 		Client: &repo.Client{
-			HTTP: w.client, Cache: filepath.Join(w.project.Config.Cache.Dir, "indexes"), Now: time.Now, Progress: w.env.reporter(),
+			HTTP: w.client, Cache: filepath.Join(w.project.Config.Cache.Dir, indexesDir), Now: time.Now, Progress: w.env.reporter(),
 		},
 		Mirror:  w.project.Mirror,
 		Keys:    keys,
@@ -88,7 +96,7 @@ func (w *workshop) locker() (*builder.Locker, error) {
 // builder opens what bakes work with; it runs inside the sandbox.
 func (w *workshop) builder(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock) (*builder.Builder, error) {
 	c := w.project.Config
-	stages, err := stage.Open(filepath.Join(c.Cache.Dir, "stages"), c.Cache.LimitBytes)
+	stages, err := stage.Open(filepath.Join(c.Cache.Dir, stagesDir), c.Cache.LimitBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -115,9 +123,9 @@ func (w *workshop) builder(ctx context.Context, recipe *baseline.Recipe, lock *u
 	return &builder.Builder{
 		Archive:    w.archive,
 		Fetch:      fetcher,
-		Unpacked:   &deb.Cache{Dir: filepath.Join(c.Archive.Dir, "unpacked")},
+		Unpacked:   &deb.Cache{Dir: filepath.Join(c.Cache.Dir, unpackedDir)},
 		Stages:     stages,
-		LayerCache: filepath.Join(c.Cache.Dir, "layers"),
+		LayerCache: filepath.Join(c.Cache.Dir, layersDir),
 		Catalog:    images,
 		Trust:      trust,
 		Key:        key,

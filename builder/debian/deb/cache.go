@@ -12,10 +12,10 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/klauspost/compress/s2"
 
@@ -23,8 +23,9 @@ import (
 )
 
 // Cache keeps packages unpacked, each under the SHA-256 of its package file:
-// <Dir>/ab/abcd…. Everything in it can be made again, so it may be deleted at
-// any time at which nothing uses it.
+// <Dir>/ab/abcd…; a name that begins with a dot is a file being made. When a
+// package was last used is its file's modification time. Everything in it can
+// be made again, so a finished file may be deleted at any time.
 type Cache struct {
 	Dir string
 
@@ -42,13 +43,15 @@ func (c *Cache) Open(ctx context.Context, sha256, debPath string) (*Unpacked, er
 	}
 	path := filepath.Join(c.Dir, sha256[:2], sha256)
 	if u, err := readUnpacked(path); err == nil {
-		return u, nil
+		now := time.Now()
+		_ = os.Chtimes(path, now, now) // only keeps it longer
+		return c.lasting(ctx, u, sha256, debPath), nil
 	}
 	making, _ := c.making.LoadOrStore(sha256, new(sync.Mutex))
 	making.(*sync.Mutex).Lock()
 	defer making.(*sync.Mutex).Unlock()
 	if u, err := readUnpacked(path); err == nil { // made meanwhile
-		return u, nil
+		return c.lasting(ctx, u, sha256, debPath), nil
 	}
 	if err := c.make(ctx, sha256, debPath, path); err != nil {
 		return nil, err
@@ -57,30 +60,16 @@ func (c *Cache) Open(ctx context.Context, sha256, debPath string) (*Unpacked, er
 	if err != nil {
 		return nil, fmt.Errorf("reading unpacked package %s: %w", filepath.Base(debPath), err)
 	}
-	return u, nil
+	return c.lasting(ctx, u, sha256, debPath), nil
 }
 
-// Prune removes what keep does not want, and what an ended process left
-// half-made, and returns how many bytes that freed.
-func (c *Cache) Prune(ctx context.Context, keep func(sha256 string) bool) (freed int64, err error) {
-	err = filepath.WalkDir(c.Dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || keep(d.Name()) {
-			return errors.Join(err, ctx.Err())
-		}
-		st, err := d.Info()
-		if err != nil {
-			return err
-		}
-		if err := os.Remove(path); err != nil {
-			return err
-		}
-		freed += st.Size()
-		return nil
-	})
-	if errors.Is(err, fs.ErrNotExist) {
-		return freed, nil
-	}
-	return freed, err
+// lasting lets the content of u outlive its file, which another process may
+// prune while it is still to be read.
+func (c *Cache) lasting(ctx context.Context, u *Unpacked, sha256, debPath string) *Unpacked {
+	// What reads the content has a context of its own.
+	ctx = context.WithoutCancel(ctx)
+	u.again = func() error { return c.make(ctx, sha256, debPath, u.path) }
+	return u
 }
 
 func (c *Cache) make(ctx context.Context, digest, debPath, path string) (err error) {

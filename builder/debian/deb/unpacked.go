@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/klauspost/compress/s2"
@@ -24,6 +25,8 @@ type Unpacked struct {
 	Chunks []Chunk
 
 	path string
+	// again makes the file at path again, of the same bytes.
+	again func() error
 }
 
 // Chunk is a run of entries whose contents are compressed together.
@@ -85,6 +88,11 @@ func NewDecoder() *Decoder { return &Decoder{s2.NewReader(nil)} }
 // content to visit, in order. visit has to read the content to its end.
 func (d *Decoder) Chunk(u *Unpacked, c Chunk, visit func(index int, content io.Reader) error) error {
 	f, err := os.Open(u.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = u.again(); err == nil {
+			f, err = os.Open(u.path)
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("opening unpacked package: %w", err)
 	}

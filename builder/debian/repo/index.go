@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
@@ -22,6 +23,10 @@ import (
 	"imgbuild/builder/progress"
 	"imgbuild/images/fault"
 )
+
+// Indexes is the directory in Client.Cache that grows with every change of a
+// repository. When a file of it was last used is its modification time.
+const Indexes = "indexes"
 
 // stripFormat changes when the fields that the cache keeps do.
 const stripFormat = "1"
@@ -40,9 +45,11 @@ func (c *Client) packages(ctx context.Context, source Source, release *Release, 
 	if plain.size > maxIndex {
 		return nil, fault.Worldf("%s is larger than %d bytes", name, maxIndex)
 	}
-	cached := filepath.Join(c.Cache, "indexes", plain.sha256+"."+stripFormat+".zst")
+	cached := filepath.Join(c.Cache, Indexes, plain.sha256+"."+stripFormat+".zst")
 	packages, err := readCached(cached)
 	if err == nil {
+		now := time.Now()
+		_ = os.Chtimes(cached, now, now) // only keeps it longer
 		return packages, nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -79,10 +86,10 @@ func (c *Client) fetchIndex(ctx context.Context, source Source, release *Release
 	if packed.size > maxCompressed {
 		return nil, fault.Worldf("%s%s is larger than %d bytes", name, suffix, maxCompressed)
 	}
-	if err := os.MkdirAll(c.Cache, 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(cached), 0o755); err != nil {
 		return nil, fmt.Errorf("writing to the cache: %w", err)
 	}
-	download, err := os.CreateTemp(c.Cache, ".download-*")
+	download, err := os.CreateTemp(filepath.Dir(cached), ".download-*")
 	if err != nil {
 		return nil, fmt.Errorf("writing to the cache: %w", err)
 	}
