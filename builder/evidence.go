@@ -26,7 +26,7 @@ import (
 )
 
 // evidenceFormat is the format of the stages that describe a sealed root.
-const evidenceFormat = 2
+const evidenceFormat = 3
 
 // The files of an evidence stage.
 const (
@@ -55,7 +55,7 @@ func (p *planner) evidence(parent stage.ID, output sbom.Output) Step {
 				if err != nil {
 					return err
 				}
-				manifest, err := integrity.NewManifest(entries)
+				manifest, err := integrity.NewManifest(entries, integrity.DefaultRules())
 				if err != nil {
 					return err
 				}

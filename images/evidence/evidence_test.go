@@ -103,7 +103,7 @@ func (s *shop) attest(ctx context.Context, a *catalog.Attacher, v *catalog.Versi
 	m, err := integrity.NewManifest([]integrity.Entry{
 		{Path: ".", Mode: os.ModeDir | 0o755},
 		{Path: "page", Mode: 0o644, Size: int64(len(text)), SHA256: fmt.Sprintf("%x", sum)},
-	})
+	}, integrity.DefaultRules())
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,8 @@ const (
 	Variable Class = "variable"
 )
 
+func (c Class) valid() bool { return c == Immutable || c == Seeded || c == Variable }
+
 // Rule puts the paths that a pattern matches into a class.
 type Rule struct {
 	// Pattern is relative to the root, with *, ? and [] within one element as
@@ -29,14 +31,14 @@ type Rule struct {
 	// image's.
 	Pattern string
 	Class   Class
+	// Target limits the rule to symbolic links that point there, word for word;
+	// empty means any file.
+	Target string
 }
 
 // Rules is a list of rules of which the last that matches decides. A path
 // that none matches is immutable.
 type Rules []Rule
-
-// Classify returns the class of a path by the default rules alone.
-func Classify(path string) Class { return DefaultRules().Classify(path) }
 
 // With returns the rules followed by a recipe's own, which therefore win.
 func (r Rules) With(own ...Rule) (Rules, error) {
@@ -50,25 +52,15 @@ func (r Rules) With(own ...Rule) (Rules, error) {
 	return out, nil
 }
 
-// Classify returns the class of a path (as in Entry.Path).
-func (r Rules) Classify(path string) Class {
+// Classify returns the class of a path (as in Entry.Path); target is where it
+// points if it is a symbolic link, else empty.
+func (r Rules) Classify(path, target string) Class {
 	for i := len(r) - 1; i >= 0; i-- {
-		if r[i].matches(path) {
+		if r[i].matches(path, target) {
 			return r[i].Class
 		}
 	}
 	return Immutable
-}
-
-// Select returns the entries of one class.
-func (r Rules) Select(m Manifest, class Class) []Entry {
-	var out []Entry
-	for _, e := range m {
-		if r.Classify(e.Path) == class {
-			out = append(out, e)
-		}
-	}
-	return out
 }
 
 func (r Rule) check() error {
@@ -80,15 +72,17 @@ func (r Rule) check() error {
 		return fault.Inputf("reading path classes: the pattern %q is malformed", r.Pattern).
 			WithHint("use *, ? and [] within one name, and /** only at the end")
 	}
-	switch r.Class {
-	case Immutable, Seeded, Variable:
+	if r.Class.valid() {
 		return nil
 	}
 	return fault.Inputf("reading path classes: %q of %q is no class", r.Class, r.Pattern).
 		WithHint("use %s, %s or %s", Immutable, Seeded, Variable)
 }
 
-func (r Rule) matches(name string) bool {
+func (r Rule) matches(name, target string) bool {
+	if r.Target != "" && r.Target != target {
+		return false
+	}
 	base, below := strings.CutSuffix(r.Pattern, "/**")
 	if below {
 		// Only as many leading elements as the pattern has take part.

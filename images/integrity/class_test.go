@@ -21,14 +21,27 @@ func TestClassesOfAServersPaths(t *testing.T) {
 		"var/log/nginx":                         integrity.Variable,
 		"var/log/nginx/access.log":              integrity.Variable,
 		"var/logs/x":                            integrity.Immutable,
+		"var/lib/postgresql/15/main":            integrity.Seeded,
+		"var/lib/dpkg/status-old":               integrity.Variable,
+		"etc/ssl/certs/ca-certificates.crt":     integrity.Immutable,
 		"etc/machine-id":                        integrity.Seeded,
 		"etc/ssh/ssh_host_ed25519_key.pub":      integrity.Seeded,
 		"etc/ssh/sshd_config":                   integrity.Immutable,
 		"root/.ssh/authorized_keys":             integrity.Seeded,
 		"root/.bash_history":                    integrity.Variable,
 	} {
-		if got := integrity.Classify(path); got != want {
+		if got := integrity.DefaultRules().Classify(path, ""); got != want {
 			t.Errorf("%s: got %s, want %s", path, got, want)
+		}
+	}
+	// A hash link belongs to the certificate that it points to.
+	for target, want := range map[string]integrity.Class{
+		"ssl-cert-snakeoil.pem": integrity.Seeded,
+		"SomeAuthority.pem":     integrity.Immutable,
+		"":                      integrity.Immutable,
+	} {
+		if got := integrity.DefaultRules().Classify("etc/ssl/certs/1234abcd.0", target); got != want {
+			t.Errorf("a hash link to %q: got %s, want %s", target, got, want)
 		}
 	}
 }
@@ -48,11 +61,11 @@ func TestRecipesExtendTheClasses(t *testing.T) {
 		"var/lib/app/code":             integrity.Immutable,
 		"var/lib/apps":                 integrity.Variable,
 	} {
-		if got := rules.Classify(path); got != want {
+		if got := rules.Classify(path, ""); got != want {
 			t.Errorf("%s: got %s, want %s", path, got, want)
 		}
 	}
-	if got := integrity.Classify("var/lib/app/code"); got != integrity.Variable {
+	if got := integrity.DefaultRules().Classify("var/lib/app/code", ""); got != integrity.Variable {
 		t.Errorf("the default rules were changed: %s", got)
 	}
 	for _, bad := range []integrity.Rule{

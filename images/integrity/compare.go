@@ -11,6 +11,8 @@ import (
 type Difference struct {
 	Path string
 	Kind Kind
+	// Class is the path's in the first manifest; of an added path, in the second.
+	Class Class
 	// Fields says what changed; empty for a path that only one side has.
 	Fields []Field
 }
@@ -26,16 +28,20 @@ const (
 )
 
 // Field is one property that changed: type, mode, uid, gid, size, time,
-// sha256, target, hardlink, device, or xattr. and an attribute's name.
+// sha256, target, hardlink, class, device, or xattr. and an attribute's name.
 type Field struct {
 	Name     string
 	From, To string
 }
 
-// String is the difference in one line.
+// String is the difference in one line. It names the class of what is expected
+// to differ on a server.
 func (d Difference) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s", d.Kind, d.Path)
+	if d.Class != Immutable {
+		fmt.Fprintf(&b, " (%s)", d.Class)
+	}
 	for _, f := range d.Fields {
 		fmt.Fprintf(&b, " %s:%s→%s", f.Name, shown(f.From), shown(f.To))
 	}
@@ -55,18 +61,21 @@ func Compare(from, to Manifest) []Difference {
 	for len(from) > 0 || len(to) > 0 {
 		switch order := heads(from, to); {
 		case order < 0:
-			out = append(out, Difference{Path: from[0].Path, Kind: Removed})
+			out = append(out, Difference{Path: from[0].Path, Kind: Removed, Class: from[0].Class})
 			from = from[1:]
 		case order > 0:
-			out = append(out, Difference{Path: to[0].Path, Kind: Added})
+			out = append(out, Difference{Path: to[0].Path, Kind: Added, Class: to[0].Class})
 			to = to[1:]
 		default:
 			fields := compareEntries(from[0], to[0])
 			if from[0].HardLink != to[0].HardLink {
 				fields = append(fields, Field{"hardlink", from[0].HardLink, to[0].HardLink})
 			}
+			if from[0].Class != to[0].Class {
+				fields = append(fields, Field{"class", string(from[0].Class), string(to[0].Class)})
+			}
 			if len(fields) > 0 {
-				out = append(out, Difference{Path: from[0].Path, Kind: Changed, Fields: fields})
+				out = append(out, Difference{Path: from[0].Path, Kind: Changed, Class: from[0].Class, Fields: fields})
 			}
 			from, to = from[1:], to[1:]
 		}
@@ -85,7 +94,7 @@ func heads(a, b Manifest) int {
 	return comparePaths(a[0].Path, b[0].Path)
 }
 
-// compareEntries compares all but path and hard link.
+// compareEntries compares all but path, class and hard link.
 func compareEntries(a, b Entry) []Field {
 	var out []Field
 	add := func(name, from, to string) {

@@ -11,6 +11,9 @@ type Entry struct {
 	// Path is relative to the root, slash-separated, without a leading slash;
 	// the root directory itself is ".".
 	Path string
+	// Class is what may happen to the file on a running system; NewManifest
+	// sets it by its rules.
+	Class Class
 	// Mode holds type and permission bits as io/fs has them, setuid, setgid
 	// and sticky included.
 	Mode fs.FileMode

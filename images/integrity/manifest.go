@@ -13,11 +13,15 @@ import (
 // in byte order, each below a directory that precedes it.
 type Manifest []Entry
 
-// NewManifest sorts a copy of the entries and checks that together they
-// describe a filesystem: clean and unique paths, parents that are
-// directories, hard links to an earlier entry of the same content.
-func NewManifest(entries []Entry) (Manifest, error) {
+// NewManifest sorts a copy of the entries, sets each one's class by the rules,
+// and checks that together they describe a filesystem: clean and unique paths,
+// parents that are directories, hard links to an earlier entry of the same
+// content.
+func NewManifest(entries []Entry, rules Rules) (Manifest, error) {
 	m := Manifest(slices.Clone(entries))
+	for i := range m {
+		m[i].Class = rules.Classify(m[i].Path, m[i].Target)
+	}
 	slices.SortFunc(m, func(a, b Entry) int { return comparePaths(a.Path, b.Path) })
 	if err := m.check(); err != nil {
 		return nil, fmt.Errorf("building manifest: %w", err)
@@ -83,6 +87,9 @@ func (m Manifest) check() error {
 func (e *Entry) check() error {
 	if e.Path != "." && !validPath(e.Path) {
 		return fmt.Errorf("its path is not clean and relative")
+	}
+	if !e.Class.valid() {
+		return fmt.Errorf("%q is no class", e.Class)
 	}
 	if typeName(e.Mode) == "" {
 		return fmt.Errorf("its type %v is unknown", e.Mode.Type())

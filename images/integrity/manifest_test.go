@@ -30,7 +30,7 @@ func sample(change func([]integrity.Entry)) []integrity.Entry {
 }
 
 func TestManifestIsSortedWithTheRootFirst(t *testing.T) {
-	m, err := integrity.NewManifest(sample(nil))
+	m, err := integrity.NewManifest(sample(nil), integrity.DefaultRules())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func TestImpossibleManifestsAreRefused(t *testing.T) {
 		"differing hard link": func(e []integrity.Entry) { e[2].SHA256 = otherSum },
 		"negative owner":      func(e []integrity.Entry) { e[1].UID = -1 },
 	} {
-		if _, err := integrity.NewManifest(sample(change)); err == nil {
+		if _, err := integrity.NewManifest(sample(change), integrity.DefaultRules()); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
@@ -76,7 +76,7 @@ func TestImpossibleManifestsAreRefused(t *testing.T) {
 func TestCompareNamesWhatChanged(t *testing.T) {
 	manifest := func(change func([]integrity.Entry)) integrity.Manifest {
 		t.Helper()
-		m, err := integrity.NewManifest(sample(change))
+		m, err := integrity.NewManifest(sample(change), integrity.DefaultRules())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,7 +104,7 @@ func TestCompareNamesWhatChanged(t *testing.T) {
 }
 
 func FuzzReadMtree(f *testing.F) {
-	m, err := integrity.NewManifest(sample(nil))
+	m, err := integrity.NewManifest(sample(nil), integrity.DefaultRules())
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -113,8 +113,8 @@ func FuzzReadMtree(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(out.Bytes())
-	f.Add([]byte("#mtree v2.0\n. type=dir mode=0755 uid=0 gid=0 time=0.000000000\n./a\\040b type=char mode=0 uid=0 gid=0 time=-1.000000000 device=linux,1,3\n"))
-	f.Add([]byte("#hardlink ./x\n#xattr user.a=AA==\n"))
+	f.Add([]byte("#mtree v2.0\n#class immutable\n. type=dir mode=0755 uid=0 gid=0 time=0.000000000\n#class variable\n./a\\040b type=char mode=0 uid=0 gid=0 time=-1.000000000 device=linux,1,3\n"))
+	f.Add([]byte("#class seeded\n#hardlink ./x\n#xattr user.a=AA==\n"))
 	f.Add([]byte(". type=dir type=dir\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, err := integrity.ReadMtree(bytes.NewReader(data))

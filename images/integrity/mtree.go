@@ -22,18 +22,20 @@ const (
 	maxXattrs  = 256
 )
 
-// Comment lines before an entry hold what mtree(5) has no keyword for: of
-// which earlier entry the next one is a hard link, and its extended
-// attributes. As keywords they would stop NetBSD's mtree and bsdtar.
+// Comment lines before an entry hold what mtree(5) has no keyword for that all
+// its readers take: the entry's class, of which earlier entry it is a hard link,
+// and its extended attributes. As keywords of their own they would stop NetBSD's
+// mtree and bsdtar, and NetBSD's keyword tags, made for classes, stops go-mtree.
 const (
+	classComment    = "#class "
 	hardLinkComment = "#hardlink "
 	xattrComment    = "#xattr "
 )
 
 // WriteMtree writes the manifest in mtree(5) form, one line an entry with full
-// paths, that mtree programs, bsdtar and go-mtree read and verify; hard links
-// and extended attributes (name=base64) precede their entry as comments. The
-// output depends on the entries alone.
+// paths, that mtree programs, bsdtar and go-mtree read and verify; the class,
+// hard links and extended attributes (name=base64) precede their entry as
+// comments. The output depends on the entries alone.
 func (m Manifest) WriteMtree(w io.Writer) error {
 	links := map[string]int{}
 	for _, e := range m {
@@ -44,6 +46,7 @@ func (m Manifest) WriteMtree(w io.Writer) error {
 	out := bufio.NewWriterSize(w, 64<<10)
 	out.WriteString("#mtree v2.0\n")
 	for _, e := range m {
+		out.WriteString(classComment + string(e.Class) + "\n")
 		first := e.Path
 		if e.HardLink != "" {
 			first = e.HardLink
@@ -108,7 +111,7 @@ func ReadMtree(r io.Reader) (Manifest, error) {
 	if err := scanner.Err(); err != nil {
 		return nil, fmt.Errorf("reading manifest: %w", err)
 	}
-	if next.HardLink != "" || next.Xattrs != nil {
+	if next.Class != "" || next.HardLink != "" || next.Xattrs != nil {
 		return nil, fmt.Errorf("reading manifest: its last entry is missing")
 	}
 	sorted := slices.IsSortedFunc(m, func(a, b Entry) int { return comparePaths(a.Path, b.Path) })
@@ -138,6 +141,13 @@ func parsePath(word string) (string, error) {
 
 // parse takes one line into the entry and reports whether it completes it.
 func (e *Entry) parse(line string) (bool, error) {
+	if word, ok := strings.CutPrefix(line, classComment); ok {
+		if e.Class != "" {
+			return false, fmt.Errorf("the class is given twice")
+		}
+		e.Class = Class(word)
+		return false, nil
+	}
 	if word, ok := strings.CutPrefix(line, hardLinkComment); ok {
 		path, err := parsePath(word)
 		e.HardLink = path

@@ -65,7 +65,7 @@ func manifestOf(t *testing.T, root string) (integrity.Manifest, []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := integrity.NewManifest(entries)
+	m, err := integrity.NewManifest(entries, integrity.DefaultRules())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,6 +91,53 @@ func TestMtreeKeepsEverything(t *testing.T) {
 	var again bytes.Buffer
 	if err := back.WriteMtree(&again); err != nil || !bytes.Equal(again.Bytes(), text) {
 		t.Errorf("written again it differs (%v)", err)
+	}
+}
+
+func TestEveryEntryCarriesItsClass(t *testing.T) {
+	root := t.TempDir()
+	for name, class := range map[string]string{"bin/sh": "immutable", "etc/machine-id": "seeded", "var/log/syslog": "variable"} {
+		path := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(class), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, text := manifestOf(t, root)
+	back, err := integrity.ReadMtree(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]integrity.Class{
+		".": integrity.Immutable, "bin/sh": integrity.Immutable, "etc/machine-id": integrity.Seeded,
+		"var/log": integrity.Immutable, "var/log/syslog": integrity.Variable,
+	} {
+		if e, ok := back.Find(name); !ok || e.Class != want {
+			t.Errorf("%s is read back as %q, want %q", name, e.Class, want)
+		}
+	}
+	for name, broken := range map[string]string{
+		"missing": strings.Replace(string(text), "#class seeded\n", "", 1),
+		"unknown": strings.Replace(string(text), "#class seeded\n", "#class loose\n", 1),
+		"twice":   strings.Replace(string(text), "#class seeded\n", "#class seeded\n#class seeded\n", 1),
+		"last":    string(text) + "#class seeded\n",
+	} {
+		if _, err := integrity.ReadMtree(strings.NewReader(broken)); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	// go-mtree takes every keyword of the manifest, asked for none in particular.
+	spec, err := mtree.ParseSpec(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(spec.UsedKeywords(), []mtree.Keyword{"type", "mode", "uid", "gid", "time", "nlink", "size", "sha256digest"}) {
+		t.Errorf("go-mtree reads the keywords %v", spec.UsedKeywords())
+	}
+	if _, err := mtree.Check(root, spec, nil, nil); err != nil {
+		t.Error(err)
 	}
 }
 
