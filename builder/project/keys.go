@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"imgbuild/images/fault"
@@ -40,17 +41,21 @@ type NewKeys struct {
 // key is noticed.
 func (p *Project) SigningKey(ask Ask) (key *signing.Key, made *NewKeys, err error) {
 	file := filepath.Join(p.KeysDir(), signingPrivate)
-	sealed, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
+	if !exists(file) {
 		if p.Dir != "" {
 			return nil, nil, fault.Inputf("opening the signing key: there is no %s", file).
-				WithHint("put the project's key there, or make a new one: imgbuild init --rotate-keys %s", p.Dir)
+				WithHint("put the project's key there, or make a new one: %s", p.rotateCommand())
 		}
 		if made, err = p.makeKeys(nil); err != nil {
 			return nil, nil, err
 		}
-		sealed, err = os.ReadFile(file)
 	}
+	if p.rotating() {
+		// The old key has ended: what it signed now would not count later.
+		return nil, nil, fault.Inputf("opening the signing key: new keys are made but not all in place, for their rotation was interrupted").
+			WithHint("finish it: %s", p.rotateCommand())
+	}
+	sealed, err := os.ReadFile(file)
 	if err != nil {
 		return nil, made, fmt.Errorf("opening the signing key: %w", err)
 	}
@@ -78,9 +83,10 @@ func (p *Project) publicKey(path string) (signing.PublicKey, error) {
 }
 
 // Trust returns the public keys whose signatures count in catalog (a place as
-// in Config.Catalog): those of trust:, and without a project directory the
-// user's own key. A catalog for which no key is listed trusts nobody, and
-// whatever has a signature there is refused when it is looked at.
+// in Config.Catalog): those of trust:, and without a project directory, where
+// trust: names none for the catalog, the user's own key and those that it
+// replaced. A catalog for which no key is listed trusts nobody, and whatever
+// has a signature there is refused when it is looked at.
 func (p *Project) Trust(catalog string) (signing.Trust, error) {
 	var keys []signing.TrustedKey
 	for i, entry := range p.Config.Trust {
@@ -93,18 +99,61 @@ func (p *Project) Trust(catalog string) (signing.Trust, error) {
 		}
 		keys = append(keys, key)
 	}
-	own := filepath.Join(p.KeysDir(), signingPublic)
-	if p.Dir == "" && len(keys) == 0 && exists(own) {
-		key, err := p.publicKey(own)
-		if err != nil {
+	if p.Dir == "" && len(keys) == 0 {
+		var err error
+		if keys, err = p.ownKeys(); err != nil {
 			return signing.Trust{}, err
 		}
-		keys = append(keys, signing.TrustedKey{Name: "this user", Key: key})
+	}
+	if p.rotating() {
+		keys = firstOfEach(keys)
 	}
 	if len(keys) == 0 {
 		return signing.Trust{}, nil
 	}
 	return signing.NewTrust(keys...)
+}
+
+// ownKeys are the keys of a user without a project: the present one, and each
+// former one until the time that its folder is named for.
+func (p *Project) ownKeys() ([]signing.TrustedKey, error) {
+	folders, err := filepath.Glob(filepath.Join(p.KeysDir(), retiredPrefix+"*"))
+	if err != nil {
+		return nil, fmt.Errorf("looking for former keys: %w", err)
+	}
+	var keys []signing.TrustedKey
+	for _, folder := range folders {
+		file := filepath.Join(folder, signingPublic)
+		until, err := time.Parse(retiredTime, strings.TrimPrefix(filepath.Base(folder), retiredPrefix))
+		if err != nil || !exists(file) {
+			continue
+		}
+		key, err := p.publicKey(file)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, signing.TrustedKey{Name: "until " + until.Format(time.RFC3339), Key: key, NotAfter: until})
+	}
+	own := filepath.Join(p.KeysDir(), signingPublic)
+	if !exists(own) {
+		return keys, nil
+	}
+	key, err := p.publicKey(own)
+	return append(keys, signing.TrustedKey{Name: "this user", Key: key}), err
+}
+
+// firstOfEach drops what names a key again. During a rotation the old key is
+// listed twice, until the new one takes its file: first with its end.
+func firstOfEach(keys []signing.TrustedKey) []signing.TrustedKey {
+	var out []signing.TrustedKey
+	seen := map[string]bool{}
+	for _, key := range keys {
+		if id := key.Key.ID(); !seen[id] {
+			seen[id] = true
+			out = append(out, key)
+		}
+	}
+	return out
 }
 
 func (p *Project) trusted(entry TrustConfig) (signing.TrustedKey, error) {
@@ -124,15 +173,26 @@ func (p *Project) trusted(entry TrustConfig) (signing.TrustedKey, error) {
 	return trusted, err
 }
 
-// makeKeys makes both keys in KeysDir, refusing to replace any.
+// makeKeys makes both keys in KeysDir, refusing to replace any. One that was
+// interrupted is finished.
 func (p *Project) makeKeys(ask Ask) (*NewKeys, error) {
-	dir := p.KeysDir()
 	for _, name := range []string{signingPrivate, openpgpPrivate} {
-		if exists(filepath.Join(dir, name)) {
-			return nil, fault.Inputf("making keys: %s is there already", filepath.Join(dir, name)).
-				WithHint("to replace it: imgbuild init --rotate-keys")
+		if file := filepath.Join(p.KeysDir(), name); exists(file) && !p.rotating() {
+			return nil, fault.Inputf("making keys: %s is there already", file).
+				WithHint("move it away, or replace it: %s", p.rotateCommand())
 		}
 	}
+	r := &rotation{Project: p, ask: ask, now: time.Now().UTC()}
+	for _, step := range r.steps() {
+		if err := step(); err != nil {
+			return nil, fmt.Errorf("making keys: %w", err)
+		}
+	}
+	return r.done.Keys, nil
+}
+
+// generateKeys makes both keys in dir, which is not there yet.
+func (p *Project) generateKeys(dir string, ask Ask) (*NewKeys, error) {
 	password, kept, err := p.newPassword(ask)
 	if err != nil {
 		return nil, err
@@ -145,7 +205,7 @@ func (p *Project) makeKeys(ask Ask) (*NewKeys, error) {
 	if err != nil {
 		return nil, err
 	}
-	made := &NewKeys{SigningID: key.Public().ID(), OpenPGPFingerprint: pgp.Fingerprint(), Dir: dir}
+	made := &NewKeys{SigningID: key.Public().ID(), OpenPGPFingerprint: pgp.Fingerprint(), Dir: p.KeysDir()}
 	if kept {
 		// Written first: a key without its password is lost.
 		made.PasswordFile = p.passwordFile(made.SigningID)
@@ -195,4 +255,26 @@ func writeNew(path string, text []byte, mode fs.FileMode) error {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	return nil
+}
+
+// replaceFile writes a file whole or not at all, replacing what is there.
+func replaceFile(path string, text []byte, mode fs.FileMode) error {
+	temporary := path + ".new"
+	if err := ignoreMissing(os.Remove(temporary)); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	if err := writeNew(temporary, text, mode); err != nil {
+		return err
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return nil
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/spf13/pflag"
 
@@ -220,48 +219,5 @@ func TestThePasswordComesFromWhereTheUserPutIt(t *testing.T) {
 	p.Config.KeyPasswordFile = file
 	if _, _, err := p.SigningKey(nil); err != nil {
 		t.Errorf("by file: %v", err)
-	}
-}
-
-func TestRotationKeepsWhatTheOldKeySigned(t *testing.T) {
-	home(t)
-	dir := filepath.Join(t.TempDir(), "acme")
-	created, err := project.Init(dir, project.Options{}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := project.Open(project.Options{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	rotated, err := p.RotateKeys(nil, now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if p, err = project.Open(project.Options{Dir: dir}); err != nil {
-		t.Fatal(err)
-	}
-	trust, err := p.Trust(p.Config.Catalog)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ends := map[string]time.Time{}
-	for _, key := range trust.Keys() {
-		ends[key.Key.ID()] = key.NotAfter
-	}
-	if end, ok := ends[created.Keys.SigningID]; !ok || !end.Equal(now) {
-		t.Errorf("the old key ends %v, want %v", end, now)
-	}
-	if end, ok := ends[rotated.Keys.SigningID]; !ok || !end.IsZero() {
-		t.Errorf("the new key ends %v, want no end", end)
-	}
-	key, _, err := p.SigningKey(nil)
-	if err != nil || key.Public().ID() != rotated.Keys.SigningID {
-		t.Errorf("the new key does not open: %v", err)
-	}
-	left, err := filepath.Glob(filepath.Join(dir, "keys", "retired-*", "*.key"))
-	if err != nil || len(left) != 0 {
-		t.Errorf("old private keys are left: %v, %v", left, err)
 	}
 }

@@ -24,9 +24,12 @@ from --key-password-file, or asked for; without a terminal a random one is made
 and kept outside the project, readable by you alone. Nothing that is there
 already is replaced.
 
-With --rotate-keys the project in DIR gets new keys. The old public key stays
-under trust: with an end, so that what it signed until now stays good. A key that
-somebody else may hold must be withdrawn too: give its entry withdrawn: REASON.`,
+With --rotate-keys there are new keys: for the project in DIR, else for the
+nearest one upward, else for you who bake without a project. The old private keys
+are gone; what the old key signed until now stays good, by an entry with an end
+under trust:, and without a project by itself. A key that somebody else may hold
+must be withdrawn too: give its entry withdrawn: REASON. A rotation that was
+interrupted goes on when it is run again.`,
 		Example: `  imgbuild init acme
   IMGBUILD_KEY_PASSWORD=… imgbuild init acme
   imgbuild init --rotate-keys acme`,
@@ -37,7 +40,7 @@ somebody else may hold must be withdrawn too: give its entry withdrawn: REASON.`
 				dir = args[0]
 			}
 			if rotate {
-				return rotateKeys(env, dir)
+				return rotateKeys(env, args)
 			}
 			created, err := project.Init(dir, env.projectOptions(), env.ask())
 			if err != nil {
@@ -50,13 +53,15 @@ somebody else may hold must be withdrawn too: give its entry withdrawn: REASON.`
 			return env.answer(created, func(w io.Writer) { writeCreated(w, created) }, next)
 		},
 	}
-	cmd.Flags().BoolVar(&rotate, "rotate-keys", false, "make new keys for the project in DIR and retire the old ones")
+	cmd.Flags().BoolVar(&rotate, "rotate-keys", false, "make new keys and retire the old ones")
 	return cmd
 }
 
-func rotateKeys(env *environment, dir string) error {
+func rotateKeys(env *environment, dir []string) error {
 	options := env.projectOptions()
-	options.Dir = dir
+	if len(dir) == 1 {
+		options.Dir = dir[0]
+	}
 	p, err := project.Open(options)
 	if err != nil {
 		return err
@@ -65,12 +70,16 @@ func rotateKeys(env *environment, dir string) error {
 	if err != nil {
 		return err
 	}
+	next := env.command("images", "list")
+	if p.Dir != "" {
+		next = "git -C " + p.Dir + " add imgbuild.yaml keys"
+	}
 	return env.answer(rotated, func(w io.Writer) {
 		writeKeys(w, rotated.Keys)
 		if rotated.OldKey != "" {
 			fmt.Fprintf(w, "the old key is trusted for what it signed until %s (%s)\n", rotated.Until, rotated.OldKey)
 		}
-	}, "git -C "+p.Dir+" add imgbuild.yaml keys")
+	}, next)
 }
 
 func writeCreated(w io.Writer, c *project.Created) {
