@@ -33,7 +33,7 @@ func Settings() []Setting {
 		{Key: "snapshot", Usage: "base `URL` of a Debian snapshot service, asked for locked files that mirrors dropped"},
 		{Key: "keyring", Usage: "`FILE` with the keys that sign Debian's releases (default: this machine's)", Path: true},
 		{Key: "proxy", Usage: "HTTP proxy `URL` (default: apt's, then the environment's)"},
-		{Key: "ca", Usage: "`FILE` with further certificate authorities to accept, in PEM (default: for mirrors, apt's CaInfo)", Path: true},
+		{Key: "ca", Usage: "`FILE` with further certificate authorities to accept, in PEM (default: apt's)", Path: true},
 		{Key: "archive.dir", Usage: "`DIR` of the archive of locked packages", Path: true},
 		{Key: "archive.sources", Usage: "further `PLACES` to look for a locked file: directories or URLs", List: true},
 		{Key: "cache.dir", Usage: "`DIR` of what can be made again: indexes, unpacked packages, stages", Path: true},
