@@ -1,5 +1,3 @@
-//go:build boot
-
 package proofboot_test
 
 import (
