@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -90,9 +91,13 @@ var releases = map[string]string{"bookworm": "12", "trixie": "13"}
 // attest attaches the evidence of a version: what its outputs consist of and
 // what it was made from, each signed, and the signatures that cosign looks for.
 func (b *Builder) attest(ctx context.Context, plan *Plan, made *outputs, started time.Time, a *catalog.Attacher, v *catalog.Version) error {
-	w := witness{builder: b, plan: plan, subjects: subjectsOf(v), at: started, to: a, version: v}
+	w := witness{builder: b, plan: plan, at: started, to: a, version: v}
 	for _, described := range made.evidence {
-		if err := w.describe(ctx, described); err != nil {
+		output := sbom.Output(strings.TrimPrefix(described.Definition.Name, "evidence-"))
+		if output == sbom.Container && v.Container == nil {
+			continue // nobody gets that root without the boot layer
+		}
+		if err := w.describe(ctx, described, output); err != nil {
 			return fmt.Errorf("%s: %w", described.Definition.Name, err)
 		}
 	}
@@ -100,7 +105,7 @@ func (b *Builder) attest(ctx context.Context, plan *Plan, made *outputs, started
 	if err != nil {
 		return err
 	}
-	if err := w.say(ctx, signing.PredicateRecipe, recipe); err != nil {
+	if err := w.say(ctx, signing.PredicateRecipe, recipe, sbom.Container, sbom.Disk); err != nil {
 		return fmt.Errorf("recipe: %w", err)
 	}
 	if err := w.provenance(ctx, digestOf(recipe)); err != nil {
@@ -109,45 +114,45 @@ func (b *Builder) attest(ctx context.Context, plan *Plan, made *outputs, started
 	return w.signImages(ctx)
 }
 
-// subjectsOf are the outputs that statements about a version speak of.
-func subjectsOf(v *catalog.Version) []signing.Subject {
+// subjectsOf are a version and those of its outputs that a statement speaks of.
+func subjectsOf(v *catalog.Version, outputs ...sbom.Output) []signing.Subject {
 	subjects := []signing.Subject{{Name: v.Baseline, Digest: v.Index.Digest.String()}}
-	if v.Container != nil {
+	if v.Container != nil && slices.Contains(outputs, sbom.Container) {
 		subjects = append(subjects, signing.Subject{Name: v.Baseline + "/container", Digest: v.Container.Digest.String()})
 	}
-	for _, d := range v.Disks {
-		subjects = append(subjects, signing.Subject{Name: v.Baseline + "/" + d.Format, Digest: d.Manifest.Digest.String()})
+	if slices.Contains(outputs, sbom.Disk) {
+		for _, d := range v.Disks {
+			subjects = append(subjects, signing.Subject{Name: v.Baseline + "/" + d.Format, Digest: d.Manifest.Digest.String()})
+		}
 	}
 	return subjects
 }
 
 // witness signs what is said of one version.
 type witness struct {
-	builder  *Builder
-	plan     *Plan
-	subjects []signing.Subject
-	at       time.Time
-	to       *catalog.Attacher
-	version  *catalog.Version
+	builder *Builder
+	plan    *Plan
+	at      time.Time
+	to      *catalog.Attacher
+	version *catalog.Version
 }
 
-// describe attaches what an evidence stage found.
-func (w *witness) describe(ctx context.Context, s *stage.Stage) error {
-	output := strings.TrimPrefix(s.Definition.Name, "evidence-")
+// describe attaches what an evidence stage found of one output.
+func (w *witness) describe(ctx context.Context, s *stage.Stage, output sbom.Output) error {
 	manifest, err := os.ReadFile(filepath.Join(s.Diff(), manifestName))
 	if err != nil {
 		return err
 	}
-	if _, err := w.to.Attach(ctx, integrity.MediaType, integrity.MediaType, manifest, map[string]string{"io.imgbuild.output": output}); err != nil {
+	if _, err := w.to.Attach(ctx, integrity.MediaType, integrity.MediaType, manifest, map[string]string{"io.imgbuild.output": string(output)}); err != nil {
 		return err
 	}
 	predicate, err := json.Marshal(signing.IntegrityPredicate{
-		MediaType: integrity.MediaType, Digest: "sha256:" + digestOf(manifest), Size: int64(len(manifest)), Output: output,
+		MediaType: integrity.MediaType, Digest: "sha256:" + digestOf(manifest), Size: int64(len(manifest)), Output: string(output),
 	})
 	if err != nil {
 		return err
 	}
-	if err := w.say(ctx, signing.PredicateIntegrity, predicate); err != nil {
+	if err := w.say(ctx, signing.PredicateIntegrity, predicate, output); err != nil {
 		return err
 	}
 	for file, predicateType := range map[string]string{cycloneDXName: signing.PredicateCycloneDX, spdxName: signing.PredicateSPDX} {
@@ -155,15 +160,16 @@ func (w *witness) describe(ctx context.Context, s *stage.Stage) error {
 		if err != nil {
 			return err
 		}
-		if err := w.say(ctx, predicateType, document); err != nil {
+		if err := w.say(ctx, predicateType, document, output); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (w *witness) say(ctx context.Context, predicateType string, predicate []byte) error {
-	return w.attach(ctx, signing.Statement{Subjects: w.subjects, PredicateType: predicateType, Predicate: predicate, SignedAt: w.at})
+// say signs and attaches a statement about the given outputs.
+func (w *witness) say(ctx context.Context, predicateType string, predicate []byte, outputs ...sbom.Output) error {
+	return w.attach(ctx, signing.Statement{Subjects: subjectsOf(w.version, outputs...), PredicateType: predicateType, Predicate: predicate, SignedAt: w.at})
 }
 
 func (w *witness) attach(ctx context.Context, s signing.Statement) error {
@@ -183,7 +189,7 @@ func (w *witness) attach(ctx context.Context, s signing.Statement) error {
 func (w *witness) provenance(ctx context.Context, recipe string) error {
 	name, version, _ := strings.Cut(w.builder.Program, " ")
 	bake := provenance.Bake{
-		Subjects: w.subjects, Lock: w.plan.Lock, LockSHA256: digestOf(w.plan.Lock.Marshal()),
+		Subjects: subjectsOf(w.version, sbom.Container, sbom.Disk), Lock: w.plan.Lock, LockSHA256: digestOf(w.plan.Lock.Marshal()),
 		Sets: []updates.Set{updates.Root}, Recipe: []provenance.Part{{Name: w.plan.Recipe.Name, SHA256: recipe}},
 		Distribution: distribution, DistributionVersion: releases[w.plan.Lock.Suite],
 		Builder: provenance.Builder{ID: "urn:imgbuild:builder", Version: map[string]string{name: version}},

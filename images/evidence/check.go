@@ -86,9 +86,13 @@ func Verify(ctx context.Context, c *catalog.Catalog, v *catalog.Version, trust s
 	slices.SortStableFunc(found, func(a, b candidate) int {
 		return cmp.Compare(slices.Index(required(), a.predicateType), slices.Index(required(), b.predicateType))
 	})
-	seen := map[string]bool{}
+	believed, doubtful := map[string][]Statement{}, map[string]bool{}
 	for _, one := range found {
-		seen[one.predicateType] = true
+		if one.err != nil {
+			doubtful[one.predicateType] = true
+		} else {
+			believed[one.predicateType] = append(believed[one.predicateType], one.statement)
+		}
 		name := Name(one.predicateType)
 		if one.err == nil && one.predicateType == signing.PredicateIntegrity {
 			r.checkManifest(ctx, c, v, one.statement)
@@ -97,8 +101,11 @@ func Verify(ctx context.Context, c *catalog.Catalog, v *catalog.Version, trust s
 		r.add(name, one.err, describe(one.statement.By))
 	}
 	for _, predicateType := range required() {
-		if !seen[predicateType] {
-			r.Checks = append(r.Checks, Check{Name: Name(predicateType), Detail: "there is none"})
+		if doubtful[predicateType] {
+			continue // which is told already
+		}
+		for _, o := range undescribed(believed[predicateType], v) {
+			r.Checks = append(r.Checks, Check{Name: Name(predicateType), Detail: "there is none of the " + o.name})
 		}
 	}
 

@@ -85,8 +85,8 @@ func packages(ctx context.Context, c *catalog.Catalog, v *catalog.Version, trust
 	if err != nil {
 		return nil, err
 	}
-	if len(statements) == 0 {
-		return nil, fault.Worldf("%s has no signed CycloneDX document", v.Ref())
+	for _, o := range undescribed(statements, v) {
+		return nil, fault.Worldf("%s has no signed CycloneDX document of its %s", v.Ref(), o.name)
 	}
 	found := map[string]string{}
 	for _, s := range statements {

@@ -306,3 +306,71 @@ func TestGatesAdmit(t *testing.T) {
 		}
 	}
 }
+
+// TestAStatementTakenAway has two outputs, each with documents of its own, and
+// takes away those of the second, as whoever keeps a catalog can.
+func TestAStatementTakenAway(t *testing.T) {
+	s := newShop(t)
+	bake := func(spoken ...string) *catalog.Version {
+		t.Helper()
+		draft, err := s.catalog.Begin(t.Context(), "web")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer draft.Close()
+		var disks []catalog.Disk
+		for _, format := range []string{"raw", "qcow2"} {
+			path := filepath.Join(t.TempDir(), format)
+			if err := os.WriteFile(path, []byte(format), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			disk, err := draft.AddDisk(t.Context(), format, "amd64", path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			disks = append(disks, disk)
+		}
+		v, err := draft.Commit(t.Context(), catalog.New{Disks: disks, Baked: now}, func(ctx context.Context, a *catalog.Attacher, v *catalog.Version) error {
+			all := []signing.Subject{{Name: "web", Digest: v.Index.Digest.String()}}
+			for _, d := range v.Disks {
+				all = append(all, signing.Subject{Name: d.Format, Digest: d.Manifest.Digest.String()})
+			}
+			say := func(predicateType string, predicate []byte, subjects ...signing.Subject) error {
+				envelope, err := signing.SignStatement(ctx, signing.Statement{Subjects: subjects, PredicateType: predicateType, Predicate: predicate, SignedAt: now}, s.key)
+				if err != nil {
+					return err
+				}
+				artifact, err := signing.AttestationReferrer(v.Index, envelope)
+				return errors.Join(err, a.Put(ctx, artifact))
+			}
+			for i, d := range v.Disks {
+				if slices.Contains(spoken, d.Format) {
+					if err := say(signing.PredicateCycloneDX, bom([]string{d.Format + "-tools=1"}), all[0], all[i+1]); err != nil {
+						return err
+					}
+				}
+			}
+			signature, err := signing.SignImage(ctx, v.Baseline, v.Index.Digest.String(), now, s.key)
+			if err != nil {
+				return err
+			}
+			artifact, err := signing.SignatureArtifact(v.Index.Digest.String(), []signing.ImageSignature{signature})
+			return errors.Join(err, a.Put(ctx, artifact), say(signing.PredicateRecipe, []byte(`{"gates":{"forbid-packages":["qcow2-tools"]}}`), all...))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	whole := bake("raw", "qcow2")
+	if err := evidence.Admit(t.Context(), s.catalog, whole, s.trust); fault.KindOf(err) != fault.Gate {
+		t.Errorf("with both documents: %v", err)
+	}
+	less := bake("raw")
+	if err := evidence.Admit(t.Context(), s.catalog, less, s.trust); fault.KindOf(err) != fault.World {
+		t.Errorf("with one document: %v", err)
+	}
+	if all := strings.Join(s.problems(less), "\n"); !strings.Contains(all, "CycloneDX: there is none of the qcow2 disk") {
+		t.Errorf("problems:\n%s", all)
+	}
+}

@@ -55,21 +55,52 @@ func candidates(ctx context.Context, c *catalog.Catalog, v *catalog.Version, tru
 // statement must then be of that type.
 const predicateAnnotation = "in-toto.io/predicate-type"
 
-// coversOutputs refuses a statement that does not speak of every output.
-func coversOutputs(s signing.Statement, v *catalog.Version) error {
-	outputs := map[string]string{}
+// output is one of the things that a version consists of.
+type output struct{ name, digest string }
+
+func outputsOf(v *catalog.Version) []output {
+	var outputs []output
 	if v.Container != nil {
-		outputs["the container"] = v.Container.Digest.String()
+		outputs = append(outputs, output{"container", v.Container.Digest.String()})
 	}
 	for _, d := range v.Disks {
-		outputs["the "+d.Format+" disk"] = d.Manifest.Digest.String()
+		outputs = append(outputs, output{d.Format + " disk", d.Manifest.Digest.String()})
 	}
-	for name, digest := range outputs {
-		if !slices.ContainsFunc(s.Subjects, func(subject signing.Subject) bool { return subject.Digest == digest }) {
-			return fault.Worldf("the statement does not speak of %s, %s", name, digest)
+	return outputs
+}
+
+// spokenOfBy reports whether a statement has an output among its subjects.
+func (o output) spokenOfBy(s signing.Statement) bool {
+	return slices.ContainsFunc(s.Subjects, func(subject signing.Subject) bool { return subject.Digest == o.digest })
+}
+
+// ofOneRoot reports whether statements of a type describe one root file system,
+// that of some outputs, and not the whole version.
+func ofOneRoot(predicateType string) bool {
+	return predicateType != signing.PredicateProvenance && predicateType != signing.PredicateRecipe
+}
+
+// coversOutputs refuses a statement that does not speak of every output, or,
+// where it is of one root file system, of any.
+func coversOutputs(s signing.Statement, v *catalog.Version) error {
+	outputs := outputsOf(v)
+	if ofOneRoot(s.PredicateType) && slices.ContainsFunc(outputs, func(o output) bool { return o.spokenOfBy(s) }) {
+		return nil
+	}
+	for _, o := range outputs {
+		if !o.spokenOfBy(s) {
+			return fault.Worldf("the statement does not speak of the %s, %s", o.name, o.digest)
 		}
 	}
 	return nil
+}
+
+// undescribed lists the outputs of which no believable statement of a type
+// speaks. Whoever keeps the catalog may have taken one away.
+func undescribed(statements []Statement, v *catalog.Version) []output {
+	return slices.DeleteFunc(outputsOf(v), func(o output) bool {
+		return slices.ContainsFunc(statements, func(s Statement) bool { return o.spokenOfBy(s.Statement) })
+	})
 }
 
 // Statements returns the verified statements of one predicate type. An
