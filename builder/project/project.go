@@ -106,6 +106,10 @@ func exists(path string) bool {
 // place.
 func (p *Project) DataDir() string { return p.data }
 
+// StateDir holds what this machine alone must remember for its user: passwords
+// of keys, and what catalogs have shown.
+func (p *Project) StateDir() string { return p.state }
+
 // BaselinesDir holds the user's own recipes.
 func (p *Project) BaselinesDir() string { return p.beside("baselines") }
 

@@ -69,7 +69,7 @@ func (e *environment) catalogAt(ctx context.Context, p *project.Project, place s
 	}
 	return catalog.Open(ctx, catalog.Config{
 		Location: place, Trust: trust, Transport: transport,
-		Locks: filepath.Join(p.Config.Cache.Dir, "locks"),
+		Locks: filepath.Join(p.Config.Cache.Dir, "locks"), Memory: filepath.Join(p.StateDir(), "catalogs"),
 	})
 }
 

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,10 @@ type Config struct {
 	// Locks is a directory of this machine for the locks of a registry; unused
 	// for a directory.
 	Locks string
+	// Memory is a directory of this machine where the newest moves and the
+	// revocations that were seen are remembered, so that an older copy of the
+	// catalog is told from it. Empty remembers nothing.
+	Memory string
 	// PlainHTTP allows a registry elsewhere than on this machine to be spoken
 	// to without TLS. It is never the default.
 	PlainHTTP bool
@@ -44,9 +49,10 @@ type Config struct {
 
 // Catalog is an open catalog. Its methods may be called concurrently.
 type Catalog struct {
-	trust signing.Trust
-	dir   string      // a directory …
-	conn  *connection // … or a registry
+	trust  signing.Trust
+	memory memory
+	dir    string      // a directory …
+	conn   *connection // … or a registry
 
 	mu    sync.Mutex
 	repos map[string]repository
@@ -69,6 +75,7 @@ func Open(_ context.Context, cfg Config) (*Catalog, error) {
 			return nil, fmt.Errorf("opening catalog: %w", err)
 		}
 	}
+	c.memory.dir, c.memory.location = cfg.Memory, cmp.Or(c.dir, cfg.Location)
 	return c, nil
 }
 

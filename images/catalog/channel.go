@@ -191,10 +191,16 @@ func (c *Catalog) agrees(ctx context.Context, repo repository, channel string, n
 // with a gap or a double was tampered with.
 func (c *Catalog) newest(ctx context.Context, repo repository, baseline, channel string) (*Move, error) {
 	records, err := listMoves(ctx, repo, baseline, channel)
-	if err != nil || len(records) == 0 {
+	if err != nil {
 		return nil, err
 	}
-	return c.readMove(ctx, repo, baseline, channel, len(records), records[len(records)-1])
+	var last *Move
+	if len(records) > 0 {
+		if last, err = c.readMove(ctx, repo, baseline, channel, len(records), records[len(records)-1]); err != nil {
+			return nil, err
+		}
+	}
+	return last, c.memory.move(baseline, channel, last)
 }
 
 // Moves returns all verified moves of a channel, oldest first. Each must

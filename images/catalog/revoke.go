@@ -108,8 +108,11 @@ func (c *Catalog) revoke(ctx context.Context, v *Version, r Revocation, signer S
 // is then not known.
 func (c *Catalog) Revocation(ctx context.Context, v *Version) (*Revocation, error) {
 	found, err := c.Evidence(ctx, v, revocationType)
-	if err != nil || len(found) == 0 {
+	if err != nil {
 		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, c.memory.revocation(v, false)
 	}
 	var r Revocation
 	by, err := c.open(ctx, found[0], revocationPayload, &r)
@@ -120,7 +123,7 @@ func (c *Catalog) Revocation(ctx context.Context, v *Version) (*Revocation, erro
 		return nil, fault.Worldf("the revocation attached to %s was signed for %s", v.Ref(), r.Digest)
 	}
 	r.By = by
-	return &r, nil
+	return &r, c.memory.revocation(v, true)
 }
 
 func (c *Catalog) refuseRevoked(ctx context.Context, v *Version) error {

@@ -1,0 +1,140 @@
+package catalog
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+
+	"imgbuild/images/fault"
+)
+
+// memory remembers on this machine what a catalog has shown of a baseline, so
+// that whoever keeps the catalog cannot show less later: an old copy of it has
+// nothing but good signatures (The Update Framework, 1.0.34, 1.5.2, "rollback
+// attacks"). A memory without a directory remembers nothing.
+type memory struct {
+	dir, location string
+	mu            sync.Mutex
+}
+
+// seen is what is remembered of one baseline.
+type seen struct {
+	Location string `json:"location"`
+	Baseline string `json:"baseline"`
+	// Channels holds the newest believed move of each.
+	Channels map[string]seenMove `json:"channels,omitempty"`
+	// Revoked are the versions of which a believed revocation was seen.
+	Revoked []digest.Digest `json:"revoked,omitempty"`
+}
+
+type seenMove struct {
+	Serial int           `json:"serial"`
+	Digest digest.Digest `json:"digest"`
+}
+
+// file is where a baseline's memory lies.
+func (m *memory) file(baseline string) string {
+	sum := sha256.Sum256([]byte(m.location + "\x00" + baseline))
+	return filepath.Join(m.dir, hex.EncodeToString(sum[:16])+".json")
+}
+
+// update changes what is remembered of a baseline.
+func (m *memory) update(baseline string, change func(*seen) (changed bool, err error)) error {
+	if m.dir == "" {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	path := m.file(baseline)
+	s := seen{Location: m.location, Baseline: baseline}
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(text, &s)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("reading what %s has shown before: %w", m.location, err)
+	}
+	changed, err := change(&s)
+	if err != nil || !changed {
+		return err
+	}
+	if text, err = json.MarshalIndent(s, "", "  "); err != nil {
+		return err
+	}
+	if err := replaceFile(path, text); err != nil {
+		return fmt.Errorf("remembering what %s shows: %w", m.location, err)
+	}
+	return nil
+}
+
+// replaceFile writes a file whole or not at all.
+func replaceFile(path string, text []byte) (err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(text, '\n'))
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}
+
+// move compares a channel's newest record, nil for none, with the newest that
+// was seen, and remembers it.
+func (m *memory) move(baseline, channel string, newest *Move) error {
+	return m.update(baseline, func(s *seen) (bool, error) {
+		last, known := s.Channels[channel]
+		now := seenMove{}
+		if newest != nil {
+			now = seenMove{newest.Serial, newest.Digest}
+		}
+		switch {
+		case now == last:
+			return false, nil
+		case known && now.Serial <= last.Serial:
+			return false, fault.Worldf("channel %s:%s stands at move %d (%s), but move %d (%s) was seen here before: newer records were taken away",
+				baseline, channel, now.Serial, now.Digest, last.Serial, last.Digest).WithHint("%s", m.hint(baseline))
+		}
+		if s.Channels == nil {
+			s.Channels = map[string]seenMove{}
+		}
+		s.Channels[channel] = now
+		return true, nil
+	})
+}
+
+// revocation compares whether a version is revoked with what was seen, and
+// remembers it.
+func (m *memory) revocation(v *Version, revoked bool) error {
+	return m.update(v.Baseline, func(s *seen) (bool, error) {
+		known := slices.Contains(s.Revoked, v.Index.Digest)
+		if known && !revoked {
+			return false, fault.Worldf("%s was revoked when it was seen here before: the record was taken away", v.Ref()).WithHint("%s", m.hint(v.Baseline))
+		}
+		if known || !revoked {
+			return false, nil
+		}
+		s.Revoked = append(s.Revoked, v.Index.Digest)
+		return true, nil
+	})
+}
+
+func (m *memory) hint(baseline string) string {
+	return fmt.Sprintf("find out who put %s back; if it is another catalog by right, remove %s", m.location, m.file(baseline))
+}
