@@ -38,7 +38,7 @@ catalog has already is only named.
 The first bake of a baseline locks it. Later bakes use that lock and need no
 network once the archive has its packages. A bake that was interrupted goes on
 from its newest finished stage.`,
-		Example: `  imgbuild bake --baseline debian-12-nginx
+		Example: `  imgbuild bake debian-12-nginx
   imgbuild bake debian-12-nginx --plan       what would be done, and what a cache has
   imgbuild bake debian-12-nginx --explain    why a stage has to be made again
   imgbuild bake debian-12-nginx --tar r.tar  only the root file system, as a tar`,
@@ -94,6 +94,9 @@ func bake(ctx context.Context, env *environment, f bakeFlags) error {
 	}
 	if f.evenRevoked {
 		b.Revoked = catalog.AllowRevoked
+	}
+	if first && (f.plan || f.explain) {
+		env.reporter().Note("there is no lock yet: this is what today's packages come to")
 	}
 	if f.plan {
 		return showPlan(env, b, plan)

@@ -23,7 +23,7 @@ func newDoctorCommand(env *environment) *cobra.Command {
 		Use:   "doctor",
 		Short: "Say what this machine lacks, and the command that mends it",
 		Long: `Look at everything imgbuild uses of this machine: tools, name spaces, the archive
-keyring, a mirror, disk space, and whether KVM really runs a guest. What is
+keyring, mirrors, disk space, and whether KVM really runs a guest. What is
 "missing" keeps a bake from working; what is "optional" only some commands need.
 Nothing is changed.`,
 		Example: "  imgbuild doctor\n  imgbuild doctor --output json | jq -r '.findings[].mend // empty'",

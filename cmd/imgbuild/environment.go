@@ -48,7 +48,7 @@ func newEnvironment(program string, stdin, stdout, stderr *os.File) *environment
 func (e *environment) execute(ctx context.Context, args []string) int {
 	root := newRootCommand(e)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	command, err := root.ExecuteContextC(ctx)
 	e.closeBars()
 	if err == nil {
 		return 0
@@ -57,6 +57,9 @@ func (e *environment) execute(ctx context.Context, args []string) int {
 	if !e.running {
 		// The command line itself could not be understood.
 		kind = fault.Input
+		if fault.HintOf(err) == "" {
+			err = fault.Inputf("%v", err).WithHint("see: %s --help", command.CommandPath())
+		}
 	}
 	e.complain(ctx, err, kind)
 	return int(kind)

@@ -98,11 +98,11 @@ is a stage in use.`,
 				result.Blobs, result.BlobBytes = blobs.Blobs, blobs.Bytes
 			}
 			return env.answer(result, func(w io.Writer) {
-				fmt.Fprintf(w, "catalog   %d blobs, %d MiB freed\n", result.Blobs, result.BlobBytes>>20)
-				fmt.Fprintf(w, "stages    %d, %d MiB freed\n", result.Stages, result.StageBytes>>20)
-				fmt.Fprintf(w, "packages  unpacked ones: %d MiB freed\n", result.PackageBytes>>20)
-				fmt.Fprintf(w, "layers    compressed ones: %d MiB freed\n", result.LayerBytes>>20)
-				fmt.Fprintf(w, "indexes   %d MiB freed\n", result.IndexBytes>>20)
+				fmt.Fprintf(w, "catalog            %d blobs, %d MiB freed\n", result.Blobs, result.BlobBytes>>20)
+				fmt.Fprintf(w, "stages             %d, %d MiB freed\n", result.Stages, result.StageBytes>>20)
+				fmt.Fprintf(w, "unpacked packages  %d MiB freed\n", result.PackageBytes>>20)
+				fmt.Fprintf(w, "compressed layers  %d MiB freed\n", result.LayerBytes>>20)
+				fmt.Fprintf(w, "indexes            %d MiB freed\n", result.IndexBytes>>20)
 			}, env.command("images", "list"))
 		},
 	}

@@ -26,6 +26,7 @@ Exit codes: 0 done, 1 failed, 2 your input is wrong, 3 a gate said no,
 4 the world differs from what was expected, 5 held for a person.`,
 		Example: `  imgbuild doctor                  what this machine lacks, and how to mend it
   imgbuild init acme               a project with keys and an example baseline
+  imgbuild bake debian-12-nginx    an image of a shipped baseline, without a project
   imgbuild help settings           every setting, variable and flag`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -44,7 +45,7 @@ Exit codes: 0 done, 1 failed, 2 your input is wrong, 3 a gate said no,
 		return fault.Inputf("%v", err).WithHint("see: %s --help", cmd.CommandPath())
 	})
 	flags := root.PersistentFlags()
-	flags.StringVarP(&env.output, "output", "o", outputText, "text, or json: one document on standard output")
+	flags.StringVarP(&env.output, "output", "o", outputText, "`FORM` of the answer: text, or json, which is one document on standard output")
 	flags.BoolVarP(&env.verbose, "verbose", "v", false, "structured logs on standard error")
 	flags.StringVar(&env.projectDir, "project", "", "project `DIR` (default: the nearest one upward, else your own directories)")
 	env.settings = settingFlags()
