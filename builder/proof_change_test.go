@@ -34,6 +34,9 @@ type changing struct {
 	excluded []string
 	comment  int
 	script   int
+	mode     int
+	link     int
+	label    int
 }
 
 // leafPackages are those that nothing else of the baseline needs.
@@ -52,11 +55,14 @@ var changes = []struct {
 	{"one more user", func(c *changing, _ *testing.T, _ *rand.Rand) { c.users++ }, false},
 	{"a service more or less", func(c *changing, _ *testing.T, _ *rand.Rand) { c.masked++ }, false},
 	{"another value of a variable", func(c *changing, _ *testing.T, rnd *rand.Rand) { c.port = 1024 + rnd.IntN(60000) }, false},
-	{"paths left out", func(c *changing, _ *testing.T, rnd *rand.Rand) {
+	{"paths left out", func(c *changing, _ *testing.T, _ *rand.Rand) {
 		patterns := []string{"/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/lintian/*"}
-		c.excluded = patterns[:rnd.IntN(len(patterns))+1]
+		c.excluded = patterns[:len(c.excluded)%len(patterns)+1]
 	}, false},
 	{"another script", func(c *changing, _ *testing.T, _ *rand.Rand) { c.script++ }, false},
+	{"another mode of a file", func(c *changing, _ *testing.T, _ *rand.Rand) { c.mode++ }, false},
+	{"another target of a link", func(c *changing, _ *testing.T, _ *rand.Rand) { c.link++ }, false},
+	{"another label of the container", func(c *changing, _ *testing.T, _ *rand.Rand) { c.label++ }, false},
 	{"a comment", func(c *changing, _ *testing.T, _ *rand.Rand) { c.comment++ }, true},
 }
 
@@ -77,9 +83,9 @@ func TestIncrementalEqualsClean(t *testing.T) {
 	c.write(t)
 	before := c.bake(t)
 	rnd := rand.New(rand.NewPCG(changeSeed, 0))
-	order := append(rnd.Perm(len(changes)), rnd.Perm(len(changes))...)
-	order = append(order, 0, 1, 0, 1) // packages, twice more
-	reused := 0
+	order := append(rnd.Perm(len(changes)), rnd.Perm(len(changes)-1)...) // one comment will do
+	order = append(order, 0, 1)                                          // packages, once more
+	reused, real := 0, 0
 	for i, which := range order {
 		change := changes[which]
 		t.Run(fmt.Sprintf("%02d %s", i, change.name), func(t *testing.T) {
@@ -105,16 +111,89 @@ func TestIncrementalEqualsClean(t *testing.T) {
 			if !change.nothing && got.Container == before.Container {
 				t.Errorf("it shows in nothing")
 			}
+			if !change.nothing {
+				real++
+			}
 			if got.Stages["layer.proof-all"] == before.Stages["layer.proof-all"] {
 				reused++
 			}
 			before = got
 		})
 	}
-	t.Logf("%d changes; %d of them left the first layer as it was", len(order), reused)
+	t.Logf("%d changes and %d that are none; %d left the first layer as it was", real, len(order)-real, reused)
+	if real < 22 {
+		t.Errorf("%d changes were compared, want 22", real)
+	}
 	if reused == 0 {
 		t.Error("no change left the first layer as it was: nothing was incremental")
 	}
+}
+
+// diskChanges are changes of a server's boot layer.
+var diskChanges = []struct {
+	name string
+	make func(s *shop, t *testing.T)
+}{
+	{"one more kernel argument", func(s *shop, t *testing.T) {
+		recipe, err := os.ReadFile(s.recipeFile())
+		if err == nil {
+			err = os.WriteFile(s.recipeFile(), append(recipe, "kernel-arguments: [quiet]\n"...), 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}},
+	{"one boot package more and one less", func(s *shop, t *testing.T) {
+		more := s.packageOf(t, "proof-all", "tree")
+		s.editLock(t, func(l *updates.Lock) {
+			layers := l.LayersOf(updates.Boot)
+			more.Set, more.Layer = updates.Boot, layers[len(layers)-1]
+			l.Packages = slices.DeleteFunc(l.Packages, func(p updates.Package) bool { return p.Name == "qemu-guest-agent" })
+			// Those of a set are in the order of their names.
+			at := slices.IndexFunc(l.Packages, func(p updates.Package) bool { return p.Set == updates.Boot && p.Name > more.Name })
+			l.Packages = slices.Insert(l.Packages, at, more)
+		})
+	}},
+}
+
+// incrementalDisks makes changes to a server that was baked in the shop, and
+// compares its container and disks likewise.
+func incrementalDisks(t *testing.T, s *shop, before *baked) {
+	for _, change := range diskChanges {
+		t.Run(change.name, func(t *testing.T) {
+			change.make(s, t)
+			clean := newShop(t, inMemory(t), s.baseline)
+			for _, path := range []func(*shop) string{(*shop).recipeFile, (*shop).lockFile} {
+				if err := copyFile(path(s), path(clean)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got, want := s.bake(t), clean.bake(t)
+			if diff := cmp.Diff(want.forms(), got.forms()); diff != "" {
+				t.Errorf("outputs differ (-clean +incremental):\n%s", diff)
+			}
+			for _, form := range []string{"container", "raw", "qcow2"} {
+				if now, was := got.forms()[form], before.forms()[form]; (now == was) != (form == "container") {
+					t.Errorf("%s: %s after a change of what boots, %s before", form, now, was)
+				}
+			}
+			before = got
+		})
+	}
+}
+
+// packageOf is a package of a baseline's lock.
+func (s *shop) packageOf(t *testing.T, baseline, name string) updates.Package {
+	t.Helper()
+	lock, err := updates.ReadLock(filepath.Join(s.project, "locks", baseline+".lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(lock.Packages, func(p updates.Package) bool { return p.Name == name && p.Set == updates.Root })
+	if i < 0 {
+		t.Fatalf("the lock of %s has no %s", baseline, name)
+	}
+	return lock.Packages[i]
 }
 
 // sameLock compares the locks that two bakes completed.
@@ -147,7 +226,8 @@ func (c *changing) write(t *testing.T) {
 	if len(c.excluded) > 0 {
 		fmt.Fprintf(&r, "path-exclude: [\"%s\"]\n", strings.Join(c.excluded, `", "`))
 	}
-	fmt.Fprintf(&r, "resources:\n  files:\n    /etc/proof/port: {content: \"port ${port}\\n\"}\n    /etc/proof/content: {content: \"%d\\n\", mode: 0640, owner: user0}\n  users:\n", c.file)
+	fmt.Fprintf(&r, "resources:\n  files:\n    /etc/proof/port: {content: \"port ${port}\\n\"}\n    /etc/proof/content: {content: \"%d\\n\", mode: %04o, owner: user0}\n"+
+		"  symlinks:\n    /etc/proof/link: target%d\n  users:\n", c.file, 0o640+c.mode, c.link)
 	for i := range c.users + 1 {
 		fmt.Fprintf(&r, "    user%d: {system: %v}\n", i, i%2 == 1)
 	}
@@ -155,7 +235,7 @@ func (c *changing) write(t *testing.T) {
 		fmt.Fprintf(&r, "  services:\n    rsync: masked\n")
 	}
 	fmt.Fprintf(&r, "run:\n  - name: script\n    script: |\n      echo %d > /etc/proof/script  # a script's text is its definition\n", c.script)
-	fmt.Fprintf(&r, "outputs:\n  container:\n    cmd: [/bin/sh]\n")
+	fmt.Fprintf(&r, "outputs:\n  container:\n    cmd: [/bin/sh]\n    labels: {number: \"%d\"}\n", c.label)
 
 	if err := os.WriteFile(c.recipeFile(), []byte(r.String()), 0o644); err != nil {
 		t.Fatal(err)
