@@ -34,7 +34,9 @@ type Fetcher struct {
 	// Offered says which versions of a package are offered now, for the error
 	// about one that is not; it may be nil and may return "".
 	Offered func(name string) string
-	Retry   Retry
+	// Baseline is how a command line names what was locked, for the same error.
+	Baseline string
+	Retry    Retry
 }
 
 // Retry says how long a place that fails is asked again. Zero fields take the
@@ -202,7 +204,7 @@ func (f *Fetcher) gone(gone []*goneError) error {
 		}
 	}
 	return fault.Worldf("fetching packages: %s", text.String()).
-		WithHint("run imgbuild lock%s", strings.Join(flags, ""))
+		WithHint("run imgbuild lock %s%s", f.Baseline, strings.Join(flags, ""))
 }
 
 func describeArchive(p updates.Package) string {

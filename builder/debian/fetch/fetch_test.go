@@ -107,7 +107,7 @@ func newFetcher(t *testing.T, sources ...fetch.Source) *fetch.Fetcher {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &fetch.Fetcher{Store: store, Sources: sources,
+	return &fetch.Fetcher{Store: store, Sources: sources, Baseline: "web",
 		Retry: fetch.Retry{Attempts: 4, Delay: time.Millisecond, Stall: 150 * time.Millisecond}}
 }
 
@@ -432,7 +432,7 @@ func TestErrorNamesEveryPlaceAndTheWayOut(t *testing.T) {
 	if strings.Contains(err.Error(), "20250504") {
 		t.Errorf("the state of another suite was asked for:\n%v", err)
 	}
-	if hint := fault.HintOf(err); hint != "run imgbuild lock --update nginx --update zlib1g" {
+	if hint := fault.HintOf(err); hint != "run imgbuild lock web --update nginx --update zlib1g" {
 		t.Errorf("hint: %s", hint)
 	}
 	if !f.Store.Has(here.SHA256) {
