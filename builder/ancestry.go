@@ -20,7 +20,7 @@ func (b *Builder) known(ctx context.Context, plan *Plan) (*Baked, error) {
 	version, err := b.newest(ctx, versions)
 	if fault.KindOf(err) == fault.Gate {
 		return nil, fault.Gatef("the same recipe and lock make the same image again").Because(err).
-			WithHint("change the recipe, update its lock (imgbuild lock %s --fresh), or insist: --even-revoked", plan.Recipe.Name)
+			WithHint("change the recipe, update its lock (%s --fresh), or insist: --even-revoked", lockCommand(plan.Recipe))
 	}
 	if version == nil || err != nil {
 		return nil, err

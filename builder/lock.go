@@ -44,6 +44,11 @@ type LockOptions struct {
 
 // Lock resolves a recipe against what its repositories offer now.
 func (l *Locker) Lock(ctx context.Context, recipe *baseline.Recipe, o LockOptions) (*updates.Lock, error) {
+	if o.Previous != nil {
+		if err := sameArchitecture(recipe, o.Previous); err != nil {
+			return nil, err
+		}
+	}
 	request, err := l.request(ctx, recipe, o)
 	if err != nil {
 		return nil, err
@@ -224,10 +229,12 @@ func ReadLock(path string) (*updates.Lock, error) {
 
 // fits refuses a lock that was made for something else than the recipe.
 func fits(recipe *baseline.Recipe, lock *updates.Lock) error {
-	again := "imgbuild lock " + recipe.Name
-	if recipe.Suite != lock.Suite || recipe.Architecture != lock.Architecture {
-		return fault.Inputf("the lock of %s is for %s on %s, the recipe is for %s on %s",
-			recipe.Name, lock.Suite, lock.Architecture, recipe.Suite, recipe.Architecture).WithHint("lock it anew: %s --fresh", again)
+	if err := sameArchitecture(recipe, lock); err != nil {
+		return err
+	}
+	if recipe.Suite != lock.Suite {
+		return fault.Inputf("the lock of %s is for %s, the recipe is for %s", recipe.Name, lock.Suite, recipe.Suite).
+			WithHint("lock it anew: %s --fresh", lockCommand(recipe))
 	}
 	digest, err := requestDigest(recipe)
 	if err != nil {
@@ -235,7 +242,23 @@ func fits(recipe *baseline.Recipe, lock *updates.Lock) error {
 	}
 	if lock.Request != "" && lock.Request != digest {
 		return fault.Inputf("%s asks for other packages than its lock was made for", recipe.Name).
-			WithHint("add what is missing: %s", again)
+			WithHint("add what is missing: %s", lockCommand(recipe))
 	}
 	return nil
+}
+
+// sameArchitecture refuses the lock of another architecture, also to be
+// replaced: each has a file of its own, so this one has only a wrong name.
+func sameArchitecture(recipe *baseline.Recipe, lock *updates.Lock) error {
+	if recipe.Architecture == lock.Architecture {
+		return nil
+	}
+	return fault.Inputf("the lock of %s for %s is one for %s", recipe.Name, recipe.Architecture, lock.Architecture).
+		WithHint("rename its file to %s.%s.lock (without .%[2]s if that is the recipe's first architecture), then: %s",
+			recipe.Name, lock.Architecture, lockCommand(recipe))
+}
+
+// lockCommand is what the user types to lock a recipe.
+func lockCommand(recipe *baseline.Recipe) string {
+	return "imgbuild lock " + recipe.Typed()
 }

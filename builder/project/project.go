@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"imgbuild/builder/host"
+	"imgbuild/images/baseline"
 	"imgbuild/images/fault"
 )
 
@@ -113,7 +114,7 @@ func (p *Project) StateDir() string { return p.state }
 // BaselinesDir holds the user's own recipes.
 func (p *Project) BaselinesDir() string { return p.beside("baselines") }
 
-// LocksDir holds one lock a baseline.
+// LocksDir holds one lock a baseline and architecture.
 func (p *Project) LocksDir() string { return p.beside("locks") }
 
 // KeysDir holds the public keys, and the private ones encrypted.
@@ -127,9 +128,14 @@ func (p *Project) beside(name string) string {
 	return filepath.Join(p.data, name)
 }
 
-// LockFile is the path of a baseline's lock.
-func (p *Project) LockFile(baseline string) string {
-	return filepath.Join(p.LocksDir(), baseline+".lock")
+// LockFile is the path of a recipe's lock: NAME.lock for its first
+// architecture, NAME.ARCHITECTURE.lock for each other.
+func (p *Project) LockFile(recipe *baseline.Recipe) string {
+	name := recipe.Name
+	if !recipe.First() {
+		name += "." + recipe.Architecture
+	}
+	return filepath.Join(p.LocksDir(), name+".lock")
 }
 
 // Mirror returns the base URL of an archive, host.ArchiveDebian or

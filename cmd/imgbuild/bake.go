@@ -105,7 +105,7 @@ func bake(ctx context.Context, env *environment, f bakeFlags) error {
 		return explainPlan(env, b, plan)
 	}
 	if first {
-		if err := w.keepLock(lock); err != nil {
+		if err := w.keepLock(recipe, lock); err != nil {
 			return err
 		}
 	}
@@ -142,7 +142,7 @@ func bakeTar(ctx context.Context, env *environment, b *builder.Builder, plan *bu
 	}
 	result := map[string]string{"file": path, "stage": string(plan.RootStage())}
 	return env.answer(result, func(w io.Writer) { fmt.Fprintf(w, "wrote %s, the root of stage %s\n", path, plan.RootStage()) },
-		env.command("bake", plan.Recipe.Name))
+		env.command("bake", plan.Recipe.Typed()))
 }
 
 // bakedImage is the document of bake --output json.
@@ -170,7 +170,7 @@ func describeBaked(w *workshop, b *builder.Baked) *bakedImage {
 	v := b.Version
 	out := &bakedImage{
 		Version: v.Ref(), Digest: v.Index.Digest.String(), Known: b.Known, Stages: v.Stages,
-		Packages: len(b.Plan.Lock.Packages), Refusals: b.Refusals, Lock: w.project.LockFile(v.Baseline), Catalog: w.project.Config.Catalog,
+		Packages: len(b.Plan.Lock.Packages), Refusals: b.Refusals, Lock: w.project.LockFile(b.Plan.Recipe), Catalog: w.project.Config.Catalog,
 	}
 	if v.Container != nil {
 		out.Container = v.Container.Digest.String()

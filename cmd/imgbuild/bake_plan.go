@@ -29,7 +29,7 @@ func showPlan(env *environment, b *builder.Builder, plan *builder.Plan) error {
 			}
 			fmt.Fprintf(w, "%-12s %-11s %s\n", s.ID[:12], state, s.Stage)
 		}
-	}, env.command("bake", plan.Recipe.Name))
+	}, env.command("bake", plan.Recipe.Typed()))
 }
 
 // explainedStage is one stage of bake --explain --output json.
@@ -56,5 +56,5 @@ func explainPlan(env *environment, b *builder.Builder, plan *builder.Plan) error
 		for _, e := range explanations {
 			fmt.Fprintln(w, e)
 		}
-	}, env.command("bake", plan.Recipe.Name))
+	}, env.command("bake", plan.Recipe.Typed()))
 }

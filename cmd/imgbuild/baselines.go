@@ -140,9 +140,9 @@ from. Mistakes are reported with file, line and column.`,
 			}
 			shown := shownBaseline{Recipe: recipe, Architecture: recipe.Architecture, Chain: recipe.Chain()}
 			if resolved {
-				return env.answer(shown, func(w io.Writer) { writeResolved(w, recipe) }, env.command("bake", recipe.Name))
+				return env.answer(shown, func(w io.Writer) { writeResolved(w, recipe) }, env.command("bake", recipe.Typed()))
 			}
-			return env.answer(shown, func(w io.Writer) { writeBaseline(w, recipe) }, env.command("baselines", "show", recipe.Name, "--resolved"))
+			return env.answer(shown, func(w io.Writer) { writeBaseline(w, recipe) }, env.command("baselines", "show", recipe.Typed(), "--resolved"))
 		},
 	}
 	cmd.Flags().BoolVar(&resolved, "resolved", false, "the merged recipe, each line with its origin")

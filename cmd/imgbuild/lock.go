@@ -27,7 +27,8 @@ func newLockCommand(env *environment) *cobra.Command {
 		Short: "Resolve a baseline's packages now and write its lock",
 		Long: `Resolve a baseline against what its repositories offer now and write
 locks/BASELINE.lock: every package with version, digest and source, for review
-like code. Bakes use the lock alone.
+like code. Bakes use the lock alone. Each further architecture of the recipe has
+a lock of its own: --arch arm64 writes locks/BASELINE.arm64.lock.
 
 Where a lock exists, its packages stay and only what the recipe newly needs is
 added; --update moves the named packages, --fresh moves all. --check writes
@@ -36,7 +37,8 @@ code 4 when something has.`,
 		Example: `  imgbuild lock debian-12-nginx
   imgbuild lock debian-12-nginx --check
   imgbuild lock debian-12-nginx --update openssl --update libssl3
-  imgbuild lock debian-12-nginx --fresh`,
+  imgbuild lock debian-12-nginx --fresh
+  imgbuild lock debian-12-nginx --arch arm64`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return lock(cmd.Context(), env, args[0], f)
@@ -63,13 +65,13 @@ func lock(ctx context.Context, env *environment, name string, f lockFlags) error
 	if err != nil {
 		return err
 	}
-	path := w.project.LockFile(recipe.Name)
+	path := w.project.LockFile(recipe)
 	previous, err := builder.ReadLock(path)
 	if err != nil {
 		return err
 	}
 	if previous == nil && (f.check || len(f.update) > 0) {
-		return fault.Inputf("%s has no lock yet", recipe.Name).WithHint("run: %s", env.command("lock", recipe.Name))
+		return fault.Inputf("%s has no lock yet", recipe.Name).WithHint("run: %s", env.command("lock", recipe.Typed()))
 	}
 	locker, err := w.locker()
 	if err != nil {
@@ -85,20 +87,20 @@ func lock(ctx context.Context, env *environment, name string, f lockFlags) error
 	}
 	result := &lockedBaseline{Lock: path, Packages: len(next.Packages), First: previous == nil, Moves: drift.Moves, Security: len(drift.Security())}
 	if f.check {
-		then := env.command("bake", recipe.Name)
+		then := env.command("bake", recipe.Typed())
 		if len(drift.Moves) > 0 {
-			then = env.command("lock", recipe.Name, "--fresh")
+			then = env.command("lock", recipe.Typed(), "--fresh")
 		}
 		if err := env.answer(result, result.writeCheck, then); err != nil || len(drift.Moves) == 0 {
 			return err
 		}
 		return fault.Worldf("%d packages have moved since the lock was made, %d of them for security", len(drift.Moves), result.Security).
-			WithHint("or take some of them: %s", env.command("lock", recipe.Name, "--update", "PACKAGE"))
+			WithHint("or take some of them: %s", env.command("lock", recipe.Typed(), "--update", "PACKAGE"))
 	}
 	if err := next.Write(path); err != nil {
 		return err
 	}
-	return env.answer(result, result.write, env.command("bake", recipe.Name))
+	return env.answer(result, result.write, env.command("bake", recipe.Typed()))
 }
 
 // lockedBaseline is the document of lock --output json.

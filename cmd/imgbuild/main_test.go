@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"imgbuild/builder/host"
 	"imgbuild/builder/sandbox"
 )
 
@@ -26,6 +28,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"fails": fails, "answered": answered},
+		Condition:           condition,
 		Setup: func(env *testscript.Env) error {
 			// A home of its own, so that no project, setting or key of the
 			// machine is found.
@@ -33,6 +36,20 @@ func TestScripts(t *testing.T) {
 			return os.Mkdir(env.WorkDir+"/home", 0o755)
 		},
 	})
+}
+
+// condition knows [mirror]: this machine's apt says where Debian comes from.
+func condition(name string) (bool, error) {
+	if name != "mirror" {
+		return false, fmt.Errorf("no condition is called %q", name)
+	}
+	sources, err := host.AptSources()
+	if err != nil {
+		return false, nil
+	}
+	_, debian := sources.Mirror(host.ArchiveDebian, "bookworm")
+	_, security := sources.Mirror(host.ArchiveSecurity, "bookworm-security")
+	return debian == nil && security == nil, nil
 }
 
 // fails runs a command that must end with the given exit code: fails 2

@@ -130,7 +130,7 @@ func (w *workshop) builder(ctx context.Context, recipe *baseline.Recipe, lock *u
 		Trust:      trust,
 		Key:        key,
 		Report:     w.env.reporter(),
-		WriteLock:  func(l *updates.Lock) error { return l.Write(w.project.LockFile(l.Baseline)) },
+		WriteLock:  func(l *updates.Lock) error { return l.Write(w.project.LockFile(recipe)) },
 		Program:    "imgbuild " + version,
 	}, nil
 }
@@ -138,7 +138,7 @@ func (w *workshop) builder(ctx context.Context, recipe *baseline.Recipe, lock *u
 // fetcher seeks what the archive lacks: in the project, in the configured
 // sources, on the mirror, and in a snapshot service where one is configured.
 func (w *workshop) fetcher(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock) (*fetch.Fetcher, error) {
-	f := &fetch.Fetcher{Store: w.archive, Baseline: recipe.Name, Client: w.client, Reporter: w.env.reporter()}
+	f := &fetch.Fetcher{Store: w.archive, Baseline: recipe.Typed(), Client: w.client, Reporter: w.env.reporter()}
 	if w.project.Dir != "" {
 		f.Sources = append(f.Sources, fetch.Project{Dir: w.project.Dir})
 	}
@@ -174,7 +174,7 @@ func (w *workshop) fetcher(ctx context.Context, recipe *baseline.Recipe, lock *u
 // lockFor returns the baseline's lock; made is true when there is none yet, so
 // that what is returned was resolved now and is not written.
 func (w *workshop) lockFor(ctx context.Context, recipe *baseline.Recipe) (lock *updates.Lock, made bool, err error) {
-	lock, err = builder.ReadLock(w.project.LockFile(recipe.Name))
+	lock, err = builder.ReadLock(w.project.LockFile(recipe))
 	if lock != nil || err != nil {
 		return lock, false, err
 	}
@@ -186,9 +186,9 @@ func (w *workshop) lockFor(ctx context.Context, recipe *baseline.Recipe) (lock *
 	return lock, true, err
 }
 
-// keepLock writes a first lock and says so.
-func (w *workshop) keepLock(lock *updates.Lock) error {
-	path := w.project.LockFile(lock.Baseline)
+// keepLock writes a recipe's first lock and says so.
+func (w *workshop) keepLock(recipe *baseline.Recipe, lock *updates.Lock) error {
+	path := w.project.LockFile(recipe)
 	if err := lock.Write(path); err != nil {
 		return err
 	}

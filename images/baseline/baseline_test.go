@@ -306,6 +306,27 @@ func TestArchitectureIsChosen(t *testing.T) {
 	if _, err := baseline.Load(context.Background(), src, "debian-12", "s390x"); fault.KindOf(err) != fault.Input {
 		t.Errorf("unknown architecture: %v", err)
 	}
+	src = project(t, map[string]string{"baselines/web.arm64.yaml": base})
+	if _, err := baseline.Load(context.Background(), src, "web.arm64", ""); fault.KindOf(err) != fault.Input {
+		t.Errorf("a name like a lock's: %v", err)
+	}
+	src = project(t, map[string]string{"baselines/arm.yaml": "extends: debian-12\nremove:\n  architectures: [amd64]\n"})
+	if r, err := baseline.Load(context.Background(), src, "arm", ""); err != nil || r.Architecture != "arm64" || r.Typed() != "arm" {
+		t.Errorf("a removed architecture: %v", err)
+	}
+	if _, err := baseline.Load(context.Background(), src, "arm", "amd64"); fault.KindOf(err) != fault.Input {
+		t.Errorf("a removed architecture, named: %v", err)
+	}
+}
+
+func TestARecipeIsNamedAsTyped(t *testing.T) {
+	src := project(t, nil)
+	for arch, want := range map[string]string{"": "debian-12-nginx", "amd64": "debian-12-nginx", "arm64": "debian-12-nginx --arch arm64"} {
+		r, err := baseline.Load(context.Background(), src, "debian-12-nginx", arch)
+		if err != nil || r.Typed() != want {
+			t.Errorf("%q: %q, %v; want %q", arch, r.Typed(), err, want)
+		}
+	}
 }
 
 func TestLinksOutOfTheProjectAreNotFollowed(t *testing.T) {

@@ -122,16 +122,23 @@ func checkName(tree *node.Node) error {
 	if strings.HasSuffix(name, "-leaf") {
 		return node.Errorf(tree.Pos, "a recipe's name does not end in -leaf: the package layers of its parent do")
 	}
+	if strings.HasSuffix(name, ".amd64") || strings.HasSuffix(name, ".arm64") {
+		return node.Errorf(tree.Pos, "a recipe's name does not end in an architecture: locks for further ones do")
+	}
 	if given := tree.Get("name"); given != nil && given.Text != name {
 		return node.Errorf(given.Pos, "expected %q, the name of the file, found %q", name, given.Text)
 	}
 	return nil
 }
 
-// architecture settles what to load for; chain's youngest list wins.
+// architecture settles what to load for: "" is the first that is left of the
+// chain's lists.
 func architecture(chain []*node.Node, arch string) (string, error) {
 	var have []string
 	for _, tree := range chain {
+		for _, item := range items(tree.Get("remove").Get("architectures")) {
+			have = slices.DeleteFunc(have, func(arch string) bool { return arch == item.Text })
+		}
 		for _, item := range items(tree.Get("architectures")) {
 			if !slices.Contains(have, item.Text) {
 				have = append(have, item.Text)

@@ -47,6 +47,21 @@ type Recipe struct {
 	generations []Generation
 }
 
+// First says whether the recipe is loaded for its first architecture, the one
+// that is meant where none is named.
+func (r *Recipe) First() bool {
+	return len(r.Architectures) == 0 || r.Architecture == r.Architectures[0]
+}
+
+// Typed is how a command line names the recipe: by its name, and by --arch
+// where it is not loaded for its first architecture.
+func (r *Recipe) Typed() string {
+	if r.First() {
+		return r.Name
+	}
+	return r.Name + " --arch " + r.Architecture
+}
+
 // Boot is what is added to the root for outputs that boot.
 type Boot struct {
 	Packages  []string   `json:"packages,omitempty" jsonschema_description:"kernel, boot loader, init and the like"`

@@ -34,7 +34,7 @@ type Definition struct {
 type External struct {
 	Baseline     string `json:"baseline"`
 	Architecture string `json:"architecture"`
-	// Epoch is the date of every file, in seconds since 1970.
+	// Epoch is the lock's, in seconds since 1970: no file is newer.
 	Epoch int64 `json:"epoch"`
 	// Settings are further parameters by name.
 	Settings map[string]string `json:"settings,omitempty"`

@@ -107,7 +107,7 @@ func newFetcher(t *testing.T, sources ...fetch.Source) *fetch.Fetcher {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &fetch.Fetcher{Store: store, Sources: sources,
+	return &fetch.Fetcher{Store: store, Sources: sources, Baseline: "web",
 		Retry: fetch.Retry{Attempts: 4, Delay: time.Millisecond, Stall: 150 * time.Millisecond}}
 }
 
