@@ -38,7 +38,7 @@ type Fetcher struct {
 	// Offered says which versions of a package are offered now, for the error
 	// about one that is not; it may be nil and may return "".
 	Offered func(name string) string
-	Retry    Retry
+	Retry   Retry
 }
 
 // Retry says how long a place that fails is asked again. Zero fields take the
