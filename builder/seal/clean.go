@@ -5,7 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"strings"
+
+	"imgbuild/images/integrity"
 )
 
 // packagingLogs are written by the making of the image itself; all other logs
@@ -33,8 +34,7 @@ func (s *sealer) logs() error {
 		if err != nil {
 			return err
 		}
-		s.result.Removed = append(s.result.Removed, name)
-		return f.Close()
+		return errors.Join(s.note(name), f.Close())
 	})
 }
 
@@ -86,76 +86,51 @@ func (s *sealer) leftovers() error {
 	return nil
 }
 
-// generated takes out keys and databases that maintainer scripts made, which
-// every server must have of its own. firstboot.sh makes them again.
+// generated takes out what maintainer scripts made and every server must have
+// of its own: SSH's host keys, the self-signed certificate of package ssl-cert
+// with its key and hash link, the clusters that postgresql-common creates. They
+// are what is seeded in these directories; firstboot/first-boot.sh makes them
+// again. The directories of PostgreSQL's versions stay and tell it of which.
 func (s *sealer) generated() error {
-	before := len(s.result.Removed)
-	keys, err := s.names("etc/ssh")
-	if err != nil {
-		return err
-	}
-	for _, e := range keys {
-		if strings.HasPrefix(e.Name(), "ssh_host_") && e.Name() != "ssh_host_" {
-			if err := s.remove("etc/ssh/" + e.Name()); err != nil {
-				return err
+	dirs := []string{"etc/ssh", "etc/ssl/private", "etc/ssl/certs"}
+	for _, dir := range []string{"etc/postgresql", "var/lib/postgresql"} {
+		versions, err := s.names(dir)
+		if err != nil {
+			return err
+		}
+		for _, v := range versions {
+			if v.IsDir() {
+				dirs = append(dirs, dir+"/"+v.Name())
 			}
 		}
 	}
-	if err := s.snakeoil(); err != nil {
-		return err
-	}
-	if err := s.postgres(); err != nil {
-		return err
+	before := len(s.result.Removed)
+	for _, dir := range dirs {
+		if err := s.seeded(dir); err != nil {
+			return err
+		}
 	}
 	s.result.Regenerates = len(s.result.Removed) > before
 	return nil
 }
 
-// snakeoil takes out the self-signed certificate of package ssl-cert with the
-// hash links that point to it.
-func (s *sealer) snakeoil() error {
-	const certificate = "ssl-cert-snakeoil.pem"
-	if err := s.remove("etc/ssl/private/ssl-cert-snakeoil.key"); err != nil {
-		return err
-	}
-	links, err := s.names("etc/ssl/certs")
+// seeded takes out what is seeded of a directory's entries.
+func (s *sealer) seeded(dir string) error {
+	entries, err := s.names(dir)
 	if err != nil {
 		return err
 	}
-	for _, e := range links {
-		name := "etc/ssl/certs/" + e.Name()
-		if e.Type()&fs.ModeSymlink != 0 {
-			target, err := s.root.Readlink(name)
-			if err != nil {
-				return err
-			}
-			if path.Base(target) != certificate {
-				continue
-			}
-		} else if e.Name() != certificate {
+	for _, e := range entries {
+		name := dir + "/" + e.Name()
+		class, err := s.class(name)
+		if err != nil {
+			return err
+		}
+		if class != integrity.Seeded {
 			continue
 		}
 		if err := s.remove(name); err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-// postgres takes out the clusters that postgresql-common creates.
-func (s *sealer) postgres() error {
-	versions, err := s.names("etc/postgresql")
-	if err != nil {
-		return err
-	}
-	for _, v := range versions {
-		if !v.IsDir() {
-			continue
-		}
-		for _, name := range []string{"etc/postgresql/" + v.Name() + "/main", "var/lib/postgresql/" + v.Name() + "/main"} {
-			if err := s.remove(name); err != nil {
-				return err
-			}
 		}
 	}
 	return nil

@@ -3,7 +3,8 @@
 // started from it: host keys, machine ids, logs, caches, package lists,
 // histories, secrets that maintainer scripts generated. What a server needs of
 // those is made anew at first boot, or by the container's entry point. It
-// never decides who owns a file and never touches packaged files.
+// never decides who owns a file, never takes out a path whose class is immutable
+// (imgbuild/images/integrity), and makes only seeded ones anew.
 package seal
 
 import (
@@ -15,11 +16,13 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"imgbuild/images/integrity"
 )
 
 // Format is the number of this stage's own format: it changes whenever the
 // same input would be sealed differently.
-const Format = 2
+const Format = 3
 
 // Identity is what an image says about itself from inside. It holds no version
 // and no time: those are the catalog's to know.
@@ -52,7 +55,7 @@ func Root(dir string, id Identity) (*Result, error) {
 		return nil, fmt.Errorf("sealing: %w", err)
 	}
 	defer root.Close()
-	s := sealer{root: root}
+	s := sealer{root: root, classes: integrity.DefaultRules()}
 	for _, step := range []func() error{
 		func() error { return s.identify(id) },
 		s.firstBoot,
@@ -70,8 +73,9 @@ func Root(dir string, id Identity) (*Result, error) {
 }
 
 type sealer struct {
-	root   *os.Root
-	result Result
+	root    *os.Root
+	classes integrity.Rules
+	result  Result
 }
 
 // maxRelease is the largest os-release that is read, in bytes.
@@ -143,11 +147,39 @@ func (s *sealer) remove(name string) error {
 	} else if err != nil {
 		return err
 	}
-	if err := s.root.RemoveAll(name); err != nil {
+	if err := s.note(name); err != nil {
 		return err
+	}
+	return s.root.RemoveAll(name)
+}
+
+// note adds a path to those taken out, and refuses one that the classes say no
+// server may miss.
+func (s *sealer) note(name string) error {
+	class, err := s.class(name)
+	if err != nil {
+		return err
+	}
+	if class == integrity.Immutable {
+		return fmt.Errorf("taking out %s, which is immutable", name)
 	}
 	s.result.Removed = append(s.result.Removed, name)
 	return nil
+}
+
+// class is that of a path which exists.
+func (s *sealer) class(name string) (integrity.Class, error) {
+	st, err := s.root.Lstat(name)
+	if err != nil {
+		return "", err
+	}
+	target := ""
+	if st.Mode()&fs.ModeSymlink != 0 {
+		if target, err = s.root.Readlink(name); err != nil {
+			return "", err
+		}
+	}
+	return s.classes.Classify(name, target), nil
 }
 
 // names lists a directory that may be missing or, in a hostile root, be

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"imgbuild/builder/seal"
+	"imgbuild/images/integrity"
 )
 
 func put(t *testing.T, root, name, text string) {
@@ -51,6 +52,7 @@ func TestNothingOfOneServerRemains(t *testing.T) {
 		put(t, root, name, "content")
 	}
 	link(t, root, "ssl-cert-snakeoil.pem", "etc/ssl/certs/1234abcd.0")
+	link(t, root, "ca.pem", "etc/ssl/certs/5678abcd.0")
 	put(t, root, "var/log/nginx/access.log", "a visitor")
 	put(t, root, "etc/machine-id", "0123")
 
@@ -66,7 +68,7 @@ func TestNothingOfOneServerRemains(t *testing.T) {
 			t.Errorf("%s remains", name)
 		}
 	}
-	for _, name := range kept {
+	for _, name := range append(kept, "etc/ssl/certs/5678abcd.0") {
 		if _, err := os.Lstat(filepath.Join(root, name)); err != nil {
 			t.Errorf("%s is gone", name)
 		}
@@ -84,6 +86,52 @@ func TestNothingOfOneServerRemains(t *testing.T) {
 	}
 	if st, err := os.Stat(filepath.Join(root, "var/log/nginx/access.log")); err == nil && st.Mode().Perm() != 0o640 {
 		t.Errorf("the emptied log has mode %v", st.Mode())
+	}
+}
+
+func TestWhatIsMadeAgainIsSeededAndNothingImmutableGoes(t *testing.T) {
+	// All that firstboot/first-boot.sh and systemd make.
+	again := []string{
+		"etc/machine-id", "etc/postgresql/15/main", "etc/ssh/ssh_host_ecdsa_key", "etc/ssh/ssh_host_ecdsa_key.pub",
+		"etc/ssl/certs/1234abcd.0", "etc/ssl/certs/ssl-cert-snakeoil.pem", "etc/ssl/private/ssl-cert-snakeoil.key",
+		"var/lib/dbus/machine-id", "var/lib/postgresql/15/main", "var/lib/systemd/credential.secret", "var/lib/systemd/random-seed",
+	}
+	immutable := []string{"etc/ssl/private/own.key", "etc/ssl/certs/own.pem", "etc/ssh/moduli", "var/lib/dpkg/status", "usr/bin/tool"}
+	root := t.TempDir()
+	before := map[string]string{} // targets of links
+	for _, name := range append(slices.Clone(again), immutable...) {
+		switch {
+		case strings.HasSuffix(name, ".0"):
+			before[name] = "ssl-cert-snakeoil.pem"
+			link(t, root, before[name], name)
+		case strings.HasSuffix(name, "/main"):
+			put(t, root, name+"/file", "content")
+		default:
+			put(t, root, name, "content")
+		}
+	}
+	for _, name := range []string{"var/lib/dpkg/status-old", "var/lib/dpkg/lock", "etc/shadow-", "root/.bash_history", "var/log/dpkg.log", "var/log/other"} {
+		put(t, root, name, "content")
+	}
+	result, err := seal.Root(root, identity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := integrity.DefaultRules()
+	for _, name := range append(slices.Clone(again), result.Removed...) {
+		if class := rules.Classify(name, before[name]); class == integrity.Immutable || slices.Contains(again, name) && class != integrity.Seeded {
+			t.Errorf("%s is taken out, and its class is %s", name, class)
+		}
+	}
+	for _, name := range again {
+		if name != "etc/machine-id" && !slices.Contains(result.Removed, name) {
+			t.Errorf("%s is in the image", name)
+		}
+	}
+	for _, name := range immutable {
+		if got, err := os.ReadFile(filepath.Join(root, name)); err != nil || string(got) != "content" {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
 	}
 }
 
