@@ -35,7 +35,7 @@ func Settings() []Setting {
 		{Key: "proxy", Usage: "HTTP proxy `URL` (default: apt's, then the environment's)"},
 		{Key: "ca", Usage: "`FILE` with further certificate authorities to accept, in PEM (default: apt's)", Path: true},
 		{Key: "archive.dir", Usage: "`DIR` of the archive of locked packages", Path: true},
-		{Key: "archive.sources", Usage: "further `PLACES` to look for a locked file: directories or URLs", List: true},
+		{Key: "archive.sources", Usage: "further `PLACES` to look for a locked file: directories, URLs or docker://registry/path", List: true},
 		{Key: "cache.dir", Usage: "`DIR` of what can be made again: indexes, unpacked packages, stages", Path: true},
 		{Key: "cache.limit", Usage: "`SIZE` that images gc cuts the cache down to, such as 20GiB"},
 		{Key: "catalog", Usage: "`PLACE` of the image versions: a directory, or docker://registry/path"},

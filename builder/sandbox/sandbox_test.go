@@ -204,7 +204,8 @@ func TestTheDeathOfTheProgramEndsItAll(t *testing.T) {
 	}
 	marker = fmt.Sprintf("%d.75", 100000+os.Getpid())
 	cmd := exec.Command(os.Args[0], "-test.run", "^TestTheDeathOfTheProgramEndsItAll$")
-	cmd.Env = append(outside(), "IMGBUILD_TEST_KILLED="+marker)
+	// What the killed program leaves goes with this test.
+	cmd.Env = append(outside(), "IMGBUILD_TEST_KILLED="+marker, "TMPDIR="+t.TempDir())
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
