@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/md5"
 	"encoding/hex"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -37,72 +38,128 @@ func hardLink(name, target string) file {
 	return file{Header: tar.Header{Name: name, Typeflag: tar.TypeLink, Linkname: target}}
 }
 
-func TestHostilePackagesAreRefused(t *testing.T) {
+// part is what of a package file a hostile one is made of; each part has a
+// fuzz target.
+type part string
+
+const (
+	whole       part = "FuzzRead"
+	controlPart part = "FuzzControl"
+	dataPart    part = "FuzzData"
+)
+
+// file is a package file with the part in its place.
+func (p part) file(t testing.TB, content []byte) []byte {
+	version := member{"debian-binary", []byte("2.0\n")}
+	switch p {
+	case controlPart:
+		return ar(version, member{"control.tar", content}, member{"data.tar", tarball(t, dir("./"), plain("./a", "a"))})
+	case dataPart:
+		return ar(version, member{"control.tar", controlTar(t)}, member{"data.tar", content})
+	default:
+		return content
+	}
+}
+
+// hostile is a part that must be refused with an error that says want.
+type hostile struct {
+	part    part
+	content []byte
+	want    string
+}
+
+func hostiles(t testing.TB) map[string]hostile {
 	good := pack(t, tarball(t, dir("./"), plain("./a", "a")))
 	version := member{"debian-binary", []byte("2.0\n")}
 	control := member{"control.tar", controlTar(t)}
 	data := member{"data.tar", tarball(t, dir("./"), plain("./a", "a"))}
 	zeros := strings.Repeat("\x00", 200<<20)
-	for name, c := range map[string]struct {
-		raw  []byte
-		want string
-	}{
-		"empty":              {nil, "too short"},
-		"no ar":              {[]byte("PK\x03\x04 and more bytes"), "no ar archive"},
-		"cut in header":      {good[:30], "truncated"},
-		"cut in member":      {good[:len(good)-40], "truncated"},
-		"huge member":        {bytes.Replace(good, []byte("4         `\n2.0"), []byte("9999999999`\n2.0"), 1), "truncated"},
-		"negative size":      {bytes.Replace(good, []byte("4         `\n2.0"), []byte("-4        `\n2.0"), 1), `size "-4"`},
-		"wrong version":      {ar(member{"debian-binary", []byte("3.0\n")}, control, data), "format version"},
-		"no control":         {ar(version, data), "want control.tar"},
-		"no data":            {ar(version, control), "members are missing"},
-		"two data":           {ar(version, control, data, data), "unexpected member"},
-		"unknown extension":  {ar(version, control, member{"data.tar.rar", nil}), "compression"},
-		"damaged gzip":       {ar(version, control, member{"data.tar.gz", []byte("\x1f\x8b\x08nonsense....")}), "data.tar.gz"},
-		"damaged xz":         {ar(version, control, member{"data.tar.xz", []byte("\xfd7zXZ\x00nonsense nonsense nonsense")}), "data.tar.xz"},
-		"control twice":      {ar(version, member{"control.tar", tarball(t, plain("./control", controlText), plain("control", controlText))}, data), "control occurs twice"},
-		"control path":       {ar(version, member{"control.tar", tarball(t, plain("./control", controlText), plain("./../x", ""))}, data), "not allowed"},
-		"control list":       {ar(version, member{"control.tar", tarball(t, plain("./control", controlText), plain("./list", ""))}, data), "not allowed"},
-		"control link":       {ar(version, member{"control.tar", tarball(t, symlink("./control", "/etc/passwd"))}, data), "no plain file"},
-		"no control file":    {ar(version, member{"control.tar", tarball(t, plain("./postinst", ""))}, data), "no control file"},
-		"path leaves":        {pack(t, tarball(t, plain("./../../etc/cron.d/x", "x"))), "leaves the root"},
-		"path leaves inside": {pack(t, tarball(t, plain("./usr/../../x", "x"))), "leaves the root"},
-		"absolute path":      {pack(t, tarball(t, plain("/etc/passwd", "x"))), "absolute"},
-		"newline in path":    {pack(t, tarball(t, plain("./a\nb", "x"))), "control character"},
-		"empty part":         {pack(t, tarball(t, plain("./a//b", "x"))), "empty part"},
-		"through a link":     {pack(t, tarball(t, symlink("./etc", "/tmp"), plain("./etc/passwd", "x"))), "lies below etc"},
-		"through a file":     {pack(t, tarball(t, plain("./etc", ""), plain("./etc/passwd", "x"))), "lies below etc"},
-		"twice":              {pack(t, tarball(t, plain("./a", "1"), plain("./a", "2"))), "occurs twice"},
-		"link over file":     {pack(t, tarball(t, plain("./a", "1"), symlink("./a", "b"))), "occurs twice"},
-		"hard link outside":  {pack(t, tarball(t, hardLink("./a", "/etc/shadow"))), "absolute"},
-		"hard link leaves":   {pack(t, tarball(t, hardLink("./a", "../etc/shadow"))), "leaves the root"},
-		"hard link to none":  {pack(t, tarball(t, hardLink("./a", "./b"))), "no earlier file"},
-		"root is a link":     {pack(t, tarball(t, symlink("./.", "/"))), ""},
-		"bomb":               {pack(t, tarball(t, plain("./zeros", zeros))), "more than"},
-		"pax":                {pack(t, tarball(t, file{Header: tar.Header{Name: "./a", Format: tar.FormatPAX, PAXRecords: map[string]string{"SCHILY.xattr.user.a": "b"}}})), "pax"},
-	} {
+	return map[string]hostile{
+		"empty":              {whole, nil, "too short"},
+		"no ar":              {whole, []byte("PK\x03\x04 and more bytes"), "no ar archive"},
+		"cut in header":      {whole, good[:30], "truncated"},
+		"cut in member":      {whole, good[:len(good)-40], "truncated"},
+		"huge member":        {whole, bytes.Replace(good, []byte("4         `\n2.0"), []byte("9999999999`\n2.0"), 1), "truncated"},
+		"negative size":      {whole, bytes.Replace(good, []byte("4         `\n2.0"), []byte("-4        `\n2.0"), 1), `size "-4"`},
+		"wrong version":      {whole, ar(member{"debian-binary", []byte("3.0\n")}, control, data), "format version"},
+		"no control":         {whole, ar(version, data), "want control.tar"},
+		"no data":            {whole, ar(version, control), "members are missing"},
+		"two data":           {whole, ar(version, control, data, data), "unexpected member"},
+		"unknown extension":  {whole, ar(version, control, member{"data.tar.rar", nil}), "compression"},
+		"damaged gzip":       {whole, ar(version, control, member{"data.tar.gz", []byte("\x1f\x8b\x08nonsense....")}), "data.tar.gz"},
+		"damaged xz":         {whole, ar(version, control, member{"data.tar.xz", []byte("\xfd7zXZ\x00nonsense nonsense nonsense")}), "data.tar.xz"},
+		"control twice":      {controlPart, tarball(t, plain("./control", controlText), plain("control", controlText)), "control occurs twice"},
+		"control path":       {controlPart, tarball(t, plain("./control", controlText), plain("./../x", "")), "not allowed"},
+		"control list":       {controlPart, tarball(t, plain("./control", controlText), plain("./list", "")), "not allowed"},
+		"control link":       {controlPart, tarball(t, symlink("./control", "/etc/passwd")), "no plain file"},
+		"no control file":    {controlPart, tarball(t, plain("./postinst", "")), "no control file"},
+		"path leaves":        {dataPart, tarball(t, plain("./../../etc/cron.d/x", "x")), "leaves the root"},
+		"path leaves inside": {dataPart, tarball(t, plain("./usr/../../x", "x")), "leaves the root"},
+		"absolute path":      {dataPart, tarball(t, plain("/etc/passwd", "x")), "absolute"},
+		"newline in path":    {dataPart, tarball(t, plain("./a\nb", "x")), "control character"},
+		"empty part":         {dataPart, tarball(t, plain("./a//b", "x")), "empty part"},
+		"through a link":     {dataPart, tarball(t, symlink("./etc", "/tmp"), plain("./etc/passwd", "x")), "lies below etc"},
+		"through a file":     {dataPart, tarball(t, plain("./etc", ""), plain("./etc/passwd", "x")), "lies below etc"},
+		"twice":              {dataPart, tarball(t, plain("./a", "1"), plain("./a", "2")), "occurs twice"},
+		"link over file":     {dataPart, tarball(t, plain("./a", "1"), symlink("./a", "b")), "occurs twice"},
+		"hard link outside":  {dataPart, tarball(t, hardLink("./a", "/etc/shadow")), "absolute"},
+		"hard link leaves":   {dataPart, tarball(t, hardLink("./a", "../etc/shadow")), "leaves the root"},
+		"hard link to none":  {dataPart, tarball(t, hardLink("./a", "./b")), "no earlier file"},
+		"root is a link":     {dataPart, tarball(t, symlink("./.", "/")), ""},
+		"bomb":               {whole, pack(t, tarball(t, plain("./zeros", zeros))), "more than"},
+		"pax":                {dataPart, tarball(t, file{Header: tar.Header{Name: "./a", Format: tar.FormatPAX, PAXRecords: map[string]string{"SCHILY.xattr.user.a": "b"}}}), "pax"},
+	}
+}
+
+func TestHostilePackagesAreRefused(t *testing.T) {
+	for name, c := range hostiles(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			why := c.want
-			_, c, err := open(t, c.raw)
+			_, cache, err := open(t, c.part.file(t, c.content))
 			if err == nil {
 				t.Fatal("accepted")
 			}
 			if fault.KindOf(err) != fault.World {
 				t.Errorf("kind %d: %v", fault.KindOf(err), err)
 			}
-			if !strings.Contains(err.Error(), why) {
-				t.Errorf("got %v, want %q", err, why)
+			if !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
 			}
 			if !strings.Contains(err.Error(), "sample") {
 				t.Errorf("the error does not name the package: %v", err)
 			}
-			left, _ := filepath.Glob(filepath.Join(c.Dir, "*", "*"))
-			hidden, _ := filepath.Glob(filepath.Join(c.Dir, "*", ".*"))
+			left, _ := filepath.Glob(filepath.Join(cache.Dir, "*", "*"))
+			hidden, _ := filepath.Glob(filepath.Join(cache.Dir, "*", ".*"))
 			if len(left)+len(hidden) > 0 {
 				t.Errorf("the cache keeps %v %v", left, hidden)
 			}
 		})
+	}
+}
+
+var update = flag.Bool("update", false, "write the hostile packages into the fuzzers' corpus again")
+
+// TestCorpusHasHostilePackages keeps what is refused above among the inputs
+// that fuzzers start from and that every run of the tests reads. Large ones are
+// left out.
+func TestCorpusHasHostilePackages(t *testing.T) {
+	for name, c := range hostiles(t) {
+		if len(c.content) > 64<<10 {
+			continue
+		}
+		path := filepath.Join("testdata/fuzz", string(c.part), strings.ReplaceAll(name, " ", "-"))
+		if *update {
+			err := os.MkdirAll(filepath.Dir(path), 0o755)
+			if err == nil {
+				err = os.WriteFile(path, fmt.Appendf(nil, "go test fuzz v1\n[]byte(%q)\n", c.content), 0o644)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := os.Stat(path); err != nil {
+			t.Errorf("%v; write it with -update", err)
+		}
 	}
 }
 
@@ -293,10 +350,13 @@ func FuzzRead(f *testing.F) {
 func FuzzData(f *testing.F) {
 	f.Add(tarball(f, dir("./"), plain("./a", "a"), symlink("./b", "a"), hardLink("./c", "./a")))
 	f.Add(tarball(f, plain("./"+strings.Repeat("d/", 100)+strings.Repeat("n", 200), "a")))
-	control := controlTar(f)
-	f.Fuzz(func(t *testing.T, data []byte) {
-		check(t, ar(member{"debian-binary", []byte("2.0\n")}, member{"control.tar", control}, member{"data.tar", data}))
-	})
+	f.Fuzz(func(t *testing.T, data []byte) { check(t, dataPart.file(t, data)) })
+}
+
+// FuzzControl feeds uncompressed control archives.
+func FuzzControl(f *testing.F) {
+	f.Add(controlTar(f))
+	f.Fuzz(func(t *testing.T, control []byte) { check(t, controlPart.file(t, control)) })
 }
 
 func check(t *testing.T, raw []byte) {

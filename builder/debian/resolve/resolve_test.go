@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -88,29 +89,39 @@ func (w *world) providers(name string) []string {
 // TestSetsEqualApts: ≥ 60 drawn sets, ≥ 10 from alternatives and virtual
 // packages, and ≥ 10 that apt refuses, over both releases.
 func TestSetsEqualApts(t *testing.T) {
-	refused := make(chan int, len(suites))
+	var mu sync.Mutex
+	asked, chosen, refused := 0, 0, 0
 	t.Run("releases", func(t *testing.T) {
 		for _, suite := range suites {
 			t.Run(suite, func(t *testing.T) {
 				t.Parallel()
 				w := release(t, suite)
-				count := 0
 				for _, q := range w.questions(20) {
-					if !w.compare(t, q) {
-						count++
+					answered := w.compare(t, q)
+					mu.Lock()
+					asked++
+					if q.kind == "alternative" || q.kind == "virtual" {
+						chosen++
 					}
+					if !answered {
+						refused++
+					}
+					mu.Unlock()
 				}
-				refused <- count
 			})
 		}
 	})
-	close(refused)
-	total := 0
-	for count := range refused {
-		total += count
+	if asked == 0 {
+		t.Skip("no release could be asked")
 	}
-	if total < 10 && !t.Failed() {
-		t.Errorf("only %d of the sets are unsatisfiable", total)
+	t.Logf("%d sets, %d of them from alternatives and virtual packages, %d unsatisfiable", asked, chosen, refused)
+	for _, c := range []struct {
+		what      string
+		got, want int
+	}{{"sets", asked, 60}, {"sets from alternatives and virtual packages", chosen, 10}, {"unsatisfiable sets", refused, 10}} {
+		if c.got < c.want && !t.Failed() {
+			t.Errorf("only %d %s, want %d", c.got, c.what, c.want)
+		}
 	}
 }
 
