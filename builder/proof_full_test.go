@@ -26,7 +26,7 @@ func TestDiskFull(t *testing.T) {
 			t.Parallel()
 			s := newShop(t, onDisk(t), "proof-all")
 			at := c.where(s)
-			if err := os.Mkdir(at, 0o755); err != nil {
+			if err := os.MkdirAll(at, 0o755); err != nil {
 				t.Fatal(err)
 			}
 			if err := unix.Mount("proof", at, "tmpfs", 0, "mode=755,size=4k"); err != nil {
