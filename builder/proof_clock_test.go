@@ -249,7 +249,7 @@ func bakeInGuest() error {
 	if err := unix.Chroot("."); err != nil {
 		return err
 	}
-	for _, m := range [][2]string{{"proc", "/proc"}, {"sysfs", "/sys"}, {"devtmpfs", "/dev"}, {"tmpfs", "/work"}, {"tmpfs", "/tmp"}} {
+	for _, m := range [][2]string{{"proc", "/proc"}, {"sysfs", "/sys"}, {"devtmpfs", "/dev"}, {"tmpfs", "/bake"}, {"tmpfs", "/tmp"}} {
 		if err := os.MkdirAll(m[1], 0o755); err != nil {
 			return err
 		}
@@ -257,14 +257,14 @@ func bakeInGuest() error {
 			return fmt.Errorf("mounting %s: %w", m[1], err)
 		}
 	}
-	if err := errors.Join(os.Mkdir("/work/cache", 0o755), os.Symlink("/archive/unpacked", "/work/cache/unpacked")); err != nil {
+	if err := errors.Join(os.Mkdir("/bake/cache", 0o755), os.Symlink("/archive/unpacked", "/bake/cache/unpacked")); err != nil {
 		return err
 	}
 	cmd := exec.Command("/imgbuild", "bake", "proof-date", "--output", "json")
 	cmd.Dir = "/project"
 	cmd.Env = []string{
-		"HOME=/work", "PATH=/", "IMGBUILD_KEY_PASSWORD=" + keyPassword,
-		"IMGBUILD_ARCHIVE_DIR=/archive", "IMGBUILD_CACHE_DIR=/work/cache", "IMGBUILD_CATALOG=/work/catalog",
+		"HOME=/bake", "PATH=/", "IMGBUILD_KEY_PASSWORD=" + keyPassword,
+		"IMGBUILD_ARCHIVE_DIR=/archive", "IMGBUILD_CACHE_DIR=/bake/cache", "IMGBUILD_CATALOG=/bake/catalog",
 	}
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stdout
 	return cmd.Run()

@@ -3,6 +3,7 @@ package builder_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -55,5 +56,41 @@ func TestScriptsSeeTheirInputs(t *testing.T) {
 		if again := s.bake(t); again.Known != c.known || c.known != (again.Container == first.Container) {
 			t.Errorf("%s changed: known %v, want %v; container %s, before %s", c.file, again.Known, c.known, again.Container, first.Container)
 		}
+	}
+}
+
+// TestInputsStayInTheirPlace has links that stay within the project as it lies
+// there, and lead to the root of this machine from where a script's inputs are
+// laid out.
+func TestInputsStayInTheirPlace(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, inMemory(t), "proof-all")
+	outside := filepath.Join(t.TempDir(), "made", "file")
+	const up = "../../../../../.."
+	folder := filepath.Join(s.project, "a/b/c/d/e/f")
+	for path, text := range map[string]string{
+		filepath.Join(s.project, "a", outside):                          "hostile\n",
+		filepath.Join(folder, "parent.yaml"):                            "name: parent\ndescription: x\nextends: " + up + "/baselines/proof-all.yaml\nrun:\n  - name: x\n    script: \"true\"\n    inputs: [in, in/l" + outside + "]\n",
+		filepath.Join(folder, "in/1/2/3/4/5/6/x"):                       "",
+		filepath.Join(filepath.Dir(s.recipeFile()), "proof-links.yaml"): "name: proof-links\ndescription: x\nextends: ../a/b/c/d/e/f/parent.yaml\n",
+	} {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, target := range map[string]string{"in/1/2/3/4/5/6/up": up, "in/l": "1/2/3/4/5/6/up/" + up} {
+		if err := os.Symlink(target, filepath.Join(folder, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	said := s.as(t, "proof-links").mustFail(t, 1)
+	if !strings.Contains(said, "preparing script x: ") || !strings.Contains(said, "path escapes from parent") {
+		t.Errorf("it said %s", said)
+	}
+	if _, err := os.Lstat(outside); err == nil {
+		t.Errorf("%s was written", outside)
 	}
 }

@@ -37,7 +37,7 @@ sources:
 // are gone.
 func TestSourcesEnterLockAndArchive(t *testing.T) {
 	if _, err := exec.LookPath("dpkg-deb"); err != nil {
-		t.Skip(err)
+		t.Skip("dpkg-deb is not on this machine, and it makes the packages: ", err)
 	}
 	t.Parallel()
 	s := newShop(t, inMemory(t), "proof-sources")

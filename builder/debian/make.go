@@ -56,10 +56,14 @@ func MakeFrom(ctx context.Context, indexes []*repo.Index, request Request) (*upd
 		return nil, err
 	}
 	// The tools work on this machine's files: a recipe's own sources offer none.
-	if m.tools, m.toolPins, err = m.offer(slices.DeleteFunc(slices.Clone(all), func(i *repo.Index) bool {
+	m.tools, m.toolPins = m.universe, m.pins
+	debians := slices.DeleteFunc(slices.Clone(all), func(i *repo.Index) bool {
 		return i.Source.Archive != ArchiveDebian && i.Source.Archive != ArchiveSecurity
-	})); err != nil {
-		return nil, err
+	})
+	if len(debians) < len(all) {
+		if m.tools, m.toolPins, err = m.offer(debians); err != nil {
+			return nil, err
+		}
 	}
 	if err := m.resolve(ctx); err != nil {
 		return nil, err

@@ -55,9 +55,10 @@ fi
 exec "$@"`
 
 // StartContainer runs an image and returns once podman has been started;
-// WaitStarted and WaitHTTP tell how far it has come. The caller closes it. Podman keeps its
-// storage in a directory of its own, so the user's images are not touched. For
-// root all of it runs in one PID namespace and ends with this program.
+// WaitStarted and WaitHTTP tell how far it has come. The caller closes it.
+// Podman keeps its storage in a directory of its own, so the user's images are
+// not touched. For root all of it runs in one PID namespace and ends with this
+// program.
 func StartContainer(ctx context.Context, s ContainerSpec) (c *Container, err error) {
 	podman, err := exec.LookPath("podman")
 	if err != nil {

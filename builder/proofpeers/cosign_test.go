@@ -16,46 +16,13 @@ import (
 	"oras.land/oras-go/v2/registry/remote"
 
 	"imgbuild/images/signing"
+	"imgbuild/images/signing/cosigntest"
 )
-
-const cosignVersion = "v2.4.1"
-
-// cosign returns the program: from the PATH, or where the tests of signatures
-// keep the one that they build.
-func cosign(t *testing.T) string {
-	t.Helper()
-	if path, err := exec.LookPath("cosign"); err == nil {
-		return path
-	}
-	if testing.Short() {
-		t.Skip("cosign is not installed, and building it takes minutes")
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Skipf("no place for a built cosign: %v", err)
-	}
-	dir := filepath.Join(cache, "imgbuild-test", "cosign-"+cosignVersion)
-	path := filepath.Join(dir, "cosign")
-	if _, err := os.Stat(path); err == nil {
-		return path
-	}
-	cmd := exec.Command("go", "install", "github.com/sigstore/cosign/v2/cmd/cosign@"+cosignVersion)
-	cmd.Dir = t.TempDir()
-	cmd.Env = append(os.Environ(), "GOBIN="+dir, "GOFLAGS=-mod=mod", "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		unavailable := t.Skipf
-		if os.Getenv("CI") == "true" {
-			unavailable = t.Fatalf
-		}
-		unavailable("cosign %s cannot be built here: %v\n%s", cosignVersion, err, out)
-	}
-	return path
-}
 
 // cosignAccepts verifies a baked version as its users would, and then what
 // only looks like it.
 func cosignAccepts(t *testing.T, h *house, address string, baked image) {
-	program, home := cosign(t), newDir(t)
+	program, home := cosigntest.Program(t), newDir(t)
 	name := address + "/team/images/peer-web"
 	verify := func(key, reference string) error {
 		cmd := exec.Command(program, "verify", "--key", key, "--private-infrastructure", "--allow-http-registry", reference)

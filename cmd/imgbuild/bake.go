@@ -38,7 +38,7 @@ catalog has already is only named.
 The first bake of a baseline locks it. Later bakes use that lock and need no
 network once the archive has its packages. A bake that was interrupted goes on
 from its newest finished stage.`,
-		Example: `  imgbuild bake debian-12-nginx
+		Example: `  imgbuild bake --baseline debian-12-nginx
   imgbuild bake debian-12-nginx --plan       what would be done, and what a cache has
   imgbuild bake debian-12-nginx --explain    why a stage has to be made again
   imgbuild bake debian-12-nginx --tar r.tar  only the root file system, as a tar`,

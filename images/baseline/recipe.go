@@ -114,9 +114,6 @@ type Outputs struct {
 	VM        *VM        `json:"vm,omitempty" jsonschema_description:"a disk that boots on BIOS and UEFI"`
 }
 
-// OutputNames are the names of the single files and images that outputs come to.
-var OutputNames = []string{"container", "qcow2", "raw"}
-
 // Container is how the container image runs.
 type Container struct {
 	Entrypoint []string `json:"entrypoint,omitempty" merge:"replace"`

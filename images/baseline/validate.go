@@ -158,9 +158,10 @@ func (s *PackageSource) Validate(n *node.Node) error {
 // Validate checks names.
 func (g *Gates) Validate(n *node.Node) error {
 	p := &node.Problems{}
+	outputs := []string{"container", "qcow2", "raw"}
 	for _, e := range entries(n.Get("max-size")) {
-		if !slices.Contains(OutputNames, e.Key) {
-			p.Addf(e.Pos, "%q is no output: expected one of %s", e.Key, strings.Join(OutputNames, ", "))
+		if !slices.Contains(outputs, e.Key) {
+			p.Addf(e.Pos, "%q is no output: expected one of %s", e.Key, strings.Join(outputs, ", "))
 		}
 	}
 	checkPackages(p, n.Get("forbid-packages"))

@@ -56,20 +56,27 @@ func (l *layout) create() error {
 	return l.replace(ocispec.ImageLayoutFile, []byte(`{"imageLayoutVersion":"1.0.0"}`))
 }
 
-// replace writes a file of the layout at once: written aside, synced, renamed.
+// replace writes a file of the layout at once.
 func (l *layout) replace(name string, raw []byte) error {
-	f, err := os.CreateTemp(filepath.Join(l.dir, ".tmp"), "file-*")
+	return replaceFile(filepath.Join(l.dir, ".tmp"), filepath.Join(l.dir, name), raw, 0o644)
+}
+
+// replaceFile writes a file at once: written in the directory aside of the same
+// file system, synced, renamed.
+func replaceFile(aside, path string, raw []byte, mode fs.FileMode) error {
+	name := filepath.Base(path)
+	f, err := os.CreateTemp(aside, "file-*")
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", name, err)
 	}
 	defer os.Remove(f.Name()) // gone already when all went well
 	_, err = f.Write(raw)
-	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
+	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
 	if err == nil {
-		err = os.Rename(f.Name(), filepath.Join(l.dir, name))
+		err = os.Rename(f.Name(), path)
 	}
 	if err == nil {
-		err = syncDir(l.dir)
+		err = syncDir(filepath.Dir(path))
 	}
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", name, err)

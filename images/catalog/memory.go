@@ -70,27 +70,12 @@ func (m *memory) update(baseline string, change func(*seen) (changed bool, err e
 	if text, err = json.MarshalIndent(s, "", "  "); err != nil {
 		return err
 	}
-	if err := replaceFile(path, text); err != nil {
+	err = os.MkdirAll(m.dir, 0o700)
+	if err == nil {
+		err = replaceFile(m.dir, path, append(text, '\n'), 0o600)
+	}
+	if err != nil {
 		return fmt.Errorf("remembering what %s shows: %w", m.location, err)
-	}
-	return nil
-}
-
-// replaceFile writes a file whole or not at all.
-func replaceFile(path string, text []byte) (err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(text, '\n'))
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
 	}
 	return nil
 }

@@ -20,41 +20,8 @@ import (
 	"oras.land/oras-go/v2/registry/remote"
 
 	"imgbuild/images/signing"
+	"imgbuild/images/signing/cosigntest"
 )
-
-const cosignVersion = "v2.4.1"
-
-// cosign returns the program: from the PATH, or built once into the user's
-// cache directory.
-func cosign(t *testing.T) string {
-	t.Helper()
-	if path, err := exec.LookPath("cosign"); err == nil {
-		return path
-	}
-	if testing.Short() {
-		t.Skip("cosign is not installed, and building it takes minutes")
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Skipf("no place for a built cosign: %v", err)
-	}
-	dir := filepath.Join(cache, "imgbuild-test", "cosign-"+cosignVersion)
-	path := filepath.Join(dir, "cosign")
-	if _, err := os.Stat(path); err == nil {
-		return path
-	}
-	cmd := exec.Command("go", "install", "github.com/sigstore/cosign/v2/cmd/cosign@"+cosignVersion)
-	cmd.Dir = t.TempDir()
-	cmd.Env = append(os.Environ(), "GOBIN="+dir, "GOFLAGS=-mod=mod", "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		unavailable := t.Skipf
-		if os.Getenv("CI") == "true" {
-			unavailable = t.Fatalf
-		}
-		unavailable("cosign %s cannot be built here: %v\n%s", cosignVersion, err, out)
-	}
-	return path
-}
 
 // startRegistry runs Debian's docker-registry on a free loopback port and
 // returns its address.
@@ -157,7 +124,7 @@ func pushImage(t *testing.T, repository *remote.Repository, tag string) (index, 
 
 func TestCosignVerifiesImagesAndAttestations(t *testing.T) {
 	t.Parallel()
-	program, address := cosign(t), startRegistry(t)
+	program, address := cosigntest.Program(t), startRegistry(t)
 	ctx := context.Background()
 	key, old := newKey(t), newKey(t)
 	name := address + "/web"

@@ -18,6 +18,9 @@ import (
 	"imgbuild/images/updates"
 )
 
+// ownDev is why each file of /dev is allowed to differ.
+const ownDev = "mmdebstrap's own: kept by --skip=output/dev; a bake's sandbox mounts its own /dev"
+
 // allowed names every file that may differ from mmdebstrap's, and why.
 var allowed = map[string]string{
 	"etc/apt/sources.list":                "mmdebstrap's own: the caller's list of mirrors",
@@ -38,20 +41,20 @@ var allowed = map[string]string{
 	"var/cache/ldconfig/aux-cache":        "removed by mmdebstrap; holds inode numbers; removed at seal",
 	"var/log/alternatives.log":            "removed by mmdebstrap; removed at seal",
 	"var/lib/dpkg/status-old":             "what dpkg had one write ago",
-	"dev/console":                         "mmdebstrap's own: kept by --skip=output/dev; a bake's sandbox mounts its own /dev",
-	"dev/fd":                              "mmdebstrap's own: kept by --skip=output/dev; a bake's sandbox mounts its own /dev",
-	"dev/full":                            "mmdebstrap's own: kept by --skip=output/dev; a bake's sandbox mounts its own /dev",
-	"dev/null":                            "mmdebstrap's own: kept by --skip=output/dev; a bake's sandbox mounts its own /dev",
-	"dev/ptmx":                            "mmdebstrap's own: kept by --skip=output/dev; a bake's sandbox mounts its own /dev",
-	"dev/pts":                             "mmdebstrap's own: kept by --skip=output/dev; a bake's sandbox mounts its own /dev",
-	"dev/random":                          "mmdebstrap's own: kept by --skip=output/dev; a bake's sandbox mounts its own /dev",
-	"dev/shm":                             "mmdebstrap's own: kept by --skip=output/dev; a bake's sandbox mounts its own /dev",
-	"dev/stderr":                          "mmdebstrap's own: kept by --skip=output/dev; a bake's sandbox mounts its own /dev",
-	"dev/stdin":                           "mmdebstrap's own: kept by --skip=output/dev; a bake's sandbox mounts its own /dev",
-	"dev/stdout":                          "mmdebstrap's own: kept by --skip=output/dev; a bake's sandbox mounts its own /dev",
-	"dev/tty":                             "mmdebstrap's own: kept by --skip=output/dev; a bake's sandbox mounts its own /dev",
-	"dev/urandom":                         "mmdebstrap's own: kept by --skip=output/dev; a bake's sandbox mounts its own /dev",
-	"dev/zero":                            "mmdebstrap's own: kept by --skip=output/dev; a bake's sandbox mounts its own /dev",
+	"dev/console":                         ownDev,
+	"dev/fd":                              ownDev,
+	"dev/full":                            ownDev,
+	"dev/null":                            ownDev,
+	"dev/ptmx":                            ownDev,
+	"dev/pts":                             ownDev,
+	"dev/random":                          ownDev,
+	"dev/shm":                             ownDev,
+	"dev/stderr":                          ownDev,
+	"dev/stdin":                           ownDev,
+	"dev/stdout":                          ownDev,
+	"dev/tty":                             ownDev,
+	"dev/urandom":                         ownDev,
+	"dev/zero":                            ownDev,
 }
 
 // bookworm names the files that differ on bookworm only.

@@ -15,11 +15,11 @@ import (
 	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
-	"github.com/ProtonMail/go-crypto/openpgp/clearsign"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	"github.com/ulikunitz/xz"
 
 	"imgbuild/builder/debian/repo"
+	"imgbuild/builder/debian/repo/repotest"
 	"imgbuild/builder/progress"
 )
 
@@ -156,23 +156,8 @@ func (m *mirror) publish(t *testing.T, r release) {
 
 func sign(t *testing.T, text string, r release) []byte {
 	t.Helper()
-	var keys []*packet.PrivateKey
-	for _, e := range r.signers {
-		keys = append(keys, e.PrivateKey)
-	}
-	var signed bytes.Buffer
 	config := &packet.Config{Time: func() time.Time { return r.signedAt }, SigLifetimeSecs: uint32(r.expires.Seconds())}
-	w, err := clearsign.EncodeMulti(&signed, keys, config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.Write([]byte(text)); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return signed.Bytes()
+	return repotest.Sign(t, text, config, r.signers...)
 }
 
 func compress(t *testing.T, suffix, text string) []byte {

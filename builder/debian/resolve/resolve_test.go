@@ -111,15 +111,18 @@ func TestSetsEqualApts(t *testing.T) {
 			})
 		}
 	})
+	if t.Failed() {
+		return
+	}
 	if asked == 0 {
-		t.Skip("no release could be asked")
+		t.Skip("apt-get is not on this machine, and it is the peer")
 	}
 	t.Logf("%d sets, %d of them from alternatives and virtual packages, %d unsatisfiable", asked, chosen, refused)
 	for _, c := range []struct {
 		what      string
 		got, want int
 	}{{"sets", asked, 60}, {"sets from alternatives and virtual packages", chosen, 10}, {"unsatisfiable sets", refused, 10}} {
-		if c.got < c.want && !t.Failed() {
+		if c.got < c.want {
 			t.Errorf("only %d %s, want %d", c.got, c.what, c.want)
 		}
 	}

@@ -70,13 +70,18 @@ func Write(t *testing.T, dir, suite string, key *openpgp.Entity, packages ...Pac
 	put([]byte(index.String()), "dists", suite, list)
 	release := fmt.Sprintf("Codename: %s\nSuite: %s\nDate: %s\nArchitectures: amd64\nComponents: main\nSHA256:\n %x %d %s\n",
 		suite, suite, time.Now().UTC().Format(time.RFC1123), sha256.Sum256([]byte(index.String())), index.Len(), list)
-	put(sign(t, key, release), "dists", suite, "InRelease")
+	put(Sign(t, release, nil, key), "dists", suite, "InRelease")
 }
 
-func sign(t *testing.T, key *openpgp.Entity, text string) []byte {
+// Sign signs a text in the clear, as InRelease files are; config may be nil.
+func Sign(t *testing.T, text string, config *packet.Config, signers ...*openpgp.Entity) []byte {
 	t.Helper()
+	var keys []*packet.PrivateKey
+	for _, e := range signers {
+		keys = append(keys, e.PrivateKey)
+	}
 	var b bytes.Buffer
-	w, err := clearsign.Encode(&b, key.PrivateKey, nil)
+	w, err := clearsign.EncodeMulti(&b, keys, config)
 	if err != nil {
 		t.Fatal(err)
 	}
