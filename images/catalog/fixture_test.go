@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -111,11 +110,16 @@ func bake(ctx context.Context, c *catalog.Catalog, baseline, content, dir string
 	if err != nil {
 		return nil, err
 	}
-	disk := filepath.Join(dir, "disk-"+digest.FromString(baseline+content).Encoded())
-	if err := os.WriteFile(disk, []byte("QFI\xfb a disk of "+content), 0o644); err != nil {
+	// A file of its own for each bake: the catalog links to it.
+	disk, err := os.CreateTemp(dir, "disk-*")
+	if err != nil {
 		return nil, err
 	}
-	qcow2, err := d.AddDisk(ctx, "qcow2", "amd64", disk)
+	_, err = disk.WriteString("QFI\xfb a disk of " + content)
+	if err = errors.Join(err, disk.Close()); err != nil {
+		return nil, err
+	}
+	qcow2, err := d.AddDisk(ctx, "qcow2", "amd64", disk.Name())
 	if err != nil {
 		return nil, err
 	}
