@@ -205,9 +205,7 @@ func goldenOptions(t *testing.T) install.Options {
 // binary as the root's shell, which writes down what it was to run.
 func makePackages(t *testing.T, to io.Writer) {
 	o := goldenOptions(t)
-	self, err := os.Executable()
-	check(t, err)
-	requireStatic(t, self)
+	self := requireStatic(t)
 	shell := filepath.Join(o.Root, "usr/bin/sh")
 	check(t, errors.Join(copyFile(self, shell), os.Chmod(shell, 0o755), os.Symlink("usr/bin", filepath.Join(o.Root, "bin"))))
 	result, err := install.Layer(t.Context(), o)

@@ -19,7 +19,7 @@ import (
 // from a file of the project.
 const sourcesRecipe = `name: proof-sources
 description: packages that are not Debian's
-extends: proof-date
+extends: proof-small
 packages: [proof-further]
 sources:
   further:
