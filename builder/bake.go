@@ -57,7 +57,7 @@ func (b *Builder) Bake(ctx context.Context, plan *Plan) (_ *Baked, err error) {
 		return nil, err
 	}
 
-	stop, err := b.supply(ctx, plan.Steps())
+	stop, err := b.supply(ctx, plan, plan.Steps())
 	if err != nil {
 		return nil, err
 	}

@@ -41,7 +41,7 @@ func (p *planner) packages(parent stage.ID, layer string, env ...string) Step {
 	}
 	return Step{
 		Definition: stage.Definition{Name: layer, Kind: "packages", Format: packagesFormat, Parent: parent, Inputs: in},
-		Title:      fmt.Sprintf("%d packages of %s", len(packages), layer),
+		Title:      progress.Count(len(packages), "package") + " of " + layer,
 		Layer:      layer,
 		packages:   packages,
 		make: func(ctx context.Context, s *site) (any, error) {
@@ -94,7 +94,7 @@ func (p *planner) tools() Step {
 	addPackages(&in, packages)
 	return Step{
 		Definition: stage.Definition{Name: "tools", Kind: "tools", Format: toolsFormat, Inputs: in},
-		Title:      fmt.Sprintf("%d packages of tools", len(packages)),
+		Title:      progress.Count(len(packages), "package") + " of tools",
 		packages:   packages,
 		make: func(ctx context.Context, s *site) (any, error) {
 			return nil, install.Unpack(ctx, install.Options{

@@ -3,14 +3,16 @@ package builder
 import (
 	"context"
 
+	"imgbuild/builder/host"
 	"imgbuild/images/updates"
 )
 
 // supply fetches the packages of all steps that are still to be made, so that
 // nothing after it needs the network, and begins to unpack those of the later
 // ones: the scripts of a layer leave all processors but one idle. The caller
-// ends that with stop.
-func (b *Builder) supply(ctx context.Context, steps []Step) (stop func(), err error) {
+// ends that with stop. A machine that cannot run the packages' programs is
+// refused before it fetches them.
+func (b *Builder) supply(ctx context.Context, plan *Plan, steps []Step) (stop func(), err error) {
 	var now, later []updates.Package
 	for _, s := range steps {
 		switch {
@@ -23,6 +25,9 @@ func (b *Builder) supply(ctx context.Context, steps []Step) (stop func(), err er
 	}
 	if now == nil {
 		return func() {}, nil
+	}
+	if err := host.Runs(ctx, plan.Lock.Architecture); err != nil {
+		return nil, err
 	}
 	if err := b.Fetch.All(ctx, append(later, now...)); err != nil {
 		return nil, err

@@ -15,7 +15,7 @@ func (b *Builder) Tar(ctx context.Context, plan *Plan, to io.Writer) (*Plan, err
 	if err != nil {
 		return nil, err
 	}
-	stop, err := b.supply(ctx, plan.Root)
+	stop, err := b.supply(ctx, plan, plan.Root)
 	if err != nil {
 		return nil, err
 	}

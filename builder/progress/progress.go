@@ -3,6 +3,8 @@
 // never decides anything.
 package progress
 
+import "fmt"
+
 // Unit is what the numbers of a task count.
 type Unit int
 
@@ -49,3 +51,11 @@ func (discard) Add(int64)                      {}
 func (discard) Done(string)                    {}
 func (discard) Cached(string)                  {}
 func (discard) Fail(error)                     {}
+
+// Count says how many of a thing there are, whose plural ends in s: "1 package".
+func Count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}

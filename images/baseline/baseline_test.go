@@ -87,6 +87,7 @@ func TestMistakesAreFoundAtTheirPlace(t *testing.T) {
 		{"probe port", base + "probes: {a: {tcp: {port: 70000}}}", `expected a port from 1 to 65535, found 70000`},
 		{"source", base + "sources: {x: {url: 'https://mirror.example/x', suite: s}}", `missing key "fingerprint"`},
 		{"source url", base + "sources: {x: {url: 'ftp://mirror.example'}}", `expected an http, https or file URL`},
+		{"source of Debian's name", base + "sources: {debian-security: {url: 'https://mirror.example', suite: x, key: parts/web.yaml, fingerprint: " + strings.Repeat("A", 40) + "}}", `"debian-security" is Debian's own`},
 		{"kernel argument", base + "kernel-arguments: ['a b']", `is not one word of a kernel command line`},
 		{"list for a recipe", "- a", `expected a map of a recipe's keys, found a list`},
 		{"float", base + "outputs: {vm: {size: 1.5}}", `decimals are not used`},

@@ -53,6 +53,11 @@ func (r *Recipe) Validate(n *node.Node) error {
 			}
 		}
 	}
+	for _, e := range entries(n.Get("sources")) {
+		if e.Key == "debian" || e.Key == "debian-security" {
+			p.Addf(e.Pos, "%q is Debian's own: give this source another name", e.Key)
+		}
+	}
 	checkResources(p, n.Get("resources"))
 	return p.Err()
 }

@@ -79,14 +79,14 @@ func (f *Fetcher) All(ctx context.Context, packages []updates.Package) error {
 	}
 	task := reporter.Start("fetch", total, progress.Bytes)
 	if len(missing) == 0 {
-		task.Cached(count(len(packages)) + " in the archive")
+		task.Cached(progress.Count(len(packages), "package") + " in the archive")
 		return nil
 	}
 	if err := f.fetch(ctx, missing, task); err != nil {
 		task.Fail(err)
 		return err
 	}
-	task.Done(count(len(missing)))
+	task.Done(progress.Count(len(missing), "package"))
 	return nil
 }
 
@@ -215,11 +215,4 @@ func describeArchive(p updates.Package) string {
 
 func title(p updates.Package) string {
 	return p.Name + " " + p.Version + " (" + p.Architecture + ")"
-}
-
-func count(n int) string {
-	if n == 1 {
-		return "1 package"
-	}
-	return fmt.Sprintf("%d packages", n)
 }

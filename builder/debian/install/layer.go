@@ -3,7 +3,6 @@ package install
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -84,7 +83,7 @@ func Layer(ctx context.Context, o Options) (res *Result, err error) {
 		task.Fail(err)
 		return nil, err
 	}
-	task.Done(fmt.Sprintf("%d packages", len(l.packages)))
+	task.Done(progress.Count(len(l.packages), "package"))
 	if err := l.db.writeExtendedStates(l.packages); err != nil {
 		return nil, err
 	}

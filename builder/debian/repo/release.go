@@ -32,6 +32,8 @@ var (
 	ErrSuite = errors.New("wrong suite")
 	// ErrOutdated: the release's Valid-Until has passed.
 	ErrOutdated = errors.New("the release is out of date")
+	// ErrFuture: the release's date has not come yet.
+	ErrFuture = errors.New("the release is of the future")
 	// ErrDowngrade: the release is older than one seen before.
 	ErrDowngrade = errors.New("the release is older than one seen before")
 )
@@ -199,8 +201,18 @@ func (r *Release) checkSuite(suite string) error {
 		WithHint("check the mirror's address and the suite's name")
 }
 
+// clockSkew is how far ahead of this machine's clock a release may be, as for apt
+// (Acquire::Max-FutureTime).
+const clockSkew = 10 * time.Second
+
 // checkFresh wants the release to be in date at the time now.
 func (r *Release) checkFresh(now time.Time) error {
+	if r.Date.After(now.Add(clockSkew)) {
+		return fault.Worldf("verifying release").
+			Because(fmt.Errorf("%w: it is of %s, this machine's clock says %s", ErrFuture,
+				r.Date.Format(time.RFC3339), now.UTC().Format(time.RFC3339))).
+			WithHint("check this machine's clock; if it is right, tell who keeps the repository")
+	}
 	if r.ValidUntil.IsZero() || !now.After(r.ValidUntil) {
 		return nil
 	}

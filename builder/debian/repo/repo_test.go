@@ -53,6 +53,9 @@ func TestReleaseIsRefused(t *testing.T) {
 		"Valid-Until has passed": {
 			change: func(r *release) { r.fields["Valid-Until"] = "Sun, 01 Mar 2026 11:59:59 UTC" }, want: repo.ErrOutdated,
 		},
+		"its date has not come": {
+			change: func(r *release) { r.fields["Date"] = "Tue, 01 Mar 2033 12:00:00 UTC" }, want: repo.ErrFuture,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMirror(t)
@@ -71,7 +74,7 @@ func TestReleaseIsRefused(t *testing.T) {
 			if fault.KindOf(errors.Unwrap(err)) != fault.World {
 				t.Errorf("kind %d of %v", fault.KindOf(errors.Unwrap(err)), err)
 			}
-			for _, sentinel := range []error{repo.ErrSignature, repo.ErrExpired, repo.ErrSuite, repo.ErrOutdated, repo.ErrDowngrade} {
+			for _, sentinel := range []error{repo.ErrSignature, repo.ErrExpired, repo.ErrSuite, repo.ErrOutdated, repo.ErrFuture, repo.ErrDowngrade} {
 				if sentinel != c.want && errors.Is(err, sentinel) {
 					t.Errorf("it is also %v", sentinel)
 				}
