@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"imgbuild/builder/debian/install"
+	"imgbuild/builder/progress"
 	"imgbuild/builder/stage"
 	"imgbuild/images/updates"
 )
