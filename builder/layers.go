@@ -18,11 +18,6 @@ const (
 	toolsFormat    = 2
 )
 
-// installed is what a package stage remembers.
-type installed struct {
-	Accounts []updates.Account `json:"accounts"`
-}
-
 // packages is the step that installs one layer of the lock.
 func (p *planner) packages(parent stage.ID, layer string, env ...string) Step {
 	in := p.common()
@@ -37,13 +32,12 @@ func (p *planner) packages(parent stage.ID, layer string, env ...string) Step {
 	}
 	packages := p.lock.InLayer(layer)
 	addPackages(&in, packages)
-	for _, account := range p.lock.AccountsIn(layer) {
-		in.Add("account "+account.Name, account.String())
-	}
+	addAccounts(&in, p.lock.AccountsIn(layer))
 	return Step{
 		Definition: stage.Definition{Name: layer, Kind: "packages", Format: packagesFormat, Parent: parent, Inputs: in},
 		Title:      progress.Count(len(packages), "package") + " of " + layer,
 		Layer:      layer,
+		accounts:   layer,
 		packages:   packages,
 		make: func(ctx context.Context, s *site) (any, error) {
 			return installLayer(ctx, s, env)
@@ -83,7 +77,7 @@ func installLayer(ctx context.Context, s *site, env []string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &installed{Accounts: result.Accounts}, nil
+	return &settled{Accounts: result.Accounts}, nil
 }
 
 // tools is the step that unpacks the tools root: the programs that make file

@@ -93,19 +93,19 @@ func (b *Builder) recall(plan *Plan) (_ *Plan, err error) {
 func (b *Builder) lookup(plan *Plan, choose func(*Plan) Step) (*Plan, *stage.Stage, error) {
 	step := choose(plan)
 	found, ok := b.Stages.Lookup(step.ID())
-	if !ok || step.Layer == "" {
+	if !ok || step.accounts == "" {
 		return plan, found, nil
 	}
-	was, err := resultOf[installed](found)
+	was, err := resultOf[settled](found)
 	if err != nil {
 		return plan, nil, err
 	}
-	settled, err := b.settle(plan, step.Layer, was.Accounts)
-	if err != nil || settled == plan {
+	next, err := b.settle(plan, step.accounts, was.Accounts)
+	if err != nil || next == plan {
 		return plan, found, err
 	}
-	found, _ = b.Stages.Lookup(choose(settled).ID())
-	return settled, found, nil
+	found, _ = b.Stages.Lookup(choose(next).ID())
+	return next, found, nil
 }
 
 func (b *Builder) make(ctx context.Context, plan *Plan, choose func(*Plan) Step, below []*stage.Stage, tools string) (_ *Plan, _ *stage.Stage, err error) {
@@ -122,8 +122,8 @@ func (b *Builder) make(ctx context.Context, plan *Plan, choose func(*Plan) Step,
 	if err != nil {
 		return plan, nil, err
 	}
-	if installed, ok := result.(*installed); ok {
-		if plan, err = b.settle(plan, step.Layer, installed.Accounts); err != nil {
+	if made, ok := result.(*settled); ok {
+		if plan, err = b.settle(plan, step.accounts, made.Accounts); err != nil {
 			return plan, nil, err
 		}
 		work.Adopt(choose(plan).Definition)
@@ -148,7 +148,19 @@ func (b *Builder) remember(ctx context.Context, def stage.Definition, result any
 	return err
 }
 
-// settle puts the accounts that a layer's scripts made into the lock and, when
+// settled is what a stage that makes accounts remembers.
+type settled struct {
+	Accounts []updates.Account `json:"accounts"`
+}
+
+// addAccounts makes the numbers that the lock has an input.
+func addAccounts(in *stage.Inputs, all []updates.Account) {
+	for _, account := range all {
+		in.Add("account "+account.Name, account.String())
+	}
+}
+
+// settle puts the accounts that a layer made into the lock and, when
 // that is news, plans anew: the numbers are an input of later bakes.
 func (b *Builder) settle(plan *Plan, layer string, made []updates.Account) (*Plan, error) {
 	lock, changed := plan.Lock.WithAccounts(layer, made)

@@ -38,6 +38,9 @@ type Step struct {
 	Title string
 	// Layer names the package layer that the step installs; empty otherwise.
 	Layer string
+	// accounts is the layer that the lock has the accounts under whose numbers
+	// the step chooses; empty when it makes none.
+	accounts string
 	// packages are what the step unpacks.
 	packages []updates.Package
 	// output is true for a step that makes files beside the root.
@@ -120,11 +123,11 @@ func (p *planner) common() stage.Inputs {
 	return in
 }
 
-// Explain says for each step why it is or is not served from the cache.
-func (b *Builder) Explain(plan *Plan) ([]stage.Explanation, error) {
+// Explain says for each step why it is or is not served from a cache.
+func (p *Plan) Explain(stages *stage.Cache) ([]stage.Explanation, error) {
 	var chain []stage.Definition
-	for _, s := range plan.Steps() {
+	for _, s := range p.Steps() {
 		chain = append(chain, s.Definition)
 	}
-	return b.Stages.Explain(chain)
+	return stages.Explain(chain)
 }

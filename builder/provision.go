@@ -10,17 +10,19 @@ import (
 	"path"
 	"slices"
 
+	"imgbuild/builder/accounts"
 	"imgbuild/builder/sandbox"
 	"imgbuild/builder/stage"
 	"imgbuild/images/baseline"
 	"imgbuild/images/baseline/node"
 	"imgbuild/images/fault"
+	"imgbuild/images/updates"
 	"imgbuild/provisioners"
 	"imgbuild/provisioners/system"
 )
 
 // provisionFormat is the format of stages that apply resources and run scripts.
-const provisionFormat = 1
+const provisionFormat = 2
 
 // Check finds the mistakes in a recipe that need no lock to be seen.
 func Check(recipe *baseline.Recipe) error {
@@ -31,15 +33,15 @@ func Check(recipe *baseline.Recipe) error {
 
 // provision applies the recipe's resources and runs its scripts.
 func (p *planner) provision(parent stage.ID) (Step, error) {
-	return p.resources("provision", parent, p.recipe.Resources, p.recipe.Run)
+	return p.resources("provision", updates.MadeByRecipe, parent, p.recipe.Resources, p.recipe.Run)
 }
 
 // provisionBoot does the same for what is added to outputs that boot.
 func (p *planner) provisionBoot(parent stage.ID) (Step, error) {
-	return p.resources("provision-boot", parent, p.recipe.Boot.Resources, p.recipe.Boot.Run)
+	return p.resources("provision-boot", updates.MadeByBoot, parent, p.recipe.Boot.Resources, p.recipe.Boot.Run)
 }
 
-func (p *planner) resources(name string, parent stage.ID, undecoded *node.Node, scripts []baseline.Script) (Step, error) {
+func (p *planner) resources(name, layer string, parent stage.ID, undecoded *node.Node, scripts []baseline.Script) (Step, error) {
 	resources, err := provisioners.Decode(undecoded, p.recipe.Values())
 	if err != nil {
 		return Step{}, err
@@ -59,12 +61,17 @@ func (p *planner) resources(name string, parent stage.ID, undecoded *node.Node, 
 		}
 		in.Add("run "+script.Name, digestOf(state))
 	}
+	addAccounts(&in, p.lock.AccountsIn(layer))
 	return Step{
 		Definition: stage.Definition{Name: name, Kind: "provision", Format: provisionFormat, Parent: parent, Inputs: in},
 		Title:      fmt.Sprintf("%s: %d resources", name, len(resources)),
+		accounts:   layer,
 		make: func(ctx context.Context, s *site) (any, error) {
-			changed, err := apply(ctx, s.root, resources)
+			before, err := accounts.Read(s.root)
 			if err != nil {
+				return nil, err
+			}
+			if err := apply(ctx, s.root, resources); err != nil {
 				return nil, err
 			}
 			for _, script := range scripts {
@@ -72,18 +79,21 @@ func (p *planner) resources(name string, parent stage.ID, undecoded *node.Node, 
 					return nil, err
 				}
 			}
-			return map[string][]string{"changed": changed}, nil
+			// A number that the recipe states is not the lock's to keep.
+			before.Add(provisioners.Stated(resources))
+			made, err := accounts.Settle(s.root, before, s.plan.Lock.Accounts)
+			return &settled{Accounts: made}, err
 		},
 	}, nil
 }
 
-func apply(ctx context.Context, dir string, resources []provisioners.Resource) ([]string, error) {
+func apply(ctx context.Context, dir string, resources []provisioners.Resource) error {
 	root, err := system.OpenRoot(dir)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	changed, err := provisioners.Apply(ctx, root, resources)
-	return changed, errors.Join(err, root.Close())
+	_, err = provisioners.Apply(ctx, root, resources)
+	return errors.Join(err, root.Close())
 }
 
 // The places of a script inside the root, gone when it has ended.

@@ -190,6 +190,22 @@ func Apply(ctx context.Context, s system.System, resources []Resource) ([]string
 	return changed, nil
 }
 
+// Stated names the users and groups whose numbers resources state.
+func Stated(resources []Resource) (users, groups []string) {
+	for _, r := range resources {
+		if p, ok := r.(*placed); ok {
+			r = p.Resource
+		}
+		if s, ok := r.(interface {
+			Stated() (users, groups []string)
+		}); ok {
+			u, g := s.Stated()
+			users, groups = append(users, u...), append(groups, g...)
+		}
+	}
+	return users, groups
+}
+
 // Canonical encodes what a resource means, for stage ids: project files by
 // their digests, templates filled in, nothing of how it was written.
 func Canonical(r Resource) ([]byte, error) {

@@ -234,7 +234,7 @@ func (m *maker) finish() {
 		return
 	}
 	for _, account := range m.request.Previous.Accounts {
-		if slices.Contains(m.lock.Layers, account.Layer) {
+		if m.lock.HasAccountsOf(account.Layer) {
 			m.lock.Accounts = append(m.lock.Accounts, account)
 		}
 	}

@@ -68,11 +68,22 @@ func Open(dir string, limit int64) (*Cache, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening stage cache: %w", err)
 	}
+	c, err := Peek(dir)
+	if err != nil {
+		return nil, err
+	}
+	c.Limit = limit
+	return c, nil
+}
+
+// Peek returns the cache in dir to be asked what it has, and nothing else.
+// There need not be any.
+func Peek(dir string) (*Cache, error) {
 	boot, err := bootID()
 	if err != nil {
 		return nil, fmt.Errorf("opening stage cache: %w", err)
 	}
-	return &Cache{Dir: dir, Limit: limit, boot: boot}, nil
+	return &Cache{Dir: dir, boot: boot}, nil
 }
 
 // Stage is a finished stage. It stays in the cache at least until Release or
@@ -168,7 +179,7 @@ func (c *Cache) read(id ID) (*Stage, error) {
 // ids lists the finished stages.
 func (c *Cache) ids() ([]ID, error) {
 	entries, err := os.ReadDir(c.Dir)
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("listing stages: %w", err)
 	}
 	var ids []ID

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -14,6 +15,7 @@ import (
 	"imgbuild/images/catalog"
 	"imgbuild/images/fault"
 	"imgbuild/images/gate"
+	"imgbuild/images/updates"
 )
 
 // bakeFlags are the flags of bake.
@@ -53,8 +55,10 @@ from its newest finished stage.`,
 			if f.baseline == "" {
 				return fault.Inputf("no baseline is named").WithHint("run: %s", env.command("baselines", "list"))
 			}
-			if err := sandbox.Enter(); err != nil {
-				return err
+			if !f.plan && !f.explain {
+				if err := sandbox.Enter(); err != nil {
+					return err
+				}
 			}
 			return bake(cmd.Context(), env, f)
 		},
@@ -88,21 +92,20 @@ func bake(ctx context.Context, env *environment, f bakeFlags) error {
 	if err != nil {
 		return err
 	}
+	if f.plan || f.explain {
+		return look(env, w, plan, first, f.plan)
+	}
 	b, err := w.builder(ctx, recipe, lock)
 	if err != nil {
 		return err
 	}
+	if f.tar == "" {
+		if err := w.addCatalog(ctx, b); err != nil {
+			return err
+		}
+	}
 	if f.evenRevoked {
 		b.Revoked = catalog.AllowRevoked
-	}
-	if first && (f.plan || f.explain) {
-		env.reporter().Note("there is no lock yet: this is what today's packages come to")
-	}
-	if f.plan {
-		return showPlan(env, b, plan)
-	}
-	if f.explain {
-		return explainPlan(env, b, plan)
 	}
 	if first {
 		if err := w.keepLock(recipe, lock); err != nil {
@@ -120,6 +123,9 @@ func bake(ctx context.Context, env *environment, f bakeFlags) error {
 	baked, err := b.Bake(ctx, plan)
 	if err != nil {
 		return err
+	}
+	if now := baked.Plan.Lock; !slices.EqualFunc(lock.Accounts, now.Accounts, updates.Account.Equal) {
+		env.reporter().Note("%s has the numbers of %d users and groups now: keep it as it is, so that they stay", w.project.LockFile(recipe), len(now.Accounts))
 	}
 	result := describeBaked(w, baked)
 	if err := env.answer(result, result.write, env.command("run", result.Version)); err != nil {
@@ -141,8 +147,9 @@ func bakeTar(ctx context.Context, env *environment, b *builder.Builder, plan *bu
 		return errors.Join(err, os.Remove(path))
 	}
 	result := map[string]string{"file": path, "stage": string(plan.RootStage())}
-	return env.answer(result, func(w io.Writer) { fmt.Fprintf(w, "wrote %s, the root of stage %s\n", path, plan.RootStage()) },
+	err = env.answer(result, func(w io.Writer) { fmt.Fprintf(w, "wrote %s, the root of stage %s\n", path, plan.RootStage()) },
 		env.command("bake", plan.Recipe.Typed()))
+	return errors.Join(err, b.Tidy(ctx, plan))
 }
 
 // bakedImage is the document of bake --output json.

@@ -3,8 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
+	"path/filepath"
 
 	"imgbuild/builder"
+	"imgbuild/builder/stage"
 )
 
 // plannedStage is one stage of bake --plan --output json.
@@ -16,10 +18,26 @@ type plannedStage struct {
 	Cached bool `json:"cached"`
 }
 
-func showPlan(env *environment, b *builder.Builder, plan *builder.Plan) error {
+// look shows or explains a plan. It opens no key, no catalog and no sandbox:
+// whoever reviews a lock can plan.
+func look(env *environment, w *workshop, plan *builder.Plan, first, show bool) error {
+	cache, err := stage.Peek(filepath.Join(w.project.Config.Cache.Dir, stagesDir))
+	if err != nil {
+		return err
+	}
+	if first {
+		env.reporter().Note("there is no lock yet: this is what today's packages come to")
+	}
+	if show {
+		return showPlan(env, cache, plan)
+	}
+	return explainPlan(env, cache, plan)
+}
+
+func showPlan(env *environment, cache *stage.Cache, plan *builder.Plan) error {
 	var stages []plannedStage
 	for _, s := range plan.Steps() {
-		stages = append(stages, plannedStage{Stage: s.Title, Kind: s.Kind, ID: string(s.ID()), Cached: b.Stages.Has(s.ID())})
+		stages = append(stages, plannedStage{Stage: s.Title, Kind: s.Kind, ID: string(s.ID()), Cached: cache.Has(s.ID())})
 	}
 	return env.answer(stages, func(w io.Writer) {
 		for _, s := range stages {
@@ -39,8 +57,8 @@ type explainedStage struct {
 	Why    string `json:"why,omitempty"`
 }
 
-func explainPlan(env *environment, b *builder.Builder, plan *builder.Plan) error {
-	explanations, err := b.Explain(plan)
+func explainPlan(env *environment, cache *stage.Cache, plan *builder.Plan) error {
+	explanations, err := plan.Explain(cache)
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,6 @@ const (
 type workshop struct {
 	project *project.Project
 	recipes *baseline.Source
-	archive *updates.Store
 	client  *http.Client
 	env     *environment
 }
@@ -44,18 +43,19 @@ func (e *environment) workshop(ctx context.Context) (*workshop, error) {
 	if err != nil {
 		return nil, err
 	}
-	archive, err := updates.Open(p.Config.Archive.Dir)
-	if err != nil {
-		return nil, errors.Join(err, recipes.Close())
-	}
 	client, err := mirrorClient(ctx, p)
 	if err != nil {
 		return nil, errors.Join(err, recipes.Close())
 	}
-	return &workshop{project: p, recipes: recipes, archive: archive, client: client, env: e}, nil
+	return &workshop{project: p, recipes: recipes, client: client, env: e}, nil
 }
 
 func (w *workshop) close() error { return w.recipes.Close() }
+
+// openArchive opens the archive, and makes it where there is none.
+func (w *workshop) openArchive() (*updates.Store, error) {
+	return updates.Open(w.project.Config.Archive.Dir)
+}
 
 // mirrorClient reaches mirrors by the configured proxy and authorities, else
 // by apt's.
@@ -83,62 +83,70 @@ func (w *workshop) locker() (*builder.Locker, error) {
 	if err != nil {
 		return nil, err
 	}
+	archive, err := w.openArchive()
+	if err != nil {
+		return nil, err
+	}
 	return &builder.Locker{
 		Client: &repo.Client{
 			HTTP: w.client, Cache: filepath.Join(w.project.Config.Cache.Dir, indexesDir), Now: time.Now, Progress: w.env.reporter(),
 		},
 		Mirror:  w.project.Mirror,
 		Keys:    keys,
-		Archive: w.archive,
+		Archive: archive,
 	}, nil
 }
 
-// builder opens what bakes work with; it runs inside the sandbox.
+// builder opens what stages are made with; it runs inside the sandbox.
 func (w *workshop) builder(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock) (*builder.Builder, error) {
 	c := w.project.Config
 	stages, err := stage.Open(filepath.Join(c.Cache.Dir, stagesDir), c.Cache.LimitBytes)
 	if err != nil {
 		return nil, err
 	}
-	fetcher, err := w.fetcher(ctx, recipe, lock)
+	archive, err := w.openArchive()
 	if err != nil {
 		return nil, err
 	}
-	key, made, err := w.project.SigningKey(w.env.ask())
-	if err != nil {
-		return nil, err
-	}
-	if made != nil {
-		w.env.reporter().Note("made a signing key for you in %s; its password is in %s", made.Dir, made.PasswordFile)
-	}
-	// After the key: a new one is trusted from now on.
-	images, err := w.env.catalogAt(ctx, w.project, c.Catalog)
-	if err != nil {
-		return nil, err
-	}
-	trust, err := w.project.Trust(c.Catalog)
+	fetcher, err := w.fetcher(ctx, archive, recipe, lock)
 	if err != nil {
 		return nil, err
 	}
 	return &builder.Builder{
-		Archive:    w.archive,
+		Archive:    archive,
 		Fetch:      fetcher,
 		Unpacked:   &deb.Cache{Dir: filepath.Join(c.Cache.Dir, unpackedDir)},
 		Stages:     stages,
 		LayerCache: filepath.Join(c.Cache.Dir, layersDir),
-		Catalog:    images,
-		Trust:      trust,
-		Key:        key,
 		Report:     w.env.reporter(),
 		WriteLock:  func(l *updates.Lock) error { return l.Write(w.project.LockFile(recipe)) },
 		Program:    "imgbuild " + version,
 	}, nil
 }
 
+// addCatalog opens what versions are committed to and signed with.
+func (w *workshop) addCatalog(ctx context.Context, b *builder.Builder) error {
+	key, made, err := w.project.SigningKey(w.env.ask())
+	if err != nil {
+		return err
+	}
+	if made != nil {
+		w.env.reporter().Note("made a signing key for you in %s; its password is in %s", made.Dir, made.PasswordFile)
+	}
+	b.Key = key
+	// After the key: a new one is trusted from now on.
+	b.Catalog, err = w.env.catalogAt(ctx, w.project, w.project.Config.Catalog)
+	if err != nil {
+		return err
+	}
+	b.Trust, err = w.project.Trust(w.project.Config.Catalog)
+	return err
+}
+
 // fetcher seeks what the archive lacks: in the project, in the configured
 // sources, on the mirror, and in a snapshot service where one is configured.
-func (w *workshop) fetcher(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock) (*fetch.Fetcher, error) {
-	f := &fetch.Fetcher{Store: w.archive, Baseline: recipe.Typed(), Client: w.client, Reporter: w.env.reporter()}
+func (w *workshop) fetcher(ctx context.Context, archive *updates.Store, recipe *baseline.Recipe, lock *updates.Lock) (*fetch.Fetcher, error) {
+	f := &fetch.Fetcher{Store: archive, Baseline: recipe.Typed(), Client: w.client, Reporter: w.env.reporter()}
 	if w.project.Dir != "" {
 		f.Sources = append(f.Sources, fetch.Project{Dir: w.project.Dir})
 	}

@@ -29,8 +29,8 @@ type Lock struct {
 	// Packages are sorted by Set (root, boot, tools), then Name, then
 	// Architecture.
 	Packages []Package `yaml:"packages"`
-	// Accounts are the system users and groups that the packages' scripts made
-	// in the first bake; later bakes keep their numbers.
+	// Accounts are the users and groups that packages, and the recipe without
+	// stating a number, made in the first bake; later bakes keep their numbers.
 	Accounts []Account `yaml:"accounts,omitempty"`
 }
 
@@ -89,13 +89,21 @@ const (
 	Tools Set = "tools"
 )
 
-// Account is one system user or group (or both, under one name) that
-// maintainer scripts made.
+// Account is one user or group (or both, under one name) whose number was
+// chosen in a bake.
 type Account struct {
 	Name string `yaml:"name"`
 	// UID is nil when the account is only a group, GID when it is only a user.
 	UID *int `yaml:"uid,omitempty"`
 	GID *int `yaml:"gid,omitempty"`
-	// Layer is the package stage whose scripts made it.
+	// Layer is the package stage whose scripts made it, or MadeByRecipe or
+	// MadeByBoot.
 	Layer string `yaml:"layer"`
 }
+
+// The layers of accounts that the recipe's resources and scripts made, in the
+// root and in what is added to outputs that boot. No package layer has a slash.
+const (
+	MadeByRecipe = "recipe/root"
+	MadeByBoot   = "recipe/boot"
+)

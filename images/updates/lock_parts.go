@@ -59,7 +59,13 @@ func (l *Lock) LayersOf(set Set) []string {
 	return out
 }
 
-// AccountsIn returns the accounts that a layer's scripts made.
+// HasAccountsOf says whether accounts may be of a layer: it is one of the lock's
+// own, or the recipe's.
+func (l *Lock) HasAccountsOf(layer string) bool {
+	return layer == MadeByRecipe || layer == MadeByBoot || slices.Contains(l.Layers, layer)
+}
+
+// AccountsIn returns the accounts that a layer made.
 func (l *Lock) AccountsIn(layer string) []Account {
 	var out []Account
 	for _, a := range l.Accounts {
@@ -71,7 +77,7 @@ func (l *Lock) AccountsIn(layer string) []Account {
 }
 
 // WithAccounts returns a copy of the lock in which the accounts are exactly
-// those that the layer's scripts made, and says whether that is a change.
+// those that the layer made, and says whether that is a change.
 func (l *Lock) WithAccounts(layer string, made []Account) (*Lock, bool) {
 	names := map[string]bool{}
 	var accounts []Account
@@ -88,8 +94,11 @@ func (l *Lock) WithAccounts(layer string, made []Account) (*Lock, bool) {
 	slices.SortFunc(accounts, func(a, b Account) int { return cmp.Compare(a.Name, b.Name) })
 	next := *l
 	next.Accounts = accounts
-	return &next, !slices.EqualFunc(l.Accounts, accounts, func(a, b Account) bool { return a.String() == b.String() })
+	return &next, !slices.EqualFunc(l.Accounts, accounts, Account.Equal)
 }
+
+// Equal says whether two accounts are the same, numbers and all.
+func (a Account) Equal(b Account) bool { return a.String() == b.String() }
 
 // String is the account on one line: "www-data uid 33 gid 33 in debian-12".
 func (a Account) String() string {

@@ -144,7 +144,7 @@ func (l *Lock) checkAccount(a Account) error {
 	if !accountForm.MatchString(a.Name) {
 		return fmt.Errorf("it is no user's or group's name")
 	}
-	if !slices.Contains(l.Layers, a.Layer) {
+	if !l.HasAccountsOf(a.Layer) {
 		return fmt.Errorf("there is no layer %.80q", a.Layer)
 	}
 	if a.UID == nil && a.GID == nil {

@@ -56,6 +56,14 @@ func checkAccount(e node.Entry, what string, id *int, absent bool) error {
 	return nil
 }
 
+// Stated names the group when its number is stated.
+func (g *Group) Stated() (users, groups []string) {
+	if g.GID == nil || g.Absent {
+		return nil, nil
+	}
+	return nil, []string{g.Name}
+}
+
 // Identity is the group's.
 func (g *Group) Identity() string { return "group " + g.Name }
 

@@ -59,6 +59,18 @@ func NewUser(e node.Entry) (*User, error) {
 	return u, p.Err()
 }
 
+// Stated names the user when its number is stated, and the group of its own
+// that is numbered after it.
+func (u *User) Stated() (users, groups []string) {
+	if u.UID == nil || u.Absent {
+		return nil, nil
+	}
+	if u.Group == "" {
+		groups = []string{u.Name}
+	}
+	return []string{u.Name}, groups
+}
+
 // Identity is the user's.
 func (u *User) Identity() string { return "user " + u.Name }
 

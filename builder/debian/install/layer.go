@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"imgbuild/builder/accounts"
 	"imgbuild/builder/debian/deb"
 	"imgbuild/builder/debian/deb822"
 	"imgbuild/builder/progress"
@@ -74,7 +75,7 @@ func Layer(ctx context.Context, o Options) (res *Result, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, l.root.close()) }()
-	before, err := readAccounts(l.root)
+	before, err := accounts.Read(l.Root)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +88,7 @@ func Layer(ctx context.Context, o Options) (res *Result, err error) {
 	if err := l.db.writeExtendedStates(l.packages); err != nil {
 		return nil, err
 	}
-	made, err := l.settleAccounts(before)
+	made, err := accounts.Settle(l.Root, before, l.Accounts)
 	if err != nil {
 		return nil, err
 	}

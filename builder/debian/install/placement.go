@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"imgbuild/builder/accounts"
 	"imgbuild/builder/debian/deb"
 )
 
@@ -30,11 +31,11 @@ type override struct {
 // they are now.
 func readPlacement(r *root) (*placement, error) {
 	pl := &placement{diversions: map[string]diversion{}, overrides: map[string]override{}}
-	accounts, err := readAccounts(r)
+	all, err := accounts.Read(r.path)
 	if err != nil {
 		return nil, err
 	}
-	pl.users, pl.groups = accounts.users, accounts.groups
+	pl.users, pl.groups = all.Users, all.Groups
 	data, err := r.read(adminDir + "/diversions")
 	if err != nil {
 		return nil, err

@@ -1,10 +1,11 @@
-package install
+package accounts
 
 import (
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -15,16 +16,16 @@ import (
 
 // renumber changes numbers of users and groups in the account files and on
 // every file of the root: owners and access control lists.
-func (l *layer) renumber(users, groups map[int]int) error {
+func renumber(root *os.Root, dir string, users, groups map[int]int) error {
 	for name, columns := range map[string]map[int]map[int]int{
 		"etc/passwd": {2: users, 3: groups}, "etc/group": {2: groups},
 		"etc/passwd-": {2: users, 3: groups}, "etc/group-": {2: groups},
 	} {
-		if err := l.renumberFile(name, columns); err != nil {
+		if err := renumberFile(root, name, columns); err != nil {
 			return err
 		}
 	}
-	return filepath.WalkDir(l.Root, func(path string, d fs.DirEntry, err error) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -37,8 +38,8 @@ func (l *layer) renumber(users, groups map[int]int) error {
 }
 
 // renumberFile maps columns of a colon-separated file.
-func (l *layer) renumberFile(name string, columns map[int]map[int]int) error {
-	data, err := l.root.read(name)
+func renumberFile(root *os.Root, name string, columns map[int]map[int]int) error {
+	data, err := readFile(root, name)
 	if err != nil || data == nil {
 		return err
 	}
@@ -56,7 +57,12 @@ func (l *layer) renumberFile(name string, columns map[int]map[int]int) error {
 		}
 		lines[i] = strings.Join(f, ":")
 	}
-	return l.root.write(name, []byte(strings.Join(lines, "")), 0o644)
+	f, err := root.OpenFile(name, os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(strings.Join(lines, ""))
+	return errors.Join(err, f.Close())
 }
 
 // renumberOwner changes one file. Changing the owner clears set-id bits and
