@@ -39,11 +39,9 @@ type Config struct {
 	// revocations that were seen are remembered, so that an older copy of the
 	// catalog is told from it. Empty remembers nothing.
 	Memory string
-	// PlainHTTP allows a registry elsewhere than on this machine to be spoken
-	// to without TLS. It is never the default.
-	PlainHTTP bool
 	// Transport reaches the registry; nil means the default with the
-	// environment's proxies.
+	// environment's proxies. TLS is a must, but for a registry on this machine
+	// that has none.
 	Transport http.RoundTripper
 }
 
@@ -80,21 +78,25 @@ func Open(_ context.Context, cfg Config) (*Catalog, error) {
 }
 
 // repository returns the repository of a baseline.
-func (c *Catalog) repository(baseline string) (repository, error) {
+func (c *Catalog) repository(ctx context.Context, baseline string) (repository, error) {
 	if err := CheckBaseline(baseline); err != nil {
 		return nil, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := c.repos[baseline]
-	if r == nil {
-		if c.conn != nil {
-			r = c.conn.repository(baseline)
-		} else {
-			r = openLayout(filepath.Join(c.dir, baseline))
-		}
-		c.repos[baseline] = r
+	if r != nil {
+		return r, nil
 	}
+	if c.conn == nil {
+		r = openLayout(filepath.Join(c.dir, baseline))
+	} else {
+		var err error
+		if r, err = c.conn.repository(ctx, baseline); err != nil {
+			return nil, err
+		}
+	}
+	c.repos[baseline] = r
 	return r, nil
 }
 
@@ -123,7 +125,7 @@ const listWorkers = 8
 
 // List returns the versions of a baseline, newest first.
 func (c *Catalog) List(ctx context.Context, baseline string) ([]*Version, error) {
-	repo, err := c.repository(baseline)
+	repo, err := c.repository(ctx, baseline)
 	if err != nil {
 		return nil, err
 	}

@@ -75,7 +75,7 @@ func (c *Catalog) Promote(ctx context.Context, v *Version, p Promotion, signer S
 	if p.Who == "" || p.When.IsZero() {
 		return nil, fault.Inputf("promoting %s to %s: who does it, and when, is part of the record", v.Ref(), p.Channel)
 	}
-	repo, err := c.repository(v.Baseline)
+	repo, err := c.repository(ctx, v.Baseline)
 	if err != nil {
 		return nil, err
 	}
@@ -209,7 +209,7 @@ func (c *Catalog) Moves(ctx context.Context, baseline, channel string) ([]*Move,
 	if err := CheckChannel(channel); err != nil {
 		return nil, err
 	}
-	repo, err := c.repository(baseline)
+	repo, err := c.repository(ctx, baseline)
 	if err != nil {
 		return nil, err
 	}
@@ -281,7 +281,7 @@ func (c *Catalog) readMove(ctx context.Context, repo repository, baseline, chann
 // Channels lists the channels of a baseline in order; one that is not
 // believed says why, the others stay usable.
 func (c *Catalog) Channels(ctx context.Context, baseline string) ([]Channel, error) {
-	repo, err := c.repository(baseline)
+	repo, err := c.repository(ctx, baseline)
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ type Collected struct {
 // Remove takes a version out of the catalog, with its evidence. A version
 // that a channel points to is not removed. The space is freed by GC.
 func (c *Catalog) Remove(ctx context.Context, v *Version) error {
-	repo, err := c.repository(v.Baseline)
+	repo, err := c.repository(ctx, v.Baseline)
 	if err != nil {
 		return err
 	}
@@ -106,14 +106,14 @@ func (v *Version) manifests() []digest.Digest {
 func (c *Catalog) GC(ctx context.Context) (Collected, error) {
 	var sum Collected
 	if c.conn != nil {
-		return c.conn.repository("any").Collect(ctx)
+		return (&remoteRepository{conn: c.conn}).Collect(ctx)
 	}
 	baselines, err := c.Baselines(ctx)
 	if err != nil {
 		return sum, err
 	}
 	for _, b := range baselines {
-		repo, err := c.repository(b)
+		repo, err := c.repository(ctx, b)
 		if err != nil {
 			return sum, err
 		}

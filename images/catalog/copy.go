@@ -29,11 +29,11 @@ func (c *Catalog) Copy(ctx context.Context, v *Version, to *Catalog) error {
 }
 
 func (c *Catalog) copy(ctx context.Context, v *Version, to *Catalog) (err error) {
-	source, err := c.repository(v.Baseline)
+	source, err := c.repository(ctx, v.Baseline)
 	if err != nil {
 		return err
 	}
-	target, err := to.repository(v.Baseline)
+	target, err := to.repository(ctx, v.Baseline)
 	if err != nil {
 		return err
 	}

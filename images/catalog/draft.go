@@ -42,7 +42,7 @@ type New struct {
 
 // Begin starts a version of a baseline. The draft must be closed.
 func (c *Catalog) Begin(ctx context.Context, baseline string) (*Draft, error) {
-	repo, err := c.repository(baseline)
+	repo, err := c.repository(ctx, baseline)
 	if err != nil {
 		return nil, err
 	}

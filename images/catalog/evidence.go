@@ -67,7 +67,7 @@ func (a *Attacher) Put(ctx context.Context, artifact signing.Artifact) error {
 // Attach attaches evidence to a committed version; what attach does becomes
 // visible at once.
 func (c *Catalog) Attach(ctx context.Context, v *Version, attach func(context.Context, *Attacher) error) error {
-	repo, err := c.repository(v.Baseline)
+	repo, err := c.repository(ctx, v.Baseline)
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (e *Evidence) Read(ctx context.Context) ([]byte, error) {
 // Evidence lists the documents attached to a version, of one artifact type or,
 // with "", of all, in the order of types and digests.
 func (c *Catalog) Evidence(ctx context.Context, v *Version, artifactType string) ([]*Evidence, error) {
-	repo, err := c.repository(v.Baseline)
+	repo, err := c.repository(ctx, v.Baseline)
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +150,7 @@ func evidenceOf(ctx context.Context, repo repository, subject ocispec.Descriptor
 // Tagged reads the artifact that a tag names, such as cosign's signatures; it
 // returns nil without one.
 func (c *Catalog) Tagged(ctx context.Context, v *Version, tag string) (manifest []byte, fetch func(ocispec.Descriptor) ([]byte, error), err error) {
-	repo, err := c.repository(v.Baseline)
+	repo, err := c.repository(ctx, v.Baseline)
 	if err != nil {
 		return nil, nil, err
 	}

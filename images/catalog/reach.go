@@ -75,7 +75,7 @@ type Verified struct {
 // to its digest and size. All damage is named in the error.
 func (c *Catalog) Verify(ctx context.Context, v *Version) (Verified, error) {
 	var sum Verified
-	repo, err := c.repository(v.Baseline)
+	repo, err := c.repository(ctx, v.Baseline)
 	if err != nil {
 		return sum, err
 	}

@@ -8,12 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
@@ -35,10 +35,13 @@ const maxPages = 1000
 type connection struct {
 	// host is "registry.example:5000", prefix "team/images" or "".
 	host, prefix string
-	plainHTTP    bool
+	transport    http.RoundTripper
 	client       *auth.Client
 	// locks is a directory of this machine: a registry has no locks.
 	locks string
+
+	mu        sync.Mutex
+	plainHTTP *bool // nil until the registry was asked
 }
 
 // connect reads docker://HOST[:PORT][/PREFIX]. Credentials come from docker's
@@ -58,11 +61,11 @@ func connect(cfg Config) (*connection, error) {
 	if err != nil {
 		return nil, fault.Inputf("reading docker's credentials").Because(err)
 	}
+	transport := reaching(host, cfg.Transport)
 	return &connection{
-		host: host, prefix: prefix,
-		plainHTTP: cfg.PlainHTTP || isLoopback(host),
+		host: host, prefix: prefix, transport: transport,
 		client: &auth.Client{
-			Client:     &http.Client{Transport: retry.NewTransport(cfg.Transport)},
+			Client:     &http.Client{Transport: retry.NewTransport(transport)},
 			Cache:      auth.NewCache(),
 			Credential: credentials.Credential(store),
 			Header:     http.Header{"User-Agent": {"imgbuild"}},
@@ -71,42 +74,40 @@ func connect(cfg Config) (*connection, error) {
 	}, nil
 }
 
-// isLoopback reports whether plain HTTP to the host stays on this machine.
-func isLoopback(hostport string) bool {
-	host, _, err := net.SplitHostPort(hostport)
-	if err != nil {
-		host = hostport
-	}
-	ip := net.ParseIP(strings.Trim(host, "[]"))
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
 func (c *connection) name(baseline string) string {
 	return strings.TrimPrefix(c.prefix+"/"+baseline, "/")
 }
 
-func (c *connection) repository(baseline string) repository {
+func (c *connection) repository(ctx context.Context, baseline string) (repository, error) {
+	plainHTTP, err := c.plain(ctx)
+	if err != nil {
+		return nil, err
+	}
 	return &remoteRepository{conn: c, repo: &remote.Repository{
 		Client:               c.client,
 		Reference:            registry.Reference{Registry: c.host, Repository: c.name(baseline)},
-		PlainHTTP:            c.plainHTTP,
+		PlainHTTP:            plainHTTP,
 		ManifestMediaTypes:   []string{ocispec.MediaTypeImageIndex, ocispec.MediaTypeImageManifest},
 		TagListMaxPages:      maxPages,
 		ReferrerListMaxPages: maxPages,
 		MaxMetadataBytes:     maxManifest,
 		// Many registries refuse deletions; a dangling list does no harm.
 		SkipReferrersGC: true,
-	}}
+	}}, nil
 }
 
 // baselines lists the repositories right below the prefix.
 func (c *connection) baselines(ctx context.Context) ([]string, error) {
+	plainHTTP, err := c.plain(ctx)
+	if err != nil {
+		return nil, err
+	}
 	reg := &remote.Registry{RepositoryOptions: remote.RepositoryOptions{
-		Client: c.client, Reference: registry.Reference{Registry: c.host}, PlainHTTP: c.plainHTTP, MaxMetadataBytes: maxManifest,
+		Client: c.client, Reference: registry.Reference{Registry: c.host}, PlainHTTP: plainHTTP, MaxMetadataBytes: maxManifest,
 	}}
 	var found []string
 	pages := 0
-	err := reg.Repositories(ctx, "", func(names []string) error {
+	err = reg.Repositories(ctx, "", func(names []string) error {
 		if pages++; pages > maxPages {
 			return fault.Worldf("the list has more than %d pages", maxPages)
 		}

@@ -29,7 +29,7 @@ func (c *Catalog) Resolve(ctx context.Context, reference string, revoked Revoked
 	if err != nil {
 		return nil, err
 	}
-	repo, err := c.repository(ref.Baseline)
+	repo, err := c.repository(ctx, ref.Baseline)
 	if err != nil {
 		return nil, err
 	}

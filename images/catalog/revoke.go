@@ -197,7 +197,7 @@ func (c *Catalog) everything(ctx context.Context) ([]*Version, error) {
 func (c *Catalog) History(ctx context.Context, v *Version) ([]*Version, error) {
 	line := []*Version{v}
 	for at := v; at.Parent != nil && len(line) < maxAncestors; {
-		repo, err := c.repository(at.Parent.Baseline)
+		repo, err := c.repository(ctx, at.Parent.Baseline)
 		if err != nil {
 			return nil, err
 		}
