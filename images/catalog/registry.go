@@ -21,7 +21,6 @@ import (
 	"oras.land/oras-go/v2/registry"
 	"oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/auth"
-	"oras.land/oras-go/v2/registry/remote/credentials"
 	"oras.land/oras-go/v2/registry/remote/errcode"
 	"oras.land/oras-go/v2/registry/remote/retry"
 
@@ -44,8 +43,8 @@ type connection struct {
 	plainHTTP *bool // nil until the registry was asked
 }
 
-// connect reads docker://HOST[:PORT][/PREFIX]. Credentials come from docker's
-// and podman's configuration and its helpers.
+// connect reads docker://HOST[:PORT][/PREFIX]. Credentials come from podman's
+// and docker's configuration and their helpers.
 func connect(cfg Config) (*connection, error) {
 	host, prefix, _ := strings.Cut(strings.TrimPrefix(cfg.Location, registryScheme), "/")
 	prefix = strings.Trim(prefix, "/")
@@ -57,9 +56,9 @@ func connect(cfg Config) (*connection, error) {
 	if cfg.Locks == "" {
 		return nil, fault.Inputf("a registry needs a local directory for locks")
 	}
-	store, err := credentials.NewStoreFromDocker(credentials.StoreOptions{})
+	credential, err := logins()
 	if err != nil {
-		return nil, fault.Inputf("reading docker's credentials").Because(err)
+		return nil, err
 	}
 	transport := reaching(host, cfg.Transport)
 	return &connection{
@@ -67,7 +66,7 @@ func connect(cfg Config) (*connection, error) {
 		client: &auth.Client{
 			Client:     &http.Client{Transport: retry.NewTransport(transport)},
 			Cache:      auth.NewCache(),
-			Credential: credentials.Credential(store),
+			Credential: credential,
 			Header:     http.Header{"User-Agent": {"imgbuild"}},
 		},
 		locks: cfg.Locks,
