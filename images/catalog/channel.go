@@ -81,6 +81,11 @@ func (c *Catalog) Promote(ctx context.Context, v *Version, p Promotion, signer S
 	}
 	var made *Move
 	err = update(ctx, repo, func(tx transaction) error {
+		// The next serial depends on the newest record: nobody else must be
+		// writing one.
+		if err := tx.Claim(ctx, p.Channel); err != nil {
+			return err
+		}
 		if revoked == RefuseRevoked {
 			if err := c.refuseRevoked(ctx, v); err != nil {
 				return err
@@ -306,17 +311,23 @@ func (c *Catalog) Channels(ctx context.Context, baseline string) ([]Channel, err
 
 // anchorOf makes the manifest that a channel's records refer to.
 func anchorOf(baseline, channel string) (ocispec.Descriptor, []byte, error) {
+	return markerOf(anchorType, map[string]string{annotationBaseline: baseline, annotationFor: channel})
+}
+
+// markerOf makes a manifest that holds nothing: it stands for what its type
+// and annotations say, and is the same whoever makes it.
+func markerOf(artifactType string, annotations map[string]string) (ocispec.Descriptor, []byte, error) {
 	empty := describe(ocispec.MediaTypeEmptyJSON, []byte("{}"))
 	raw, err := json.Marshal(ocispec.Manifest{
 		Versioned:    specs.Versioned{SchemaVersion: 2},
 		MediaType:    ocispec.MediaTypeImageManifest,
-		ArtifactType: anchorType,
+		ArtifactType: artifactType,
 		Config:       empty,
 		Layers:       []ocispec.Descriptor{empty},
-		Annotations:  map[string]string{annotationBaseline: baseline, annotationFor: channel},
+		Annotations:  annotations,
 	})
 	if err != nil {
-		return ocispec.Descriptor{}, nil, fmt.Errorf("writing anchor of channel %s: %w", channel, err)
+		return ocispec.Descriptor{}, nil, fmt.Errorf("writing a manifest of type %s: %w", artifactType, err)
 	}
 	return describe(ocispec.MediaTypeImageManifest, raw), raw, nil
 }

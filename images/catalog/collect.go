@@ -53,6 +53,9 @@ func (c *Catalog) Remove(ctx context.Context, v *Version) error {
 		if err := c.removeTagged(ctx, repo, tx, v); err != nil {
 			return err
 		}
+		if err := tx.Retire(ctx, v.Number); err != nil {
+			return err
+		}
 		return tx.Remove(ctx, v.Index)
 	})
 	if err != nil {

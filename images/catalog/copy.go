@@ -88,6 +88,11 @@ func (c *Catalog) copy(ctx context.Context, v *Version, to *Catalog) (err error)
 		return err
 	}
 	return target.Update(ctx, func(tx transaction) error {
+		for _, name := range []string{v.Number, evidenceName(v.Index)} {
+			if err := tx.Claim(ctx, name); err != nil {
+				return err
+			}
+		}
 		for _, d := range manifests {
 			raw, err := fetchBytes(ctx, source, d, maxManifest)
 			if err != nil {

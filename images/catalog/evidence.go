@@ -72,6 +72,9 @@ func (c *Catalog) Attach(ctx context.Context, v *Version, attach func(context.Co
 		return err
 	}
 	err = update(ctx, repo, func(tx transaction) error {
+		if err := tx.Claim(ctx, evidenceName(v.Index)); err != nil {
+			return err
+		}
 		return attach(ctx, &Attacher{repo: repo, tx: tx, subject: v.Index})
 	})
 	if err != nil {

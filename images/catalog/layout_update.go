@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
@@ -123,13 +124,15 @@ type layoutChange struct {
 	index  *ocispec.Index
 }
 
-func (c *layoutChange) Versions(context.Context) ([]string, error) {
-	taken := slices.DeleteFunc(tagsOf(c.index), func(t string) bool { return !IsVersion(t) })
-	if last := c.index.Annotations[annotationLast]; IsVersion(last) {
-		taken = append(taken, last)
-	}
-	return taken, nil
+func (c *layoutChange) Number(_ context.Context, day time.Time) (string, error) {
+	return nextVersion(append(tagsOf(c.index), c.index.Annotations[annotationLast]), day), nil
 }
+
+// Claim has nothing to do: no other transaction is at work on the layout.
+func (c *layoutChange) Claim(context.Context, string) error { return nil }
+
+// Retire has nothing to do: index.json remembers the newest number.
+func (c *layoutChange) Retire(context.Context, string) error { return nil }
 
 func (c *layoutChange) Put(ctx context.Context, desc ocispec.Descriptor, raw []byte, tag string) error {
 	if err := c.layout.Push(ctx, desc, bytes.NewReader(raw)); err != nil {

@@ -1,22 +1,16 @@
 package catalog
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sys/unix"
 	"oras.land/oras-go/v2/errdef"
 	"oras.land/oras-go/v2/registry"
 	"oras.land/oras-go/v2/registry/remote"
@@ -209,79 +203,3 @@ func (r *remoteRepository) Use(context.Context) (func() error, error) {
 
 // Hold does nothing either.
 func (r *remoteRepository) Hold(ctx context.Context) (func() error, error) { return r.Use(ctx) }
-
-// Update holds a lock of this machine while change runs, and then sets the
-// tags. A registry offers no lock between machines: see commit for what is
-// done about versions.
-func (r *remoteRepository) Update(ctx context.Context, change func(transaction) error) (err error) {
-	if err := os.MkdirAll(r.conn.locks, 0o755); err != nil {
-		return fmt.Errorf("locking: %w", err)
-	}
-	name := sha256.Sum256([]byte(r.repo.Reference.String()))
-	release, err := lockFile(ctx, filepath.Join(r.conn.locks, "registry-"+hex.EncodeToString(name[:8])), unix.LOCK_EX)
-	if err != nil {
-		return fmt.Errorf("changing catalog: %w", err)
-	}
-	defer func() { err = errors.Join(err, release()) }()
-	tx := &remoteChange{r: r}
-	if err := change(tx); err != nil {
-		return err
-	}
-	for _, apply := range tx.pending {
-		if err := apply(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// remoteChange pushes what has no name at once and keeps names for the end.
-type remoteChange struct {
-	r       *remoteRepository
-	pending []func(context.Context) error
-}
-
-func (c *remoteChange) Versions(ctx context.Context) ([]string, error) {
-	tags, err := c.r.Tags(ctx)
-	return slices.DeleteFunc(tags, func(t string) bool { return !IsVersion(t) }), err
-}
-
-func (c *remoteChange) Put(ctx context.Context, desc ocispec.Descriptor, raw []byte, tag string) error {
-	if err := c.r.repo.Push(ctx, plain(desc), bytes.NewReader(raw)); err != nil {
-		return fmt.Errorf("pushing manifest: %w", err)
-	}
-	if tag != "" {
-		return c.Tag(ctx, desc, tag)
-	}
-	return nil
-}
-
-func (c *remoteChange) Tag(_ context.Context, desc ocispec.Descriptor, tag string) error {
-	if !tagName.MatchString(tag) {
-		return fault.Inputf("%q is not a tag", tag)
-	}
-	c.pending = append(c.pending, func(ctx context.Context) error {
-		if err := c.r.repo.Tag(ctx, plain(desc), tag); err != nil {
-			return fmt.Errorf("tagging %s as %s: %w", desc.Digest, tag, err)
-		}
-		return nil
-	})
-	return nil
-}
-
-func (c *remoteChange) Remove(_ context.Context, desc ocispec.Descriptor) error {
-	c.pending = append(c.pending, func(ctx context.Context) error {
-		referrers, err := c.r.Referrers(ctx, desc, "")
-		if err != nil {
-			return err
-		}
-		for _, d := range append(referrers, desc) {
-			if err := c.r.repo.Delete(ctx, plain(d)); err != nil && !isMissing(err) {
-				return fault.Failedf("removing %s from the registry", d.Digest).Because(err).
-					WithHint("the registry may refuse deletions; its operator can allow them")
-			}
-		}
-		return nil
-	})
-	return nil
-}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -60,8 +61,15 @@ func update(ctx context.Context, repo repository, change func(transaction) error
 
 // transaction collects changes of names.
 type transaction interface {
-	// Versions lists the version numbers that are taken or ever were.
-	Versions(ctx context.Context) ([]string, error)
+	// Number takes the next version number of a day (UTC); nobody else gets
+	// it, nor anybody ever one that was given before.
+	Number(ctx context.Context, day time.Time) (string, error)
+	// Claim keeps every other machine from claiming the same name until the
+	// transaction ends.
+	Claim(ctx context.Context, name string) error
+	// Retire keeps the number of a version that is removed from being given
+	// again.
+	Retire(ctx context.Context, number string) error
 	// Put stores a manifest that has a subject or a tag (or both). Its blobs
 	// are stored already.
 	Put(ctx context.Context, manifest ocispec.Descriptor, raw []byte, tag string) error
