@@ -105,3 +105,28 @@ func attachRecipe(ctx context.Context, a *catalog.Attacher, v *catalog.Version, 
 	}
 	return a.Put(ctx, artifact)
 }
+
+// fixtureDamage is a program of the scripts: "fixture-damage IMAGE" takes away
+// the index of a version from the catalog of the project here.
+func fixtureDamage() {
+	if err := damageFixture(context.Background(), os.Args[1]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func damageFixture(ctx context.Context, image string) error {
+	p, err := project.Open(project.Options{})
+	if err != nil {
+		return err
+	}
+	c, err := catalog.Open(ctx, catalog.Config{Location: p.Config.Catalog})
+	if err != nil {
+		return err
+	}
+	v, err := c.Resolve(ctx, image, catalog.AllowRevoked)
+	if err != nil {
+		return err
+	}
+	return os.Remove(filepath.Join(p.Config.Catalog, v.Baseline, "blobs", "sha256", v.Index.Digest.Encoded()))
+}

@@ -251,6 +251,16 @@ func listMoves(ctx context.Context, repo repository, baseline, channel string) (
 	if err != nil {
 		return nil, fmt.Errorf("listing the moves of %s:%s: %w", baseline, channel, err)
 	}
+	for _, r := range records {
+		if r.Annotations != nil {
+			continue
+		}
+		// A damaged record has no serial: where the channel stands is not known.
+		if _, err := fetchNode(ctx, repo, r); err != nil {
+			return nil, fault.Worldf("it cannot be told where channel %s:%s stands: a record of it, or perhaps of another, is damaged", baseline, channel).Because(err).
+				WithHint("put the blob back, from a backup or from another copy of the catalog; or promote to a channel of another name")
+		}
+	}
 	ordered := make([]ocispec.Descriptor, len(records))
 	for _, r := range records {
 		serial, err := strconv.Atoi(r.Annotations[annotationSer])

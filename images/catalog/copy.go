@@ -68,7 +68,10 @@ func (c *Catalog) copy(ctx context.Context, v *Version, to *Catalog) (err error)
 		named = append(named, plain(d))
 	}
 	var blobs, manifests []ocispec.Descriptor
-	err = reach(ctx, source, map[digest.Digest]bool{}, named, func(d ocispec.Descriptor) error {
+	err = reach(ctx, source, map[digest.Digest]bool{}, named, func(d ocispec.Descriptor, damage error) error {
+		if damage != nil {
+			return fmt.Errorf("%s: %w", v.part(d), damage)
+		}
 		if isManifest(d.MediaType) {
 			manifests = append(manifests, d) // children come first
 		} else {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -35,7 +36,8 @@ type repository interface {
 	// Tags lists all tags; none for a repository that does not exist.
 	Tags(ctx context.Context) ([]string, error)
 	// Referrers lists the manifests whose subject is the given one, of one
-	// artifact type or, with "", of all.
+	// artifact type or, with "", of all. A damaged one that may belong to it is
+	// in the list, so that nobody takes a lost record for none.
 	Referrers(ctx context.Context, subject ocispec.Descriptor, artifactType string) ([]ocispec.Descriptor, error)
 	// Update runs change while no other writer is at work. What change asked
 	// for becomes visible when it returns nil, and nothing otherwise.
@@ -113,10 +115,12 @@ func fetchBytes(ctx context.Context, from content.Fetcher, desc ocispec.Descript
 	case err == nil:
 		return raw, nil
 	case errors.Is(err, errdef.ErrNotFound):
-		return nil, fault.Worldf("reading %s: the catalog does not hold it", desc.Digest).Because(err)
+		return nil, fault.Worldf("reading %s: the catalog does not hold it", desc.Digest)
 	case errors.Is(err, content.ErrMismatchedDigest), errors.Is(err, content.ErrTrailingData),
 		errors.Is(err, content.ErrInvalidDescriptorSize), errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, fault.Worldf("reading %s: the content is not what its digest says", desc.Digest).Because(err)
+	case errors.As(err, new(*fs.PathError)):
+		return nil, fault.Worldf("reading %s: the disk does not give it", desc.Digest).Because(err)
 	}
 	return nil, fmt.Errorf("reading %s: %w", desc.Digest, err)
 }
