@@ -15,7 +15,7 @@ import (
 // fixtureImage is a program of the scripts: "fixture-image web" puts a version
 // with a disk of a few bytes into the catalog of the project here; "on IMAGE"
 // after it names the version it was baked on, "recipe JSON" what its signed
-// recipe says. What is tested is how versions are shown and moved, so none needs
+// recipe says, "stage ID" what its disk stands on. What is tested is how versions are shown and moved, so none needs
 // to boot.
 func fixtureImage() {
 	if err := makeFixture(context.Background(), os.Args[1:]); err != nil {
@@ -41,6 +41,9 @@ func makeFixture(ctx context.Context, args []string) error {
 	recipe := "{}"
 	if len(args) == 3 && args[1] == "recipe" {
 		recipe = args[2]
+	}
+	if len(args) == 3 && args[1] == "stage" {
+		what.Stages["boot"] = args[2]
 	}
 	if len(args) == 3 && args[1] == "on" {
 		parent, err := c.Resolve(ctx, args[2], catalog.RefuseRevoked)

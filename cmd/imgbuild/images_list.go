@@ -20,6 +20,8 @@ type listedImage struct {
 	Baked    time.Time `json:"baked,omitzero"`
 	Outputs  []string  `json:"outputs"`
 	Channels []string  `json:"channels,omitempty"`
+	// Stages are the ids of its stages, by name: what a server shows.
+	Stages map[string]string `json:"stages,omitempty"`
 	// Revoked is the reason of a revocation.
 	Revoked string `json:"revoked,omitempty"`
 	// Damaged says why nothing more is known of the version.
@@ -29,20 +31,32 @@ type listedImage struct {
 }
 
 func newImagesListCommand(env *environment) *cobra.Command {
-	return &cobra.Command{
-		Use:     "list [BASELINE]",
-		Short:   "List the versions in the catalog",
-		Long:    "List the versions of one baseline or of all, newest first, with the channels that\npoint to them and whether they are revoked. A version that is damaged is listed\nas such.",
-		Example: "  imgbuild images list\n  imgbuild images list debian-12-nginx --output json",
-		Args:    cobra.MaximumNArgs(1),
+	var stage string
+	cmd := &cobra.Command{
+		Use:   "list [BASELINE]",
+		Short: "List the versions in the catalog",
+		Long: `List the versions of one baseline or of all, newest first, with the channels that
+point to them and whether they are revoked. A version that is damaged is listed
+as such.
+
+With --stage, list those that a server runs. It shows the id as IMAGE_VERSION in
+/etc/os-release and as stage in /usr/lib/imgbuild/image.json; twelve digits do.`,
+		Example: "  imgbuild images list\n  imgbuild images list debian-12-nginx --output json\n" +
+			"  imgbuild images list --stage $(ssh web1 '. /etc/os-release; echo $IMAGE_VERSION')",
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			baseline := ""
 			if len(args) == 1 {
 				baseline = args[0]
 			}
+			if cmd.Flags().Changed("stage") {
+				return listStage(cmd.Context(), env, baseline, stage)
+			}
 			return listImages(cmd.Context(), env, baseline)
 		},
 	}
+	cmd.Flags().StringVar(&stage, "stage", "", "only versions with a stage of this `ID`, or of an id that starts with it")
+	return cmd
 }
 
 func listImages(ctx context.Context, env *environment, baseline string) error {
@@ -50,11 +64,9 @@ func listImages(ctx context.Context, env *environment, baseline string) error {
 	if err != nil {
 		return err
 	}
-	baselines := []string{baseline}
-	if baseline == "" {
-		if baselines, err = c.Baselines(ctx); err != nil {
-			return err
-		}
+	baselines, err := baselinesOf(ctx, c, baseline)
+	if err != nil {
+		return err
 	}
 	listed := []listedImage{}
 	for _, b := range baselines {
@@ -74,18 +86,28 @@ func listImages(ctx context.Context, env *environment, baseline string) error {
 			next = env.command("images", "verify", listed[i].Image)
 		}
 	}
-	return env.answer(listed, func(w io.Writer) {
-		if len(listed) == 0 {
-			fmt.Fprintln(w, "the catalog is empty")
+	return env.answer(listed, func(w io.Writer) { writeListed(w, listed) }, next)
+}
+
+// baselinesOf is the named baseline, or all for "".
+func baselinesOf(ctx context.Context, c *catalog.Catalog, baseline string) ([]string, error) {
+	if baseline != "" {
+		return []string{baseline}, nil
+	}
+	return c.Baselines(ctx)
+}
+
+func writeListed(w io.Writer, listed []listedImage) {
+	if len(listed) == 0 {
+		fmt.Fprintln(w, "the catalog is empty")
+	}
+	for _, l := range listed {
+		baked := ""
+		if !l.Baked.IsZero() {
+			baked = l.Baked.Format("2006-01-02 15:04")
 		}
-		for _, l := range listed {
-			baked := ""
-			if !l.Baked.IsZero() {
-				baked = l.Baked.Format("2006-01-02 15:04")
-			}
-			fmt.Fprintf(w, "%-32s %-16s  %-16s %s\n", l.Image, baked, strings.Join(l.Outputs, " "), l.remark())
-		}
-	}, next)
+		fmt.Fprintf(w, "%-32s %-16s  %-16s %s\n", l.Image, baked, strings.Join(l.Outputs, " "), l.remark())
+	}
 }
 
 func (l listedImage) remark() string {
@@ -112,7 +134,7 @@ func listBaseline(ctx context.Context, c *catalog.Catalog, baseline string) ([]l
 		return nil, err
 	}
 	list := func(v *catalog.Version) listedImage {
-		l := listedImage{Image: v.Ref(), Digest: v.Index.Digest.String(), Baked: v.Baked, Outputs: outputsOf(v)}
+		l := listedImage{Image: v.Ref(), Digest: v.Index.Digest.String(), Baked: v.Baked, Outputs: outputsOf(v), Stages: v.Stages}
 		for _, ch := range channels {
 			if ch.Head != nil && ch.Head.Digest == v.Index.Digest {
 				l.Channels = append(l.Channels, ch.Name)
