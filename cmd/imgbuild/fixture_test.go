@@ -15,7 +15,7 @@ import (
 // fixtureImage is a program of the scripts: "fixture-image web" puts a version
 // with a disk of a few bytes into the catalog of the project here; "on IMAGE"
 // after it names the version it was baked on, "recipe JSON" what its signed
-// recipe says. What is tested is how versions are shown and moved, so none needs
+// recipe says, "stage ID" what its disk stands on. What is tested is how versions are shown and moved, so none needs
 // to boot.
 func fixtureImage() {
 	if err := makeFixture(context.Background(), os.Args[1:]); err != nil {
@@ -41,6 +41,9 @@ func makeFixture(ctx context.Context, args []string) error {
 	recipe := "{}"
 	if len(args) == 3 && args[1] == "recipe" {
 		recipe = args[2]
+	}
+	if len(args) == 3 && args[1] == "stage" {
+		what.Stages["boot"] = args[2]
 	}
 	if len(args) == 3 && args[1] == "on" {
 		parent, err := c.Resolve(ctx, args[2], catalog.RefuseRevoked)
@@ -104,4 +107,29 @@ func attachRecipe(ctx context.Context, a *catalog.Attacher, v *catalog.Version, 
 		return err
 	}
 	return a.Put(ctx, artifact)
+}
+
+// fixtureDamage is a program of the scripts: "fixture-damage IMAGE" takes away
+// the index of a version from the catalog of the project here.
+func fixtureDamage() {
+	if err := damageFixture(context.Background(), os.Args[1]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func damageFixture(ctx context.Context, image string) error {
+	p, err := project.Open(project.Options{})
+	if err != nil {
+		return err
+	}
+	c, err := catalog.Open(ctx, catalog.Config{Location: p.Config.Catalog})
+	if err != nil {
+		return err
+	}
+	v, err := c.Resolve(ctx, image, catalog.AllowRevoked)
+	if err != nil {
+		return err
+	}
+	return os.Remove(filepath.Join(p.Config.Catalog, v.Baseline, "blobs", "sha256", v.Index.Digest.Encoded()))
 }

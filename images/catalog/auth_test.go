@@ -2,6 +2,7 @@ package catalog_test
 
 import (
 	"context"
+	"encoding/base64"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,39 +11,99 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"imgbuild/images/catalog"
+	"imgbuild/images/fault"
 )
 
-func TestCredentialHelperIsAsked(t *testing.T) {
+// startLockedRegistry runs a registry that lets only ann in.
+func startLockedRegistry(t *testing.T) string {
+	t.Helper()
 	hash, err := bcrypt.GenerateFromPassword([]byte("open sesame"), bcrypt.MinCost)
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	passwords := filepath.Join(dir, "htpasswd")
-	write := func(path, content string, mode os.FileMode) {
-		t.Helper()
-		if err := os.WriteFile(path, []byte(content), mode); err != nil {
-			t.Fatal(err)
-		}
+	passwords := filepath.Join(t.TempDir(), "htpasswd")
+	write(t, passwords, "ann:"+string(hash)+"\n", 0o600)
+	return startRegistryWith(t, "auth: {htpasswd: {realm: test, path: "+passwords+"}}\n")
+}
+
+func write(t *testing.T, path, content string, mode os.FileMode) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
 	}
-	write(passwords, "ann:"+string(hash)+"\n", 0o600)
-	addr := startRegistryWith(t, "auth: {htpasswd: {realm: test, path: "+passwords+"}}\n")
+	if err := os.WriteFile(path, []byte(content), mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// forgetLogins hides the logins of whoever runs the tests.
+func forgetLogins(t *testing.T) {
+	t.Helper()
+	for _, name := range []string{"HOME", "DOCKER_CONFIG", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"} {
+		t.Setenv(name, t.TempDir())
+	}
+	t.Setenv("REGISTRY_AUTH_FILE", "")
+}
+
+func TestCredentialHelperIsAsked(t *testing.T) {
+	forgetLogins(t)
+	dir := os.Getenv("DOCKER_CONFIG")
+	addr := startLockedRegistry(t)
 	cfg := catalog.Config{Location: "docker://" + addr + "/team", Locks: t.TempDir()}
-	t.Setenv("DOCKER_CONFIG", dir)
 	if _, err := bake(context.Background(), open(t, cfg), "web", "one", t.TempDir(), nil); err == nil {
 		t.Fatal("the registry let anybody in")
 	}
 	// The helper's protocol: github.com/docker/docker-credential-helpers.
-	write(filepath.Join(dir, "docker-credential-cave"), `#!/bin/sh
+	write(t, filepath.Join(dir, "docker-credential-cave"), `#!/bin/sh
 read -r server
 printf '{"ServerURL":"%s","Username":"ann","Secret":"open sesame"}' "$server"
 `, 0o755)
-	write(filepath.Join(dir, "config.json"), `{"credHelpers":{"`+addr+`":"cave"}}`, 0o600)
+	write(t, filepath.Join(dir, "config.json"), `{"credHelpers":{"`+addr+`":"cave"}}`, 0o600)
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 	c := open(t, cfg)
 	v := mustBake(t, c, "web", "one", nil)
 	if !strings.HasSuffix(v.Number, ".1") {
 		t.Errorf("the refused bake took a number: %s", v.Number)
+	}
+}
+
+func TestPodmansLoginsAreFound(t *testing.T) {
+	addr := startLockedRegistry(t)
+	cfg := catalog.Config{Location: "docker://" + addr + "/team", Locks: t.TempDir()}
+	login := func(password string) string {
+		return `{"auths":{"` + addr + `":{"auth":"` + base64.StdEncoding.EncodeToString([]byte("ann:"+password)) + `"}}}`
+	}
+	for name, put := range map[string]func(t *testing.T){
+		"REGISTRY_AUTH_FILE": func(t *testing.T) {
+			t.Setenv("REGISTRY_AUTH_FILE", filepath.Join(t.TempDir(), "logins.json"))
+			write(t, os.Getenv("REGISTRY_AUTH_FILE"), login("open sesame"), 0o600)
+			// What is named outright comes first.
+			write(t, filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "containers/auth.json"), login("wrong"), 0o600)
+		},
+		"runtime directory": func(t *testing.T) {
+			write(t, filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "containers/auth.json"), login("open sesame"), 0o600)
+			write(t, filepath.Join(os.Getenv("DOCKER_CONFIG"), "config.json"), login("wrong"), 0o600)
+		},
+		"home": func(t *testing.T) {
+			t.Setenv("XDG_RUNTIME_DIR", "")
+			t.Setenv("XDG_CONFIG_HOME", "")
+			write(t, filepath.Join(os.Getenv("HOME"), ".config/containers/auth.json"), login("open sesame"), 0o600)
+		},
+		"docker": func(t *testing.T) {
+			write(t, filepath.Join(os.Getenv("DOCKER_CONFIG"), "config.json"), login("open sesame"), 0o600)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			forgetLogins(t)
+			put(t)
+			mustBake(t, open(t, cfg), "web", name, nil)
+		})
+	}
+	forgetLogins(t)
+	file := filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "containers/auth.json")
+	write(t, file, "{", 0o600)
+	if _, err := catalog.Open(t.Context(), cfg); fault.KindOf(err) != fault.Input || !strings.Contains(err.Error(), file) {
+		t.Errorf("a damaged file: got %v", err)
 	}
 }
 

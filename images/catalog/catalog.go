@@ -39,11 +39,9 @@ type Config struct {
 	// revocations that were seen are remembered, so that an older copy of the
 	// catalog is told from it. Empty remembers nothing.
 	Memory string
-	// PlainHTTP allows a registry elsewhere than on this machine to be spoken
-	// to without TLS. It is never the default.
-	PlainHTTP bool
 	// Transport reaches the registry; nil means the default with the
-	// environment's proxies.
+	// environment's proxies. TLS is a must, but for a registry on this machine
+	// that has none.
 	Transport http.RoundTripper
 }
 
@@ -80,21 +78,25 @@ func Open(_ context.Context, cfg Config) (*Catalog, error) {
 }
 
 // repository returns the repository of a baseline.
-func (c *Catalog) repository(baseline string) (repository, error) {
+func (c *Catalog) repository(ctx context.Context, baseline string) (repository, error) {
 	if err := CheckBaseline(baseline); err != nil {
 		return nil, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := c.repos[baseline]
-	if r == nil {
-		if c.conn != nil {
-			r = c.conn.repository(baseline)
-		} else {
-			r = openLayout(filepath.Join(c.dir, baseline))
-		}
-		c.repos[baseline] = r
+	if r != nil {
+		return r, nil
 	}
+	if c.conn == nil {
+		r = openLayout(filepath.Join(c.dir, baseline))
+	} else {
+		var err error
+		if r, err = c.conn.repository(ctx, baseline); err != nil {
+			return nil, err
+		}
+	}
+	c.repos[baseline] = r
 	return r, nil
 }
 
@@ -121,29 +123,57 @@ func (c *Catalog) Baselines(ctx context.Context) ([]string, error) {
 // listWorkers is how many manifests are asked for at once.
 const listWorkers = 8
 
-// List returns the versions of a baseline, newest first.
+// List returns the versions of a baseline that can be read, newest first.
 func (c *Catalog) List(ctx context.Context, baseline string) ([]*Version, error) {
-	repo, err := c.repository(baseline)
+	found, _, err := c.ListAll(ctx, baseline)
+	return found, err
+}
+
+// ListAll returns beside them those that are damaged, newest first too.
+func (c *Catalog) ListAll(ctx context.Context, baseline string) ([]*Version, []*Damaged, error) {
+	repo, err := c.repository(ctx, baseline)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	tags, err := repo.Tags(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("listing %s: %w", baseline, err)
+	}
+	tags = slices.DeleteFunc(tags, func(t string) bool { return !IsVersion(t) })
+	slices.SortFunc(tags, func(a, b string) int { return compareVersions(b, a) })
+	found, broken := make([]*Version, len(tags)), make([]*Damaged, len(tags))
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(listWorkers)
+	for i, tag := range tags {
+		group.Go(func() error {
+			v, err := c.listed(groupCtx, repo, baseline, tag)
+			if err != nil && !errors.As(err, &broken[i]) {
+				return err
+			}
+			found[i] = v
+			return nil
+		})
+	}
+	err = group.Wait()
+	return slices.DeleteFunc(found, func(v *Version) bool { return v == nil }),
+		slices.DeleteFunc(broken, func(d *Damaged) bool { return d == nil }), err
+}
+
+// listed reads the version of a tag that is in the list of tags. One that is
+// not found was removed meanwhile, nil then, or a registry has lost it.
+func (c *Catalog) listed(ctx context.Context, repo repository, baseline, tag string) (*Version, error) {
+	v, err := c.byTag(ctx, repo, baseline, tag)
+	if fault.KindOf(err) != fault.Input {
+		return v, err
 	}
 	tags, err := repo.Tags(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("listing %s: %w", baseline, err)
 	}
-	tags = slices.DeleteFunc(tags, func(t string) bool { return !IsVersion(t) })
-	slices.SortFunc(tags, func(a, b string) int { return compareVersions(b, a) })
-	found := make([]*Version, len(tags))
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(listWorkers)
-	for i, tag := range tags {
-		group.Go(func() (err error) {
-			found[i], err = c.byTag(groupCtx, repo, baseline, tag)
-			return err
-		})
+	if !slices.Contains(tags, tag) {
+		return nil, nil
 	}
-	err = group.Wait()
-	return found, err
+	return nil, damaged(baseline, tag, ocispec.Descriptor{}, fault.Worldf("the catalog lists it, but does not hold its index"))
 }
 
 // byTag reads the version that a version tag names.
@@ -157,14 +187,14 @@ func (c *Catalog) byTag(ctx context.Context, repo repository, baseline, tag stri
 		return nil, fmt.Errorf("looking for %s:%s: %w", baseline, tag, err)
 	}
 	v, err := c.read(ctx, repo, baseline, desc)
-	if err != nil {
-		return nil, err
-	}
-	if v.Number != tag {
-		return nil, fault.Worldf("tag %s:%s names the index of version %s", baseline, tag, v.Number).
+	if err == nil && v.Number != tag {
+		err = fault.Worldf("tag %s:%s names the index of version %s", baseline, tag, v.Number).
 			WithHint("somebody moved the tag; the version's digest still names it")
 	}
-	return v, nil
+	if broken := damaged(baseline, tag, desc, err); broken != nil {
+		return nil, broken
+	}
+	return v, err
 }
 
 // read reads the version that a descriptor names.
@@ -179,7 +209,7 @@ func (c *Catalog) read(ctx context.Context, repo repository, baseline string, de
 // FindByStage returns the versions of a baseline one of whose stages has this
 // id, newest first.
 func (c *Catalog) FindByStage(ctx context.Context, baseline, stage string) ([]*Version, error) {
-	all, err := c.List(ctx, baseline)
+	all, err := c.List(ctx, baseline) // nobody knows the stages of a damaged one
 	if err != nil {
 		return nil, err
 	}

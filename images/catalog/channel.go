@@ -75,12 +75,17 @@ func (c *Catalog) Promote(ctx context.Context, v *Version, p Promotion, signer S
 	if p.Who == "" || p.When.IsZero() {
 		return nil, fault.Inputf("promoting %s to %s: who does it, and when, is part of the record", v.Ref(), p.Channel)
 	}
-	repo, err := c.repository(v.Baseline)
+	repo, err := c.repository(ctx, v.Baseline)
 	if err != nil {
 		return nil, err
 	}
 	var made *Move
 	err = update(ctx, repo, func(tx transaction) error {
+		// The next serial depends on the newest record: nobody else must be
+		// writing one.
+		if err := tx.Claim(ctx, p.Channel); err != nil {
+			return err
+		}
 		if revoked == RefuseRevoked {
 			if err := c.refuseRevoked(ctx, v); err != nil {
 				return err
@@ -209,7 +214,7 @@ func (c *Catalog) Moves(ctx context.Context, baseline, channel string) ([]*Move,
 	if err := CheckChannel(channel); err != nil {
 		return nil, err
 	}
-	repo, err := c.repository(baseline)
+	repo, err := c.repository(ctx, baseline)
 	if err != nil {
 		return nil, err
 	}
@@ -246,6 +251,16 @@ func listMoves(ctx context.Context, repo repository, baseline, channel string) (
 	if err != nil {
 		return nil, fmt.Errorf("listing the moves of %s:%s: %w", baseline, channel, err)
 	}
+	for _, r := range records {
+		if r.Annotations != nil {
+			continue
+		}
+		// A damaged record has no serial: where the channel stands is not known.
+		if _, err := fetchNode(ctx, repo, r); err != nil {
+			return nil, fault.Worldf("it cannot be told where channel %s:%s stands: a record of it, or perhaps of another, is damaged", baseline, channel).Because(err).
+				WithHint("put the blob back, from a backup or from another copy of the catalog; or promote to a channel of another name")
+		}
+	}
 	ordered := make([]ocispec.Descriptor, len(records))
 	for _, r := range records {
 		serial, err := strconv.Atoi(r.Annotations[annotationSer])
@@ -281,7 +296,7 @@ func (c *Catalog) readMove(ctx context.Context, repo repository, baseline, chann
 // Channels lists the channels of a baseline in order; one that is not
 // believed says why, the others stay usable.
 func (c *Catalog) Channels(ctx context.Context, baseline string) ([]Channel, error) {
-	repo, err := c.repository(baseline)
+	repo, err := c.repository(ctx, baseline)
 	if err != nil {
 		return nil, err
 	}
@@ -306,17 +321,23 @@ func (c *Catalog) Channels(ctx context.Context, baseline string) ([]Channel, err
 
 // anchorOf makes the manifest that a channel's records refer to.
 func anchorOf(baseline, channel string) (ocispec.Descriptor, []byte, error) {
+	return markerOf(anchorType, map[string]string{annotationBaseline: baseline, annotationFor: channel})
+}
+
+// markerOf makes a manifest that holds nothing: it stands for what its type
+// and annotations say, and is the same whoever makes it.
+func markerOf(artifactType string, annotations map[string]string) (ocispec.Descriptor, []byte, error) {
 	empty := describe(ocispec.MediaTypeEmptyJSON, []byte("{}"))
 	raw, err := json.Marshal(ocispec.Manifest{
 		Versioned:    specs.Versioned{SchemaVersion: 2},
 		MediaType:    ocispec.MediaTypeImageManifest,
-		ArtifactType: anchorType,
+		ArtifactType: artifactType,
 		Config:       empty,
 		Layers:       []ocispec.Descriptor{empty},
-		Annotations:  map[string]string{annotationBaseline: baseline, annotationFor: channel},
+		Annotations:  annotations,
 	})
 	if err != nil {
-		return ocispec.Descriptor{}, nil, fmt.Errorf("writing anchor of channel %s: %w", channel, err)
+		return ocispec.Descriptor{}, nil, fmt.Errorf("writing a manifest of type %s: %w", artifactType, err)
 	}
 	return describe(ocispec.MediaTypeImageManifest, raw), raw, nil
 }

@@ -28,7 +28,7 @@ type Collected struct {
 // Remove takes a version out of the catalog, with its evidence. A version
 // that a channel points to is not removed. The space is freed by GC.
 func (c *Catalog) Remove(ctx context.Context, v *Version) error {
-	repo, err := c.repository(v.Baseline)
+	repo, err := c.repository(ctx, v.Baseline)
 	if err != nil {
 		return err
 	}
@@ -53,6 +53,9 @@ func (c *Catalog) Remove(ctx context.Context, v *Version) error {
 		if err := c.removeTagged(ctx, repo, tx, v); err != nil {
 			return err
 		}
+		if err := tx.Retire(ctx, v.Number); err != nil {
+			return err
+		}
 		return tx.Remove(ctx, v.Index)
 	})
 	if err != nil {
@@ -64,7 +67,7 @@ func (c *Catalog) Remove(ctx context.Context, v *Version) error {
 // removeTagged removes what cosign and its like hang on the version's
 // manifests by tags, unless another version has the same manifest.
 func (c *Catalog) removeTagged(ctx context.Context, repo repository, tx transaction, v *Version) error {
-	all, err := c.List(ctx, v.Baseline)
+	all, broken, err := c.ListAll(ctx, v.Baseline)
 	if err != nil {
 		return err
 	}
@@ -74,6 +77,12 @@ func (c *Catalog) removeTagged(ctx context.Context, repo repository, tx transact
 			for _, d := range other.manifests() {
 				shared[d] = true
 			}
+		}
+	}
+	// What a damaged version shares is not known; its own index nobody shares.
+	if slices.ContainsFunc(broken, func(d *Damaged) bool { return d.Number != v.Number }) {
+		for _, d := range v.manifests()[1:] {
+			shared[d] = true
 		}
 	}
 	own := slices.DeleteFunc(v.manifests(), func(d digest.Digest) bool { return shared[d] })
@@ -106,14 +115,14 @@ func (v *Version) manifests() []digest.Digest {
 func (c *Catalog) GC(ctx context.Context) (Collected, error) {
 	var sum Collected
 	if c.conn != nil {
-		return c.conn.repository("any").Collect(ctx)
+		return (&remoteRepository{conn: c.conn}).Collect(ctx)
 	}
 	baselines, err := c.Baselines(ctx)
 	if err != nil {
 		return sum, err
 	}
 	for _, b := range baselines {
-		repo, err := c.repository(b)
+		repo, err := c.repository(ctx, b)
 		if err != nil {
 			return sum, err
 		}
@@ -128,7 +137,10 @@ func (c *Catalog) GC(ctx context.Context) (Collected, error) {
 }
 
 // Collect removes blobs that index.json does not reach, and what is left of
-// unfinished ones. Nothing is removed unless everything named can be read.
+// unfinished ones. Nothing is removed while something named cannot be read but
+// is not known to be lost, as when the disk fails. What is lost for good keeps
+// its entry, so that it is still missed; what it alone named goes, for nobody
+// can tell any more what that was, and a copy of the version brings it all.
 func (l *layout) Collect(ctx context.Context) (sum Collected, err error) {
 	waiting, cancel := context.WithTimeout(ctx, collectWait)
 	defer cancel()
@@ -161,18 +173,25 @@ func (l *layout) Collect(ctx context.Context) (sum Collected, err error) {
 // so on.
 func (l *layout) reached(ctx context.Context, index *ocispec.Index) (map[digest.Digest]bool, error) {
 	seen := map[digest.Digest]bool{}
-	nothing := func(ocispec.Descriptor) error { return ctx.Err() }
+	visit := func(d ocispec.Descriptor, damage error) error {
+		if damage != nil && !isLost(damage) {
+			return fault.Failedf("%s cannot be read, and may be needed", d.Digest).Because(damage).
+				WithHint("nothing was removed; mend the disk, or remove what is damaged there (imgbuild images list shows it)")
+		}
+		return ctx.Err()
+	}
 	for again := true; again; {
 		again = false
 		for _, d := range index.Manifests {
-			n, err := l.node(ctx, d)
-			if err != nil {
-				return nil, err
-			}
-			if seen[d.Digest] || n.Subject != nil && d.Annotations[ocispec.AnnotationRefName] == "" && !seen[n.Subject.Digest] {
+			if seen[d.Digest] {
 				continue
 			}
-			if err := reach(ctx, l, seen, []ocispec.Descriptor{plain(d)}, nothing); err != nil {
+			// Of what nobody can tell what it refers to, it may be a revocation: it stays.
+			of, err := l.subject(ctx, d)
+			if err == nil && of != "" && d.Annotations[ocispec.AnnotationRefName] == "" && !seen[of] {
+				continue
+			}
+			if err := reach(ctx, l, seen, []ocispec.Descriptor{plain(d)}, visit); err != nil {
 				return nil, err
 			}
 			again = true

@@ -68,6 +68,12 @@ func TestRemoveOnRegistry(t *testing.T) {
 	if err != nil || len(list) != 1 || list[0].Number != two.Number {
 		t.Errorf("list: got %v, %v", list, err)
 	}
+	if err := c.Remove(ctx, two); err != nil {
+		t.Fatal(err)
+	}
+	if next := mustBake(t, c, "web", "three", nil); next.Number != "20261122.3" {
+		t.Errorf("a removed version's number was given again: %s", next.Number)
+	}
 }
 
 func TestCollectorSparesWhatIsBeingBaked(t *testing.T) {

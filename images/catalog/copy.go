@@ -29,11 +29,11 @@ func (c *Catalog) Copy(ctx context.Context, v *Version, to *Catalog) error {
 }
 
 func (c *Catalog) copy(ctx context.Context, v *Version, to *Catalog) (err error) {
-	source, err := c.repository(v.Baseline)
+	source, err := c.repository(ctx, v.Baseline)
 	if err != nil {
 		return err
 	}
-	target, err := to.repository(v.Baseline)
+	target, err := to.repository(ctx, v.Baseline)
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,10 @@ func (c *Catalog) copy(ctx context.Context, v *Version, to *Catalog) (err error)
 		named = append(named, plain(d))
 	}
 	var blobs, manifests []ocispec.Descriptor
-	err = reach(ctx, source, map[digest.Digest]bool{}, named, func(d ocispec.Descriptor) error {
+	err = reach(ctx, source, map[digest.Digest]bool{}, named, func(d ocispec.Descriptor, damage error) error {
+		if damage != nil {
+			return fmt.Errorf("%s: %w", v.part(d), damage)
+		}
 		if isManifest(d.MediaType) {
 			manifests = append(manifests, d) // children come first
 		} else {
@@ -88,6 +91,11 @@ func (c *Catalog) copy(ctx context.Context, v *Version, to *Catalog) (err error)
 		return err
 	}
 	return target.Update(ctx, func(tx transaction) error {
+		for _, name := range []string{v.Number, evidenceName(v.Index)} {
+			if err := tx.Claim(ctx, name); err != nil {
+				return err
+			}
+		}
 		for _, d := range manifests {
 			raw, err := fetchBytes(ctx, source, d, maxManifest)
 			if err != nil {

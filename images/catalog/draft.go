@@ -42,7 +42,7 @@ type New struct {
 
 // Begin starts a version of a baseline. The draft must be closed.
 func (c *Catalog) Begin(ctx context.Context, baseline string) (*Draft, error) {
-	repo, err := c.repository(baseline)
+	repo, err := c.repository(ctx, baseline)
 	if err != nil {
 		return nil, err
 	}
@@ -99,11 +99,10 @@ func (d *Draft) Commit(ctx context.Context, what New, evidence func(context.Cont
 	}
 	var made *Version
 	err := d.repo.Update(ctx, func(tx transaction) error {
-		taken, err := tx.Versions(ctx)
+		number, err := tx.Number(ctx, what.Baked)
 		if err != nil {
 			return err
 		}
-		number := nextVersion(taken, what.Baked)
 		raw, err := json.Marshal(what.index(d.baseline, number))
 		if err != nil {
 			return err
@@ -126,7 +125,7 @@ func (d *Draft) Commit(ctx context.Context, what New, evidence func(context.Cont
 	if err != nil {
 		return nil, fmt.Errorf("committing a version of %s: %w", d.baseline, err)
 	}
-	return made, d.confirm(ctx, made)
+	return made, nil
 }
 
 // complete refuses a version whose outputs are not in the store.
@@ -155,21 +154,6 @@ func (d *Draft) complete(ctx context.Context, what *New) error {
 				return fault.Worldf("%s names %s, which was not pushed", o.Digest, child.Digest)
 			}
 		}
-	}
-	return nil
-}
-
-// confirm makes sure that the tag is ours: on a registry, another machine may
-// have committed the same number in the same moment, and one of the two tags
-// was overwritten.
-func (d *Draft) confirm(ctx context.Context, made *Version) error {
-	desc, err := d.repo.Resolve(ctx, made.Number)
-	if err != nil {
-		return fmt.Errorf("confirming %s: %w", made.Ref(), err)
-	}
-	if desc.Digest != made.Index.Digest {
-		return fault.Worldf("version %s was committed by another machine in the same moment", made.Ref()).
-			WithHint("bake again; nothing needs to be built for that")
 	}
 	return nil
 }

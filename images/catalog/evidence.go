@@ -67,11 +67,14 @@ func (a *Attacher) Put(ctx context.Context, artifact signing.Artifact) error {
 // Attach attaches evidence to a committed version; what attach does becomes
 // visible at once.
 func (c *Catalog) Attach(ctx context.Context, v *Version, attach func(context.Context, *Attacher) error) error {
-	repo, err := c.repository(v.Baseline)
+	repo, err := c.repository(ctx, v.Baseline)
 	if err != nil {
 		return err
 	}
 	err = update(ctx, repo, func(tx transaction) error {
+		if err := tx.Claim(ctx, evidenceName(v.Index)); err != nil {
+			return err
+		}
 		return attach(ctx, &Attacher{repo: repo, tx: tx, subject: v.Index})
 	})
 	if err != nil {
@@ -107,29 +110,40 @@ func (e *Evidence) Read(ctx context.Context) ([]byte, error) {
 }
 
 // Evidence lists the documents attached to a version, of one artifact type or,
-// with "", of all, in the order of types and digests.
+// with "", of all, in the order of types and digests. Damaged ones that are of
+// that type, or may be, are named in the error (fault.World); those that can be
+// read are listed all the same.
 func (c *Catalog) Evidence(ctx context.Context, v *Version, artifactType string) ([]*Evidence, error) {
-	repo, err := c.repository(v.Baseline)
+	repo, err := c.repository(ctx, v.Baseline)
 	if err != nil {
 		return nil, err
 	}
-	return evidenceOf(ctx, repo, v.Index, artifactType)
+	found, err := evidenceOf(ctx, repo, v, artifactType)
+	if fault.KindOf(err) == fault.World && fault.HintOf(err) == "" {
+		err = fault.Worldf("reading the evidence of %s", v.Ref()).Because(err).WithHint("%s", damageHint(v))
+	}
+	return found, err
 }
 
-func evidenceOf(ctx context.Context, repo repository, subject ocispec.Descriptor, artifactType string) ([]*Evidence, error) {
-	referrers, err := repo.Referrers(ctx, subject, artifactType)
+func evidenceOf(ctx context.Context, repo repository, v *Version, artifactType string) ([]*Evidence, error) {
+	referrers, err := repo.Referrers(ctx, v.Index, artifactType)
 	if err != nil {
-		return nil, fmt.Errorf("listing evidence of %s: %w", subject.Digest, err)
+		return nil, fmt.Errorf("listing evidence of %s: %w", v.Ref(), err)
 	}
 	var found []*Evidence
+	var damage []error
 	for _, d := range referrers {
 		n, err := fetchNode(ctx, repo, d)
+		if fault.KindOf(err) == fault.World {
+			damage = append(damage, fmt.Errorf("%s: %w", v.part(d), err))
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
 		// A registry, or whoever wrote its fallback tag, could list anything.
-		if n.Subject == nil || n.Subject.Digest != subject.Digest {
-			return nil, fault.Worldf("%s is listed as evidence of %s but does not refer to it", d.Digest, subject.Digest)
+		if n.Subject == nil || n.Subject.Digest != v.Index.Digest {
+			return nil, fault.Worldf("%s is listed as evidence of %s but does not refer to it", d.Digest, v.Ref())
 		}
 		if artifactType != "" && n.artifactType() != artifactType {
 			continue
@@ -144,13 +158,13 @@ func evidenceOf(ctx context.Context, repo repository, subject ocispec.Descriptor
 		}
 		return strings.Compare(a.Blob.Digest.String(), b.Blob.Digest.String())
 	})
-	return found, nil
+	return found, errors.Join(damage...)
 }
 
 // Tagged reads the artifact that a tag names, such as cosign's signatures; it
 // returns nil without one.
 func (c *Catalog) Tagged(ctx context.Context, v *Version, tag string) (manifest []byte, fetch func(ocispec.Descriptor) ([]byte, error), err error) {
-	repo, err := c.repository(v.Baseline)
+	repo, err := c.repository(ctx, v.Baseline)
 	if err != nil {
 		return nil, nil, err
 	}

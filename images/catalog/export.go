@@ -99,7 +99,7 @@ func (c *Catalog) ExportDisk(ctx context.Context, v *Version, format, path strin
 
 // export lets write make a file or directory aside and renames it.
 func (c *Catalog) export(ctx context.Context, v *Version, path string, write func(repo repository, aside string) error) (err error) {
-	repo, err := c.repository(v.Baseline)
+	repo, err := c.repository(ctx, v.Baseline)
 	if err != nil {
 		return err
 	}

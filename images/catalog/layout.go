@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -224,7 +225,7 @@ func (l *layout) Resolve(ctx context.Context, reference string) (ocispec.Descrip
 	for _, d := range index.Manifests {
 		n, err := l.node(ctx, d)
 		if err != nil {
-			return ocispec.Descriptor{}, err
+			continue // what is damaged names nothing
 		}
 		for _, child := range n.Manifests {
 			if child.Digest.String() == reference {
@@ -255,7 +256,7 @@ func tagsOf(index *ocispec.Index) []string {
 	return slices.Compact(tags)
 }
 
-// Referrers reads the manifests that index.json names, for their subjects.
+// Referrers reads those manifests that index.json says refer to the subject.
 func (l *layout) Referrers(ctx context.Context, subject ocispec.Descriptor, artifactType string) ([]ocispec.Descriptor, error) {
 	index, err := l.index()
 	if err != nil {
@@ -263,21 +264,47 @@ func (l *layout) Referrers(ctx context.Context, subject ocispec.Descriptor, arti
 	}
 	var found []ocispec.Descriptor
 	seen := map[digest.Digest]bool{}
-	for _, d := range index.Manifests {
-		n, err := l.node(ctx, d)
-		if err != nil {
-			return nil, err
-		}
-		if n.Subject == nil || n.Subject.Digest != subject.Digest || seen[d.Digest] ||
-			artifactType != "" && n.artifactType() != artifactType {
+	for _, entry := range index.Manifests {
+		of, err := l.subject(ctx, entry)
+		if err == nil && of != subject.Digest || seen[entry.Digest] {
 			continue
 		}
-		seen[d.Digest] = true
-		d = plain(d)
-		d.ArtifactType, d.Annotations = n.artifactType(), n.Annotations
-		found = append(found, d)
+		d := plain(entry)
+		if n, err := l.node(ctx, entry); err != nil {
+			d.ArtifactType = entry.ArtifactType // "" may be any
+		} else {
+			d.ArtifactType, d.Annotations = n.artifactType(), n.Annotations
+		}
+		if artifactType == "" || d.ArtifactType == "" || d.ArtifactType == artifactType {
+			seen[d.Digest] = true
+			found = append(found, d)
+		}
 	}
 	return found, nil
+}
+
+// subject is what an entry of index.json refers to, "" for nothing: as the
+// entry says, so that one lost manifest is missed by its subject alone, or as
+// the manifest does, for entries of old. An error means that nobody can tell
+// any more.
+func (l *layout) subject(ctx context.Context, entry ocispec.Descriptor) (digest.Digest, error) {
+	if of := entry.Annotations[annotationSubject]; of != "" {
+		return digest.Digest(of), nil
+	}
+	tag := entry.Annotations[ocispec.AnnotationRefName]
+	if IsVersion(tag) || CheckChannel(strings.TrimPrefix(tag, anchorTag)) == nil {
+		return "", nil // versions and channels refer to nothing
+	}
+	n, err := l.node(ctx, entry)
+	switch {
+	case err != nil && tag != "":
+		return "", nil // nor does what is found by its tag
+	case err != nil:
+		return "", err
+	case n.Subject == nil:
+		return "", nil
+	}
+	return n.Subject.Digest, nil
 }
 
 // node reads a manifest once.

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
@@ -29,6 +30,10 @@ const maxIndex = 64 << 20
 // annotationLast of index.json is the newest version number ever given, so
 // that a removed version's number is not given again.
 const annotationLast = annotationPrefix + "last-version"
+
+// annotationSubject of an entry of index.json is the digest of the manifest
+// that the entry's refers to.
+const annotationSubject = annotationPrefix + "subject"
 
 // index reads index.json; a layout that does not exist is empty.
 func (l *layout) index() (*ocispec.Index, error) {
@@ -56,6 +61,9 @@ func (l *layout) index() (*ocispec.Index, error) {
 		tag, tagged := d.Annotations[ocispec.AnnotationRefName]
 		if d.Digest.Validate() != nil || d.Digest.Algorithm() != digest.SHA256 || !isManifest(d.MediaType) || tagged && !tagName.MatchString(tag) {
 			return nil, fault.Worldf("reading catalog: %s names %q (%s) as %q", f.Name(), d.Digest, d.MediaType, tag)
+		}
+		if of, refers := d.Annotations[annotationSubject]; refers && digest.Digest(of).Validate() != nil {
+			return nil, fault.Worldf("reading catalog: %s says that %s refers to %q", f.Name(), d.Digest, of)
 		}
 	}
 	return &index, nil
@@ -102,6 +110,7 @@ func (l *layout) Update(ctx context.Context, change func(transaction) error) (er
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	l.noteSubjects(ctx, index)
 	// Named manifests come first and by name, for the people who read the file.
 	slices.SortStableFunc(index.Manifests, func(a, b ocispec.Descriptor) int {
 		x, y := a.Annotations[ocispec.AnnotationRefName], b.Annotations[ocispec.AnnotationRefName]
@@ -117,19 +126,35 @@ func (l *layout) Update(ctx context.Context, change func(transaction) error) (er
 	return l.replace(ocispec.ImageIndexFile, raw)
 }
 
+// noteSubjects writes into index.json what each manifest without a tag refers
+// to and what it is, while the manifest can be read.
+func (l *layout) noteSubjects(ctx context.Context, index *ocispec.Index) {
+	for i, d := range index.Manifests {
+		if len(d.Annotations) > 0 {
+			continue // it has a tag, or its subject is noted
+		}
+		if n, err := l.node(ctx, d); err == nil && n.Subject != nil {
+			index.Manifests[i].ArtifactType = n.artifactType()
+			index.Manifests[i].Annotations = map[string]string{annotationSubject: n.Subject.Digest.String()}
+		}
+	}
+}
+
 // layoutChange is a transaction on the copy of index.json.
 type layoutChange struct {
 	layout *layout
 	index  *ocispec.Index
 }
 
-func (c *layoutChange) Versions(context.Context) ([]string, error) {
-	taken := slices.DeleteFunc(tagsOf(c.index), func(t string) bool { return !IsVersion(t) })
-	if last := c.index.Annotations[annotationLast]; IsVersion(last) {
-		taken = append(taken, last)
-	}
-	return taken, nil
+func (c *layoutChange) Number(_ context.Context, day time.Time) (string, error) {
+	return nextVersion(append(tagsOf(c.index), c.index.Annotations[annotationLast]), day), nil
 }
+
+// Claim has nothing to do: no other transaction is at work on the layout.
+func (c *layoutChange) Claim(context.Context, string) error { return nil }
+
+// Retire has nothing to do: index.json remembers the newest number.
+func (c *layoutChange) Retire(context.Context, string) error { return nil }
 
 func (c *layoutChange) Put(ctx context.Context, desc ocispec.Descriptor, raw []byte, tag string) error {
 	if err := c.layout.Push(ctx, desc, bytes.NewReader(raw)); err != nil {
@@ -174,11 +199,8 @@ func (c *layoutChange) Remove(ctx context.Context, desc ocispec.Descriptor) erro
 	for grown := true; grown; {
 		grown = false
 		for _, d := range c.index.Manifests {
-			n, err := c.layout.node(ctx, d)
-			if err != nil {
-				return err
-			}
-			if n.Subject != nil && gone[n.Subject.Digest] && !gone[d.Digest] {
+			of, err := c.layout.subject(ctx, d)
+			if err == nil && of != "" && gone[of] && !gone[d.Digest] {
 				gone[d.Digest], grown = true, true
 			}
 		}

@@ -18,8 +18,9 @@ import (
 const maxReach = 100_000
 
 // reach calls visit once for everything that the given manifests name,
-// children before what names them.
-func reach(ctx context.Context, from content.Fetcher, seen map[digest.Digest]bool, roots []ocispec.Descriptor, visit func(ocispec.Descriptor) error) error {
+// children before what names them. damage says why a manifest could not be
+// read; what it names is then not known, and the rest is reached all the same.
+func reach(ctx context.Context, from content.Fetcher, seen map[digest.Digest]bool, roots []ocispec.Descriptor, visit func(d ocispec.Descriptor, damage error) error) error {
 	for _, d := range roots {
 		if seen[d.Digest] {
 			continue
@@ -28,16 +29,16 @@ func reach(ctx context.Context, from content.Fetcher, seen map[digest.Digest]boo
 		if len(seen) > maxReach {
 			return fault.Worldf("the catalog names more than %d blobs", maxReach)
 		}
+		var damage error
 		if isManifest(d.MediaType) {
-			n, err := fetchNode(ctx, from, d)
-			if err != nil {
-				return err
-			}
-			if err := reach(ctx, from, seen, n.children(), visit); err != nil {
-				return err
+			var n *node
+			if n, damage = fetchNode(ctx, from, d); damage == nil {
+				if err := reach(ctx, from, seen, n.children(), visit); err != nil {
+					return err
+				}
 			}
 		}
-		if err := visit(d); err != nil {
+		if err := visit(d, damage); err != nil {
 			return err
 		}
 	}
@@ -75,7 +76,7 @@ type Verified struct {
 // to its digest and size. All damage is named in the error.
 func (c *Catalog) Verify(ctx context.Context, v *Version) (Verified, error) {
 	var sum Verified
-	repo, err := c.repository(v.Baseline)
+	repo, err := c.repository(ctx, v.Baseline)
 	if err != nil {
 		return sum, err
 	}
@@ -86,9 +87,12 @@ func (c *Catalog) Verify(ctx context.Context, v *Version) (Verified, error) {
 	roots, err := belongings(ctx, repo, v)
 	var damage []error
 	if err == nil {
-		err = reach(ctx, repo, map[digest.Digest]bool{}, roots, func(d ocispec.Descriptor) error {
-			if err := verifyBlob(ctx, repo, d); err != nil {
-				damage = append(damage, err)
+		err = reach(ctx, repo, map[digest.Digest]bool{}, roots, func(d ocispec.Descriptor, unread error) error {
+			if unread == nil {
+				unread = verifyBlob(ctx, repo, d)
+			}
+			if unread != nil {
+				damage = append(damage, fmt.Errorf("%s: %w", v.part(d), unread))
 			}
 			sum.Blobs++
 			sum.Bytes += d.Size
@@ -99,6 +103,28 @@ func (c *Catalog) Verify(ctx context.Context, v *Version) (Verified, error) {
 		return sum, fmt.Errorf("verifying %s: %w", v.Ref(), err)
 	}
 	return sum, nil
+}
+
+// part says what a blob or manifest is in a version.
+func (v *Version) part(d ocispec.Descriptor) string {
+	if d.Digest == v.Index.Digest {
+		return "the index"
+	}
+	if v.Container != nil && d.Digest == v.Container.Digest {
+		return "the manifest of the container"
+	}
+	for _, disk := range v.Disks {
+		if d.Digest == disk.Manifest.Digest {
+			return "the manifest of the " + disk.Format + " disk"
+		}
+	}
+	switch {
+	case !isManifest(d.MediaType):
+		return "a file of the type " + d.MediaType
+	case d.ArtifactType != "":
+		return "evidence of the type " + d.ArtifactType
+	}
+	return "evidence, perhaps of another version,"
 }
 
 func verifyBlob(ctx context.Context, from content.Fetcher, d ocispec.Descriptor) error {

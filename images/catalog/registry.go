@@ -1,27 +1,20 @@
 package catalog
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
-	"path/filepath"
-	"slices"
 	"strings"
+	"sync"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sys/unix"
 	"oras.land/oras-go/v2/errdef"
 	"oras.land/oras-go/v2/registry"
 	"oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/auth"
-	"oras.land/oras-go/v2/registry/remote/credentials"
 	"oras.land/oras-go/v2/registry/remote/errcode"
 	"oras.land/oras-go/v2/registry/remote/retry"
 
@@ -35,14 +28,17 @@ const maxPages = 1000
 type connection struct {
 	// host is "registry.example:5000", prefix "team/images" or "".
 	host, prefix string
-	plainHTTP    bool
+	transport    http.RoundTripper
 	client       *auth.Client
 	// locks is a directory of this machine: a registry has no locks.
 	locks string
+
+	mu        sync.Mutex
+	plainHTTP *bool // nil until the registry was asked
 }
 
-// connect reads docker://HOST[:PORT][/PREFIX]. Credentials come from docker's
-// and podman's configuration and its helpers.
+// connect reads docker://HOST[:PORT][/PREFIX]. Credentials come from podman's
+// and docker's configuration and their helpers.
 func connect(cfg Config) (*connection, error) {
 	host, prefix, _ := strings.Cut(strings.TrimPrefix(cfg.Location, registryScheme), "/")
 	prefix = strings.Trim(prefix, "/")
@@ -54,59 +50,57 @@ func connect(cfg Config) (*connection, error) {
 	if cfg.Locks == "" {
 		return nil, fault.Inputf("a registry needs a local directory for locks")
 	}
-	store, err := credentials.NewStoreFromDocker(credentials.StoreOptions{})
+	credential, err := logins()
 	if err != nil {
-		return nil, fault.Inputf("reading docker's credentials").Because(err)
+		return nil, err
 	}
+	transport := reaching(host, cfg.Transport)
 	return &connection{
-		host: host, prefix: prefix,
-		plainHTTP: cfg.PlainHTTP || isLoopback(host),
+		host: host, prefix: prefix, transport: transport,
 		client: &auth.Client{
-			Client:     &http.Client{Transport: retry.NewTransport(cfg.Transport)},
+			Client:     &http.Client{Transport: retry.NewTransport(transport)},
 			Cache:      auth.NewCache(),
-			Credential: credentials.Credential(store),
+			Credential: credential,
 			Header:     http.Header{"User-Agent": {"imgbuild"}},
 		},
 		locks: cfg.Locks,
 	}, nil
 }
 
-// isLoopback reports whether plain HTTP to the host stays on this machine.
-func isLoopback(hostport string) bool {
-	host, _, err := net.SplitHostPort(hostport)
-	if err != nil {
-		host = hostport
-	}
-	ip := net.ParseIP(strings.Trim(host, "[]"))
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
 func (c *connection) name(baseline string) string {
 	return strings.TrimPrefix(c.prefix+"/"+baseline, "/")
 }
 
-func (c *connection) repository(baseline string) repository {
+func (c *connection) repository(ctx context.Context, baseline string) (repository, error) {
+	plainHTTP, err := c.plain(ctx)
+	if err != nil {
+		return nil, err
+	}
 	return &remoteRepository{conn: c, repo: &remote.Repository{
 		Client:               c.client,
 		Reference:            registry.Reference{Registry: c.host, Repository: c.name(baseline)},
-		PlainHTTP:            c.plainHTTP,
+		PlainHTTP:            plainHTTP,
 		ManifestMediaTypes:   []string{ocispec.MediaTypeImageIndex, ocispec.MediaTypeImageManifest},
 		TagListMaxPages:      maxPages,
 		ReferrerListMaxPages: maxPages,
 		MaxMetadataBytes:     maxManifest,
 		// Many registries refuse deletions; a dangling list does no harm.
 		SkipReferrersGC: true,
-	}}
+	}}, nil
 }
 
 // baselines lists the repositories right below the prefix.
 func (c *connection) baselines(ctx context.Context) ([]string, error) {
+	plainHTTP, err := c.plain(ctx)
+	if err != nil {
+		return nil, err
+	}
 	reg := &remote.Registry{RepositoryOptions: remote.RepositoryOptions{
-		Client: c.client, Reference: registry.Reference{Registry: c.host}, PlainHTTP: c.plainHTTP, MaxMetadataBytes: maxManifest,
+		Client: c.client, Reference: registry.Reference{Registry: c.host}, PlainHTTP: plainHTTP, MaxMetadataBytes: maxManifest,
 	}}
 	var found []string
 	pages := 0
-	err := reg.Repositories(ctx, "", func(names []string) error {
+	err = reg.Repositories(ctx, "", func(names []string) error {
 		if pages++; pages > maxPages {
 			return fault.Worldf("the list has more than %d pages", maxPages)
 		}
@@ -209,79 +203,3 @@ func (r *remoteRepository) Use(context.Context) (func() error, error) {
 
 // Hold does nothing either.
 func (r *remoteRepository) Hold(ctx context.Context) (func() error, error) { return r.Use(ctx) }
-
-// Update holds a lock of this machine while change runs, and then sets the
-// tags. A registry offers no lock between machines: see commit for what is
-// done about versions.
-func (r *remoteRepository) Update(ctx context.Context, change func(transaction) error) (err error) {
-	if err := os.MkdirAll(r.conn.locks, 0o755); err != nil {
-		return fmt.Errorf("locking: %w", err)
-	}
-	name := sha256.Sum256([]byte(r.repo.Reference.String()))
-	release, err := lockFile(ctx, filepath.Join(r.conn.locks, "registry-"+hex.EncodeToString(name[:8])), unix.LOCK_EX)
-	if err != nil {
-		return fmt.Errorf("changing catalog: %w", err)
-	}
-	defer func() { err = errors.Join(err, release()) }()
-	tx := &remoteChange{r: r}
-	if err := change(tx); err != nil {
-		return err
-	}
-	for _, apply := range tx.pending {
-		if err := apply(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// remoteChange pushes what has no name at once and keeps names for the end.
-type remoteChange struct {
-	r       *remoteRepository
-	pending []func(context.Context) error
-}
-
-func (c *remoteChange) Versions(ctx context.Context) ([]string, error) {
-	tags, err := c.r.Tags(ctx)
-	return slices.DeleteFunc(tags, func(t string) bool { return !IsVersion(t) }), err
-}
-
-func (c *remoteChange) Put(ctx context.Context, desc ocispec.Descriptor, raw []byte, tag string) error {
-	if err := c.r.repo.Push(ctx, plain(desc), bytes.NewReader(raw)); err != nil {
-		return fmt.Errorf("pushing manifest: %w", err)
-	}
-	if tag != "" {
-		return c.Tag(ctx, desc, tag)
-	}
-	return nil
-}
-
-func (c *remoteChange) Tag(_ context.Context, desc ocispec.Descriptor, tag string) error {
-	if !tagName.MatchString(tag) {
-		return fault.Inputf("%q is not a tag", tag)
-	}
-	c.pending = append(c.pending, func(ctx context.Context) error {
-		if err := c.r.repo.Tag(ctx, plain(desc), tag); err != nil {
-			return fmt.Errorf("tagging %s as %s: %w", desc.Digest, tag, err)
-		}
-		return nil
-	})
-	return nil
-}
-
-func (c *remoteChange) Remove(_ context.Context, desc ocispec.Descriptor) error {
-	c.pending = append(c.pending, func(ctx context.Context) error {
-		referrers, err := c.r.Referrers(ctx, desc, "")
-		if err != nil {
-			return err
-		}
-		for _, d := range append(referrers, desc) {
-			if err := c.r.repo.Delete(ctx, plain(d)); err != nil && !isMissing(err) {
-				return fault.Failedf("removing %s from the registry", d.Digest).Because(err).
-					WithHint("the registry may refuse deletions; its operator can allow them")
-			}
-		}
-		return nil
-	})
-	return nil
-}

@@ -93,25 +93,3 @@ func TestRegistryListsBaselines(t *testing.T) {
 		}
 	})
 }
-
-func TestPlainHTTPIsOnlyForThisMachine(t *testing.T) {
-	// 192.0.2.0/24 is for documentation (RFC 5737): nothing may be sent there
-	// in clear text.
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	var seen []string
-	c := open(t, catalog.Config{Location: "docker://192.0.2.1/x", Locks: t.TempDir(), Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-		seen = append(seen, r.URL.Scheme)
-		return nil, context.Canceled
-	})})
-	if _, err := c.List(ctx, "web"); err == nil {
-		t.Fatal("a registry that is not there answered")
-	}
-	if len(seen) == 0 || seen[0] != "https" {
-		t.Errorf("schemes: got %v", seen)
-	}
-}
-
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -34,7 +36,8 @@ type repository interface {
 	// Tags lists all tags; none for a repository that does not exist.
 	Tags(ctx context.Context) ([]string, error)
 	// Referrers lists the manifests whose subject is the given one, of one
-	// artifact type or, with "", of all.
+	// artifact type or, with "", of all. A damaged one that may belong to it is
+	// in the list, so that nobody takes a lost record for none.
 	Referrers(ctx context.Context, subject ocispec.Descriptor, artifactType string) ([]ocispec.Descriptor, error)
 	// Update runs change while no other writer is at work. What change asked
 	// for becomes visible when it returns nil, and nothing otherwise.
@@ -60,8 +63,15 @@ func update(ctx context.Context, repo repository, change func(transaction) error
 
 // transaction collects changes of names.
 type transaction interface {
-	// Versions lists the version numbers that are taken or ever were.
-	Versions(ctx context.Context) ([]string, error)
+	// Number takes the next version number of a day (UTC); nobody else gets
+	// it, nor anybody ever one that was given before.
+	Number(ctx context.Context, day time.Time) (string, error)
+	// Claim keeps every other machine from claiming the same name until the
+	// transaction ends.
+	Claim(ctx context.Context, name string) error
+	// Retire keeps the number of a version that is removed from being given
+	// again.
+	Retire(ctx context.Context, number string) error
 	// Put stores a manifest that has a subject or a tag (or both). Its blobs
 	// are stored already.
 	Put(ctx context.Context, manifest ocispec.Descriptor, raw []byte, tag string) error
@@ -105,10 +115,12 @@ func fetchBytes(ctx context.Context, from content.Fetcher, desc ocispec.Descript
 	case err == nil:
 		return raw, nil
 	case errors.Is(err, errdef.ErrNotFound):
-		return nil, fault.Worldf("reading %s: the catalog does not hold it", desc.Digest).Because(err)
+		return nil, fault.Worldf("reading %s: the catalog does not hold it", desc.Digest)
 	case errors.Is(err, content.ErrMismatchedDigest), errors.Is(err, content.ErrTrailingData),
 		errors.Is(err, content.ErrInvalidDescriptorSize), errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, fault.Worldf("reading %s: the content is not what its digest says", desc.Digest).Because(err)
+	case errors.As(err, new(*fs.PathError)):
+		return nil, fault.Worldf("reading %s: the disk does not give it", desc.Digest).Because(err)
 	}
 	return nil, fmt.Errorf("reading %s: %w", desc.Digest, err)
 }

@@ -29,7 +29,7 @@ func (c *Catalog) Resolve(ctx context.Context, reference string, revoked Revoked
 	if err != nil {
 		return nil, err
 	}
-	repo, err := c.repository(ref.Baseline)
+	repo, err := c.repository(ctx, ref.Baseline)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func (c *Catalog) Resolve(ctx context.Context, reference string, revoked Revoked
 }
 
 func (c *Catalog) find(ctx context.Context, repo repository, ref Reference) (*Version, error) {
-	want := ref.Digest.String()
+	want, number := ref.Digest.String(), ""
 	switch {
 	case ref.Version != "":
 		return c.byTag(ctx, repo, ref.Baseline, ref.Version)
@@ -59,7 +59,7 @@ func (c *Catalog) find(ctx context.Context, repo repository, ref Reference) (*Ve
 		if err != nil {
 			return nil, err
 		}
-		want = head.Digest.String()
+		want, number = head.Digest.String(), head.Version
 	}
 	desc, err := repo.Resolve(ctx, want)
 	if errors.Is(err, errdef.ErrNotFound) {
@@ -69,5 +69,13 @@ func (c *Catalog) find(ctx context.Context, repo repository, ref Reference) (*Ve
 	if err != nil {
 		return nil, fmt.Errorf("looking for %s@%s: %w", ref.Baseline, want, err)
 	}
-	return c.read(ctx, repo, ref.Baseline, desc)
+	v, err := c.read(ctx, repo, ref.Baseline, desc)
+	if fault.KindOf(err) != fault.World {
+		return v, err
+	}
+	if number != "" {
+		return nil, damaged(ref.Baseline, number, desc, err)
+	}
+	return nil, fault.Worldf("%s@%s is damaged", ref.Baseline, want).Because(err).
+		WithHint("imgbuild images list %s shows which version it is", ref.Baseline)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -48,7 +49,9 @@ type Withdrawal struct {
 
 // Revoke records that a version must not be used, and returns the versions
 // that are revoked now, the version itself first. What was revoked before is
-// left as it is, so that an interrupted revocation is ended by another.
+// left as it is, so that an interrupted revocation is ended by another. What a
+// damaged version was baked on nobody knows: a cascade names those that it may
+// have missed in an error, after it has reached all others.
 func (c *Catalog) Revoke(ctx context.Context, v *Version, w Withdrawal, signer Signer) ([]*Version, error) {
 	if w.Reason == "" || w.Who == "" || w.When.IsZero() {
 		return nil, fault.Inputf("revoking %s: the reason, who does it, and when, are part of the record", v.Ref())
@@ -64,9 +67,11 @@ func (c *Catalog) Revoke(ctx context.Context, v *Version, w Withdrawal, signer S
 		rollback = w.Rollback.DigestRef()
 	}
 	affected := []*Version{v}
+	var broken []*Damaged
 	if w.Cascade {
-		below, err := c.Descendants(ctx, v)
-		if err != nil {
+		var below []*Version
+		var err error
+		if below, broken, err = c.Descendants(ctx, v); err != nil {
 			return nil, fmt.Errorf("revoking %s: %w", v.Ref(), err)
 		}
 		affected = append(affected, below...)
@@ -84,6 +89,11 @@ func (c *Catalog) Revoke(ctx context.Context, v *Version, w Withdrawal, signer S
 		if err := c.revoke(ctx, a, r, signer); err != nil {
 			return affected[:i], fmt.Errorf("revoking %s: %w", a.Ref(), err)
 		}
+	}
+	broken = slices.DeleteFunc(broken, func(d *Damaged) bool { return d.Index.Digest == v.Index.Digest })
+	if len(broken) > 0 {
+		return affected, fault.Worldf("%s is revoked with all that is known to be baked on it, but it cannot be told what %s was baked on", v.Ref(), broken[0].Version().Ref()).
+			Because(broken[0])
 	}
 	return affected, nil
 }
@@ -109,7 +119,7 @@ func (c *Catalog) revoke(ctx context.Context, v *Version, r Revocation, signer S
 func (c *Catalog) Revocation(ctx context.Context, v *Version) (*Revocation, error) {
 	found, err := c.Evidence(ctx, v, revocationType)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("it cannot be told whether %s was revoked: %w", v.Ref(), err)
 	}
 	if len(found) == 0 {
 		return nil, c.memory.revocation(v, false)
@@ -140,18 +150,19 @@ func (c *Catalog) refuseRevoked(ctx context.Context, v *Version) error {
 
 // Children lists the versions, of all baselines, that were baked on a version.
 func (c *Catalog) Children(ctx context.Context, v *Version) ([]*Version, error) {
-	all, err := c.everything(ctx)
+	all, _, err := c.everything(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return childrenOf(all, v), nil
 }
 
-// Descendants lists children, their children and so on, nearest first.
-func (c *Catalog) Descendants(ctx context.Context, v *Version) ([]*Version, error) {
-	all, err := c.everything(ctx)
+// Descendants lists children, their children and so on, nearest first, and the
+// damaged versions, any of which may be one.
+func (c *Catalog) Descendants(ctx context.Context, v *Version) ([]*Version, []*Damaged, error) {
+	all, broken, err := c.everything(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	seen := map[digest.Digest]bool{v.Index.Digest: true}
 	var found []*Version
@@ -163,7 +174,7 @@ func (c *Catalog) Descendants(ctx context.Context, v *Version) ([]*Version, erro
 			}
 		}
 	}
-	return found, nil
+	return found, broken, nil
 }
 
 func childrenOf(all []*Version, v *Version) []*Version {
@@ -176,20 +187,21 @@ func childrenOf(all []*Version, v *Version) []*Version {
 	return found
 }
 
-func (c *Catalog) everything(ctx context.Context) ([]*Version, error) {
+func (c *Catalog) everything(ctx context.Context) ([]*Version, []*Damaged, error) {
 	baselines, err := c.Baselines(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var all []*Version
+	var broken []*Damaged
 	for _, b := range baselines {
-		versions, err := c.List(ctx, b)
+		versions, more, err := c.ListAll(ctx, b)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		all = append(all, versions...)
+		all, broken = append(all, versions...), append(broken, more...)
 	}
-	return all, nil
+	return all, broken, nil
 }
 
 // History returns a version and its ancestors, nearest first, as far as the
@@ -197,7 +209,7 @@ func (c *Catalog) everything(ctx context.Context) ([]*Version, error) {
 func (c *Catalog) History(ctx context.Context, v *Version) ([]*Version, error) {
 	line := []*Version{v}
 	for at := v; at.Parent != nil && len(line) < maxAncestors; {
-		repo, err := c.repository(at.Parent.Baseline)
+		repo, err := c.repository(ctx, at.Parent.Baseline)
 		if err != nil {
 			return nil, err
 		}
@@ -205,6 +217,9 @@ func (c *Catalog) History(ctx context.Context, v *Version) ([]*Version, error) {
 		var gone *fault.Error
 		if errors.As(err, &gone) && gone.Kind == fault.Input {
 			break // removed from the catalog
+		}
+		if fault.KindOf(err) == fault.World {
+			break // damaged: what came before it is not known
 		}
 		if err != nil {
 			return nil, fmt.Errorf("reading the parent of %s: %w", at.Ref(), err)

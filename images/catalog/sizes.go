@@ -10,7 +10,7 @@ import (
 // Sizes returns how many bytes each output of a version has as it is stored,
 // by "container" and the formats of its disks: what a pull of it moves at most.
 func (c *Catalog) Sizes(ctx context.Context, v *Version) (map[string]int64, error) {
-	repo, err := c.repository(v.Baseline)
+	repo, err := c.repository(ctx, v.Baseline)
 	if err != nil {
 		return nil, err
 	}
