@@ -253,6 +253,27 @@ func TestReleaseOlderThanTheLockedOneIsRefused(t *testing.T) {
 	other := request()
 	other.Previous = &updates.Lock{Releases: []updates.Release{{Archive: "debian", Suite: "trixie", Date: "2026-03-01T00:00:00Z"}}}
 	mustMake(t, held, other)
+	// Nor has another archive that the recipe calls by the same name.
+	vendor := func(url, date string) ([]*repo.Index, debian.Request) {
+		indexes := append(debian12(t), index(t, "vendor", "stable", date))
+		indexes[2].Source.URL = url
+		r := request()
+		r.Sources = append(r.Sources, indexes[2].Source)
+		return indexes, r
+	}
+	indexes, r := vendor("https://vendor.example/mainline/", "2026-01-10")
+	locked := mustMake(t, indexes, r)
+	if got := locked.Releases[2].URL; got != "https://vendor.example/mainline" {
+		t.Errorf("the lock has the repository as %q", got)
+	}
+	indexes, r = vendor("https://vendor.example/stable", "2026-01-05")
+	r.Previous = locked
+	mustMake(t, indexes, r)
+	indexes, r = vendor("https://vendor.example/mainline", "2026-01-05")
+	r.Previous = locked
+	if _, err := debian.MakeFrom(t.Context(), indexes, r); !errors.Is(err, debian.ErrDowngrade) {
+		t.Errorf("an older release of the same repository: got %v", err)
+	}
 }
 
 // TestToolsAreDebiansOwn offers newer packages in a recipe's own source: the root

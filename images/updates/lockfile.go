@@ -122,7 +122,7 @@ func (l *Lock) Marshal() []byte {
 	b.WriteString("releases:\n")
 	for _, r := range l.Releases {
 		b.WriteString("  - archive: " + scalar(r.Archive) + "\n")
-		writeFields(&b, "suite", r.Suite, "path", r.Path, "sha256", r.SHA256, "date", r.Date)
+		writeFields(&b, "url", r.URL, "suite", r.Suite, "path", r.Path, "sha256", r.SHA256, "date", r.Date)
 	}
 	b.WriteString("layers:\n")
 	for _, layer := range l.Layers {

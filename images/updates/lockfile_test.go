@@ -37,6 +37,9 @@ func sample() *updates.Lock {
 		Format: updates.LockFormat, Baseline: "debian-12-nginx", Architecture: "amd64", Suite: "bookworm", Epoch: 1772352000,
 		Releases: []updates.Release{{
 			Archive: "debian", Suite: "bookworm", Path: "dists/bookworm/InRelease", SHA256: sum, Date: "2026-03-01T08:00:00Z",
+		}, {
+			Archive: "vendor", URL: "https://packages.example:8080/mainline", Suite: "stable", Path: "dists/stable/InRelease",
+			SHA256: sum, Date: "2026-02-01T08:00:00Z",
 		}},
 		Layers:   []string{"debian-12", "debian-12-nginx-leaf", "boot"},
 		Packages: []updates.Package{nginx, local, shim, tool},
@@ -119,6 +122,7 @@ func TestHostileLocksAreRefused(t *testing.T) {
 		"foreign architecture": {"architecture: all", "architecture: i386"},
 		"out of order":         {"- name: nginx", "- name: zzz"},
 		"archive alone":        {"    suite: bookworm-security\n", ""},
+		"repository":           {"url: \"https:", "url: \"../https:"},
 		"date":                 {"2026-03-01T08:00:00Z", "yesterday"},
 		"negative user":        {"uid: 33", "uid: -33"},
 		"account twice":        {"- name: ssl-cert", "- name: www-data"},

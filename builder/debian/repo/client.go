@@ -45,31 +45,6 @@ type Client struct {
 	Stall time.Duration
 }
 
-// Source is one suite of one archive.
-type Source struct {
-	// Archive names the archive: debian, debian-security, or a recipe's source.
-	Archive string
-	// URL is the archive's root on the mirror: what dists/ and pool/ are in.
-	URL string
-	// Suite is the code name or suite to read, and Components are its parts.
-	Suite      string
-	Components []string
-	// Keys are the keys of which one must have signed the release.
-	Keys Keyring
-}
-
-// Path is the InRelease file's path below the archive's root.
-func (s Source) Path() string { return "dists/" + s.Suite + "/InRelease" }
-
-// Index is what one suite offers for one architecture.
-type Index struct {
-	Source  Source
-	Release *Release
-	// Packages are in the order of the index files, which is the order of
-	// Source.Components.
-	Packages []Package
-}
-
 // Read verifies the sources' releases and reads their indexes for arch, in
 // parallel. The result is in the order of sources.
 func (c *Client) Read(ctx context.Context, arch string, sources []Source) ([]*Index, error) {
@@ -95,6 +70,7 @@ func (c *Client) read(ctx context.Context, arch string, source Source) (*Index, 
 	if !IsCleanPath(source.Suite) || !IsCleanPath(source.Archive) || strings.Contains(source.Archive, "/") {
 		return nil, fault.Inputf("%q of archive %q is no suite's name", source.Suite, source.Archive)
 	}
+	source.URL = strings.TrimRight(source.URL, "/")
 	release, err := c.release(ctx, source)
 	if err != nil {
 		return nil, err
@@ -120,9 +96,9 @@ func (c *Client) read(ctx context.Context, arch string, source Source) (*Index, 
 }
 
 // release fetches and verifies a suite's InRelease file. The last verified
-// one is kept: to refuse older ones, and to ask the mirror only for a newer.
+// one is kept, to refuse older ones of the same archive.
 func (c *Client) release(ctx context.Context, source Source) (*Release, error) {
-	name := filepath.Join(c.Cache, "releases", source.Archive, strings.ReplaceAll(source.Suite, "/", "_"))
+	name := filepath.Join(c.Cache, "releases", source.folder(), strings.ReplaceAll(source.Suite, "/", "_"))
 	var last *Release
 	kept, err := os.ReadFile(name)
 	if err == nil {
