@@ -67,6 +67,10 @@ func lock(ctx context.Context, env *environment, name string, f lockFlags) error
 	}
 	path := w.project.LockFile(recipe)
 	previous, err := builder.ReadLock(path)
+	if f.fresh && fault.KindOf(err) == fault.Input {
+		env.reporter().Note("%v; it is replaced, and the numbers of its system accounts are not kept", err)
+		err = nil
+	}
 	if err != nil {
 		return err
 	}

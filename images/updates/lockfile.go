@@ -41,9 +41,21 @@ func ReadLock(path string) (*Lock, error) {
 	l, err := ParseLock(data)
 	if err != nil {
 		return nil, fault.Inputf("reading lock %s", path).Because(err).
-			WithHint("take it back from version control, or make it anew with imgbuild lock")
+			WithHint("take it back from version control, or make it anew: imgbuild lock %s --fresh", typed(path))
 	}
 	return l, nil
+}
+
+// typed is how a command line names the baseline and architecture of a lock's
+// file, which cannot be read for them when it is damaged.
+func typed(path string) string {
+	name := strings.TrimSuffix(filepath.Base(path), ".lock")
+	for _, architecture := range []string{"amd64", "arm64"} {
+		if before, ok := strings.CutSuffix(name, "."+architecture); ok {
+			return before + " --arch " + architecture
+		}
+	}
+	return name
 }
 
 // ParseLock reads and checks a lock file's text.

@@ -141,16 +141,20 @@ func TestHostileLocksAreRefused(t *testing.T) {
 			t.Errorf("%s: accepted as %+v", name, l)
 		}
 	}
-	path := filepath.Join(t.TempDir(), "x.lock")
-	if err := os.WriteFile(path, []byte("format: 7\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := updates.ReadLock(path); fault.KindOf(err) != fault.Input || fault.HintOf(err) == "" {
-		t.Errorf("got %v", err)
+	for file, command := range map[string]string{
+		"debian-12.1.lock": "imgbuild lock debian-12.1 --fresh", "web.arm64.lock": "imgbuild lock web --arch arm64 --fresh",
+	} {
+		path := filepath.Join(t.TempDir(), file)
+		if err := os.WriteFile(path, []byte("format: 7\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := updates.ReadLock(path); fault.KindOf(err) != fault.Input || !strings.HasSuffix(fault.HintOf(err), command) {
+			t.Errorf("%s: got %v, hint %q", file, err, fault.HintOf(err))
+		}
 	}
 	bad := sample()
 	bad.Packages[0].Path = "/etc/passwd"
-	if err := bad.Write(path); err == nil {
+	if err := bad.Write(filepath.Join(t.TempDir(), "x.lock")); err == nil {
 		t.Error("a lock that cannot be read back was written")
 	}
 }
