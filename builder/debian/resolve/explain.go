@@ -36,8 +36,9 @@ func (s *solver) explain(request Request) error {
 	if len(names) > 10 {
 		names = append(names[:10], "…")
 	}
+	// Recipes hold names alone: what they cannot write is no advice.
 	return fault.Inputf("no set of packages satisfies %s: %s", strings.Join(names, " "), strings.Join(reasons, "; ")).
-		WithHint("drop one of the packages named, choose another version (name=version, name/suite), or leave a package out (-name)")
+		WithHint("drop one of the packages named (an inherited one under remove:), add a repository with what is missing under sources:, or let locked versions stay: lock without --fresh and --update")
 }
 
 // why says what keeps version v of n from being installed, as a chain of who
