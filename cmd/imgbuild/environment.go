@@ -55,14 +55,38 @@ func (e *environment) execute(ctx context.Context, args []string) int {
 	}
 	kind := fault.KindOf(err)
 	if !e.running {
-		// The command line itself could not be understood.
+		// The command line itself could not be understood, nor perhaps the flag
+		// that asks for a document.
 		kind = fault.Input
+		if asksForJSON(args) {
+			e.output = outputJSON
+		}
 		if fault.HintOf(err) == "" {
 			err = fault.Inputf("%v", err).WithHint("see: %s --help", command.CommandPath())
 		}
 	}
 	e.complain(ctx, err, kind)
 	return int(kind)
+}
+
+// asksForJSON finds --output json in a command line that has not been parsed to
+// its end.
+func asksForJSON(args []string) bool {
+	if end := slices.Index(args, "--"); end >= 0 {
+		args = args[:end] // the rest is another program's
+	}
+	form := ""
+	for i, arg := range args {
+		switch {
+		case (arg == "--output" || arg == "-o") && i+1 < len(args):
+			form = args[i+1]
+		case strings.HasPrefix(arg, "--output="), strings.HasPrefix(arg, "-o="):
+			_, form, _ = strings.Cut(arg, "=")
+		case strings.HasPrefix(arg, "-o"):
+			form = strings.TrimPrefix(arg, "-o")
+		}
+	}
+	return form == outputJSON
 }
 
 func (e *environment) complain(ctx context.Context, err error, kind fault.Kind) {
