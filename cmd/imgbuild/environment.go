@@ -35,6 +35,7 @@ type environment struct {
 	settings   *pflag.FlagSet
 
 	running  bool // a command's own code has been reached
+	warned   bool // misspelt variables are told of
 	answered bool // the one document of --output json is written
 	reports  progress.Reporter
 	bars     *terminal.Bars // reports, when they are bars
@@ -112,6 +113,12 @@ type failure struct {
 
 // project finds the project and its settings.
 func (e *environment) project() (*project.Project, error) {
+	if !e.warned {
+		e.warned = true
+		for _, slip := range project.Slips() {
+			e.reporter().Note("the variable %s is none that imgbuild reads; did you mean %s?", slip.Name, slip.Meant)
+		}
+	}
 	p, err := project.Open(e.projectOptions())
 	if err == nil {
 		e.logger().Debug("settings", "project", p.Dir, "file", p.File, "archive", p.Config.Archive.Dir,
