@@ -104,13 +104,6 @@ func (e *environment) baselines() (*baseline.Source, error) {
 	return baseline.NewSource(p.Dir, baselines.FS())
 }
 
-// shownBaseline is the document of baselines show --output json.
-type shownBaseline struct {
-	*baseline.Recipe
-	Architecture string                `json:"architecture"`
-	Chain        []baseline.Generation `json:"chain"`
-}
-
 func newBaselinesShowCommand(env *environment) *cobra.Command {
 	var resolved bool
 	var arch string
@@ -138,7 +131,7 @@ from. Mistakes are reported with file, line and column.`,
 			if _, err := provisioners.Decode(recipe.Boot.Resources, recipe.Values()); err != nil {
 				return err
 			}
-			shown := shownBaseline{Recipe: recipe, Architecture: recipe.Architecture, Chain: recipe.Chain()}
+			shown := describeBaseline(recipe, resolved)
 			if resolved {
 				return env.answer(shown, func(w io.Writer) { writeResolved(w, recipe) }, env.command("bake", recipe.Typed()))
 			}

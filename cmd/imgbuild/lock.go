@@ -10,6 +10,7 @@ import (
 	"imgbuild/builder"
 	"imgbuild/builder/debian"
 	"imgbuild/images/fault"
+	"imgbuild/images/updates"
 )
 
 // lockFlags are the flags of lock.
@@ -89,7 +90,7 @@ func lock(ctx context.Context, env *environment, name string, f lockFlags) error
 	if previous != nil {
 		drift = debian.Check(previous, next)
 	}
-	result := &lockedBaseline{Lock: path, Packages: len(next.Packages), First: previous == nil, Moves: drift.Moves, Security: len(drift.Security())}
+	result := &lockedBaseline{Lock: path, Packages: len(next.Packages), First: previous == nil, Moves: describeMoves(drift.Moves), Security: len(drift.Security())}
 	if f.check {
 		then := env.command("bake", recipe.Typed())
 		if len(drift.Moves) > 0 {
@@ -109,11 +110,58 @@ func lock(ctx context.Context, env *environment, name string, f lockFlags) error
 
 // lockedBaseline is the document of lock --output json.
 type lockedBaseline struct {
-	Lock     string        `json:"lock"`
-	Packages int           `json:"packages"`
-	First    bool          `json:"first"`
-	Security int           `json:"security"`
-	Moves    []debian.Move `json:"moves,omitempty"`
+	Lock     string     `json:"lock"`
+	Packages int        `json:"packages"`
+	First    bool       `json:"first"`
+	Security int        `json:"security"`
+	Moves    []lockMove `json:"moves,omitempty"`
+}
+
+// lockMove is one package that moves.
+type lockMove struct {
+	Name         string             `json:"name"`
+	Set          updates.Set        `json:"set"`
+	Architecture string             `json:"architecture"`
+	Kind         updates.ChangeKind `json:"kind"`
+	// Old is nil for a package that is added, New for one that goes.
+	Old      *lockedPackage `json:"old,omitempty"`
+	New      *lockedPackage `json:"new,omitempty"`
+	Security bool           `json:"security"`
+	Older    bool           `json:"older"`
+	Why      string         `json:"why"`
+}
+
+type lockedPackage struct {
+	Version       string `json:"version"`
+	Source        string `json:"source"`
+	SourceVersion string `json:"source_version"`
+	Archive       string `json:"archive,omitempty"`
+	Suite         string `json:"suite,omitempty"`
+	Path          string `json:"path"`
+	Size          int64  `json:"size"`
+	SHA256        string `json:"sha256"`
+	Layer         string `json:"layer,omitempty"`
+}
+
+func describeMoves(moves []debian.Move) []lockMove {
+	var out []lockMove
+	for _, m := range moves {
+		out = append(out, lockMove{
+			Name: m.Name, Set: m.Set, Architecture: m.Architecture, Kind: m.Kind,
+			Old: describePackage(m.Old), New: describePackage(m.New), Security: m.Security, Older: m.Older, Why: m.Why,
+		})
+	}
+	return out
+}
+
+func describePackage(p *updates.Package) *lockedPackage {
+	if p == nil {
+		return nil
+	}
+	return &lockedPackage{
+		Version: p.Version, Source: p.Source, SourceVersion: p.SourceVersion, Archive: p.Archive, Suite: p.Suite,
+		Path: p.Path, Size: p.Size, SHA256: p.SHA256, Layer: p.Layer,
+	}
 }
 
 func (l *lockedBaseline) write(w io.Writer) {

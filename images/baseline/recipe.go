@@ -185,14 +185,15 @@ type Variable struct {
 // Generation is one recipe of a chain of parents.
 type Generation struct {
 	// Name is the recipe's.
-	Name string
+	Name string `json:"name"`
 	// File is where it was read from, as errors show it.
-	File string
+	File string `json:"file"`
 	// Packages and BootPackages are what this generation adds to its
 	// ancestors, sorted, without what a later one removes.
-	Packages, BootPackages []string
+	Packages     []string `json:"packages,omitempty"`
+	BootPackages []string `json:"boot_packages,omitempty"`
 	// Priorities are what this generation adds to its ancestors.
-	Priorities []string
+	Priorities []string `json:"priorities,omitempty"`
 }
 
 // Values are what ${name} stands for, built-in variables included; they fill
