@@ -169,9 +169,14 @@ func TestLockedPackagesStay(t *testing.T) {
 	if diff := cmp.Diff([]string{"root web 2 security", "root web-core 2 security"}, got); diff != "" {
 		t.Errorf("update of web:\n%s", diff)
 	}
-	keep.Update = []string{"wbe"}
-	if _, err := debian.MakeFrom(context.Background(), newer, keep); fault.KindOf(err) != fault.Input || fault.HintOf(err) == "" {
-		t.Errorf("update of an unknown package: got %v", err)
+	keep.Update = []string{"wbe", "web", "kernle"}
+	if _, err := debian.MakeFrom(context.Background(), newer, keep); fault.KindOf(err) != fault.Input ||
+		!strings.Contains(err.Error(), "wbe, nor kernle") || fault.HintOf(err) != "did you mean web and kernel?" {
+		t.Errorf("update of unknown packages: got %v, hint %q", err, fault.HintOf(err))
+	}
+	keep.Update = []string{"zzzzzz"}
+	if _, err := debian.MakeFrom(context.Background(), newer, keep); !strings.Contains(fault.HintOf(err), "name a package of the lock") {
+		t.Errorf("update of what is near to none: got %v, hint %q", err, fault.HintOf(err))
 	}
 	keep.Update, keep.Fresh = nil, true
 	fresh := mustMake(t, newer, keep)
@@ -334,6 +339,22 @@ func TestRequestsAreChecked(t *testing.T) {
 		var f *fault.Error
 		if !errors.As(err, &f) || f.Kind != fault.Input {
 			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+func TestEveryUnknownPackageIsNamed(t *testing.T) {
+	r := request()
+	r.Generations[0].Packages = []string{"wbe"}
+	r.Generations[1].Packages = []string{"web", "zzzzzz"}
+	r.Boot = []string{"kernle"}
+	_, err := debian.MakeFrom(t.Context(), debian12(t), r)
+	if fault.KindOf(err) != fault.Input || fault.HintOf(err) == "" {
+		t.Errorf("got %v, hint %q", err, fault.HintOf(err))
+	}
+	for _, want := range []string{"wbe (did you mean web", "nor zzzzzz", "kernle (did you mean kernel?)"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is missing in: %v", want, err)
 		}
 	}
 }

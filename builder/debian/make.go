@@ -173,6 +173,13 @@ func controlPackage(control string) (repo.Package, error) {
 // resolve resolves the generations one on top of the other, the boot set on
 // top of the last, and the tools alone.
 func (m *maker) resolve(ctx context.Context) error {
+	names := slices.Clone(m.request.Boot)
+	for _, g := range m.request.Generations {
+		names = append(names, g.Packages...)
+	}
+	if err := m.universe.CheckNames(names); err != nil {
+		return fmt.Errorf("resolving the packages of %s: %w", m.request.Baseline, err)
+	}
 	var installed []*resolve.Version
 	for i, g := range m.request.Generations {
 		choices, err := m.universe.Resolve(ctx, resolve.Request{

@@ -2,12 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"imgbuild/builder"
 	"imgbuild/builder/debian"
+	"imgbuild/builder/debian/resolve"
 	"imgbuild/images/baseline"
+	"imgbuild/images/baseline/node"
 	"imgbuild/images/fault"
 	"imgbuild/images/updates"
 )
@@ -91,7 +96,7 @@ func lock(ctx context.Context, env *environment, name string, f lockFlags) error
 	}
 	next, err := locker.Lock(ctx, recipe, builder.LockOptions{Previous: previous, Fresh: f.fresh, Update: f.update})
 	if err != nil {
-		return err
+		return placeUnknown(recipe, err)
 	}
 	drift := debian.Drift{}
 	if previous != nil {
@@ -112,7 +117,7 @@ func lock(ctx context.Context, env *environment, name string, f lockFlags) error
 func checkLock(ctx context.Context, env *environment, locker *builder.Locker, recipe *baseline.Recipe, previous *updates.Lock, path string) error {
 	fresh, err := locker.Lock(ctx, recipe, builder.LockOptions{Previous: previous, Fresh: true})
 	if err != nil {
-		return err
+		return placeUnknown(recipe, err)
 	}
 	// Of another suite nothing can stay, so there is nothing to tell apart.
 	edited := previous.Request != "" && fresh.Request != previous.Request && fresh.Suite == previous.Suite
@@ -147,4 +152,26 @@ func checkLock(ctx context.Context, env *environment, locker *builder.Locker, re
 			WithHint("or take some of them: %s", env.command("lock", recipe.Typed(), "--update", "PACKAGE"))
 	}
 	return nil
+}
+
+// placeUnknown makes of an error about unknown packages one that has the place
+// of each in the recipe.
+func placeUnknown(recipe *baseline.Recipe, err error) error {
+	var unknown *resolve.UnknownError
+	if !errors.As(err, &unknown) {
+		return err
+	}
+	problems := &node.Problems{}
+	for _, n := range unknown.Names {
+		at, listed := recipe.PackageAt(n.Name)
+		if !listed {
+			return err
+		}
+		suggestion := ""
+		if len(n.Near) > 0 {
+			suggestion = fmt.Sprintf("; did you mean %s?", strings.Join(n.Near, ", "))
+		}
+		problems.Addf(at, "there is no package %q in %s%s", n.Name, recipe.Suite, suggestion)
+	}
+	return problems.Err()
 }

@@ -203,6 +203,19 @@ func (r *Recipe) Values() node.Vars { return r.values }
 // Chain lists the generations from the oldest ancestor to the recipe itself.
 func (r *Recipe) Chain() []Generation { return r.generations }
 
+// PackageAt is where the recipe or an ancestor lists a package, for the root or
+// to boot; false when none does.
+func (r *Recipe) PackageAt(name string) (node.Position, bool) {
+	for _, list := range []*node.Node{r.tree.Get("packages"), r.tree.Get("boot").Get("packages")} {
+		for _, item := range items(list) {
+			if node.Identity(item) == name {
+				return item.Pos, true
+			}
+		}
+	}
+	return node.Position{}, false
+}
+
 // Canonical encodes what the recipe means, for hashing: comments, white space,
 // quoting, the order of keys and where in the project a file lies change
 // nothing.
