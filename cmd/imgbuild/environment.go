@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"imgbuild/builder/progress"
@@ -66,7 +67,7 @@ func (e *environment) execute(ctx context.Context, args []string) int {
 			err = fault.Inputf("%v", err).WithHint("see: %s --help", command.CommandPath())
 		}
 	}
-	e.complain(ctx, err, kind)
+	e.complain(ctx, root, err, kind)
 	return int(kind)
 }
 
@@ -90,8 +91,8 @@ func asksForJSON(args []string) bool {
 	return form == outputJSON
 }
 
-func (e *environment) complain(ctx context.Context, err error, kind fault.Kind) {
-	message, hint := err.Error(), fault.HintOf(err)
+func (e *environment) complain(ctx context.Context, root *cobra.Command, err error, kind fault.Kind) {
+	message, hint := err.Error(), e.typed(fault.HintOf(err), root)
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		message, hint = "interrupted", "run the same command again: it goes on from what is done"
 	}

@@ -187,7 +187,8 @@ func (c *Client) request(ctx context.Context, url string, use func(io.Reader) er
 	}
 	response, err := c.HTTP.Do(request)
 	if err != nil {
-		return fmt.Errorf("fetching: %w", err)
+		return fault.Failedf("fetching").Because(err).
+			WithHint("check the mirror's address, the network, and the proxy if one is used: imgbuild help settings")
 	}
 	defer response.Body.Close()
 	switch {
@@ -199,9 +200,11 @@ func (c *Client) request(ctx context.Context, url string, use func(io.Reader) er
 	case response.StatusCode == http.StatusNotFound, response.StatusCode == http.StatusGone:
 		return fmt.Errorf("fetching %s: %w", url, errNotFound)
 	case response.StatusCode >= 400 && response.StatusCode < 500 && response.StatusCode != http.StatusTooManyRequests:
-		return fault.Worldf("fetching %s: the mirror answers %s", url, response.Status)
+		return fault.Worldf("fetching %s: the mirror answers %s", url, response.Status).
+			WithHint("check the mirror's address, and the proxy if one is used: imgbuild help settings")
 	}
-	return fmt.Errorf("fetching %s: the mirror answers %s", url, response.Status)
+	return fault.Failedf("fetching %s: the mirror answers %s", url, response.Status).
+		WithHint("try again later, or use another mirror")
 }
 
 // writeFile makes the file name whole or not at all.

@@ -337,8 +337,21 @@ func TestFailingMirrorIsAskedAgain(t *testing.T) {
 		t.Error(err)
 	}
 	m.failures = 4
-	if _, err := m.reader(t, keyring(t, key)).read(); err == nil || !strings.Contains(err.Error(), "503") {
+	if _, err := m.reader(t, keyring(t, key)).read(); err == nil || !strings.Contains(err.Error(), "503") || fault.HintOf(err) == "" {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestWhatKeepsAMirrorFromAnsweringHasAHint(t *testing.T) {
+	m := newMirror(t)
+	reader := m.reader(t, keyring(t, newKey(t, 0)))
+	m.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "what?", http.StatusBadRequest) })
+	if _, err := reader.read(); fault.KindOf(err) != fault.World || !strings.Contains(err.Error(), "400 Bad Request") || fault.HintOf(err) == "" {
+		t.Errorf("a refusal: got %v, hint %q", err, fault.HintOf(err))
+	}
+	m.Close()
+	if _, err := reader.read(); fault.KindOf(err) != fault.Failed || !strings.Contains(fault.HintOf(err), "proxy") {
+		t.Errorf("nobody there: got %v, hint %q", err, fault.HintOf(err))
 	}
 }
 
