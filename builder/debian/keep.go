@@ -2,10 +2,13 @@ package debian
 
 import (
 	"context"
+	"maps"
 	"slices"
+	"strings"
 
 	"imgbuild/builder/debian/repo"
 	"imgbuild/builder/debian/resolve"
+	"imgbuild/images/baseline/node"
 	"imgbuild/images/fault"
 )
 
@@ -88,11 +91,31 @@ func (m *maker) choosePins(universe *resolve.Universe) ([]*resolve.Version, erro
 			}
 		}
 	}
-	for _, name := range m.request.Update {
-		if !locked[name] {
-			return nil, fault.Inputf("updating %s: the lock of %s has no such package", name, m.request.Previous.Baseline).
-				WithHint("name a package of the lock, or lock anew to take in what the recipe asks for")
-		}
+	if err := m.checkUpdate(locked); err != nil {
+		return nil, err
 	}
 	return universe.Loosen(pins, moving), nil
+}
+
+// checkUpdate refuses names to be updated that the lock does not have, all at once.
+func (m *maker) checkUpdate(locked map[string]bool) error {
+	names := slices.Collect(maps.Keys(locked))
+	var missing, near []string
+	for _, name := range m.request.Update {
+		if locked[name] || slices.Contains(missing, name) {
+			continue
+		}
+		missing = append(missing, name)
+		if meant := node.Nearest(name, names); meant != "" {
+			near = append(near, meant)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	err := fault.Inputf("updating: the lock of %s has no package %s", m.request.Previous.Baseline, strings.Join(missing, ", nor "))
+	if len(near) > 0 {
+		return err.WithHint("did you mean %s?", strings.Join(near, " and "))
+	}
+	return err.WithHint("name a package of the lock, or lock anew to take in what the recipe asks for")
 }

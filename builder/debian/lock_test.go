@@ -169,9 +169,14 @@ func TestLockedPackagesStay(t *testing.T) {
 	if diff := cmp.Diff([]string{"root web 2 security", "root web-core 2 security"}, got); diff != "" {
 		t.Errorf("update of web:\n%s", diff)
 	}
-	keep.Update = []string{"wbe"}
-	if _, err := debian.MakeFrom(context.Background(), newer, keep); fault.KindOf(err) != fault.Input || fault.HintOf(err) == "" {
-		t.Errorf("update of an unknown package: got %v", err)
+	keep.Update = []string{"wbe", "web", "kernle"}
+	if _, err := debian.MakeFrom(context.Background(), newer, keep); fault.KindOf(err) != fault.Input ||
+		!strings.Contains(err.Error(), "wbe, nor kernle") || fault.HintOf(err) != "did you mean web and kernel?" {
+		t.Errorf("update of unknown packages: got %v, hint %q", err, fault.HintOf(err))
+	}
+	keep.Update = []string{"zzzzzz"}
+	if _, err := debian.MakeFrom(context.Background(), newer, keep); !strings.Contains(fault.HintOf(err), "name a package of the lock") {
+		t.Errorf("update of what is near to none: got %v, hint %q", err, fault.HintOf(err))
 	}
 	keep.Update, keep.Fresh = nil, true
 	fresh := mustMake(t, newer, keep)
@@ -253,6 +258,27 @@ func TestReleaseOlderThanTheLockedOneIsRefused(t *testing.T) {
 	other := request()
 	other.Previous = &updates.Lock{Releases: []updates.Release{{Archive: "debian", Suite: "trixie", Date: "2026-03-01T00:00:00Z"}}}
 	mustMake(t, held, other)
+	// Nor has another archive that the recipe calls by the same name.
+	vendor := func(url, date string) ([]*repo.Index, debian.Request) {
+		indexes := append(debian12(t), index(t, "vendor", "stable", date))
+		indexes[2].Source.URL = url
+		r := request()
+		r.Sources = append(r.Sources, indexes[2].Source)
+		return indexes, r
+	}
+	indexes, r := vendor("https://vendor.example/mainline/", "2026-01-10")
+	locked := mustMake(t, indexes, r)
+	if got := locked.Releases[2].URL; got != "https://vendor.example/mainline" {
+		t.Errorf("the lock has the repository as %q", got)
+	}
+	indexes, r = vendor("https://vendor.example/stable", "2026-01-05")
+	r.Previous = locked
+	mustMake(t, indexes, r)
+	indexes, r = vendor("https://vendor.example/mainline", "2026-01-05")
+	r.Previous = locked
+	if _, err := debian.MakeFrom(t.Context(), indexes, r); !errors.Is(err, debian.ErrDowngrade) {
+		t.Errorf("an older release of the same repository: got %v", err)
+	}
 }
 
 // TestToolsAreDebiansOwn offers newer packages in a recipe's own source: the root
@@ -313,6 +339,22 @@ func TestRequestsAreChecked(t *testing.T) {
 		var f *fault.Error
 		if !errors.As(err, &f) || f.Kind != fault.Input {
 			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+func TestEveryUnknownPackageIsNamed(t *testing.T) {
+	r := request()
+	r.Generations[0].Packages = []string{"wbe"}
+	r.Generations[1].Packages = []string{"web", "zzzzzz"}
+	r.Boot = []string{"kernle"}
+	_, err := debian.MakeFrom(t.Context(), debian12(t), r)
+	if fault.KindOf(err) != fault.Input || fault.HintOf(err) == "" {
+		t.Errorf("got %v, hint %q", err, fault.HintOf(err))
+	}
+	for _, want := range []string{"wbe (did you mean web", "nor zzzzzz", "kernle (did you mean kernel?)"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is missing in: %v", want, err)
 		}
 	}
 }

@@ -87,6 +87,9 @@ func (r *Request) checkNotOlder(indexes []*repo.Index) error {
 			if last.Archive != index.Source.Archive || last.Suite != index.Source.Suite {
 				continue
 			}
+			if last.URL != index.Source.Address() {
+				continue // the recipe calls another archive by that name now
+			}
 			date, err := time.Parse(time.RFC3339, last.Date)
 			if err != nil {
 				return fault.Inputf("reading the lock of %s", r.Baseline).Because(err)
@@ -129,7 +132,7 @@ func (m *maker) offer(indexes []*repo.Index) (*resolve.Universe, []*resolve.Vers
 func (m *maker) addReleases(indexes []*repo.Index) {
 	for _, index := range indexes {
 		m.lock.Releases = append(m.lock.Releases, updates.Release{
-			Archive: index.Source.Archive, Suite: index.Source.Suite, Path: index.Source.Path(),
+			Archive: index.Source.Archive, URL: index.Source.Address(), Suite: index.Source.Suite, Path: index.Source.Path(),
 			SHA256: index.Release.SHA256, Date: index.Release.Date.UTC().Format(time.RFC3339),
 		})
 		if index.Release.Date.After(m.epoch) {
@@ -170,6 +173,13 @@ func controlPackage(control string) (repo.Package, error) {
 // resolve resolves the generations one on top of the other, the boot set on
 // top of the last, and the tools alone.
 func (m *maker) resolve(ctx context.Context) error {
+	names := slices.Clone(m.request.Boot)
+	for _, g := range m.request.Generations {
+		names = append(names, g.Packages...)
+	}
+	if err := m.universe.CheckNames(names); err != nil {
+		return fmt.Errorf("resolving the packages of %s: %w", m.request.Baseline, err)
+	}
 	var installed []*resolve.Version
 	for i, g := range m.request.Generations {
 		choices, err := m.universe.Resolve(ctx, resolve.Request{

@@ -75,7 +75,7 @@ func DebianSources(suite, mirror, security string, components []string, keys rep
 		components = []string{"main"}
 	}
 	source := func(archive, url, suite string) repo.Source {
-		return repo.Source{Archive: archive, URL: url, Suite: suite, Components: components, Keys: keys}
+		return repo.Source{Archive: archive, URL: url, Mirrored: true, Suite: suite, Components: components, Keys: keys}
 	}
 	return []repo.Source{
 		source(ArchiveDebian, mirror, suite),

@@ -32,6 +32,9 @@ func Init(dir string, opts Options, ask Ask) (*Created, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making project: %w", err)
 	}
+	if err := checkDirectory(dir); err != nil {
+		return nil, err
+	}
 	if exists(filepath.Join(dir, FileName)) {
 		return nil, fault.Inputf("making project: %s is one already", dir).
 			WithHint("to replace its keys: imgbuild init --rotate-keys %s", dir)
@@ -56,6 +59,20 @@ func Init(dir string, opts Options, ask Ask) (*Created, error) {
 		return nil, err
 	}
 	return created, created.writeSkeleton(func(name string) bool { return name == FileName })
+}
+
+// checkDirectory refuses a place that cannot become a directory because it is
+// a file or below one.
+func checkDirectory(dir string) error {
+	for at := dir; ; at = filepath.Dir(at) {
+		info, err := os.Stat(at)
+		switch {
+		case err == nil && !info.IsDir():
+			return fault.Inputf("making project: %s is a file, no directory", at).WithHint("name a directory: imgbuild init DIR")
+		case err == nil || at == filepath.Dir(at):
+			return nil
+		}
+	}
 }
 
 func (c *Created) writeSkeleton(wanted func(name string) bool) error {

@@ -229,12 +229,19 @@ func writeKeys(dir string, key *signing.Key, pgp *signing.PGPKey, password []byt
 	if err != nil {
 		return err
 	}
-	return errors.Join(
-		writeNew(filepath.Join(dir, signingPublic), key.Public().PEM(), 0o644),
-		writeNew(filepath.Join(dir, openpgpPublic), publicPGP, 0o644),
-		writeNew(filepath.Join(dir, openpgpPrivate), sealedPGP, 0o600),
-		writeNew(filepath.Join(dir, signingPrivate), sealed, 0o600),
-	)
+	for _, file := range []struct {
+		name string
+		text []byte
+		mode fs.FileMode
+	}{
+		{signingPublic, key.Public().PEM(), 0o644}, {openpgpPublic, publicPGP, 0o644},
+		{openpgpPrivate, sealedPGP, 0o600}, {signingPrivate, sealed, 0o600},
+	} {
+		if err := writeNew(filepath.Join(dir, file.name), file.text, file.mode); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // writeNew writes a file that must not exist, with the folders it is in.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -88,8 +89,23 @@ func TestSettingsAreStrict(t *testing.T) {
 		"no URL":           {"mirror: mirror.example/debian\n", `mirror is "mirror.example/debian", which is no http or https URL`, "http://"},
 		"no size":          {"cache:\n  limit: much\n", `"much" is no size`, ""},
 		"no mode":          {"policy:\n  mode: closed\n", `policy.mode is "closed"`, "open"},
-		"no YAML":          {"mirror: [\n", "reading settings of", ""},
-		"wrong type":       {"mirror: [a, b]\n", "", ""},
+		"no URL in file":   {"policy:\n  mode: open\nmirror: ftp://x.example\n", `imgbuild.yaml:3:1: mirror is "ftp://x.example"`, ""},
+		"no size in file":  {"cache:\n  limit: much\n", `imgbuild.yaml:2:3: cache.limit: "much" is no size`, "20GiB"},
+		"no YAML":          {"mirror: [\n", "imgbuild.yaml:1:9: ", ""},
+		"no map":           {"- mirror\n", `imgbuild.yaml:1:1: expected settings such as "mirror: URL", found a list`, ""},
+		"list for text":    {"mirror: [a, b]\n", "imgbuild.yaml:1:9: mirror: expected text, found a list", ""},
+		"text for group":   {"archive: /srv\n", "imgbuild.yaml:1:10: archive: expected a map, found text", "archive.dir, archive.sources"},
+		"map for list":     {"archive:\n  sources: {a: b}\n", "archive.sources: expected a list, found a map", "hyphen"},
+		"list in a list":   {"archive:\n  sources: [[a]]\n", "archive.sources: expected text, found a list", ""},
+		"text for trust":   {"trust: keys/a.pub\n", "trust: expected a list, found text", "hyphen"},
+		"list in trust":    {"trust:\n- key: [a]\n", "imgbuild.yaml:2:8: trust: key: expected text, found a list", ""},
+		"given twice":      {"cache.dir: a\ncache:\n  dir: b\n", "imgbuild.yaml:3:3: cache.dir was given already at line 1", ""},
+		"right line":       {"cache:\n  dir: a\narchive:\n  dir: [b]\n", "imgbuild.yaml:4:8: archive.dir", ""},
+		"ftp source":       {"archive:\n  sources: [ftp://x.example]\n", `imgbuild.yaml:2:3: archive.sources: archive source "ftp://x.example": ftp:// is not known`, "docker://"},
+		"web catalog":      {"catalog: http://registry.example/x\n", `imgbuild.yaml:1:1: catalog is "http://registry.example/x"`, "write a registry as docker://registry.example/x"},
+		"bare registry":    {"catalog: registry.example/x\n", "looks like a registry", "write docker://registry.example/x, or ./registry.example/x"},
+		"registry's port":  {"catalog: localhost:5000/x\n", "looks like a registry", "docker://localhost:5000/x"},
+		"trusted catalog":  {"trust:\n- {name: a, key: b, catalog: https://registry.example/x}\n", "trust: entry 1: catalog is", "docker://"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := project.Open(project.Options{Dir: written(t, c.yaml)})
@@ -103,6 +119,69 @@ func TestSettingsAreStrict(t *testing.T) {
 				t.Errorf("hint: got %q, want %q in it", fault.HintOf(err), c.hint)
 			}
 		})
+	}
+}
+
+func TestErrorsNameTheVariableOrFlag(t *testing.T) {
+	home(t)
+	dir := written(t, "mirror: http://x.example/debian\n")
+	flags := pflag.NewFlagSet("test", pflag.ContinueOnError)
+	flags.String("cache-limit", "", "")
+	if err := flags.Parse([]string{"--cache-limit", "lots"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := project.Open(project.Options{Dir: dir, Flags: flags}); err == nil || !strings.HasPrefix(err.Error(), `--cache-limit: "lots" is no size`) {
+		t.Errorf("by flag: %v", err)
+	}
+	t.Setenv("IMGBUILD_MIRROR", "ftp://x.example")
+	if _, err := project.Open(project.Options{Dir: dir}); err == nil || !strings.HasPrefix(err.Error(), `IMGBUILD_MIRROR is "ftp://x.example"`) {
+		t.Errorf("by variable: %v", err)
+	}
+}
+
+func TestEmptyMeansTheDefault(t *testing.T) {
+	home(t)
+	dir := written(t, "archive:\n  dir: ''\n  sources:\ncache:\ncatalog: store\npolicy.mode: ''\n")
+	flags := pflag.NewFlagSet("test", pflag.ContinueOnError)
+	for _, name := range []string{"cache-dir", "catalog", "cache-limit"} {
+		flags.String(name, "", "")
+	}
+	if err := flags.Parse([]string{"--cache-dir", "", "--catalog=", "--cache-limit="}); err != nil {
+		t.Fatal(err)
+	}
+	p, err := project.Open(project.Options{Dir: dir, Flags: flags})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := p.Config
+	if c.Archive.Dir != filepath.Join(dir, ".imgbuild/archive") || c.Catalog != filepath.Join(dir, ".imgbuild/catalog") ||
+		!filepath.IsAbs(c.Cache.Dir) || c.Cache.LimitBytes != 20<<30 || len(c.Archive.Sources) > 0 {
+		t.Errorf("got %+v", c)
+	}
+}
+
+func TestADirectoryMayBeNamedLikeAHost(t *testing.T) {
+	home(t)
+	dir := written(t, "catalog: v1.2/store\n")
+	if err := os.Mkdir(filepath.Join(dir, "v1.2"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []string{dir, written(t, "catalog: ./v1.2/store\n")} {
+		p, err := project.Open(project.Options{Dir: d})
+		if err != nil || p.Config.Catalog != filepath.Join(d, "v1.2/store") {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
+func TestMisspeltVariablesAreFound(t *testing.T) {
+	home(t)
+	t.Setenv("IMGBUILD_MIROR", "x")
+	t.Setenv("IMGBUILD_SANDBOX_ENTERED", "root")
+	t.Setenv("IMGBUILD_KEY_PASSWORD", "x")
+	want := []project.Slip{{Name: "IMGBUILD_MIROR", Meant: "IMGBUILD_MIRROR"}}
+	if got := project.Slips(); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 

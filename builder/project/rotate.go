@@ -152,8 +152,10 @@ func (r *rotation) stage() error {
 		return nil
 	}
 	draft := r.next("") + ".new"
-	if err := errors.Join(os.RemoveAll(draft), os.RemoveAll(r.next(""))); err != nil {
-		return err
+	for _, left := range []string{draft, r.next("")} {
+		if err := os.RemoveAll(left); err != nil {
+			return err
+		}
 	}
 	keys, err := r.generateKeys(draft, r.ask)
 	if err != nil {

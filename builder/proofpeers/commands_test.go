@@ -134,7 +134,7 @@ func TestALockMovesOnlyWhenTold(t *testing.T) {
 	if got := locked(t, lock, "tzdata").Version; got != older {
 		t.Errorf("--update netbase moved tzdata to %s", got)
 	}
-	p.refuses(t, 2, []string{"the lock of peer-web has no such package"}, "lock", "peer-web", "--update", "netbsae", "--archive-dir", archive)
+	p.refuses(t, 2, []string{"the lock of peer-web has no package netbsae", "did you mean netbase?"}, "lock", "peer-web", "--update", "netbsae", "--archive-dir", archive)
 
 	if said := p.must(t, "lock", "peer-web", "--fresh", "--archive-dir", archive); !strings.Contains(said, moved("tzdata")) {
 		t.Errorf("--fresh says:\n%s", said)

@@ -165,7 +165,7 @@ func mappings() (uids, gids []string, err error) {
 const smallestRange = 65535
 
 func mapping(file, own, name, uid string) ([]string, error) {
-	missing := fault.Failedf("baking as an ordinary user needs %d subordinate ids for %s in %s", smallestRange, name, file).
+	missing := fault.Failedf("handling the files of images as an ordinary user needs %d subordinate ids for %s in %s", smallestRange, name, file).
 		WithHint("run: sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 %s", name)
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -188,7 +188,7 @@ func mapping(file, own, name, uid string) ([]string, error) {
 func idmap(program, pid string, args []string) error {
 	out, err := exec.Command(program, append([]string{pid}, args...)...).CombinedOutput()
 	if errors.Is(err, exec.ErrNotFound) {
-		return fault.Failedf("baking as an ordinary user needs %s", program).WithHint("run: sudo apt-get install uidmap")
+		return fault.Failedf("handling the files of images as an ordinary user needs %s", program).WithHint("run: sudo apt-get install uidmap")
 	}
 	if err != nil {
 		return fmt.Errorf("mapping subordinate ids: %s: %w: %s", program, err, strings.TrimSpace(string(out)))

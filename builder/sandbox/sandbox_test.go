@@ -81,12 +81,22 @@ func shell(t *testing.T, root, script string) (string, error) {
 
 func TestWhatACommandSees(t *testing.T) {
 	root := hostRoot(t)
+	segment, err := unix.SysvShmGet(unix.IPC_PRIVATE, 4096, unix.IPC_CREAT|0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := unix.SysvShmCtl(segment, unix.IPC_RMID, nil); err != nil {
+			t.Error(err)
+		}
+	})
 	for _, tc := range []struct{ name, script, want string }{
 		{"host name", "cat /proc/sys/kernel/hostname", "localhost\n"},
 		{"uid", "id -u", "0\n"},
 		{"few other processes", "ls /proc | grep -c '^[0-9]'", "4\n"}, // the attendant, sh, ls, grep
 		{"capabilities", "grep -h CapInh /proc/self/status; capsh --has-p=cap_dac_read_search 2>/dev/null || echo none", "CapInh:\t0000000000000000\nnone\n"},
 		{"only a loopback interface", "ls /proc/sys/net/ipv4/conf | tr '\\n' ' '", "all default lo "},
+		{"only its own shared memory", "wc -l < /proc/sysvipc/shm", "1\n"}, // a heading, and the test's is not below it
 		{"environment", "env | grep -v -e ^PWD= -e ^_= -e ^SHLVL=", "PATH=/usr/sbin:/usr/bin\n"},
 		{"umask", "umask", "0022\n"},
 		{"nodes", "echo x > /dev/null && head -c 2 /dev/zero | wc -c", "2\n"},
@@ -105,6 +115,20 @@ func TestWhatACommandSees(t *testing.T) {
 				t.Errorf("got %q, %v; want %q", got, err, tc.want)
 			}
 		})
+	}
+}
+
+func TestNamespacesAreItsOwn(t *testing.T) {
+	root := hostRoot(t)
+	for _, name := range []string{"ipc", "mnt", "net", "pid", "uts"} {
+		outside, err := os.Readlink("/proc/self/ns/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		inside, err := shell(t, root, "readlink /proc/self/ns/"+name)
+		if err != nil || !strings.HasPrefix(inside, name+":[") || strings.TrimSpace(inside) == outside {
+			t.Errorf("%s: %q inside, %q outside, %v", name, inside, outside, err)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"imgbuild/builder"
 	"imgbuild/images/baseline"
 	"imgbuild/images/baselines"
 	"imgbuild/provisioners"
@@ -77,7 +78,7 @@ func listBaselines(ctx context.Context, env *environment) error {
 	listed := make([]listedBaseline, 0, len(found))
 	for _, l := range found {
 		entry := listedBaseline{Name: l.Name, Origin: l.Origin, File: l.File}
-		if recipe, err := baseline.Load(ctx, source, l.Name, ""); err != nil {
+		if recipe, err := loadBaseline(ctx, source, l.Name, ""); err != nil {
 			entry.Problem = err.Error()
 		} else {
 			entry.Description = recipe.Description
@@ -95,6 +96,15 @@ func listBaselines(ctx context.Context, env *environment) error {
 	}, env.command("baselines", "show", "NAME", "--resolved"))
 }
 
+// loadBaseline loads a recipe and refuses one that cannot be locked.
+func loadBaseline(ctx context.Context, source *baseline.Source, name, arch string) (*baseline.Recipe, error) {
+	recipe, err := baseline.Load(ctx, source, name, arch)
+	if err != nil {
+		return nil, err
+	}
+	return recipe, builder.Check(recipe)
+}
+
 // baselines opens the project's recipes and the shipped ones.
 func (e *environment) baselines() (*baseline.Source, error) {
 	p, err := e.project()
@@ -102,13 +112,6 @@ func (e *environment) baselines() (*baseline.Source, error) {
 		return nil, err
 	}
 	return baseline.NewSource(p.Dir, baselines.FS())
-}
-
-// shownBaseline is the document of baselines show --output json.
-type shownBaseline struct {
-	*baseline.Recipe
-	Architecture string                `json:"architecture"`
-	Chain        []baseline.Generation `json:"chain"`
 }
 
 func newBaselinesShowCommand(env *environment) *cobra.Command {
@@ -128,17 +131,11 @@ from. Mistakes are reported with file, line and column.`,
 				return err
 			}
 			defer source.Close()
-			recipe, err := baseline.Load(cmd.Context(), source, args[0], arch)
+			recipe, err := loadBaseline(cmd.Context(), source, args[0], arch)
 			if err != nil {
 				return err
 			}
-			if _, err := provisioners.Decode(recipe.Resources, recipe.Values()); err != nil {
-				return err
-			}
-			if _, err := provisioners.Decode(recipe.Boot.Resources, recipe.Values()); err != nil {
-				return err
-			}
-			shown := shownBaseline{Recipe: recipe, Architecture: recipe.Architecture, Chain: recipe.Chain()}
+			shown := describeBaseline(recipe, resolved)
 			if resolved {
 				return env.answer(shown, func(w io.Writer) { writeResolved(w, recipe) }, env.command("bake", recipe.Typed()))
 			}

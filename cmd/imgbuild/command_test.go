@@ -32,3 +32,20 @@ func TestEveryCommandTellsHowItIsUsed(t *testing.T) {
 	}
 	check(newRootCommand(env))
 }
+
+func TestHintsNameTheProgramAsTheUserDoes(t *testing.T) {
+	env := newEnvironment("./bin/imgbuild", os.Stdin, os.Stdout, os.Stderr)
+	root := newRootCommand(env)
+	for hint, want := range map[string]string{
+		"run: imgbuild init acme":               "run: ./bin/imgbuild init acme",
+		"or make it anew: imgbuild lock web":    "or make it anew: ./bin/imgbuild lock web",
+		"imgbuild baselines list":               "./bin/imgbuild baselines list",
+		"a variable that imgbuild reads":        "a variable that imgbuild reads",
+		"run: ./bin/imgbuild lock web --fresh":  "run: ./bin/imgbuild lock web --fresh",
+		"set keyring: in imgbuild.yaml (or no)": "set keyring: in imgbuild.yaml (or no)",
+	} {
+		if got := env.typed(hint, root); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

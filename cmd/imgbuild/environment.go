@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"imgbuild/builder/progress"
@@ -35,6 +36,7 @@ type environment struct {
 	settings   *pflag.FlagSet
 
 	running  bool // a command's own code has been reached
+	warned   bool // misspelt variables are told of
 	answered bool // the one document of --output json is written
 	reports  progress.Reporter
 	bars     *terminal.Bars // reports, when they are bars
@@ -55,18 +57,42 @@ func (e *environment) execute(ctx context.Context, args []string) int {
 	}
 	kind := fault.KindOf(err)
 	if !e.running {
-		// The command line itself could not be understood.
+		// The command line itself could not be understood, nor perhaps the flag
+		// that asks for a document.
 		kind = fault.Input
+		if asksForJSON(args) {
+			e.output = outputJSON
+		}
 		if fault.HintOf(err) == "" {
 			err = fault.Inputf("%v", err).WithHint("see: %s --help", command.CommandPath())
 		}
 	}
-	e.complain(ctx, err, kind)
+	e.complain(ctx, root, err, kind)
 	return int(kind)
 }
 
-func (e *environment) complain(ctx context.Context, err error, kind fault.Kind) {
-	message, hint := err.Error(), fault.HintOf(err)
+// asksForJSON finds --output json in a command line that has not been parsed to
+// its end.
+func asksForJSON(args []string) bool {
+	if end := slices.Index(args, "--"); end >= 0 {
+		args = args[:end] // the rest is another program's
+	}
+	form := ""
+	for i, arg := range args {
+		switch {
+		case (arg == "--output" || arg == "-o") && i+1 < len(args):
+			form = args[i+1]
+		case strings.HasPrefix(arg, "--output="), strings.HasPrefix(arg, "-o="):
+			_, form, _ = strings.Cut(arg, "=")
+		case strings.HasPrefix(arg, "-o"):
+			form = strings.TrimPrefix(arg, "-o")
+		}
+	}
+	return form == outputJSON
+}
+
+func (e *environment) complain(ctx context.Context, root *cobra.Command, err error, kind fault.Kind) {
+	message, hint := err.Error(), e.typed(fault.HintOf(err), root)
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		message, hint = "interrupted", "run the same command again: it goes on from what is done"
 	}
@@ -88,6 +114,12 @@ type failure struct {
 
 // project finds the project and its settings.
 func (e *environment) project() (*project.Project, error) {
+	if !e.warned {
+		e.warned = true
+		for _, slip := range project.Slips() {
+			e.reporter().Note("the variable %s is none that imgbuild reads; did you mean %s?", slip.Name, slip.Meant)
+		}
+	}
 	p, err := project.Open(e.projectOptions())
 	if err == nil {
 		e.logger().Debug("settings", "project", p.Dir, "file", p.File, "archive", p.Config.Archive.Dir,

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"imgbuild/builder/project"
+	"imgbuild/images/fault"
 )
 
 func newInitCommand(env *environment) *cobra.Command {
@@ -35,13 +37,16 @@ interrupted goes on when it is run again.`,
   imgbuild init --rotate-keys acme`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			dir := "."
 			if len(args) == 1 {
-				dir = args[0]
+				if env.projectDir != "" && filepath.Clean(env.projectDir) != filepath.Clean(args[0]) {
+					return fault.Inputf("two directories are named: %s and --project %s", args[0], env.projectDir)
+				}
+				env.projectDir = args[0]
 			}
 			if rotate {
-				return rotateKeys(env, args)
+				return rotateKeys(env)
 			}
+			dir := cmp.Or(env.projectDir, ".")
 			created, err := project.Init(dir, env.projectOptions(), env.ask())
 			if err != nil {
 				return err
@@ -57,12 +62,8 @@ interrupted goes on when it is run again.`,
 	return cmd
 }
 
-func rotateKeys(env *environment, dir []string) error {
-	options := env.projectOptions()
-	if len(dir) == 1 {
-		options.Dir = dir[0]
-	}
-	p, err := project.Open(options)
+func rotateKeys(env *environment) error {
+	p, err := env.project()
 	if err != nil {
 		return err
 	}

@@ -2,14 +2,19 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"imgbuild/builder"
 	"imgbuild/builder/debian"
+	"imgbuild/builder/debian/resolve"
+	"imgbuild/images/baseline"
+	"imgbuild/images/baseline/node"
 	"imgbuild/images/fault"
+	"imgbuild/images/updates"
 )
 
 // lockFlags are the flags of lock.
@@ -33,7 +38,8 @@ a lock of its own: --arch arm64 writes locks/BASELINE.arm64.lock.
 Where a lock exists, its packages stay and only what the recipe newly needs is
 added; --update moves the named packages, --fresh moves all. --check writes
 nothing: it tells what has moved since and why it matters, and ends with exit
-code 4 when something has.`,
+code 4 when something has, and 2 when the recipe asks for other packages than
+the lock was made for.`,
 		Example: `  imgbuild lock debian-12-nginx
   imgbuild lock debian-12-nginx --check
   imgbuild lock debian-12-nginx --update openssl --update libssl3
@@ -53,8 +59,12 @@ code 4 when something has.`,
 }
 
 func lock(ctx context.Context, env *environment, name string, f lockFlags) error {
-	if f.fresh && len(f.update) > 0 {
+	switch {
+	case f.fresh && len(f.update) > 0:
 		return fault.Inputf("--fresh moves every package; it leaves nothing for --update")
+	case f.check && (f.fresh || len(f.update) > 0):
+		return fault.Inputf("--check writes nothing; it does not go with --fresh or --update").
+			WithHint("see what has moved with --check alone, then move it with the other")
 	}
 	w, err := env.workshop(ctx)
 	if err != nil {
@@ -67,6 +77,10 @@ func lock(ctx context.Context, env *environment, name string, f lockFlags) error
 	}
 	path := w.project.LockFile(recipe)
 	previous, err := builder.ReadLock(path)
+	if f.fresh && fault.KindOf(err) == fault.Input {
+		env.reporter().Note("%v; it is replaced, and the numbers of its system accounts are not kept", err)
+		err = nil
+	}
 	if err != nil {
 		return err
 	}
@@ -77,59 +91,87 @@ func lock(ctx context.Context, env *environment, name string, f lockFlags) error
 	if err != nil {
 		return err
 	}
-	next, err := locker.Lock(ctx, recipe, builder.LockOptions{Previous: previous, Fresh: f.fresh || f.check, Update: f.update})
+	if f.check {
+		return checkLock(ctx, env, locker, recipe, previous, path)
+	}
+	next, err := locker.Lock(ctx, recipe, builder.LockOptions{Previous: previous, Fresh: f.fresh, Update: f.update})
 	if err != nil {
-		return err
+		return placeUnknown(recipe, err)
 	}
 	drift := debian.Drift{}
 	if previous != nil {
 		drift = debian.Check(previous, next)
 	}
-	result := &lockedBaseline{Lock: path, Packages: len(next.Packages), First: previous == nil, Moves: drift.Moves, Security: len(drift.Security())}
-	if f.check {
-		then := env.command("bake", recipe.Typed())
-		if len(drift.Moves) > 0 {
-			then = env.command("lock", recipe.Typed(), "--fresh")
-		}
-		if err := env.answer(result, result.writeCheck, then); err != nil || len(drift.Moves) == 0 {
-			return err
-		}
-		return fault.Worldf("%d packages have moved since the lock was made, %d of them for security", len(drift.Moves), result.Security).
-			WithHint("or take some of them: %s", env.command("lock", recipe.Typed(), "--update", "PACKAGE"))
-	}
 	if err := next.Write(path); err != nil {
 		return err
+	}
+	result := &lockedBaseline{
+		Lock: path, Packages: len(next.Packages), First: previous == nil,
+		Moves: describeMoves(drift.Moves), Security: len(drift.Security()),
 	}
 	return env.answer(result, result.write, env.command("bake", recipe.Typed()))
 }
 
-// lockedBaseline is the document of lock --output json.
-type lockedBaseline struct {
-	Lock     string        `json:"lock"`
-	Packages int           `json:"packages"`
-	First    bool          `json:"first"`
-	Security int           `json:"security"`
-	Moves    []debian.Move `json:"moves,omitempty"`
-}
-
-func (l *lockedBaseline) write(w io.Writer) {
-	fmt.Fprintf(w, "locked %d packages in %s\n", l.Packages, l.Lock)
-	l.writeMoves(w)
-}
-
-func (l *lockedBaseline) writeCheck(w io.Writer) {
-	if len(l.Moves) == 0 {
-		fmt.Fprintf(w, "nothing has moved: %s is what would be locked now\n", l.Lock)
+// checkLock tells what a lock made now would have otherwise: what the recipe
+// asks for since, which locking takes in, apart from what has moved by itself.
+func checkLock(ctx context.Context, env *environment, locker *builder.Locker, recipe *baseline.Recipe, previous *updates.Lock, path string) error {
+	fresh, err := locker.Lock(ctx, recipe, builder.LockOptions{Previous: previous, Fresh: true})
+	if err != nil {
+		return placeUnknown(recipe, err)
 	}
-	l.writeMoves(w)
-}
-
-func (l *lockedBaseline) writeMoves(w io.Writer) {
-	for _, m := range l.Moves {
-		mark := " "
-		if m.Security {
-			mark = "!"
+	// Of another suite nothing can stay, so there is nothing to tell apart.
+	edited := previous.Request != "" && fresh.Request != previous.Request && fresh.Suite == previous.Suite
+	asked, kept := debian.Drift{}, previous
+	if edited {
+		if kept, err = locker.Lock(ctx, recipe, builder.LockOptions{Previous: previous}); err != nil {
+			return err
 		}
-		fmt.Fprintf(w, "%s %s\n", mark, m.Why)
+		asked = debian.Check(previous, kept)
 	}
+	drift := debian.Check(kept, fresh)
+	result := &lockedBaseline{
+		Lock: path, Packages: len(fresh.Packages), Edited: edited,
+		Asked: describeMoves(asked.Moves), Moves: describeMoves(drift.Moves), Security: len(drift.Security()),
+	}
+	next := env.command("bake", recipe.Typed())
+	switch {
+	case edited:
+		next = env.command("lock", recipe.Typed())
+	case len(drift.Moves) > 0:
+		next = env.command("lock", recipe.Typed(), "--fresh")
+	}
+	if err := env.answer(result, result.writeCheck, next); err != nil {
+		return err
+	}
+	if edited {
+		return fault.Inputf("%s asks for other packages than its lock was made for, which changes %d of them; %d have moved besides",
+			recipe.Name, len(asked.Moves), len(drift.Moves)).WithHint("add what is missing, and move nothing else: %s", next)
+	}
+	if len(drift.Moves) > 0 {
+		return fault.Worldf("%d packages have moved since the lock was made, %d of them for security", len(drift.Moves), result.Security).
+			WithHint("or take some of them: %s", env.command("lock", recipe.Typed(), "--update", "PACKAGE"))
+	}
+	return nil
+}
+
+// placeUnknown makes of an error about unknown packages one that has the place
+// of each in the recipe.
+func placeUnknown(recipe *baseline.Recipe, err error) error {
+	var unknown *resolve.UnknownError
+	if !errors.As(err, &unknown) {
+		return err
+	}
+	problems := &node.Problems{}
+	for _, n := range unknown.Names {
+		at, listed := recipe.PackageAt(n.Name)
+		if !listed {
+			return err
+		}
+		suggestion := ""
+		if len(n.Near) > 0 {
+			suggestion = fmt.Sprintf("; did you mean %s?", strings.Join(n.Near, ", "))
+		}
+		problems.Addf(at, "there is no package %q in %s%s", n.Name, recipe.Suite, suggestion)
+	}
+	return problems.Err()
 }

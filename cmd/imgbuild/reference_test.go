@@ -59,7 +59,7 @@ func settingsPage() string {
 	}
 	fmt.Fprintf(&page, "| `trust` | | | the public keys whose signatures count: `name`, `key`, `catalog`, `not-after`, `withdrawn` |\n"+
 		"| | `%s` | | the password of the signing key |\n\n"+
-		"Without a project everything lives below the user's XDG directories, and the settings are read\n"+
+		"An empty value is as good as none.\n\nWithout a project everything lives below the user's XDG directories, and the settings are read\n"+
 		"from `~/.config/imgbuild/imgbuild.yaml`.\n", project.PasswordVariable)
 	return page.String()
 }

@@ -51,6 +51,7 @@ Exit codes: 0 done, 1 failed, 2 your input is wrong, 3 a gate said no,
 	env.settings = settingFlags()
 	flags.AddFlagSet(env.settings)
 	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetHelpCommand(newHelpCommand(env))
 	root.AddCommand(
 		newInitCommand(env),
 		newBaselinesCommand(env),

@@ -21,7 +21,7 @@ func newVersionCommand(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
 		Short:   "Show which imgbuild this is",
-		Long:    "Show the version, the revision it was built from, and the Go that built it.",
+		Long:    "Show the version, the revision it was built from where that is known, and the Go\nthat built it.",
 		Example: "  imgbuild version\n  imgbuild version --output json",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
@@ -34,7 +34,11 @@ func newVersionCommand(env *environment) *cobra.Command {
 				}
 			}
 			return env.answer(b, func(w io.Writer) {
-				fmt.Fprintf(w, "imgbuild %s (%s, %s)\n", b.Version, b.Go, b.Platform)
+				from := ""
+				if b.Revision != "" {
+					from = "revision " + b.Revision + ", "
+				}
+				fmt.Fprintf(w, "imgbuild %s (%s%s, %s)\n", b.Version, from, b.Go, b.Platform)
 			}, env.command("doctor"))
 		},
 	}

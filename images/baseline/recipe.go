@@ -185,14 +185,15 @@ type Variable struct {
 // Generation is one recipe of a chain of parents.
 type Generation struct {
 	// Name is the recipe's.
-	Name string
+	Name string `json:"name"`
 	// File is where it was read from, as errors show it.
-	File string
+	File string `json:"file"`
 	// Packages and BootPackages are what this generation adds to its
 	// ancestors, sorted, without what a later one removes.
-	Packages, BootPackages []string
+	Packages     []string `json:"packages,omitempty"`
+	BootPackages []string `json:"boot_packages,omitempty"`
 	// Priorities are what this generation adds to its ancestors.
-	Priorities []string
+	Priorities []string `json:"priorities,omitempty"`
 }
 
 // Values are what ${name} stands for, built-in variables included; they fill
@@ -201,6 +202,19 @@ func (r *Recipe) Values() node.Vars { return r.values }
 
 // Chain lists the generations from the oldest ancestor to the recipe itself.
 func (r *Recipe) Chain() []Generation { return r.generations }
+
+// PackageAt is where the recipe or an ancestor lists a package, for the root or
+// to boot; false when none does.
+func (r *Recipe) PackageAt(name string) (node.Position, bool) {
+	for _, list := range []*node.Node{r.tree.Get("packages"), r.tree.Get("boot").Get("packages")} {
+		for _, item := range items(list) {
+			if node.Identity(item) == name {
+				return item.Pos, true
+			}
+		}
+	}
+	return node.Position{}, false
+}
 
 // Canonical encodes what the recipe means, for hashing: comments, white space,
 // quoting, the order of keys and where in the project a file lies change

@@ -39,7 +39,10 @@ type Release struct {
 	// Archive names the repository: "debian", "debian-security", or the name
 	// of an entry of the recipe's sources.
 	Archive string `yaml:"archive"`
-	Suite   string `yaml:"suite"`
+	// URL is the root of a repository of the recipe's, without a password;
+	// empty for Debian's archives, which are the same on every mirror.
+	URL   string `yaml:"url,omitempty"`
+	Suite string `yaml:"suite"`
 	// Path is relative to the archive's root: dists/bookworm/InRelease.
 	Path string `yaml:"path"`
 	// SHA256 is the digest of the InRelease file's bytes.

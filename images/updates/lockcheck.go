@@ -14,6 +14,7 @@ import (
 var (
 	baselineForm     = form(128, `^[A-Za-z0-9][A-Za-z0-9._+-]*$`)
 	archiveForm      = baselineForm
+	urlForm          = form(1000, `^[a-z]+://[A-Za-z0-9._+~:%@,=/;$\[\]-]*$`)
 	suiteForm        = form(128, `^[A-Za-z0-9][A-Za-z0-9._+/-]*$`)
 	architectureForm = form(40, `^[a-z0-9][a-z0-9-]*$`)
 	packageForm      = form(200, `^[A-Za-z0-9][A-Za-z0-9+._-]*$`)
@@ -95,6 +96,8 @@ func (r *Release) check() error {
 	switch {
 	case !archiveForm.MatchString(r.Archive):
 		return fmt.Errorf("%.80q is no archive's name", r.Archive)
+	case r.URL != "" && !urlForm.MatchString(r.URL):
+		return fmt.Errorf("%.80q is no URL of a repository", r.URL)
 	case !suiteForm.MatchString(r.Suite) || !isCleanPath(r.Suite):
 		return fmt.Errorf("%.80q is no suite", r.Suite)
 	case !isCleanPath(r.Path):

@@ -41,9 +41,21 @@ func ReadLock(path string) (*Lock, error) {
 	l, err := ParseLock(data)
 	if err != nil {
 		return nil, fault.Inputf("reading lock %s", path).Because(err).
-			WithHint("take it back from version control, or make it anew with imgbuild lock")
+			WithHint("take it back from version control, or make it anew: imgbuild lock %s --fresh", typed(path))
 	}
 	return l, nil
+}
+
+// typed is how a command line names the baseline and architecture of a lock's
+// file, which cannot be read for them when it is damaged.
+func typed(path string) string {
+	name := strings.TrimSuffix(filepath.Base(path), ".lock")
+	for _, architecture := range []string{"amd64", "arm64"} {
+		if before, ok := strings.CutSuffix(name, "."+architecture); ok {
+			return before + " --arch " + architecture
+		}
+	}
+	return name
 }
 
 // ParseLock reads and checks a lock file's text.
@@ -122,7 +134,7 @@ func (l *Lock) Marshal() []byte {
 	b.WriteString("releases:\n")
 	for _, r := range l.Releases {
 		b.WriteString("  - archive: " + scalar(r.Archive) + "\n")
-		writeFields(&b, "suite", r.Suite, "path", r.Path, "sha256", r.SHA256, "date", r.Date)
+		writeFields(&b, "url", r.URL, "suite", r.Suite, "path", r.Path, "sha256", r.SHA256, "date", r.Date)
 	}
 	b.WriteString("layers:\n")
 	for _, layer := range l.Layers {

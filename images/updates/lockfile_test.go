@@ -37,6 +37,9 @@ func sample() *updates.Lock {
 		Format: updates.LockFormat, Baseline: "debian-12-nginx", Architecture: "amd64", Suite: "bookworm", Epoch: 1772352000,
 		Releases: []updates.Release{{
 			Archive: "debian", Suite: "bookworm", Path: "dists/bookworm/InRelease", SHA256: sum, Date: "2026-03-01T08:00:00Z",
+		}, {
+			Archive: "vendor", URL: "https://packages.example:8080/mainline", Suite: "stable", Path: "dists/stable/InRelease",
+			SHA256: sum, Date: "2026-02-01T08:00:00Z",
 		}},
 		Layers:   []string{"debian-12", "debian-12-nginx-leaf", "boot"},
 		Packages: []updates.Package{nginx, local, shim, tool},
@@ -119,6 +122,7 @@ func TestHostileLocksAreRefused(t *testing.T) {
 		"foreign architecture": {"architecture: all", "architecture: i386"},
 		"out of order":         {"- name: nginx", "- name: zzz"},
 		"archive alone":        {"    suite: bookworm-security\n", ""},
+		"repository":           {"url: \"https:", "url: \"../https:"},
 		"date":                 {"2026-03-01T08:00:00Z", "yesterday"},
 		"negative user":        {"uid: 33", "uid: -33"},
 		"account twice":        {"- name: ssl-cert", "- name: www-data"},
@@ -137,16 +141,20 @@ func TestHostileLocksAreRefused(t *testing.T) {
 			t.Errorf("%s: accepted as %+v", name, l)
 		}
 	}
-	path := filepath.Join(t.TempDir(), "x.lock")
-	if err := os.WriteFile(path, []byte("format: 7\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := updates.ReadLock(path); fault.KindOf(err) != fault.Input || fault.HintOf(err) == "" {
-		t.Errorf("got %v", err)
+	for file, command := range map[string]string{
+		"debian-12.1.lock": "imgbuild lock debian-12.1 --fresh", "web.arm64.lock": "imgbuild lock web --arch arm64 --fresh",
+	} {
+		path := filepath.Join(t.TempDir(), file)
+		if err := os.WriteFile(path, []byte("format: 7\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := updates.ReadLock(path); fault.KindOf(err) != fault.Input || !strings.HasSuffix(fault.HintOf(err), command) {
+			t.Errorf("%s: got %v, hint %q", file, err, fault.HintOf(err))
+		}
 	}
 	bad := sample()
 	bad.Packages[0].Path = "/etc/passwd"
-	if err := bad.Write(path); err == nil {
+	if err := bad.Write(filepath.Join(t.TempDir(), "x.lock")); err == nil {
 		t.Error("a lock that cannot be read back was written")
 	}
 }

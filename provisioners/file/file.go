@@ -47,7 +47,7 @@ func NewFile(e node.Entry, vars node.Vars) (*File, error) {
 		p.Addf(e.Pos, `file %s: expected "content", "from", "absent" or an attribute`, e.Key)
 	}
 	if f.Content != nil && f.From != nil {
-		p.Addf(n.At("content"), `"content" does not go with "from" (%s)`, n.At("from"))
+		p.Addf(n.At("content"), `"content" does not go with "from" (%s)%s`, n.At("from"), dropInherited(e))
 	}
 	if f.Template && f.From == nil {
 		p.Addf(n.At("template"), `"template" goes with "from" only; "content" is always one`)
@@ -56,6 +56,19 @@ func NewFile(e node.Entry, vars node.Vars) (*File, error) {
 		return f, err
 	}
 	return f, f.fill(n.Get("from"), vars)
+}
+
+// dropInherited is the end of an error about a file that has "content" of one
+// recipe of a chain and "from" of another; "" when one recipe gives both.
+func dropInherited(e node.Entry) string {
+	if e.Value.At("content").Doc == e.Value.At("from").Doc {
+		return ""
+	}
+	keys := "from"
+	if e.Value.Get("template") != nil {
+		keys += ", template"
+	}
+	return fmt.Sprintf("; drop what is inherited by remove: {resources: {files: {%s: [%s]}}}, or [content] there", e.Key, keys)
 }
 
 // fill makes a template the content.

@@ -78,6 +78,7 @@ func TestOnMinbase(t *testing.T) {
 	t.Run("failures", func(t *testing.T) { failures(t, w, base) })
 	t.Run("unpack", func(t *testing.T) { unpackOnly(t, w) })
 	t.Run("accounts", func(t *testing.T) { accounts(t, w, base) })
+	t.Run("services", func(t *testing.T) { services(t, w, base) })
 }
 
 func equalsDpkg(t *testing.T, w *workshop, base string) {
@@ -306,4 +307,29 @@ func accounts(t *testing.T, w *workshop, base string) {
 		}
 	}
 	checkAudit(t, root)
+}
+
+// services are started by dpkg alone where there is an init with a runlevel, and
+// never in a bake: a daemon would leave in the image what it writes.
+func services(t *testing.T, w *workshop, base string) {
+	p, file := w.build(t, sample{
+		name: "daemon",
+		files: map[string]string{
+			"etc/init.d/t-daemon": "#!/bin/sh\necho \"$1\" >>/var/lib/t-daemon\n", "etc/rc2.d/S01t-daemon": "-> ../init.d/t-daemon",
+			"sbin/runlevel": "#!/bin/sh\necho N 2\n", "sbin/init": "#!/bin/sh\n",
+		},
+		modes:   map[string]os.FileMode{"etc/init.d/t-daemon": 0o755, "sbin/runlevel": 0o755, "sbin/init": 0o755},
+		scripts: map[string]string{"postinst": "#!/bin/sh\nset -e\ninvoke-rc.d t-daemon start\n"},
+	})
+	ours, theirs := layered(t, base), layered(t, base)
+	dpkg(t, theirs, []string{file})
+	if started, err := os.ReadFile(filepath.Join(theirs, "var/lib/t-daemon")); err != nil || string(started) != "start\n" {
+		t.Fatalf("dpkg alone did not start it, so this shows nothing: %q, %v", started, err)
+	}
+	w.install(t, ours, []updates.Package{p})
+	for _, absent := range []string{"var/lib/t-daemon", "usr/sbin/policy-rc.d"} {
+		if _, err := os.Lstat(filepath.Join(ours, absent)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is there after a bake: %v", absent, err)
+		}
+	}
 }

@@ -45,31 +45,6 @@ type Client struct {
 	Stall time.Duration
 }
 
-// Source is one suite of one archive.
-type Source struct {
-	// Archive names the archive: debian, debian-security, or a recipe's source.
-	Archive string
-	// URL is the archive's root on the mirror: what dists/ and pool/ are in.
-	URL string
-	// Suite is the code name or suite to read, and Components are its parts.
-	Suite      string
-	Components []string
-	// Keys are the keys of which one must have signed the release.
-	Keys Keyring
-}
-
-// Path is the InRelease file's path below the archive's root.
-func (s Source) Path() string { return "dists/" + s.Suite + "/InRelease" }
-
-// Index is what one suite offers for one architecture.
-type Index struct {
-	Source  Source
-	Release *Release
-	// Packages are in the order of the index files, which is the order of
-	// Source.Components.
-	Packages []Package
-}
-
 // Read verifies the sources' releases and reads their indexes for arch, in
 // parallel. The result is in the order of sources.
 func (c *Client) Read(ctx context.Context, arch string, sources []Source) ([]*Index, error) {
@@ -95,6 +70,7 @@ func (c *Client) read(ctx context.Context, arch string, source Source) (*Index, 
 	if !IsCleanPath(source.Suite) || !IsCleanPath(source.Archive) || strings.Contains(source.Archive, "/") {
 		return nil, fault.Inputf("%q of archive %q is no suite's name", source.Suite, source.Archive)
 	}
+	source.URL = strings.TrimRight(source.URL, "/")
 	release, err := c.release(ctx, source)
 	if err != nil {
 		return nil, err
@@ -120,9 +96,9 @@ func (c *Client) read(ctx context.Context, arch string, source Source) (*Index, 
 }
 
 // release fetches and verifies a suite's InRelease file. The last verified
-// one is kept: to refuse older ones, and to ask the mirror only for a newer.
+// one is kept, to refuse older ones of the same archive.
 func (c *Client) release(ctx context.Context, source Source) (*Release, error) {
-	name := filepath.Join(c.Cache, "releases", source.Archive, strings.ReplaceAll(source.Suite, "/", "_"))
+	name := filepath.Join(c.Cache, "releases", source.folder(), strings.ReplaceAll(source.Suite, "/", "_"))
 	var last *Release
 	kept, err := os.ReadFile(name)
 	if err == nil {
@@ -211,7 +187,8 @@ func (c *Client) request(ctx context.Context, url string, use func(io.Reader) er
 	}
 	response, err := c.HTTP.Do(request)
 	if err != nil {
-		return fmt.Errorf("fetching: %w", err)
+		return fault.Failedf("fetching").Because(err).
+			WithHint("check the mirror's address, the network, and the proxy if one is used: imgbuild help settings")
 	}
 	defer response.Body.Close()
 	switch {
@@ -223,9 +200,11 @@ func (c *Client) request(ctx context.Context, url string, use func(io.Reader) er
 	case response.StatusCode == http.StatusNotFound, response.StatusCode == http.StatusGone:
 		return fmt.Errorf("fetching %s: %w", url, errNotFound)
 	case response.StatusCode >= 400 && response.StatusCode < 500 && response.StatusCode != http.StatusTooManyRequests:
-		return fault.Worldf("fetching %s: the mirror answers %s", url, response.Status)
+		return fault.Worldf("fetching %s: the mirror answers %s", url, response.Status).
+			WithHint("check the mirror's address, and the proxy if one is used: imgbuild help settings")
 	}
-	return fmt.Errorf("fetching %s: the mirror answers %s", url, response.Status)
+	return fault.Failedf("fetching %s: the mirror answers %s", url, response.Status).
+		WithHint("try again later, or use another mirror")
 }
 
 // writeFile makes the file name whole or not at all.

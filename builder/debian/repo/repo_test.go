@@ -103,6 +103,50 @@ func TestDowngradeIsRefused(t *testing.T) {
 	}
 }
 
+// TestArchivesOfOneNameAreToldApart: a vendor's stable and mainline are two
+// archives though recipes call both alike; Debian's mirrors are one.
+func TestArchivesOfOneNameAreToldApart(t *testing.T) {
+	key := newKey(t, 0)
+	old := plainRelease(key)
+	old.fields["Date"] = "Sat, 28 Feb 2026 08:00:00 UTC"
+	for _, mirrored := range []bool{false, true} {
+		newer, older := newMirror(t), newMirror(t)
+		newer.publish(t, plainRelease(key))
+		older.publish(t, old)
+		reader := newer.reader(t, keyring(t, key))
+		reader.source.Mirrored = mirrored
+		if _, err := reader.read(); err != nil {
+			t.Fatal(err)
+		}
+		reader.source.URL = older.URL + "/debian"
+		if _, err := reader.read(); errors.Is(err, repo.ErrDowngrade) != mirrored {
+			t.Errorf("mirrored %v: got %v", mirrored, err)
+		}
+		// A slash and a password make no other archive.
+		older.publish(t, func() release { r := old; r.fields["Date"] = "Fri, 27 Feb 2026 08:00:00 UTC"; return r }())
+		reader.source.URL = strings.Replace(older.URL, "//", "//user:secret@", 1) + "/debian/"
+		if _, err := reader.read(); !errors.Is(err, repo.ErrDowngrade) {
+			t.Errorf("mirrored %v, the same by another spelling: got %v", mirrored, err)
+		}
+	}
+}
+
+func TestAddressIsWhatTellsArchivesApart(t *testing.T) {
+	for url, want := range map[string]string{
+		"https://Packages.example/mainline/":            "https://packages.example/mainline",
+		"https://user:secret@packages.example:80/a&b?c": "https://packages.example:80/a%26b",
+		"file:///srv/a repository":                      "file:///srv/a%20repository",
+		"":                                              "",
+	} {
+		if got := (repo.Source{Archive: "vendor", URL: url}).Address(); got != want {
+			t.Errorf("%s: got %q, want %q", url, got, want)
+		}
+	}
+	if got := (repo.Source{Archive: "debian", URL: "http://mirror.example/debian", Mirrored: true}).Address(); got != "" {
+		t.Errorf("a mirror: got %q", got)
+	}
+}
+
 func TestOneKnownSignatureOfSeveralIsEnough(t *testing.T) {
 	key, stranger := newKey(t, 0), newKey(t, 0)
 	m := newMirror(t)
@@ -293,8 +337,21 @@ func TestFailingMirrorIsAskedAgain(t *testing.T) {
 		t.Error(err)
 	}
 	m.failures = 4
-	if _, err := m.reader(t, keyring(t, key)).read(); err == nil || !strings.Contains(err.Error(), "503") {
+	if _, err := m.reader(t, keyring(t, key)).read(); err == nil || !strings.Contains(err.Error(), "503") || fault.HintOf(err) == "" {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestWhatKeepsAMirrorFromAnsweringHasAHint(t *testing.T) {
+	m := newMirror(t)
+	reader := m.reader(t, keyring(t, newKey(t, 0)))
+	m.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "what?", http.StatusBadRequest) })
+	if _, err := reader.read(); fault.KindOf(err) != fault.World || !strings.Contains(err.Error(), "400 Bad Request") || fault.HintOf(err) == "" {
+		t.Errorf("a refusal: got %v, hint %q", err, fault.HintOf(err))
+	}
+	m.Close()
+	if _, err := reader.read(); fault.KindOf(err) != fault.Failed || !strings.Contains(fault.HintOf(err), "proxy") {
+		t.Errorf("nobody there: got %v, hint %q", err, fault.HintOf(err))
 	}
 }
 

@@ -36,8 +36,9 @@ func (s *solver) explain(request Request) error {
 	if len(names) > 10 {
 		names = append(names[:10], "…")
 	}
+	// Recipes hold names alone: what they cannot write is no advice.
 	return fault.Inputf("no set of packages satisfies %s: %s", strings.Join(names, " "), strings.Join(reasons, "; ")).
-		WithHint("drop one of the packages named, choose another version (name=version, name/suite), or leave a package out (-name)")
+		WithHint("drop one of the packages named (an inherited one under remove:), add a repository with what is missing under sources:, or let locked versions stay: lock without --fresh and --update")
 }
 
 // why says what keeps version v of n from being installed, as a chain of who
@@ -189,48 +190,6 @@ func (u *Universe) offered(n int32) string {
 		versions = append(versions, v.Version+" of "+where)
 	}
 	return fmt.Sprintf("%s exists as %s", node.name, list(versions))
-}
-
-// unknown is the error for a name that no package has.
-func (u *Universe) unknown(name string) error {
-	err := fault.Inputf("there is no package %s", name)
-	if n, ok := u.byName[name]; ok && len(u.nodes[n].provided) == 0 {
-		err = fault.Inputf("there is no package %s, though others refer to it", name)
-	}
-	if near := u.nearest(name); len(near) > 0 {
-		return err.WithHint("did you mean %s?", list(near))
-	}
-	return err.WithHint("check the spelling, the suite and the components")
-}
-
-// nearest returns up to three names of packages that differ least from name.
-func (u *Universe) nearest(name string) []string {
-	type candidate struct {
-		name     string
-		distance int
-	}
-	var best []candidate
-	limit := 1 + len(name)/4
-	for i := range u.nodes {
-		n := &u.nodes[i]
-		if len(n.versions) == 0 {
-			continue
-		}
-		if d := distance(name, n.name, limit); d <= limit {
-			best = append(best, candidate{n.name, d})
-		}
-	}
-	slices.SortFunc(best, func(a, b candidate) int {
-		if a.distance != b.distance {
-			return a.distance - b.distance
-		}
-		return strings.Compare(a.name, b.name)
-	})
-	var names []string
-	for i := 0; i < len(best) && i < 3; i++ {
-		names = append(names, best[i].name)
-	}
-	return names
 }
 
 // distance is the least number of inserted, deleted, replaced or swapped

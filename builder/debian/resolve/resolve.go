@@ -159,7 +159,7 @@ func (s *solver) choose(name string) (int32, error) {
 	bare = strings.TrimSuffix(bare, ":"+s.u.arch)
 	if !deb822.IsPackageName(bare) {
 		return 0, fault.Inputf("%.80q is no package name", name).
-			WithHint("write name, name=version, name/suite or -name")
+			WithHint("write its name alone; all packages of an image are of one architecture")
 	}
 	n, known := s.u.byName[bare]
 	if !known {

@@ -272,6 +272,7 @@ func TestRefusalsAreExplained(t *testing.T) {
 		{[]string{"web/there"}, []string{"web/there is not offered"}},
 		{[]string{"db", "-db"}, []string{"db is both asked for and left out"}},
 		{[]string{"$(reboot)"}, []string{"is no package name"}},
+		{[]string{"web:other"}, []string{"is no package name"}},
 	} {
 		_, err := u.Resolve(context.Background(), resolve.Request{Names: c.names})
 		if err == nil {
@@ -285,6 +286,12 @@ func TestRefusalsAreExplained(t *testing.T) {
 		}
 		if fault.KindOf(err) != fault.Input || fault.HintOf(err) == "" && !strings.Contains(err.Error(), "offered") && !strings.Contains(err.Error(), "both") {
 			t.Errorf("%v: kind %d, hint %q", c.names, fault.KindOf(err), fault.HintOf(err))
+		}
+		// A recipe can neither pin a version nor exclude a package by name.
+		for _, no := range []string{"name=", "name/", "-name"} {
+			if strings.Contains(fault.HintOf(err), no) {
+				t.Errorf("%v: the hint advises %s, which recipes refuse: %q", c.names, no, fault.HintOf(err))
+			}
 		}
 	}
 	_, err := u.Resolve(context.Background(), resolve.Request{Names: []string{"shpo"}})

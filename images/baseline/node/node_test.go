@@ -1,6 +1,7 @@
 package node_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -25,6 +26,24 @@ func TestLimits(t *testing.T) {
 		if _, err := parse(text); err == nil || !strings.Contains(err.Error(), name) || fault.KindOf(err) != fault.Input {
 			t.Errorf("%s: %.200v", name, err)
 		}
+	}
+}
+
+func TestPlainIsWhatPeopleExpectOfJSON(t *testing.T) {
+	n, err := parse("on: true\nport: 80\nmode: 0644\nname: '80'\nlist: [a, 1]\nempty: {}\nnone:\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := json.Marshal(node.Plain(n))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"empty":{},"list":["a",1],"mode":"0644","name":"80","none":null,"on":true,"port":80}`
+	if string(got) != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if node.Plain(nil) != nil {
+		t.Error("nothing is something")
 	}
 }
 

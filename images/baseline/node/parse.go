@@ -61,7 +61,7 @@ func Parse(name string, files fs.FS, path string, data []byte) (root *Node, err 
 			continue
 		}
 		if root != nil {
-			return nil, Errorf(at(doc, d.Body.GetToken()), "a second document; a recipe is one")
+			return nil, Errorf(at(doc, d.Body.GetToken()), "a second document; a file is one")
 		}
 		if root, err = c.node(d.Body, start, 0); err != nil {
 			return nil, err
@@ -150,11 +150,11 @@ func (c *converter) node(n ast.Node, pos Position, depth int) (*Node, error) {
 	case *ast.NullNode:
 		return &Node{Kind: Null, Pos: pos}, nil
 	case *ast.AnchorNode, *ast.AliasNode:
-		return nil, Errorf(here, "anchors and aliases are not used in recipes; name the value under vars and write ${name}")
+		return nil, Errorf(here, "anchors and aliases are not read; write the value out, or in a recipe name it under vars and write ${name}")
 	case *ast.TagNode:
-		return nil, Errorf(here, "tags are not used in recipes; quote a value that is text")
+		return nil, Errorf(here, "tags are not read; quote a value that is text")
 	case *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
-		return nil, Errorf(here, "decimals are not used in recipes; quote the value if it is text")
+		return nil, Errorf(here, "decimals are not read; quote the value if it is text")
 	default:
 		return nil, Errorf(here, "unexpected %s", strings.ToLower(n.Type().String()))
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"sort"
+	"strconv"
 	"strings"
 )
 
@@ -59,6 +60,39 @@ func canonical(b *bytes.Buffer, n *Node) {
 
 // MarshalJSON is the canonical encoding.
 func (n *Node) MarshalJSON() ([]byte, error) { return Canonical(n), nil }
+
+// Plain is the tree as encoding/json writes it for people and their programs:
+// true and 80 are no texts, and a number with a leading zero, which is a mode,
+// stays the text that it was. nil is nil.
+func Plain(n *Node) any {
+	if n == nil {
+		return nil
+	}
+	switch n.Kind {
+	case Bool:
+		return n.Text == "true"
+	case Int:
+		if i, err := strconv.ParseInt(n.Text, 10, 64); err == nil && strconv.FormatInt(i, 10) == n.Text {
+			return i
+		}
+		return n.Text
+	case List:
+		list := make([]any, len(n.Items))
+		for i, item := range n.Items {
+			list[i] = Plain(item)
+		}
+		return list
+	case Map:
+		m := make(map[string]any, len(n.Entries))
+		for _, e := range n.Entries {
+			m[e.Key] = Plain(e.Value)
+		}
+		return m
+	case Null:
+		return nil
+	}
+	return n.Text
+}
 
 // Line is one line of a tree written as YAML.
 type Line struct {
