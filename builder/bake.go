@@ -148,7 +148,7 @@ func (b *Builder) disk(ctx context.Context, plan *Plan, boot []*stage.Stage, too
 		return found, nil
 	}
 	var made *stage.Stage
-	err := b.view([]*stage.Stage{tools}, func(root string) (err error) {
+	err := b.view(ctx, []*stage.Stage{tools}, func(root string) (err error) {
 		_, made, err = b.ensure(ctx, plan, func(p *Plan) Step { return *p.Disk }, boot, root)
 		return err
 	})
