@@ -138,8 +138,12 @@ type outputs struct {
 	disk       *stage.Stage
 }
 
-// imageStage is the name under which a version keeps its plan's ImageID.
-const imageStage = "image"
+// The names under which a version keeps its stages: its plan's ImageID, and
+// before a layer's name that layer.
+const (
+	imageStage = "image"
+	layerStage = "layer."
+)
 
 // disk makes the disk images with the tools root in view.
 func (b *Builder) disk(ctx context.Context, plan *Plan, boot []*stage.Stage, tools *stage.Stage) (*stage.Stage, error) {
@@ -193,7 +197,7 @@ func stageNames(plan *Plan) map[string]string {
 	}
 	for _, s := range plan.Root {
 		if s.Layer != "" {
-			names["layer."+s.Layer] = string(s.ID())
+			names[layerStage+s.Layer] = string(s.ID())
 		}
 	}
 	return names
