@@ -32,6 +32,7 @@ type Baked struct {
 // finished stage.
 func (b *Builder) Bake(ctx context.Context, plan *Plan) (_ *Baked, err error) {
 	started := time.Now()
+	defer func() { err = b.withoutRoom(err) }()
 	if plan, err = b.recall(plan); err != nil {
 		return nil, err
 	}
