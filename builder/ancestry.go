@@ -3,8 +3,11 @@ package builder
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"imgbuild/builder/stage"
+	"imgbuild/images/baseline"
 	"imgbuild/images/catalog"
 	"imgbuild/images/evidence"
 	"imgbuild/images/fault"
@@ -28,31 +31,52 @@ func (b *Builder) known(ctx context.Context, plan *Plan) (*Baked, error) {
 	return b.judge(ctx, &Baked{Version: version, Plan: plan, Known: true})
 }
 
-// parent finds the version of the parent baseline that shares this plan's
-// package layers, if there is one in the catalog.
+// parent finds the version that a plan's image is baked on: one of the nearest
+// baseline that the recipe extends, directly or by way of others, of which the
+// catalog has one with the very same package layers.
 func (b *Builder) parent(ctx context.Context, plan *Plan) (*catalog.Ancestor, error) {
 	chain := plan.Recipe.Chain()
-	if len(chain) < 2 {
-		return nil, nil
-	}
-	parent := chain[len(chain)-2].Name
-	var shared stage.ID
-	for _, s := range plan.Root {
-		if s.Layer == parent || s.Layer == parent+"-leaf" {
-			shared = s.ID()
+	for i := len(chain) - 2; i >= 0; i-- {
+		found, err := b.ancestor(ctx, plan, chain[:i+1])
+		if found != nil || err != nil {
+			return found, err
 		}
 	}
-	if shared == "" {
+	return nil, nil
+}
+
+// ancestor finds the version of the last of some generations that has the
+// package layers which those brought to the plan, if there is one.
+func (b *Builder) ancestor(ctx context.Context, plan *Plan, line []baseline.Generation) (*catalog.Ancestor, error) {
+	name := line[len(line)-1].Name
+	layers := map[string]bool{}
+	var last stage.ID
+	for _, s := range plan.Root {
+		if slices.ContainsFunc(line, func(g baseline.Generation) bool { return s.Layer == g.Name || s.Layer == g.Name+"-leaf" }) {
+			last = s.ID()
+			layers[string(last)] = true
+		}
+	}
+	if last == "" {
 		return nil, nil
 	}
-	versions, err := b.Catalog.FindByStage(ctx, parent, string(shared))
+	versions, err := b.Catalog.FindByStage(ctx, name, string(last))
 	if err != nil {
 		return nil, fmt.Errorf("looking for the parent of %s: %w", plan.Recipe.Name, err)
 	}
+	// One that has more layers was made from another recipe of that name.
+	versions = slices.DeleteFunc(versions, func(v *catalog.Version) bool {
+		for kind, id := range v.Stages {
+			if strings.HasPrefix(kind, layerStage) && !layers[id] {
+				return true
+			}
+		}
+		return false
+	})
 	newest, err := b.newest(ctx, versions)
 	if fault.KindOf(err) == fault.Gate {
 		return nil, fault.Gatef("the parent of %s must not be used", plan.Recipe.Name).Because(err).
-			WithHint("update the locks of %s and %s and bake both anew, or insist: --even-revoked", parent, plan.Recipe.Name)
+			WithHint("update the locks of %s and %s and bake both anew, or insist: --even-revoked", name, plan.Recipe.Name)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the parent of %s: %w", plan.Recipe.Name, err)
@@ -60,7 +84,7 @@ func (b *Builder) parent(ctx context.Context, plan *Plan) (*catalog.Ancestor, er
 	if newest == nil {
 		return nil, nil
 	}
-	return &catalog.Ancestor{Baseline: parent, Version: newest.Number, Digest: newest.Index.Digest}, nil
+	return &catalog.Ancestor{Baseline: name, Version: newest.Number, Digest: newest.Index.Digest}, nil
 }
 
 // newest returns the first of some versions, newest first, that a trusted key

@@ -32,6 +32,7 @@ type Baked struct {
 // finished stage.
 func (b *Builder) Bake(ctx context.Context, plan *Plan) (_ *Baked, err error) {
 	started := time.Now()
+	defer func() { err = b.withoutRoom(err) }()
 	if plan, err = b.recall(plan); err != nil {
 		return nil, err
 	}
@@ -138,8 +139,12 @@ type outputs struct {
 	disk       *stage.Stage
 }
 
-// imageStage is the name under which a version keeps its plan's ImageID.
-const imageStage = "image"
+// The names under which a version keeps its stages: its plan's ImageID, and
+// before a layer's name that layer.
+const (
+	imageStage = "image"
+	layerStage = "layer."
+)
 
 // disk makes the disk images with the tools root in view.
 func (b *Builder) disk(ctx context.Context, plan *Plan, boot []*stage.Stage, tools *stage.Stage) (*stage.Stage, error) {
@@ -148,7 +153,7 @@ func (b *Builder) disk(ctx context.Context, plan *Plan, boot []*stage.Stage, too
 		return found, nil
 	}
 	var made *stage.Stage
-	err := b.view([]*stage.Stage{tools}, func(root string) (err error) {
+	err := b.view(ctx, []*stage.Stage{tools}, func(root string) (err error) {
 		_, made, err = b.ensure(ctx, plan, func(p *Plan) Step { return *p.Disk }, boot, root)
 		return err
 	})
@@ -193,7 +198,7 @@ func stageNames(plan *Plan) map[string]string {
 	}
 	for _, s := range plan.Root {
 		if s.Layer != "" {
-			names["layer."+s.Layer] = string(s.ID())
+			names[layerStage+s.Layer] = string(s.ID())
 		}
 	}
 	return names

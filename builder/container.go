@@ -38,7 +38,7 @@ func (b *Builder) container(ctx context.Context, plan *Plan, made *outputs, draf
 		spec.Config.Entrypoint = append([]string{seal.EntryPoint}, spec.Config.Entrypoint...)
 	}
 	var result *container.Result
-	err = b.view(made.root, func(root string) (err error) {
+	err = b.view(ctx, made.root, func(root string) (err error) {
 		spec.Root, spec.Entries, spec.CacheDir = root, manifest, b.LayerCache
 		if spec.Owner, err = owners(root, made.root); err != nil {
 			return err

@@ -204,6 +204,9 @@ func (w *witness) provenance(ctx context.Context, recipe string) error {
 			for _, in := range s.Inputs {
 				bake.Recipe = append(bake.Recipe, part(s, in)...)
 			}
+			for _, f := range s.files {
+				bake.Recipe = append(bake.Recipe, provenance.Part{Name: f.Name, SHA256: f.SHA256})
+			}
 		}
 	}
 	statement, err := bake.Statement()

@@ -186,7 +186,7 @@ func diffs(stages []*stage.Stage) []string {
 func (b *Builder) inside(ctx context.Context, s *site, work *stage.Work, below []*stage.Stage) (result any, err error) {
 	if s.step.output {
 		s.out = work.Diff()
-		err := b.view(below, func(root string) (err error) {
+		err := b.view(ctx, below, func(root string) (err error) {
 			s.root = root
 			result, err = s.step.make(ctx, s)
 			return err
@@ -214,8 +214,8 @@ func (b *Builder) inside(ctx context.Context, s *site, work *stage.Work, below [
 
 // view calls do with a merged view of finished stages; changes made to it are
 // thrown away.
-func (b *Builder) view(stages []*stage.Stage, do func(root string) error) (err error) {
-	dir, release, err := b.Stages.Scratch("view")
+func (b *Builder) view(ctx context.Context, stages []*stage.Stage, do func(root string) error) (err error) {
+	dir, release, err := b.Stages.Scratch(ctx, "view")
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 
 	"imgbuild/builder/stage"
 	"imgbuild/images/baseline"
+	"imgbuild/images/baseline/node"
 	"imgbuild/images/updates"
 )
 
@@ -43,6 +44,8 @@ type Step struct {
 	accounts string
 	// packages are what the step unpacks.
 	packages []updates.Package
+	// files are the project's files that the step reads.
+	files []*node.File
 	// output is true for a step that makes files beside the root.
 	output bool
 	make   func(ctx context.Context, s *site) (result any, err error)

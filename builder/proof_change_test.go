@@ -159,7 +159,7 @@ var diskChanges = []struct {
 // incrementalDisks makes changes to a server that was baked in the shop, and
 // compares its container and disks likewise.
 func incrementalDisks(t *testing.T, s *shop, before *baked) {
-	for _, change := range diskChanges {
+	for i, change := range diskChanges {
 		t.Run(change.name, func(t *testing.T) {
 			change.make(s, t)
 			clean := newShop(t, inMemory(t), s.baseline)
@@ -178,6 +178,9 @@ func incrementalDisks(t *testing.T, s *shop, before *baked) {
 				}
 			}
 			before = got
+			if i == 0 {
+				fullBesideDisks(t, clean, want)
+			}
 		})
 	}
 }

@@ -22,6 +22,9 @@ import (
 // machine as well.
 const killSeed = 20260101
 
+// randomKills is how many bakes must die at random moments.
+const randomKills = 50
+
 // TestKilledBakesGoOn kills one bake after the other with SIGKILL, now the
 // whole process group, now only the process that was started. After each, no
 // process and no mount is left, the catalog is whole, and the next bake works
@@ -30,33 +33,30 @@ func TestKilledBakesGoOn(t *testing.T) {
 	requireRoot(t)
 	t.Parallel()
 	s := newShop(t, onDisk(t), "proof-all")
-	began := time.Now()
-	want := s.bake(t)
-	whole := time.Since(began)
-	rnd := rand.New(rand.NewPCG(killSeed, 0))
+	k := &killer{shop: s, rnd: rand.New(rand.NewPCG(killSeed, 0))}
+	want := k.learn(t)
 
 	t.Run("anywhere", func(t *testing.T) {
 		s.forget(t, 0)
-		for i := range 22 {
-			u := rnd.Float64()
-			if ended := s.killAfter(t, time.Duration(float64(whole)*u*u), i%2 == 0); ended {
-				s.forget(t, rnd.IntN(4))
+		k.kill(t, randomKills/2, func() time.Duration {
+			done := len(s.finished(t))
+			if done >= len(k.stages) { // nothing is left but the version
+				done = k.rnd.IntN(len(k.stages))
+				s.forget(t, done)
 			}
-		}
+			return k.left(done)
+		})
 	})
 	t.Run("while the version is made", func(t *testing.T) {
 		s.bake(t)
-		s.forget(t, all)
-		began := time.Now()
-		s.bake(t)
-		commit := time.Since(began)
-		for i := range 30 {
+		k.kill(t, randomKills-randomKills/2, func() time.Duration {
 			s.forget(t, all)
-			if i%3 == 0 {
+			if k.killed%3 == 0 {
 				s.forgetLayers(t)
+				return max(k.version, k.layers)
 			}
-			s.killAfter(t, time.Duration(float64(commit)*rnd.Float64()*1.1), i%2 == 0)
-		}
+			return k.version
+		})
 	})
 	t.Run("at the end of each stage", func(t *testing.T) {
 		s.forget(t, 0)
@@ -65,6 +65,10 @@ func TestKilledBakesGoOn(t *testing.T) {
 			t.Errorf("the container is %s, undisturbed it was %s", got.Container, want.Container)
 		}
 	})
+	t.Logf("%d of %d bakes died of SIGKILL at a random moment", k.killed, k.started)
+	if k.killed < randomKills {
+		t.Errorf("%d bakes died of SIGKILL at a random moment, want %d", k.killed, randomKills)
+	}
 	if got := s.bake(t); got.Container != want.Container {
 		t.Errorf("the container is %s, undisturbed it was %s", got.Container, want.Container)
 	}
@@ -72,6 +76,61 @@ func TestKilledBakesGoOn(t *testing.T) {
 		t.Errorf("the catalog has %d versions of one image", n)
 	}
 	s.nothingHalfMade(t)
+}
+
+// killer kills bakes at moments drawn from what is left of them.
+type killer struct {
+	*shop
+	rnd *rand.Rand
+	// stages are when each stage was done in a bake of everything, version how
+	// long one takes that only has to make the version, and layers how long
+	// that is where the container's layers are still to be compressed.
+	stages          []time.Duration
+	version, layers time.Duration
+	// killed of the started bakes died of SIGKILL.
+	killed, started int
+}
+
+// learn bakes undisturbed and learns how long the parts of that take.
+func (k *killer) learn(t *testing.T) *baked {
+	t.Helper()
+	r := k.start(t)
+	code, said := r.wait()
+	if code != 0 || len(r.ends) < 2 {
+		t.Fatalf("a bake nobody disturbed: exit code %d after %d stages:\n%s", code, len(r.ends), said)
+	}
+	k.stages = r.ends[:len(r.ends)-1] // the last one is the container
+	k.layers = r.took - k.stages[len(k.stages)-1]
+	k.forget(t, all)
+	began := time.Now()
+	want := k.bake(t)
+	k.version = time.Since(began)
+	return want
+}
+
+// left is how long a bake takes that finds the first stages done.
+func (k *killer) left(done int) time.Duration {
+	left := k.stages[len(k.stages)-1] + k.version
+	if done > 0 {
+		left -= k.stages[done-1]
+	}
+	return left
+}
+
+// kill starts bakes until so many died of SIGKILL. Before each, prepare leaves
+// something to do and says how long that takes.
+func (k *killer) kill(t *testing.T, wanted int, prepare func() time.Duration) {
+	t.Helper()
+	for killed, started := 0, 0; killed < wanted; started++ {
+		if started == 4*wanted {
+			t.Fatalf("only %d of %d bakes were killed: they ended before", killed, started)
+		}
+		if k.killAfter(t, time.Duration(k.rnd.Float64()*float64(prepare())), k.started%2 == 0) {
+			killed++
+			k.killed++
+		}
+		k.started++
+	}
 }
 
 // TestInterruptedBakesSaySo sends what Ctrl-C and a shutdown send.
@@ -152,8 +211,8 @@ func (s *shop) finished(t *testing.T) []string {
 	return found
 }
 
-// killAfter starts a bake and kills it; ended says that it was faster.
-func (s *shop) killAfter(t *testing.T, delay time.Duration, group bool) (ended bool) {
+// killAfter starts a bake and kills it unless it is faster.
+func (s *shop) killAfter(t *testing.T, delay time.Duration, group bool) (killed bool) {
 	t.Helper()
 	r := s.start(t)
 	select {
@@ -162,12 +221,12 @@ func (s *shop) killAfter(t *testing.T, delay time.Duration, group bool) (ended b
 		r.signal(t, syscall.SIGKILL, group)
 	}
 	code, said := r.wait()
-	if code != 0 && code != -1 {
+	if killed = r.killed(); !killed && code != 0 {
 		t.Fatalf("a bake after a kill ended with exit code %d:\n%s", code, said)
 	}
 	s.nothingLeft(t)
 	s.wholeCatalog(t)
-	return code == 0
+	return killed
 }
 
 // stageEnd is the line of a stage, or of the container, that was just made.
@@ -211,7 +270,7 @@ func (s *shop) bakeKilledAtEachStage(t *testing.T) *baked {
 			code, said := r.wait()
 			s.nothingLeft(t)
 			s.wholeCatalog(t)
-			if code == -1 && endOf(said) == title {
+			if r.killed() && endOf(said) == title {
 				break
 			}
 			if try == 10 || code > 0 {
@@ -246,6 +305,10 @@ type run struct {
 	lines  chan string
 	ended  chan struct{}
 	said   strings.Builder
+	// ends are when stages and the container were told to be done, and took
+	// when the bake ended, since its start.
+	ends []time.Duration
+	took time.Duration
 }
 
 func (s *shop) start(t *testing.T) *run {
@@ -258,6 +321,7 @@ func (s *shop) start(t *testing.T) *run {
 	cmd.Stdout = &r.stdout
 	reader, writer := io.Pipe()
 	cmd.Stderr = writer
+	began := time.Now()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -267,11 +331,15 @@ func (s *shop) start(t *testing.T) *run {
 		defer close(r.lines)
 		for in := bufio.NewScanner(reader); in.Scan(); {
 			fmt.Fprintln(&r.said, in.Text())
+			if stageEnd.MatchString(in.Text()) {
+				r.ends = append(r.ends, time.Since(began))
+			}
 			r.lines <- in.Text()
 		}
 	}()
 	go func() {
 		cmd.Wait()
+		r.took = time.Since(began)
 		writer.Close()
 		<-read
 		close(r.ended)
@@ -301,10 +369,17 @@ func (r *run) signal(t *testing.T, what syscall.Signal, group bool) {
 	}
 }
 
-// wait returns the exit code, -1 after a kill, and what was said.
+// wait returns the exit code, -1 after a signal, and what was said.
 func (r *run) wait() (code int, said string) {
 	<-r.ended
 	return r.cmd.ProcessState.ExitCode(), r.said.String()
+}
+
+// killed says whether the bake died of SIGKILL.
+func (r *run) killed() bool {
+	<-r.ended
+	status, ok := r.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
 }
 
 // nothingLeft fails the test when a process or a mount of the shop's bakes

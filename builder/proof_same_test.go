@@ -91,7 +91,8 @@ func blame(t *testing.T, want map[string]string, all []circumstance) {
 // TestDisksAreReproducible bakes a server that boots four times at the same
 // time: by root on a disk; by an ordinary user on a tmpfs with everything else
 // around it changed; killed at the end of every stage of its plan; and on
-// another date. Container, raw and qcow2 must be equal. Then the server changes.
+// another date. Container, raw and qcow2 must be equal, and the provenance lists
+// what they were made from. Then the server changes.
 func TestDisksAreReproducible(t *testing.T) {
 	requireRoot(t)
 	t.Parallel()
@@ -133,6 +134,7 @@ func TestDisksAreReproducible(t *testing.T) {
 			t.Errorf("two bakes of one lock differ (-usual +%s):\n%s", how, diff)
 		}
 	}
+	t.Run("provenance", func(t *testing.T) { provenanceListsAllInputs(t, usual) })
 	if !t.Failed() {
 		t.Run("changed", func(t *testing.T) { incrementalDisks(t, usual, first) })
 	}

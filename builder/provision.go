@@ -47,7 +47,9 @@ func (p *planner) resources(name, layer string, parent stage.ID, undecoded *node
 		return Step{}, err
 	}
 	in := p.common()
+	var files []*node.File
 	for _, r := range resources {
+		files = append(files, provisioners.Files(r)...)
 		state, err := provisioners.Canonical(r)
 		if err != nil {
 			return Step{}, err
@@ -55,6 +57,7 @@ func (p *planner) resources(name, layer string, parent stage.ID, undecoded *node
 		in.Add(r.Identity(), digestOf(state))
 	}
 	for _, script := range scripts {
+		files = append(files, script.Files()...)
 		state, err := json.Marshal(script)
 		if err != nil {
 			return Step{}, err
@@ -66,6 +69,7 @@ func (p *planner) resources(name, layer string, parent stage.ID, undecoded *node
 		Definition: stage.Definition{Name: name, Kind: "provision", Format: provisionFormat, Parent: parent, Inputs: in},
 		Title:      fmt.Sprintf("%s: %d resources", name, len(resources)),
 		accounts:   layer,
+		files:      files,
 		make: func(ctx context.Context, s *site) (any, error) {
 			before, err := accounts.Read(s.root)
 			if err != nil {

@@ -25,7 +25,7 @@ func (b *Builder) Tar(ctx context.Context, plan *Plan, to io.Writer) (*Plan, err
 		return nil, err
 	}
 	task := b.Report.Start("tar", 0, 0)
-	err = b.view(root, func(dir string) error {
+	err = b.view(ctx, root, func(dir string) error {
 		entries, err := tree.List(ctx, dir)
 		if err != nil {
 			return err

@@ -206,6 +206,17 @@ func Stated(resources []Resource) (users, groups []string) {
 	return users, groups
 }
 
+// Files are the project's files that a resource takes its content from.
+func Files(r Resource) []*node.File {
+	if p, ok := r.(*placed); ok {
+		r = p.Resource
+	}
+	if with, ok := r.(interface{ Files() []*node.File }); ok {
+		return with.Files()
+	}
+	return nil
+}
+
 // Canonical encodes what a resource means, for stage ids: project files by
 // their digests, templates filled in, nothing of how it was written.
 func Canonical(r Resource) ([]byte, error) {

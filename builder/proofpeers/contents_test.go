@@ -3,11 +3,14 @@ package proofpeers_test
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -133,20 +136,29 @@ func TestSBOMsListWhatDpkgHas(t *testing.T) {
 	var listed, named []string
 	for _, c := range cdx.Components {
 		if c.Type == "library" {
-			decoded, err := url.PathUnescape(c.PURL)
-			if err != nil {
-				t.Fatal(err)
-			}
-			listed, named = append(listed, c.Name+" "+c.Version), append(named, decoded)
+			listed, named = append(listed, c.Name+" "+c.Version), append(named, c.PURL)
 		}
 	}
-	slices.Sort(listed)
-	slices.Sort(named)
-	if cdx.SpecVersion != "1.6" || !slices.Equal(listed, packages) {
-		t.Errorf("CycloneDX %s lists %d packages, dpkg %d", cdx.SpecVersion, len(listed), len(packages))
+	compare := func(form string) {
+		t.Helper()
+		slices.Sort(listed)
+		if !slices.Equal(listed, packages) {
+			t.Errorf("%s lists %d packages, dpkg %d", form, len(listed), len(packages))
+		}
+		for i, name := range named {
+			var err error
+			if named[i], err = url.PathUnescape(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		slices.Sort(named)
+		if !slices.Equal(named, purls) {
+			t.Errorf("%s names %q\ndpkg says %q", form, named, purls)
+		}
 	}
-	if !slices.Equal(named, purls) {
-		t.Errorf("CycloneDX names %q\ndpkg says       %q", named, purls)
+	compare("CycloneDX")
+	if cdx.SpecVersion != "1.6" {
+		t.Errorf("CycloneDX is of version %s", cdx.SpecVersion)
 	}
 
 	spdx := predicate[struct {
@@ -156,17 +168,17 @@ func TestSBOMsListWhatDpkgHas(t *testing.T) {
 			ExternalRefs      []struct{ ReferenceType, ReferenceLocator string }
 		}
 	}](t, p, h.newer.Digest, signing.PredicateSPDX)
-	listed = nil
+	listed, named = nil, nil
 	for _, c := range spdx.Packages {
 		for _, r := range c.ExternalRefs {
-			if r.ReferenceType == "purl" && strings.HasPrefix(r.ReferenceLocator, "pkg:deb/") {
-				listed = append(listed, c.Name+" "+c.VersionInfo)
+			if r.ReferenceType == "purl" {
+				listed, named = append(listed, c.Name+" "+c.VersionInfo), append(named, r.ReferenceLocator)
 			}
 		}
 	}
-	slices.Sort(listed)
-	if spdx.SPDXVersion != "SPDX-2.3" || !slices.Equal(listed, packages) {
-		t.Errorf("%s lists %d packages, dpkg %d", spdx.SPDXVersion, len(listed), len(packages))
+	compare("SPDX")
+	if spdx.SPDXVersion != "SPDX-2.3" {
+		t.Errorf("SPDX is of version %s", spdx.SPDXVersion)
 	}
 }
 
@@ -217,15 +229,14 @@ func TestDiffShowsWhatChanged(t *testing.T) {
 	}
 }
 
-// The signed integrity manifest is that of the sealed root, by a program that
-// is not ours.
-func TestTheIntegrityManifestIsBelievedByMtree(t *testing.T) {
+// bsdtar reads the signed integrity manifest as a list of the sealed root's
+// entries; mtree holds the root against it (believedByMtree).
+func TestBsdtarReadsTheIntegrityManifest(t *testing.T) {
 	need(t, "bsdtar")
 	t.Parallel()
 	h := theHouse(t)
 	p := h.at(h.catalog)
 	_, document := p.attached(t, h.web.Digest, "text/x-mtree")
-	// bsdtar reads an mtree file as a list of entries.
 	listed := strings.Split(command(t, "bsdtar", "-tf", p.blob(document)), "\n")
 	for i, name := range listed {
 		listed[i] = strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(name, "."), "/"), "/")
@@ -234,5 +245,78 @@ func TestTheIntegrityManifestIsBelievedByMtree(t *testing.T) {
 	want := slices.Sorted(maps.Keys(h.sealed(t, h.web)))
 	if !slices.Equal(listed, want) {
 		t.Errorf("bsdtar lists %d paths, the root has %d", len(listed), len(want))
+	}
+}
+
+// believedByMtree holds a root that a stranger unpacked from a version's
+// container against its signed integrity manifest: NetBSD's mtree compares
+// type, mode, owner, time, links and SHA-256 of every path, and looks for
+// others. It has to find nothing, and of a manifest that is wrong each mistake.
+func (p *place) believedByMtree(t *testing.T, i image, root string) {
+	need(t, "mtree")
+	skipRootless(t)
+	_, document := p.attached(t, i.Digest, "text/x-mtree")
+	text, err := os.ReadFile(p.blob(document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest := string(text)
+	paths := 0
+	for line := range strings.SplitSeq(manifest, "\n") {
+		if !strings.HasPrefix(line, ".") {
+			continue // a comment
+		}
+		paths++
+		want := []string{" type=", " mode=", " uid=", " gid="}
+		if strings.Contains(line, " type=file ") {
+			want = append(want, " size=", " sha256digest=")
+		}
+		for _, keyword := range want {
+			if !strings.Contains(line, keyword) {
+				t.Errorf("the manifest lacks%s in: %s", keyword, line)
+			}
+		}
+	}
+	if want := len(p.house.sealed(t, i)); paths != want {
+		t.Errorf("the manifest has %d paths, the root %d", paths, want)
+	}
+	// Layers have no entry of the root directory itself, so that who unpacks
+	// them sets its time.
+	made := regexp.MustCompile(`(?m)^\. .* time=(\d+)\.`).FindStringSubmatch(manifest)
+	if made == nil {
+		t.Fatal("the manifest does not have the root directory")
+	}
+	command(t, "touch", "--date", "@"+made[1], root)
+	compare := func(manifest string) (found string, code int) {
+		cmd := exec.Command("mtree", "-p", root)
+		cmd.Stdin = strings.NewReader(manifest)
+		out, err := cmd.CombinedOutput()
+		var exit *exec.ExitError
+		if err != nil && !errors.As(err, &exit) {
+			t.Fatal(err)
+		}
+		return string(out), cmd.ProcessState.ExitCode()
+	}
+	if found, code := compare(manifest); code != 0 || found != "" {
+		t.Errorf("mtree: exit code %d\n%s", code, found)
+	}
+
+	mistakes := []struct{ path, right, wrong string }{
+		{"srv/www/index.html", " sha256digest=", " sha256digest=0"},
+		{"usr/sbin/nginx", " mode=0755", " mode=0775"},
+		{"etc/passwd", " uid=0", " uid=33"},
+	}
+	for _, m := range mistakes {
+		head, line, _ := strings.Cut(manifest, "\n./"+m.path+" ")
+		if !strings.Contains(line, m.right) {
+			t.Fatalf("the manifest lacks%s of %s", m.right, m.path)
+		}
+		manifest = head + "\n./" + m.path + " " + strings.Replace(line, m.right, m.wrong, 1)
+	}
+	found, code := compare(manifest)
+	for _, m := range mistakes {
+		if !strings.Contains(found, m.path) || code == 0 {
+			t.Errorf("mtree does not find the mistake in %s: exit code %d\n%s", m.path, code, found)
+		}
 	}
 }

@@ -102,7 +102,8 @@ func TestUmociUnpacksTheSealedRootAndCrunRunsIt(t *testing.T) {
 	h := theHouse(t)
 	dir := newDir(t)
 	exported, bundle := filepath.Join(dir, "gzip"), filepath.Join(dir, "bundle")
-	h.at(h.catalog).must(t, "images", "export", h.web.Version, exported, "--form", "oci-gzip")
+	p := h.at(h.catalog)
+	p.must(t, "images", "export", h.web.Version, exported, "--form", "oci-gzip")
 	command(t, "umoci", "unpack", "--image", exported+":"+h.web.number(), bundle)
 	want, got := maps.Clone(h.sealed(t, h.web)), describe(t, filepath.Join(bundle, "rootfs"))
 	// Layers have no entry of the root directory itself, so that who unpacks
@@ -110,6 +111,7 @@ func TestUmociUnpacksTheSealedRootAndCrunRunsIt(t *testing.T) {
 	want[""], _, _ = strings.Cut(want[""], " mtime")
 	got[""], _, _ = strings.Cut(got[""], " mtime")
 	sameTree(t, want, got)
+	t.Run("mtree", func(t *testing.T) { p.believedByMtree(t, h.web, filepath.Join(bundle, "rootfs")) })
 	t.Run("crun", func(t *testing.T) { crunServes(t, bundle) })
 }
 

@@ -150,6 +150,55 @@ func TestARevokedVersionIsNotUsedWithoutBeingTold(t *testing.T) {
 	other.refuses(t, 3, why, "images", "promote", h.web.Version, "released")
 }
 
+// middleRecipe is a baseline that is extended and never baked.
+const middleRecipe = `name: peer-middle
+description: between peer-web and what is baked
+extends: peer-web
+packages: [less]
+`
+
+func TestTheNearestBakedAncestorIsTheParent(t *testing.T) {
+	t.Parallel()
+	h := theHouse(t)
+	p := h.with(t, "")
+	page := func(name, parent string, more ...string) {
+		t.Helper()
+		text := "name: " + name + "\ndescription: one more page\nextends: " + parent + "\nresources:\n  files:\n"
+		for _, content := range append(more, name) {
+			text += "    /srv/www/" + content + ".html: {content: \"a page\\n\"}\n"
+		}
+		if err := h.recipe(p.project, name, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := h.recipe(p.project, "peer-middle", middleRecipe); err != nil {
+		t.Fatal(err)
+	}
+	page("peer-kiosk", "peer-middle")
+	// It brings no packages, nor does its parent.
+	page("peer-annex", "peer-shop")
+	below := []string{h.shop.Version}
+	for name, parent := range map[string]string{"peer-kiosk": "peer-web@" + h.web.Digest, "peer-annex": "peer-shop@" + h.shop.Digest} {
+		baked := decode[image](t, p, "bake", name)
+		below = append(below, baked.Version)
+		if got := decode[shown](t, p, "images", "show", baked.Version); got.Parent != parent {
+			t.Errorf("the parent of %s is %q, want %s", name, got.Parent, parent)
+		}
+	}
+	p.must(t, "images", "revoke", h.web.Version, "--reason", "CVE in the base", "--who", "carol", "--cascade")
+	for _, version := range below {
+		if r := decode[shown](t, p, "images", "show", version).Revocation; r == nil || r.Cause != "peer-web@"+h.web.Digest {
+			t.Errorf("the revocation of %s is %+v", version, r)
+		}
+	}
+	page("peer-kiosk", "peer-middle", "another")
+	a := p.run("bake", "peer-kiosk")
+	if a.code != 3 || a.stdout != "" || strings.Contains(a.stderr, "done") ||
+		!strings.Contains(a.stderr, "the parent of peer-kiosk must not be used") || !strings.Contains(a.stderr, h.web.Version) {
+		t.Errorf("want exit 3 before anything is made of %v", a)
+	}
+}
+
 func TestAVersionOfAStrangerIsNeitherKnownNorAParent(t *testing.T) {
 	t.Parallel()
 	h := theHouse(t)

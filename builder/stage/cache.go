@@ -29,7 +29,7 @@ import (
 // When a stage was last used is its directory's modification time.
 //
 // Files of a stage may belong to subordinate ids: whatever removes trees
-// (Begin, Sweep, GC, Work.Abort) must run where the bake runs, as root of the
+// (Begin, Scratch, Sweep, GC, Work.Abort) must run where the bake runs, as root of the
 // sandbox.
 type Cache struct {
 	// Dir is the cache's directory.

@@ -143,14 +143,24 @@ func TestStagesOfAnEarlierBootAreServedOnlyWhenSettled(t *testing.T) {
 
 func TestScratchIsSweptOnlyWhenItsOwnerIsDead(t *testing.T) {
 	c := open(t, t.TempDir())
-	dir, release, err := c.Scratch("view")
+	die := func() (dir string) {
+		t.Helper()
+		dir = filepath.Join(c.Dir, "work", "view-dead")
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	// A bake that only views stages sweeps up as well.
+	dead := die()
+	dir, release, err := c.Scratch(t.Context(), "view")
 	if err != nil {
 		t.Fatal(err)
 	}
-	dead := filepath.Join(c.Dir, "work", "view-dead")
-	if err := os.Mkdir(dead, 0o700); err != nil {
-		t.Fatal(err)
+	if _, err := os.Stat(dead); err == nil {
+		t.Error("a dead scratch directory was left by the next one's user")
 	}
+	dead = die()
 	if err := c.Sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 
 // Work is a stage being made, in a directory of its own on the cache's file
 // system. It ends by Commit or Abort; when the process dies instead, the next
-// Begin or Sweep removes it.
+// Begin, Scratch or Sweep removes it.
 type Work struct {
 	cache *Cache
 	def   Definition
@@ -24,17 +24,12 @@ type Work struct {
 }
 
 // Begin makes the directory in which the stage is to be made. The first Begin
-// of a Cache sweeps up after dead processes.
+// or Scratch of a Cache sweeps up after dead processes.
 func (c *Cache) Begin(ctx context.Context, def Definition) (*Work, error) {
 	if err := def.storable(); err != nil {
 		return nil, err
 	}
-	var err error
-	c.swept.Do(func() { err = c.Sweep(ctx) })
-	if err != nil {
-		return nil, err
-	}
-	dir, lock, err := c.makeWorkDir(def.ID().Short())
+	dir, lock, err := c.makeWorkDir(ctx, def.ID().Short())
 	if err != nil {
 		return nil, fmt.Errorf("beginning stage %s: %w", def.Name, err)
 	}
@@ -52,9 +47,9 @@ func (c *Cache) Begin(ctx context.Context, def Definition) (*Work, error) {
 
 // Scratch makes an empty directory on the cache's file system, to mount a view
 // of finished stages in, say. It is removed by release or, when the process
-// dies, by the next Begin or Sweep.
-func (c *Cache) Scratch(name string) (dir string, release func() error, err error) {
-	dir, lock, err := c.makeWorkDir(name)
+// dies, by the next Begin, Scratch or Sweep.
+func (c *Cache) Scratch(ctx context.Context, name string) (dir string, release func() error, err error) {
+	dir, lock, err := c.makeWorkDir(ctx, name)
 	if err != nil {
 		return "", nil, fmt.Errorf("making scratch directory: %w", err)
 	}
@@ -64,7 +59,12 @@ func (c *Cache) Scratch(name string) (dir string, release func() error, err erro
 
 // makeWorkDir makes and locks a directory; a sweep may take it between the
 // two.
-func (c *Cache) makeWorkDir(name string) (string, *os.File, error) {
+func (c *Cache) makeWorkDir(ctx context.Context, name string) (string, *os.File, error) {
+	var err error
+	c.swept.Do(func() { err = c.Sweep(ctx) })
+	if err != nil {
+		return "", nil, err
+	}
 	for {
 		dir, err := os.MkdirTemp(filepath.Join(c.Dir, workDir), name+"-")
 		if err != nil {

@@ -83,6 +83,18 @@ type Script struct {
 	Env    map[string]string `json:"env,omitempty" jsonschema_description:"environment variables"`
 }
 
+// Files are the project's files that the script consists of and sees.
+func (s *Script) Files() []*node.File {
+	var files []*node.File
+	if s.From != nil {
+		files = append(files, s.From)
+	}
+	for _, input := range s.Inputs {
+		files = append(files, node.FilesOf(input.Entries)...)
+	}
+	return files
+}
+
 // Input is a file or a directory of the project.
 type Input struct {
 	// Name is as written in the recipe, cleaned; it may begin with "../".

@@ -39,8 +39,8 @@ type Bake struct {
 	LockSHA256 string
 	// Sets are those of the lock's packages that took part.
 	Sets []updates.Set
-	// Recipe are the recipe's parts by digest: the resolved recipe itself and
-	// each file and script that it brings.
+	// Recipe are the recipe's parts by digest: the resolved recipe itself, each
+	// resource and script, and each file of the project that they bring.
 	Recipe []Part
 	// Distribution and its version are ID and VERSION_ID of os-release.
 	Distribution, DistributionVersion string
@@ -112,7 +112,7 @@ func (b *Bake) inputs() []Resource {
 	all := []Resource{input(Lock, b.Lock.Baseline, b.LockSHA256)}
 	parts := slices.Clone(b.Recipe)
 	slices.SortFunc(parts, func(x, y Part) int { return cmp.Or(cmp.Compare(x.Name, y.Name), cmp.Compare(x.SHA256, y.SHA256)) })
-	for _, part := range parts {
+	for _, part := range slices.Compact(parts) { // a file may be named twice
 		all = append(all, input(Recipe, part.Name, part.SHA256))
 	}
 	for _, release := range b.Lock.Releases {

@@ -79,6 +79,9 @@ func (d *Directory) Paths() []string {
 // Inputs is what decides on the outcome besides the exported fields.
 func (d *Directory) Inputs() any { return d.Tree }
 
+// Files are those of the project's directory.
+func (d *Directory) Files() []*node.File { return node.FilesOf(d.Tree) }
+
 // part is one file of the directory.
 type part interface {
 	Check(ctx context.Context, r system.Reader) ([]system.Difference, error)

@@ -2,6 +2,7 @@ package file
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -30,6 +31,9 @@ type File struct {
 	Template bool       `json:"template,omitempty" jsonschema_description:"fill ${variables} into the file named by from"`
 	Absent   bool       `json:"absent,omitempty" jsonschema_description:"there must be no file"`
 	Attributes
+
+	// template is the file of the project that was filled into Content.
+	template *node.File
 }
 
 // NewFile decodes the file at the path e.Key.
@@ -88,7 +92,7 @@ func (f *File) fill(from *node.Node, vars node.Vars) error {
 	if err != nil {
 		return err
 	}
-	f.Content, f.From, f.Template = &filled, nil, false
+	f.Content, f.From, f.Template, f.template = &filled, nil, false, f.From
 	return nil
 }
 
@@ -97,6 +101,14 @@ func (f *File) Identity() string { return "file " + f.Path }
 
 // Paths are the places that the resource alone decides on.
 func (f *File) Paths() []string { return []string{f.Path} }
+
+// Files are those of the project that the content comes from.
+func (f *File) Files() []*node.File {
+	if from := cmp.Or(f.From, f.template); from != nil {
+		return []*node.File{from}
+	}
+	return nil
+}
 
 func (f *File) whole() bool { return f.Content != nil || f.From != nil }
 

@@ -187,6 +187,17 @@ type TreeEntry struct {
 	Target string `json:"target,omitempty"`
 }
 
+// FilesOf are the files among the entries of a directory.
+func FilesOf(entries []TreeEntry) []*File {
+	var files []*File
+	for _, e := range entries {
+		if e.File != nil {
+			files = append(files, e.File)
+		}
+	}
+	return files
+}
+
 // ProjectTree lists the directory that a text node names, in path order,
 // without what exclude matches: a pattern of path.Match that is compared with
 // the whole relative path when it has a slash, with the last part otherwise.

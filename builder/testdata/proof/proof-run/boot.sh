@@ -1,0 +1,1 @@
+cat proof-run/boot-input > /etc/proof/boot-read
