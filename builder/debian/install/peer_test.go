@@ -88,8 +88,7 @@ var sets = []struct {
 	{suite: "bookworm", include: []string{"systemd-sysv", "molly-guard"}},
 	// File capabilities.
 	{suite: "bookworm", include: []string{"iputils-ping", "mtr-tiny", "fping"}},
-	{suite: "trixie", include: []string{"nginx"}, layered: true},
-	{suite: "trixie", include: []string{"systemd-sysv", "molly-guard"}},
+	{suite: "trixie", include: []string{"nginx", "systemd-sysv", "molly-guard"}, layered: true},
 }
 
 func TestEqualsMmdebstrap(t *testing.T) {
