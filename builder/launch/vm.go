@@ -43,6 +43,8 @@ type VMSpec struct {
 	Ports map[int]int
 	// Console gets what the guest writes to its first serial port; it may be nil.
 	Console io.Writer
+	// Arguments are added to QEMU's: further devices.
+	Arguments []string
 }
 
 // VM is a running virtual machine.
@@ -172,7 +174,7 @@ func (vm *VM) arguments(s VMSpec, p platform) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(args, firmware...), nil
+	return append(append(args, firmware...), s.Arguments...), nil
 }
 
 // comma escapes a path for QEMU's key=value options.

@@ -27,20 +27,27 @@ func is(want string) func(string) string {
 	}
 }
 
-// questions are what a server of an image must answer for, on a machine that
-// launch.VM's Accelerator runs.
-func questions(i *image, accelerator string) []question {
+// questions are what a server of an image must answer for on a machine.
+func questions(i *image, g *boottest.Guest) []question {
 	baseline, _, _ := strings.Cut(i.Version, ":")
+	agent, screen := "inactive", "dummy device"
+	if g.Options.Agent {
+		agent = "active"
+	}
+	if g.Options.VGA {
+		screen = "VGA+"
+	}
 	return []question{
 		{"state", "systemctl is-system-running", is("running")},
 		{"failed units", "systemctl list-units --failed --plain --no-legend --all", is("")},
 		{"cloud-init", "cloud-init status", is("status: done")},
 		{"cloud-init's log", `sudo grep -E '\[(WARNING|ERROR|CRITICAL)\]' /var/log/cloud-init.log || true`, is("")},
 
-		// The package system is whole, and no file of a package is changed: what
-		// the recipe adds lies in files of its own.
+		// The package system is whole, and a first boot changes no configuration
+		// of a package. Other files take an emulated machine minutes to read:
+		// holdToManifest asks dpkg --verify of the disk.
 		{"dpkg --audit", "sudo dpkg --audit", is("")},
-		{"dpkg --verify", "sudo dpkg --verify", is("")},
+		{"configuration", `dpkg-query -W -f '${Conffiles}\n' | awk 'NF == 2 {print $2 "  " $1}' | sudo md5sum --quiet -c -`, is("")},
 		{"package lists", "find /var/lib/apt/lists /var/cache/apt -type f", is("")},
 		{"apt-get check", "sudo apt-get -qq check", is("")},
 
@@ -65,8 +72,9 @@ func questions(i *image, accelerator string) []question {
 			}
 			return ""
 		}},
+		{"masked units", "systemctl is-enabled apt-daily.timer apt-daily-upgrade.timer; true", is("masked\nmasked")},
 		// Installed, and idle without their hypervisor's devices.
-		{"guest tools", "systemctl is-active open-vm-tools.service qemu-guest-agent.service; true", is("inactive\ninactive")},
+		{"guest tools", "systemctl is-active open-vm-tools.service qemu-guest-agent.service; true", is("inactive\n" + agent)},
 		{"guest tools' packages", "dpkg-query -W -f '${db:Status-Abbrev}${Package}\\n' open-vm-tools qemu-guest-agent", is("ii open-vm-tools\nii qemu-guest-agent")},
 		{"user", "id -nG", is("debian adm sudo")},
 		{"own name", "getent hosts $(hostname) >/dev/null && echo known", is("known")},
@@ -76,14 +84,44 @@ func questions(i *image, accelerator string) []question {
 			}
 			return ""
 		}},
-		{"journal", "sudo journalctl -b -p err --no-pager -o short-monotonic", quiet(accelerator)},
+		{"journal", "sudo journalctl -b -p err --no-pager -o short-monotonic", quiet(g.VM.Accelerator)},
+
+		// Whoever sits at the screen or at the serial port sees what happens and
+		// can log in; /dev/console, where services write, is the latter.
+		{"kernel's arguments", "tr ' ' '\\n' </proc/cmdline | grep ^console=", is("console=tty0\nconsole=ttyS0,115200n8")},
+		{"consoles", "awk '{print $1}' /proc/consoles | sort; cat /sys/class/tty/console/active", is("tty0\nttyS0\ntty0 ttyS0")},
+		{"screen", "sudo dmesg | sed -n 's/.*Console: colour \\(.*\\) 80x25.*/\\1/p'", is(screen)},
+		{"what the screen shows", "sudo cat /dev/vcs1", func(answer string) string {
+			if !strings.Contains(answer, "login:") {
+				return "want a login prompt"
+			}
+			return ""
+		}},
+	}
+}
+
+// ofFirstBoot are further questions to a server of testdata/proof-data.yaml:
+// what its image lacks was made, as the packages' own scripts would have made
+// it, and what the recipe switched off stayed so.
+func ofFirstBoot() []question {
+	const key, certificate = "/etc/ssl/private/ssl-cert-snakeoil.key", "/etc/ssl/certs/ssl-cert-snakeoil.pem"
+	return []question{
+		{"key", "sudo stat --format '%a %U %G' " + key, is("640 root ssl-cert")},
+		{"certificate", `test "$(openssl x509 -in ` + certificate + ` -noout -pubkey)" = "$(sudo openssl pkey -in ` + key + ` -pubout)" && echo of the key`, is("of the key")},
+		{"cluster", "pg_lsclusters --no-header | awk '{print $2, $3, $4, $5}'", is("main 5432 online postgres")},
+		{"cluster's unit", "systemctl list-units --plain --no-legend 'postgresql@*' | awk '{print $3, $4}'", is("active running")},
+		{"database", `cd / && sudo -u postgres psql -XAtc "select 1, current_setting('server_encoding'), current_setting('ssl')"`, is("1|UTF8|on")},
+
+		{"disabled unit", "systemctl is-enabled cron.service; systemctl is-active cron.service; true", is("disabled\ninactive")},
+		// What a first boot does that applies presets.
+		{"its preset", "sudo systemctl preset cron.service && systemctl is-enabled cron.service; true", is("disabled")},
 	}
 }
 
 // listening judges the sockets of a server: SSH and HTTP for everyone, the DNS
-// stub on loopback addresses, and the DHCP client's on its own.
+// stub and a database on loopback addresses, and the DHCP client's on its own.
 func listening(answer string) string {
-	allowed := regexp.MustCompile(`^tcp (0\.0\.0\.0|\[::\]|\*):(22|80)$|^(tcp|udp) 127\.0\.0\.5[34](%lo)?:53$|^udp \S+%\S+:(68|546)$`)
+	allowed := regexp.MustCompile(`^tcp (0\.0\.0\.0|\[::\]|\*):(22|80)$|^(tcp|udp) 127\.0\.0\.5[34](%lo)?:53$|^tcp (127\.0\.0\.1|\[::1\]):5432$|^udp \S+%\S+:(68|546)$`)
 	seen := strings.Split(answer, "\n")
 	for _, socket := range seen {
 		if !allowed.MatchString(socket) {
@@ -121,25 +159,19 @@ func quiet(accelerator string) func(string) string {
 	}
 }
 
-// inspect asks a booted guest of an image all questions over one connection.
-func inspect(t *testing.T, i *image, g *boottest.Guest) {
+// inspect asks a booted guest all questions.
+func inspect(t *testing.T, g *boottest.Guest, all []question) {
 	t.Helper()
-	const mark = "=== "
-	all := questions(i, g.VM.Accelerator)
-	var script strings.Builder
-	script.WriteString("export LC_ALL=C.UTF-8 SYSTEMD_PAGER= SYSTEMD_COLORS=0\n")
-	for _, q := range all {
-		script.WriteString("echo '" + mark + "'\n(" + q.command + ") </dev/null 2>&1\n")
-	}
-	script.WriteString("true\n")
-	answers := strings.Split(g.Run(t, script.String()), strings.TrimSpace(mark))
-	if len(answers) != len(all)+1 {
-		t.Fatalf("%d questions got %d answers:\n%s", len(all), len(answers)-1, strings.Join(answers, mark))
-	}
+	commands := make([]string, len(all))
 	for n, q := range all {
-		answer := strings.TrimSpace(answers[n+1])
-		if wrong := q.judge(answer); wrong != "" {
-			t.Errorf("%s: %s; got\n%s", q.name, wrong, answer)
+		commands[n] = q.command
+	}
+	for n, answer := range g.Ask(t, commands...) {
+		if wrong := all[n].judge(answer); wrong != "" {
+			t.Errorf("%s: %s; got\n%s", all[n].name, wrong, answer)
 		}
+	}
+	if g.Options.Agent {
+		g.PingAgent(t)
 	}
 }

@@ -84,12 +84,26 @@ func need(t *testing.T, programs ...string) {
 
 // image is what bake --output json says.
 type image struct {
-	Version string
-	Stages  map[string]string
+	Version, Catalog string
+	Stages           map[string]string
+	// flags lead to the project it was baked in; none outside of projects.
+	flags []string
 }
 
-// bake bakes a shipped baseline, and skips where no mirror is known.
-func bake(t *testing.T, baseline, suite string) *image {
+// project makes a project with the recipes of testdata, and gives the flags that
+// lead there.
+func project(t *testing.T) []string {
+	t.Helper()
+	dir := filepath.Join(scratch, "project")
+	imgbuild(t, "init", dir)
+	if err := os.CopyFS(filepath.Join(dir, "baselines"), os.DirFS("testdata")); err != nil {
+		t.Fatal(err)
+	}
+	return []string{"--project", dir}
+}
+
+// reach skips the test where it takes too long or no mirror is known.
+func reach(t *testing.T, suite string) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("bakes and boots take too long for -short")
@@ -101,18 +115,29 @@ func bake(t *testing.T, baseline, suite string) *image {
 	if _, err := sources.Mirror(host.ArchiveDebian, suite); err != nil {
 		t.Skip("no mirror in apt's sources: ", err)
 	}
-	var baked image
-	if err := json.Unmarshal(imgbuild(t, "bake", baseline, "--output", "json"), &baked); err != nil {
+}
+
+// bake bakes a baseline, of a project if flags lead to one.
+func bake(t *testing.T, baseline string, flags ...string) *image {
+	t.Helper()
+	baked := image{flags: flags}
+	if err := json.Unmarshal(baked.imgbuild(t, "bake", baseline, "--output", "json"), &baked); err != nil {
 		t.Fatal(err)
 	}
 	return &baked
+}
+
+// imgbuild runs imgbuild where the image was baked.
+func (i *image) imgbuild(t *testing.T, args ...string) []byte {
+	t.Helper()
+	return imgbuild(t, append(args, i.flags...)...)
 }
 
 // disk exports the disk of an image.
 func (i *image) disk(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "disk.qcow2")
-	imgbuild(t, "images", "export", i.Version, path)
+	i.imgbuild(t, "images", "export", i.Version, path)
 	if st, err := os.Stat(path); err == nil {
 		t.Logf("the qcow2 of %s has %.1f MB", i.Version, float64(st.Size())/1e6)
 	}
