@@ -19,6 +19,7 @@ func TestTheDebian12ServerBoots(t *testing.T) {
 	reach(t, "bookworm")
 	baked := bake(t, "debian-12-nginx")
 	disk := baked.disk(t)
+	t.Run("disk", func(t *testing.T) { holdToManifest(t, baked, disk) })
 	machines := []boottest.Options{
 		{Disk: disk, Firmware: launch.SecureBoot},
 		{Disk: disk, Firmware: launch.BIOS, VGA: true, Agent: true},
@@ -31,12 +32,16 @@ func TestTheDebian12ServerBoots(t *testing.T) {
 	})
 }
 
+// TestTheDebian13ServerBoots boots a child of the shipped baseline, which has
+// what only a first boot can finish.
 func TestTheDebian13ServerBoots(t *testing.T) {
 	t.Parallel()
 	need(t, "qemu-system-x86_64", "qemu-img")
 	reach(t, "trixie")
-	baked := bake(t, "debian-13-nginx")
-	g := boottest.Boot(t, boottest.Options{Disk: baked.disk(t), Firmware: launch.SecureBoot})
+	baked := bake(t, "proof-data", project(t)...)
+	disk := baked.disk(t)
+	t.Run("disk", func(t *testing.T) { holdToManifest(t, baked, disk) })
+	g := boottest.Boot(t, boottest.Options{Disk: disk, Firmware: launch.SecureBoot})
 	g.Check(t)
-	inspect(t, g, questions(baked, g))
+	inspect(t, g, append(questions(baked, g), ofFirstBoot()...))
 }
