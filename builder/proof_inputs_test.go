@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -71,7 +72,9 @@ func provenanceListsAllInputs(t *testing.T, s *shop) {
 	for _, d := range listedInputs(t, s) {
 		kind, name := d.Annotations["imgbuild.kind"], d.Name
 		if kind == "package" {
-			uri, _, _ := strings.Cut(d.URI, "@")
+			uri, err := url.PathUnescape(d.URI)
+			check(t, err)
+			uri, _, _ = strings.Cut(uri, "@")
 			name = d.Annotations["imgbuild.set"] + " " + name + " " + uri
 		}
 		entry := kind + " " + name + " " + d.Digest["sha256"]
