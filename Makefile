@@ -52,7 +52,7 @@ build: ## build every binary for every architecture, in bin/
 # host-bake and host-test install the missing packages of their kind.
 .PHONY: host-bake host-test
 host-bake host-test: host-%:
-	@missing=$$(sed -n 's/^$* //p' ci/package/host-packages | while read -r name; do \
+	@missing=$$(sed -En "s/^$*(-$$(dpkg --print-architecture))? //p" ci/package/host-packages | while read -r name; do \
 	  dpkg-query -W -f '$${db:Status-Status}' "$$name" 2>/dev/null | grep -qx installed || echo "$$name"; done); \
 	[ -z "$$missing" ] && exit 0; \
 	root=; [ "$$(id -u)" = 0 ] || root=sudo; \

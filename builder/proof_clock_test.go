@@ -43,7 +43,7 @@ func (s *shop) bakeOnAnotherDate(t *testing.T) *baked {
 	t.Helper()
 	kernel, err := exec.LookPath("linux.uml")
 	if err != nil {
-		t.Skip(err)
+		t.Skip("User-Mode Linux is made for amd64 alone, and no other machine has a clock of its own: ", err)
 	}
 	root := filepath.Join(s.dir, "machine")
 	s.fillMachine(t, root)

@@ -60,21 +60,9 @@ With --stage, list those that a server runs. It shows the id as IMAGE_VERSION in
 }
 
 func listImages(ctx context.Context, env *environment, baseline string) error {
-	_, c, err := env.catalog(ctx)
+	listed, err := listAll(ctx, env, baseline)
 	if err != nil {
 		return err
-	}
-	baselines, err := baselinesOf(ctx, c, baseline)
-	if err != nil {
-		return err
-	}
-	listed := []listedImage{}
-	for _, b := range baselines {
-		found, err := listBaseline(ctx, c, b)
-		if err != nil {
-			return err
-		}
-		listed = append(listed, found...)
 	}
 	if baseline != "" && len(listed) == 0 {
 		return noImages(baseline)
@@ -89,12 +77,27 @@ func listImages(ctx context.Context, env *environment, baseline string) error {
 	return env.answer(listed, func(w io.Writer) { writeListed(w, listed) }, next)
 }
 
-// baselinesOf is the named baseline, or all for "".
-func baselinesOf(ctx context.Context, c *catalog.Catalog, baseline string) ([]string, error) {
-	if baseline != "" {
-		return []string{baseline}, nil
+// listAll reads the versions of a baseline, or of all for "".
+func listAll(ctx context.Context, env *environment, baseline string) ([]listedImage, error) {
+	_, c, err := env.catalog(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return c.Baselines(ctx)
+	baselines := []string{baseline}
+	if baseline == "" {
+		if baselines, err = c.Baselines(ctx); err != nil {
+			return nil, err
+		}
+	}
+	all := []listedImage{}
+	for _, b := range baselines {
+		found, err := listBaseline(ctx, c, b)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	return all, nil
 }
 
 func writeListed(w io.Writer, listed []listedImage) {

@@ -22,44 +22,34 @@ func listStage(ctx context.Context, env *environment, baseline, prefix string) e
 		return fault.Inputf("%q is not the id of a stage", prefix).
 			WithHint("give 12 to 64 hexadecimal digits, as IMAGE_VERSION in /etc/os-release of a server has them")
 	}
-	_, c, err := env.catalog(ctx)
+	all, err := listAll(ctx, env, baseline)
 	if err != nil {
 		return err
 	}
-	baselines, err := baselinesOf(ctx, c, baseline)
-	if err != nil {
-		return err
-	}
-	listed, unknown := []listedImage{}, []string{}
+	found, unknown := []listedImage{}, []string{}
 	ids := map[string]bool{}
-	for _, b := range baselines {
-		found, err := listBaseline(ctx, c, b)
-		if err != nil {
-			return err
+	for _, l := range all {
+		if l.Damaged != "" {
+			unknown = append(unknown, l.Image)
 		}
-		for _, l := range found {
-			if l.Damaged != "" {
-				unknown = append(unknown, l.Image)
-			}
-			matching := slices.DeleteFunc(slices.Collect(maps.Values(l.Stages)), func(id string) bool { return !strings.HasPrefix(id, prefix) })
-			for _, id := range matching {
-				ids[id] = true
-			}
-			if len(matching) > 0 {
-				listed = append(listed, l)
-			}
+		matching := slices.DeleteFunc(slices.Collect(maps.Values(l.Stages)), func(id string) bool { return !strings.HasPrefix(id, prefix) })
+		for _, id := range matching {
+			ids[id] = true
+		}
+		if len(matching) > 0 {
+			found = append(found, l)
 		}
 	}
 	switch {
 	case len(ids) > 1:
 		return fault.Inputf("%d stages start with %s: %s", len(ids), prefix, strings.Join(slices.Sorted(maps.Keys(ids)), ", ")).
 			WithHint("give more digits")
-	case len(listed) == 0 && len(unknown) > 0:
+	case len(found) == 0 && len(unknown) > 0:
 		return fault.Inputf("no version in the catalog has the stage %s, as far as it can be read: %s cannot", prefix, strings.Join(unknown, ", ")).
 			WithHint("%s says why", env.command("images", "verify", unknown[0]))
-	case len(listed) == 0:
+	case len(found) == 0:
 		return fault.Inputf("no version in the catalog has the stage %s", prefix).
 			WithHint("it was removed, or is in another catalog: name that with --catalog")
 	}
-	return env.answer(listed, func(w io.Writer) { writeListed(w, listed) }, env.command("images", "show", listed[0].Image))
+	return env.answer(found, func(w io.Writer) { writeListed(w, found) }, env.command("images", "show", found[0].Image))
 }

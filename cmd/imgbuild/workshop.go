@@ -66,11 +66,7 @@ func mirrorClient(ctx context.Context, p *project.Project) (*http.Client, error)
 
 // recipe loads a baseline for an architecture; "" means its first.
 func (w *workshop) recipe(ctx context.Context, name, arch string) (*baseline.Recipe, error) {
-	recipe, err := baseline.Load(ctx, w.recipes, name, arch)
-	if err != nil {
-		return nil, err
-	}
-	return recipe, builder.Check(recipe)
+	return loadBaseline(ctx, w.recipes, name, arch)
 }
 
 // locker makes locks from what the mirrors offer now.
@@ -191,7 +187,7 @@ func (w *workshop) lockFor(ctx context.Context, recipe *baseline.Recipe) (lock *
 		return nil, false, err
 	}
 	lock, err = locker.Lock(ctx, recipe, builder.LockOptions{})
-	return lock, true, err
+	return lock, true, placeUnknown(recipe, err)
 }
 
 // keepLock writes a recipe's first lock and says so.

@@ -186,10 +186,10 @@ func (c *Client) request(ctx context.Context, url string, use func(io.Reader) er
 		return fault.Inputf("requesting %s", url).Because(err)
 	}
 	response, err := c.HTTP.Do(request)
-	if kind := fault.KindOf(err); err != nil && kind != fault.Failed {
-		return fmt.Errorf("fetching: %w", err) // it says itself what to do
-	}
 	if err != nil {
+		if fault.KindOf(err) != fault.Failed {
+			return fmt.Errorf("fetching: %w", err) // it says itself what to do
+		}
 		return fault.Failedf("fetching").Because(err).
 			WithHint("check the mirror's address, the network, and the proxy if one is used: imgbuild help settings")
 	}
