@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -50,6 +51,8 @@ http: {addr: %s}
 		t.Fatal(err)
 	}
 	cmd := exec.Command(program, "serve", config)
+	// Every REGISTRY_* variable is a setting to it, podman's too.
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "REGISTRY_") })
 	var said strings.Builder // read after the process has ended
 	cmd.Stderr = &said
 	if err := cmd.Start(); err != nil {
