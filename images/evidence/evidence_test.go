@@ -257,6 +257,24 @@ func TestADamagedBlobIsNamed(t *testing.T) {
 	}
 }
 
+// TestALostStatementLosesNoOther: the file of one statement's manifest is gone.
+func TestALostStatementLosesNoOther(t *testing.T) {
+	s := newShop(t)
+	v := s.bake("the page of today", nil, s.key, nil)
+	attached, err := s.catalog.Evidence(t.Context(), v, signing.EnvelopeMediaType)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := attached[0].Manifest.Digest
+	if err := os.Remove(filepath.Join(s.dir, "web", "blobs", "sha256", lost.Encoded())); err != nil {
+		t.Fatal(err)
+	}
+	all := strings.Join(s.problems(v), "\n")
+	if !strings.Contains(all, lost.String()) || strings.Count(all, "there is none") > 1 {
+		t.Errorf("want %s alone to be missed:\n%s", lost, all)
+	}
+}
+
 func TestDiffTellsPackagesAndFiles(t *testing.T) {
 	s := newShop(t)
 	before := s.bake("old", []string{"nginx=1.22", "openssl=3.0.1", "telnet=1"}, s.key, nil)

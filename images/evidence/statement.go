@@ -26,12 +26,10 @@ type candidate struct {
 	err           error
 }
 
-// candidates reads every statement attached to a version.
+// candidates reads every statement attached to a version. With an error come
+// those that could be read.
 func candidates(ctx context.Context, c *catalog.Catalog, v *catalog.Version, trust signing.Trust) ([]candidate, error) {
-	attached, err := c.Evidence(ctx, v, signing.EnvelopeMediaType)
-	if err != nil {
-		return nil, err
-	}
+	attached, lost := c.Evidence(ctx, v, signing.EnvelopeMediaType)
 	var found []candidate
 	for _, e := range attached {
 		one := candidate{predicateType: e.Annotations[predicateAnnotation]}
@@ -48,7 +46,7 @@ func candidates(ctx context.Context, c *catalog.Catalog, v *catalog.Version, tru
 			return nil, err
 		}
 	}
-	return found, nil
+	return found, lost
 }
 
 // predicateAnnotation names a statement's predicate type on its manifest; the

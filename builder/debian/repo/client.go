@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -174,7 +175,7 @@ func (c *Client) getOnce(ctx context.Context, url string, use func(io.Reader) er
 	defer watch.Stop()
 	err := watch.Explain(c.request(ctx, url, func(body io.Reader) error { return use(watch.Reader(body)) }))
 	if errors.Is(err, stall.ErrStalled) {
-		return fault.Failedf("fetching %s", url).Because(fmt.Errorf("the mirror %w", err)).
+		return fault.Failedf("fetching %s", shown(url)).Because(fmt.Errorf("the mirror %w", err)).
 			WithHint("try again later, or use another mirror")
 	}
 	return err
@@ -183,7 +184,7 @@ func (c *Client) getOnce(ctx context.Context, url string, use func(io.Reader) er
 func (c *Client) request(ctx context.Context, url string, use func(io.Reader) error) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return fault.Inputf("requesting %s", url).Because(err)
+		return fault.Inputf("requesting %s", shown(url)).Because(err)
 	}
 	response, err := c.HTTP.Do(request)
 	if err != nil {
@@ -197,17 +198,26 @@ func (c *Client) request(ctx context.Context, url string, use func(io.Reader) er
 	switch {
 	case response.StatusCode == http.StatusOK:
 		if err := use(response.Body); err != nil {
-			return fmt.Errorf("fetching %s: %w", url, err)
+			return fmt.Errorf("fetching %s: %w", shown(url), err)
 		}
 		return nil
 	case response.StatusCode == http.StatusNotFound, response.StatusCode == http.StatusGone:
-		return fmt.Errorf("fetching %s: %w", url, errNotFound)
+		return fmt.Errorf("fetching %s: %w", shown(url), errNotFound)
 	case response.StatusCode >= 400 && response.StatusCode < 500 && response.StatusCode != http.StatusTooManyRequests:
-		return fault.Worldf("fetching %s: the mirror answers %s", url, response.Status).
+		return fault.Worldf("fetching %s: the mirror answers %s", shown(url), response.Status).
 			WithHint("check the mirror's address, and the proxy if one is used: imgbuild help settings")
 	}
-	return fault.Failedf("fetching %s: the mirror answers %s", url, response.Status).
+	return fault.Failedf("fetching %s: the mirror answers %s", shown(url), response.Status).
 		WithHint("try again later, or use another mirror")
+}
+
+// shown is a URL for people: without its password.
+func shown(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "a URL that is none" // and may have a password in it
+	}
+	return u.Redacted()
 }
 
 // writeFile makes the file name whole or not at all.

@@ -131,6 +131,20 @@ func TestArchivesOfOneNameAreToldApart(t *testing.T) {
 	}
 }
 
+// TestPasswordsAreNotShown: what goes wrong ends in terminals and logs.
+func TestPasswordsAreNotShown(t *testing.T) {
+	m := newMirror(t)
+	reader := m.reader(t, keyring(t, newKey(t, 0)))
+	reader.source.URL = strings.Replace(m.URL, "//", "//user:secret@", 1) + "/debian"
+	for _, failures := range []int{0, 100} { // it has no such file, and then it is overloaded
+		m.failures = failures
+		_, err := reader.read()
+		if err == nil || !strings.Contains(err.Error(), "dists/bookworm/InRelease") || strings.Contains(err.Error(), "secret") {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
 func TestAddressIsWhatTellsArchivesApart(t *testing.T) {
 	for url, want := range map[string]string{
 		"https://Packages.example/mainline/":            "https://packages.example/mainline",
