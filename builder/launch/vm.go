@@ -143,7 +143,10 @@ func (vm *VM) arguments(s VMSpec, p platform) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	accel, cpu := "tcg,thread=multi", "max"
+	// QEMU keeps the code that it translated before a reboot, and searches all of
+	// it: with a cache of 256 MiB, not the 1 GiB of its default, a second boot
+	// takes three quarters of the time.
+	accel, cpu := "tcg,thread=multi,tb-size=256", "max"
 	if vm.Accelerator == "kvm" {
 		accel, cpu = "kvm", "host"
 	}
