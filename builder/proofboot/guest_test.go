@@ -29,20 +29,13 @@ func is(want string) func(string) string {
 
 // questions are what a server of an image must answer for on a machine.
 func questions(i *image, g *boottest.Guest) []question {
-	baseline, _, _ := strings.Cut(i.Version, ":")
-	agent, screen := "inactive", "dummy device"
-	if g.Options.Agent {
-		agent = "active"
-	}
-	if g.Options.VGA {
-		screen = "VGA+"
-	}
-	return []question{
-		{"state", "systemctl is-system-running", is("running")},
-		{"failed units", "systemctl list-units --failed --plain --no-legend --all", is("")},
-		{"cloud-init", "cloud-init status", is("status: done")},
-		{"cloud-init's log", `sudo grep -E '\[(WARNING|ERROR|CRITICAL)\]' /var/log/cloud-init.log || true`, is("")},
+	return append(ofImage(i), ofMachine(g)...)
+}
 
+// ofImage are those whose answers no machine changes.
+func ofImage(i *image) []question {
+	baseline, _, _ := strings.Cut(i.Version, ":")
+	return []question{
 		// The package system is whole, and a first boot changes no configuration
 		// of a package. Other files take an emulated machine minutes to read:
 		// holdToManifest asks dpkg --verify of the disk.
@@ -62,10 +55,6 @@ func questions(i *image, g *boottest.Guest) []question {
 			}
 			return ""
 		}},
-		{"first boot", "test -e /var/lib/imgbuild/first-boot.done && systemctl show -P Result imgbuild-first-boot.service", is("success")},
-		{"host keys", "ls /etc/ssh/*_key", is("/etc/ssh/ssh_host_ecdsa_key\n/etc/ssh/ssh_host_ed25519_key\n/etc/ssh/ssh_host_rsa_key")},
-
-		{"listening", `ss -H -lntu | awk '{print $1, $5}'`, listening},
 		{"timers", "systemctl list-timers --no-legend --plain", func(answer string) string {
 			if strings.Contains(answer, "apt-daily") {
 				return "a server is replaced, not upgraded"
@@ -73,8 +62,6 @@ func questions(i *image, g *boottest.Guest) []question {
 			return ""
 		}},
 		{"masked units", "systemctl is-enabled apt-daily.timer apt-daily-upgrade.timer; true", is("masked\nmasked")},
-		// Installed, and idle without their hypervisor's devices.
-		{"guest tools", "systemctl is-active open-vm-tools.service qemu-guest-agent.service; true", is("inactive\n" + agent)},
 		{"guest tools' packages", "dpkg-query -W -f '${db:Status-Abbrev}${Package}\\n' open-vm-tools qemu-guest-agent", is("ii open-vm-tools\nii qemu-guest-agent")},
 		{"user", "id -nG", is("debian adm sudo")},
 		{"own name", "getent hosts $(hostname) >/dev/null && echo known", is("known")},
@@ -84,6 +71,28 @@ func questions(i *image, g *boottest.Guest) []question {
 			}
 			return ""
 		}},
+	}
+}
+
+// ofMachine are those that a machine's firmware and devices have a part in.
+func ofMachine(g *boottest.Guest) []question {
+	agent, screen := "inactive", "dummy device"
+	if g.Options.Agent {
+		agent = "active"
+	}
+	if g.Options.VGA {
+		screen = "VGA+"
+	}
+	return []question{
+		{"state", "systemctl is-system-running", is("running")},
+		{"failed units", "systemctl list-units --failed --plain --no-legend --all", is("")},
+		{"cloud-init", "cloud-init status", is("status: done")},
+		{"cloud-init's log", `sudo grep -E '\[(WARNING|ERROR|CRITICAL)\]' /var/log/cloud-init.log || true`, is("")},
+		{"first boot", "test -e /var/lib/imgbuild/first-boot.done && systemctl show -P Result imgbuild-first-boot.service", is("success")},
+		{"host keys", "ls /etc/ssh/*_key", is("/etc/ssh/ssh_host_ecdsa_key\n/etc/ssh/ssh_host_ed25519_key\n/etc/ssh/ssh_host_rsa_key")},
+		{"listening", `ss -H -lntu | awk '{print $1, $5}'`, listening},
+		// Installed, and idle without their hypervisor's devices.
+		{"guest tools", "systemctl is-active open-vm-tools.service qemu-guest-agent.service; true", is("inactive\n" + agent)},
 		{"journal", "sudo journalctl -b -p err --no-pager -o short-monotonic", quiet(g.VM.Accelerator)},
 
 		// Whoever sits at the screen or at the serial port sees what happens and
