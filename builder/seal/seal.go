@@ -22,7 +22,7 @@ import (
 
 // Format is the number of this stage's own format: it changes whenever the
 // same input would be sealed differently.
-const Format = 3
+const Format = 4
 
 // Identity is what an image says about itself from inside. It holds no version
 // and no time: those are the catalog's to know.
