@@ -87,7 +87,7 @@ var prepare = sync.OnceValues(func() (*prepared, error) {
 	if err := os.CopyFS(filepath.Join(p.project, "baselines"), os.DirFS("testdata/proof")); err != nil {
 		return nil, err
 	}
-	for _, name := range []string{"proof-all", "proof-small", "proof-vm"} {
+	for _, name := range []string{"proof-all", "proof-small", "proof-server", "proof-vm"} {
 		if _, err := online.run(context.Background(), "lock", name); err != nil {
 			return nil, err
 		}

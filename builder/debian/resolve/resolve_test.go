@@ -33,7 +33,7 @@ type question struct {
 func (w *world) questions(seed uint64) []question {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	list := []question{{"nginx", []string{"nginx"}}, {"server", []string{"postgresql", "php-fpm", "default-jre-headless"}}}
-	for range 29 {
+	for range 12 {
 		var names []string
 		for range 1 + rng.IntN(5) {
 			names = append(names, w.names[rng.IntN(len(w.names))])
