@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"imgbuild/builder/debian/deb"
 	"imgbuild/builder/debian/deb822"
 	"imgbuild/builder/debian/install"
@@ -31,8 +33,31 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	os.Exit(run(m))
 }
+
+// run has root's tests make their roots in memory: dpkg waits for a disk at
+// every file. The mount is this process's own.
+func run(m *testing.M) int {
+	if os.Geteuid() != 0 {
+		return m.Run()
+	}
+	dir, err := os.MkdirTemp("", "imgbuild-roots-")
+	if err == nil {
+		defer os.Remove(dir)
+		err = unix.Mount("roots", dir, "tmpfs", 0, "mode=755,size=8g")
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer unix.Unmount(dir, unix.MNT_DETACH)
+	memory = dir
+	return m.Run()
+}
+
+// memory is a directory in memory.
+var memory string
 
 // workshop is where packages are kept from one test, and one run, to the next.
 type workshop struct {
@@ -67,7 +92,7 @@ func (w *workshop) mmdebstrap(t testing.TB, suite string, include ...string) str
 	if err := os.MkdirAll(debs, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	run, err := os.MkdirTemp(w.dir, "reference-*")
+	run, err := os.MkdirTemp(memory, "reference-*")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,8 +101,8 @@ func (w *workshop) mmdebstrap(t testing.TB, suite string, include ...string) str
 	// Scripts see the sandbox's host name on both sides.
 	cmd := exec.CommandContext(t.Context(), "unshare", "--uts", "sh", "-c", `hostname localhost && exec "$@"`, "sh", "mmdebstrap", "--variant=minbase", "--mode=root", "--format=directory",
 		"--include="+strings.Join(append(include, "apt"), ","), "--skip=essential/unlink,output/dev,cleanup/run,cleanup/tmp",
-		"--setup-hook=mkdir -p \"$1/var/cache/apt/archives\"; cp -l "+debs+"/*.deb \"$1/var/cache/apt/archives/\" 2>/dev/null || true",
-		"--customize-hook=for f in \"$1\"/var/cache/apt/archives/*.deb; do ln \"$f\" "+debs+"/ 2>/dev/null || true; done",
+		"--setup-hook=mkdir -p \"$1/var/cache/apt/archives\"; cp "+debs+"/*.deb \"$1/var/cache/apt/archives/\" 2>/dev/null || true",
+		"--customize-hook=for f in \"$1\"/var/cache/apt/archives/*.deb; do to="+debs+"/${f##*/}; [ -e $to ] || { cp \"$f\" $to.$$ && mv $to.$$ $to; }; done",
 		suite, root, "-")
 	cmd.Env = append(network(), "PATH=/usr/sbin:/usr/bin:/sbin:/bin", fmt.Sprintf("SOURCE_DATE_EPOCH=%d", epoch), "TMPDIR="+run, "LC_ALL=C.UTF-8", "TZ=UTC")
 	cmd.Stdin = strings.NewReader(sourcesOf(t, suite))
@@ -190,7 +215,11 @@ func newRoot(t testing.TB) string {
 // layered mounts an overlay over finished roots.
 func layered(t testing.TB, lower ...string) string {
 	t.Helper()
-	dir := t.TempDir()
+	dir, err := os.MkdirTemp(memory, "root-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
 	for _, name := range []string{"upper", "work", "root"} {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
 			t.Fatal(err)
