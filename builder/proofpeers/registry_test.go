@@ -2,65 +2,17 @@ package proofpeers_test
 
 import (
 	"encoding/json"
-	"fmt"
-	"net"
 	"net/http"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-)
 
-// startRegistry runs Debian's docker-registry, which has no referrers API, on
-// a loopback port and returns its address.
-func startRegistry(t *testing.T) string {
-	t.Helper()
-	need(t, "docker-registry")
-	probe, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := probe.Addr().String()
-	if err := probe.Close(); err != nil {
-		t.Fatal(err)
-	}
-	dir := newDir(t)
-	config := filepath.Join(dir, "config.yml")
-	text := fmt.Sprintf("version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: %s}\n",
-		filepath.Join(dir, "data"), address)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("docker-registry", "serve", config)
-	var said strings.Builder // read after the process has ended
-	cmd.Stderr = &said
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("docker-registry said: %.4000s", said.String())
-		}
-	})
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		response, err := http.Get("http://" + address + "/v2/")
-		if err == nil {
-			response.Body.Close()
-			return address
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("docker-registry does not answer: %v", err)
-		}
-	}
-}
+	"imgbuild/images/catalog/registrytest"
+)
 
 // changing is what tells the answers of two places apart: when it was, and
 // which of the two made a stage first.
@@ -69,7 +21,7 @@ var changing = regexp.MustCompile(`[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9:]+Z?)?( U
 func TestARegistryAnswersAsADirectoryDoes(t *testing.T) {
 	t.Parallel()
 	h := theHouse(t)
-	directory, registry := h.copy(t), h.at("docker://"+startRegistry(t)+"/team/images")
+	directory, registry := h.copy(t), h.at("docker://"+registrytest.Start(t, "")+"/team/images")
 	for _, i := range []image{h.web, h.newer, h.shop} {
 		directory.must(t, "images", "export", i.Version, registry.catalog)
 	}
@@ -116,7 +68,7 @@ func TestARegistryAnswersAsADirectoryDoes(t *testing.T) {
 func TestARegistryGetsABakeAndServesIt(t *testing.T) {
 	t.Parallel()
 	h := theHouse(t)
-	address := startRegistry(t)
+	address := registrytest.Start(t, "")
 	p := h.at("docker://" + address + "/team/images")
 	var baked image
 	if err := p.bake("peer-web", &baked); err != nil {

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"imgbuild/images/catalog"
+	"imgbuild/images/catalog/registrytest"
 	"imgbuild/images/fault"
 )
 
@@ -23,7 +24,7 @@ func startLockedRegistry(t *testing.T) string {
 	}
 	passwords := filepath.Join(t.TempDir(), "htpasswd")
 	write(t, passwords, "ann:"+string(hash)+"\n", 0o600)
-	return startRegistryWith(t, "auth: {htpasswd: {realm: test, path: "+passwords+"}}\n")
+	return registrytest.Start(t, "auth: {htpasswd: {realm: test, path: "+passwords+"}}\n")
 }
 
 func write(t *testing.T, path, content string, mode os.FileMode) {

@@ -16,6 +16,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"imgbuild/images/catalog"
+	"imgbuild/images/catalog/registrytest"
 	"imgbuild/images/fault"
 	"imgbuild/images/signing"
 )
@@ -91,7 +92,7 @@ func leaveClaim(t *testing.T, addr string, v *catalog.Version, name string, made
 
 func TestANumberIsGivenToOneMachineOnly(t *testing.T) {
 	ctx := t.Context()
-	addr := startRegistry(t)
+	addr := registrytest.Start(t, "")
 	var early *catalog.Version
 	// The other machine commits a version just after this one has read which
 	// numbers are taken.
@@ -112,7 +113,7 @@ func TestANumberIsGivenToOneMachineOnly(t *testing.T) {
 
 func TestMachinesBakeSideBySide(t *testing.T) {
 	t.Parallel()
-	addr := startRegistry(t)
+	addr := registrytest.Start(t, "")
 	// Debian's registry itself stumbles over one blob that comes from two sides,
 	// such as the empty one.
 	mustBake(t, machine(t, addr, signing.Trust{}, nil), "web", "first", nil)
@@ -145,7 +146,7 @@ func TestMachinesBakeSideBySide(t *testing.T) {
 func TestAChannelIsMovedByOneMachineAtATime(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	addr := startRegistry(t)
+	addr := registrytest.Start(t, "")
 	key, trust := keyring(t, "release")
 	c := machine(t, addr, trust, nil)
 	one, two := mustBake(t, c, "web", "one", nil), mustBake(t, c, "web", "two", nil)
@@ -175,7 +176,7 @@ func TestAChannelIsMovedByOneMachineAtATime(t *testing.T) {
 func TestTwoMachinesRevokeAtOnce(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	addr := startRegistry(t)
+	addr := registrytest.Start(t, "")
 	key, trust := keyring(t, "release")
 	c := machine(t, addr, trust, nil)
 	v := mustBake(t, c, "web", "one", nil)
@@ -208,7 +209,7 @@ func TestTwoMachinesRevokeAtOnce(t *testing.T) {
 func TestAClaimThatWasLeftDoesNoHarm(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	addr := startRegistry(t)
+	addr := registrytest.Start(t, "")
 	key, trust := keyring(t, "release")
 	c := machine(t, addr, trust, nil)
 	one := mustBake(t, c, "web", "one", nil)
@@ -236,7 +237,7 @@ func TestAClaimThatWasLeftDoesNoHarm(t *testing.T) {
 func TestARegistryThatDeletesNothingKeepsNobodyWaiting(t *testing.T) {
 	t.Setenv("REGISTRY_STORAGE_DELETE_ENABLED", "false")
 	ctx := t.Context()
-	addr := startRegistry(t)
+	addr := registrytest.Start(t, "")
 	key, trust := keyring(t, "release")
 	c := machine(t, addr, trust, nil)
 	for i := range 3 {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"imgbuild/images/catalog"
+	"imgbuild/images/catalog/registrytest"
 	"imgbuild/images/fault"
 )
 
@@ -59,7 +60,7 @@ func TestRemovedVersionFreesItsSpace(t *testing.T) {
 
 func TestRemoveOnRegistry(t *testing.T) {
 	ctx := context.Background()
-	c := open(t, catalog.Config{Location: "docker://" + startRegistry(t), Locks: t.TempDir()})
+	c := open(t, catalog.Config{Location: "docker://" + registrytest.Start(t, ""), Locks: t.TempDir()})
 	one, two := mustBake(t, c, "web", "one", nil), mustBake(t, c, "web", "two", nil)
 	if err := c.Remove(ctx, one); err != nil {
 		t.Fatal(err)

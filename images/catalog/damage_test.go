@@ -12,6 +12,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"imgbuild/images/catalog"
+	"imgbuild/images/catalog/registrytest"
 	"imgbuild/images/fault"
 	"imgbuild/images/signing"
 )
@@ -360,7 +361,7 @@ func TestCascadeNamesWhatItMayHaveMissed(t *testing.T) {
 
 func TestRegistryThatLostAnIndexListsTheOthers(t *testing.T) {
 	ctx := t.Context()
-	addr := startRegistry(t)
+	addr := registrytest.Start(t, "")
 	c := machine(t, addr, signing.Trust{}, nil)
 	bad, good := mustBake(t, c, "web", "bad", nil), mustBake(t, c, "web", "good", nil)
 	c = machine(t, addr, signing.Trust{}, roundTripper(func(r *http.Request) (*http.Response, error) {

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"imgbuild/images/catalog"
+	"imgbuild/images/catalog/registrytest"
 	"imgbuild/images/fault"
 	"imgbuild/images/signing"
 )
@@ -35,7 +36,7 @@ func TestCopyCarriesEvidenceAndSignatures(t *testing.T) {
 	if err := here.PutTagged(ctx, v, artifact); err != nil {
 		t.Fatal(err)
 	}
-	addr := startRegistry(t)
+	addr := registrytest.Start(t, "")
 	there := open(t, catalog.Config{Location: "docker://" + addr + "/prod", Locks: t.TempDir(), Trust: trust})
 	back := open(t, catalog.Config{Location: t.TempDir(), Trust: trust})
 	from := here

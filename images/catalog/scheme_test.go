@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"imgbuild/images/catalog"
+	"imgbuild/images/catalog/registrytest"
 )
 
 // startTLS puts TLS before a registry on this machine.
@@ -40,7 +41,7 @@ func trusting(server *httptest.Server) *http.Transport {
 
 func TestTLSIsSpokenOnThisMachineToo(t *testing.T) {
 	ctx := t.Context()
-	server := startTLS(t, startRegistry(t))
+	server := startTLS(t, registrytest.Start(t, ""))
 	cfg := catalog.Config{
 		Location: "docker://" + strings.TrimPrefix(server.URL, "https://") + "/team", Locks: t.TempDir(), Transport: trusting(server),
 	}
@@ -93,7 +94,7 @@ func TestNoProxyStandsBeforeThisMachine(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := open(t, catalog.Config{
-		Location: "docker://" + startRegistry(t), Locks: t.TempDir(), Transport: &http.Transport{Proxy: http.ProxyURL(elsewhere)},
+		Location: "docker://" + registrytest.Start(t, ""), Locks: t.TempDir(), Transport: &http.Transport{Proxy: http.ProxyURL(elsewhere)},
 	})
 	mustBake(t, c, "web", "one", nil)
 }

@@ -4,66 +4,21 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/registry/remote"
 
+	"imgbuild/images/catalog/registrytest"
 	"imgbuild/images/signing"
 	"imgbuild/images/signing/cosigntest"
 )
-
-// startRegistry runs Debian's docker-registry on a free loopback port and
-// returns its address.
-func startRegistry(t *testing.T) string {
-	t.Helper()
-	program, err := exec.LookPath("docker-registry")
-	if err != nil {
-		t.Skip("docker-registry is not installed")
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	listener.Close()
-	dir := t.TempDir()
-	config := filepath.Join(dir, "config.yml")
-	text := fmt.Sprintf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: %s}\n", dir, address)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	var log bytes.Buffer
-	cmd := exec.Command(program, "serve", config)
-	cmd.Stdout, cmd.Stderr = &log, &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		response, err := http.Get("http://" + address + "/v2/")
-		if err == nil {
-			response.Body.Close()
-			return address
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the registry does not answer: %v\n%s", err, log.String())
-		}
-	}
-}
 
 func push(t *testing.T, repository *remote.Repository, artifact signing.Artifact) {
 	t.Helper()
@@ -124,7 +79,7 @@ func pushImage(t *testing.T, repository *remote.Repository, tag string) (index, 
 
 func TestCosignVerifiesImagesAndAttestations(t *testing.T) {
 	t.Parallel()
-	program, address := cosigntest.Program(t), startRegistry(t)
+	program, address := cosigntest.Program(t), registrytest.Start(t, "")
 	ctx := context.Background()
 	key, old := newKey(t), newKey(t)
 	name := address + "/web"
