@@ -184,7 +184,9 @@ func (c *Client) getOnce(ctx context.Context, url string, use func(io.Reader) er
 func (c *Client) request(ctx context.Context, url string, use func(io.Reader) error) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return fault.Inputf("requesting %s", shown(url)).Because(err)
+		// The error has the whole URL in it.
+		return fault.Inputf("requesting %s: it is no URL", shown(url)).
+			WithHint("check the mirror's address: imgbuild help settings")
 	}
 	response, err := c.HTTP.Do(request)
 	if err != nil {
