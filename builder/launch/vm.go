@@ -143,9 +143,8 @@ func (vm *VM) arguments(s VMSpec, p platform) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	// QEMU keeps the code that it translated before a reboot, and searches all of
-	// it: with a cache of 256 MiB, not the 1 GiB of its default, a second boot
-	// takes three quarters of the time.
+	// QEMU keeps the code that it translated before a reboot and searches all of
+	// it. In a smaller cache than the 1 GiB of its default there is less of it.
 	accel, cpu := "tcg,thread=multi,tb-size=256", "max"
 	if vm.Accelerator == "kvm" {
 		accel, cpu = "kvm", "host"
