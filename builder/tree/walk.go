@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -22,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"imgbuild/images/integrity"
+	"imgbuild/provisioners/system"
 )
 
 // Walk returns the entries of everything below root, sorted by path, the root
@@ -136,7 +136,7 @@ func (w *walker) stat(rel string) (found, error) {
 	}
 	f := found{inode: inode{uint64(st.Dev), st.Ino}, links: uint64(st.Nlink)}
 	f.Entry = integrity.Entry{
-		Path: rel, Mode: fileMode(st.Mode), UID: int(st.Uid), GID: int(st.Gid), ModTime: st.Mtim.Sec,
+		Path: rel, Mode: system.FileMode(st.Mode), UID: int(st.Uid), GID: int(st.Gid), ModTime: st.Mtim.Sec,
 	}
 	switch {
 	case f.Mode.IsRegular():
@@ -151,70 +151,11 @@ func (w *walker) stat(rel string) (found, error) {
 		f.Major, f.Minor = unix.Major(uint64(st.Rdev)), unix.Minor(uint64(st.Rdev))
 	}
 	var err error
-	f.Xattrs, err = xattrs(path)
+	f.Xattrs, err = system.Xattrs(path)
 	if err != nil {
 		return found{}, &fs.PathError{Op: "reading attributes", Path: rel, Err: err}
 	}
 	return f, nil
-}
-
-// fileMode turns stat(2)'s mode into io/fs's.
-func fileMode(m uint32) fs.FileMode {
-	mode := fs.FileMode(m & 0o777)
-	switch m & unix.S_IFMT {
-	case unix.S_IFDIR:
-		mode |= fs.ModeDir
-	case unix.S_IFLNK:
-		mode |= fs.ModeSymlink
-	case unix.S_IFCHR:
-		mode |= fs.ModeDevice | fs.ModeCharDevice
-	case unix.S_IFBLK:
-		mode |= fs.ModeDevice
-	case unix.S_IFIFO:
-		mode |= fs.ModeNamedPipe
-	case unix.S_IFSOCK:
-		mode |= fs.ModeSocket
-	}
-	for bit, flag := range map[uint32]fs.FileMode{unix.S_ISUID: fs.ModeSetuid, unix.S_ISGID: fs.ModeSetgid, unix.S_ISVTX: fs.ModeSticky} {
-		if m&bit != 0 {
-			mode |= flag
-		}
-	}
-	return mode
-}
-
-// xattrs reads the extended attributes that belong to the file itself: not
-// those of the overlay that a stage is read through, nor a host's SELinux label.
-func xattrs(path string) (map[string]string, error) {
-	var buf [4096]byte
-	list := buf[:]
-	n, err := unix.Llistxattr(path, list)
-	if errors.Is(err, unix.ERANGE) {
-		list = make([]byte, 64<<10) // XATTR_LIST_MAX
-		n, err = unix.Llistxattr(path, list)
-	}
-	if errors.Is(err, unix.ENOTSUP) || (err == nil && n == 0) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var out map[string]string
-	for name := range strings.SplitSeq(strings.TrimSuffix(string(list[:n]), "\x00"), "\x00") {
-		if strings.HasPrefix(name, "user.overlay.") || strings.HasPrefix(name, "trusted.overlay.") || name == "security.selinux" {
-			continue
-		}
-		value := make([]byte, 64<<10) // XATTR_SIZE_MAX
-		n, err := unix.Lgetxattr(path, name, value)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		if out == nil {
-			out = map[string]string{}
-		}
-		out[name] = string(value[:n])
-	}
-	return out, nil
 }
 
 // hashAll fills in the digests of the entries at the given positions.

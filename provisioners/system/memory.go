@@ -14,6 +14,8 @@ import (
 // root. It is not for use by more than one goroutine.
 type Memory struct {
 	files map[string]*memoryFile
+	// inodes counts the files that were ever made.
+	inodes uint64
 }
 
 var _ System = (*Memory)(nil)
@@ -144,6 +146,12 @@ func (m *Memory) Readlink(name string) (string, error) {
 	return f.target, nil
 }
 
+// Xattrs implements Reader: there are none in memory.
+func (m *Memory) Xattrs(name string) (map[string]string, error) {
+	_, err := m.get("listxattr", name, false)
+	return nil, err
+}
+
 // put places a file in an existing directory.
 func (m *Memory) put(op, name string, f *memoryFile) error {
 	at, err := m.real(op, name, false)
@@ -154,6 +162,8 @@ func (m *Memory) put(op, name string, f *memoryFile) error {
 	if exists && (old.info.Mode.IsDir() || f.info.Mode.IsDir()) {
 		return &fs.PathError{Op: op, Path: name, Err: fs.ErrExist}
 	}
+	m.inodes++
+	f.info.Inode, f.info.Links = m.inodes, 1
 	m.files[at] = f
 	return nil
 }

@@ -146,6 +146,16 @@ func (r *Root) Readlink(name string) (target string, err error) {
 	return target, err
 }
 
+// Xattrs implements Reader. The attributes of overlayfs and of SELinux are the
+// host's, and left out.
+func (r *Root) Xattrs(name string) (all map[string]string, err error) {
+	err = r.in("listxattr", name, func(dir int, base string) error {
+		all, err = Xattrs(fmt.Sprintf("/proc/self/fd/%d/%s", dir, base))
+		return err
+	})
+	return all, err
+}
+
 // WriteFile implements System.
 func (r *Root) WriteFile(name string, content io.Reader, attr Attr) error {
 	return r.in("write", name, func(dir int, base string) error {
@@ -163,7 +173,7 @@ func (r *Root) WriteFile(name string, content io.Reader, attr Attr) error {
 			err = unix.Fchown(fd, attr.UID, attr.GID)
 		}
 		if err == nil {
-			err = unix.Fchmod(fd, unixBits(attr.Mode))
+			err = unix.Fchmod(fd, linuxBits(attr.Mode))
 		}
 		if closeErr := f.Close(); err == nil {
 			err = closeErr
@@ -194,7 +204,7 @@ func (r *Root) Mkdir(name string, attr Attr) error {
 			if err := unix.Fchown(fd, attr.UID, attr.GID); err != nil {
 				return err
 			}
-			return unix.Fchmod(fd, unixBits(attr.Mode))
+			return unix.Fchmod(fd, linuxBits(attr.Mode))
 		})
 	})
 }
@@ -236,7 +246,7 @@ func (r *Root) Chown(name string, uid, gid int) error {
 // Chmod implements System.
 func (r *Root) Chmod(name string, mode fs.FileMode) error {
 	return r.in("chmod", name, func(dir int, base string) error {
-		return change(dir, base, func(fd int) error { return unix.Fchmod(fd, unixBits(mode)) })
+		return change(dir, base, func(fd int) error { return unix.Fchmod(fd, linuxBits(mode)) })
 	})
 }
 
@@ -300,41 +310,12 @@ func ignoreMissing(err error) error {
 }
 
 func infoOf(st *unix.Stat_t) Info {
-	mode := fs.FileMode(st.Mode & 0o777)
-	switch st.Mode & unix.S_IFMT {
-	case unix.S_IFDIR:
-		mode |= fs.ModeDir
-	case unix.S_IFLNK:
-		mode |= fs.ModeSymlink
-	case unix.S_IFIFO:
-		mode |= fs.ModeNamedPipe
-	case unix.S_IFSOCK:
-		mode |= fs.ModeSocket
-	case unix.S_IFBLK:
-		mode |= fs.ModeDevice
-	case unix.S_IFCHR:
-		mode |= fs.ModeDevice | fs.ModeCharDevice
+	info := Info{
+		Mode: FileMode(st.Mode), UID: int(st.Uid), GID: int(st.Gid), Size: st.Size, ModTime: st.Mtim.Sec,
+		FileSystem: st.Dev, Inode: st.Ino, Links: uint64(st.Nlink),
 	}
-	for bit, flag := range map[uint32]fs.FileMode{
-		unix.S_ISUID: fs.ModeSetuid, unix.S_ISGID: fs.ModeSetgid, unix.S_ISVTX: fs.ModeSticky,
-	} {
-		if st.Mode&bit != 0 {
-			mode |= flag
-		}
+	if info.Mode&fs.ModeDevice != 0 {
+		info.Major, info.Minor = unix.Major(st.Rdev), unix.Minor(st.Rdev)
 	}
-	return Info{Mode: mode, UID: int(st.Uid), GID: int(st.Gid), Size: st.Size}
-}
-
-func unixBits(mode fs.FileMode) uint32 {
-	out := uint32(mode.Perm())
-	if mode&fs.ModeSetuid != 0 {
-		out |= unix.S_ISUID
-	}
-	if mode&fs.ModeSetgid != 0 {
-		out |= unix.S_ISGID
-	}
-	if mode&fs.ModeSticky != 0 {
-		out |= unix.S_ISVTX
-	}
-	return out
+	return info
 }

@@ -28,6 +28,9 @@ type Reader interface {
 	ReadDir(name string) ([]string, error)
 	// Readlink returns where a symbolic link points, as written.
 	Readlink(name string) (string, error)
+	// Xattrs returns the extended attributes of a file by full name
+	// ("security.capability"), nil without any; a link as last part has its own.
+	Xattrs(name string) (map[string]string, error)
 }
 
 // System reads and changes a system. A link as last part of a name is never
@@ -58,6 +61,13 @@ type Info struct {
 	UID, GID int
 	// Size is in bytes.
 	Size int64
+	// ModTime is in whole seconds since 1970.
+	ModTime int64
+	// FileSystem and Inode are the same for two names of one file. Links is how
+	// many names it has.
+	FileSystem, Inode, Links uint64
+	// Major and Minor are the numbers of a device node.
+	Major, Minor uint32
 }
 
 // Attr is what a new file gets. Mode has permission, setuid, setgid and sticky

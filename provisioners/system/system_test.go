@@ -8,8 +8,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"golang.org/x/sys/unix"
 
 	"imgbuild/provisioners/system"
 )
@@ -91,8 +94,9 @@ func TestAttributes(t *testing.T) {
 		must(t, s.WriteFile("/f", strings.NewReader("x"), special))
 		info, err := s.Lstat("/f")
 		must(t, err)
-		want := system.Info{Mode: special.Mode, UID: own.UID, GID: own.GID, Size: 1}
-		if diff := cmp.Diff(want, info); diff != "" {
+		want := system.Info{Mode: special.Mode, UID: own.UID, GID: own.GID, Size: 1, Links: 1}
+		place := cmpopts.IgnoreFields(system.Info{}, "FileSystem", "Inode", "ModTime")
+		if diff := cmp.Diff(want, info, place); diff != "" {
 			t.Errorf("-want +got:\n%s", diff)
 		}
 		must(t, s.Chown("/f", own.UID, own.GID))
@@ -108,6 +112,41 @@ func TestAttributes(t *testing.T) {
 			t.Error("a link was changed")
 		}
 	})
+}
+
+// TestRootTellsWhatAFileIsBesides has what a system in memory knows nothing of.
+func TestRootTellsWhatAFileIsBesides(t *testing.T) {
+	dir := t.TempDir()
+	r, err := system.OpenRoot(dir)
+	must(t, err)
+	t.Cleanup(func() { r.Close() })
+	must(t, os.WriteFile(dir+"/f", nil, 0o600), os.Link(dir+"/f", dir+"/again"), os.Symlink("f", dir+"/link"),
+		os.Chtimes(dir+"/f", time.Time{}, time.Unix(1700000000, 5)))
+	if err := unix.Setxattr(dir+"/f", "user.origin", []byte("a\x00b"), 0); errors.Is(err, unix.ENOTSUP) {
+		t.Skip("the file system has no extended attributes")
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	a, errA := r.Lstat("/f")
+	b, errB := r.Lstat("/again")
+	must(t, errA, errB)
+	if a != b || a.Links != 2 || a.Inode == 0 || a.FileSystem == 0 || a.ModTime != 1700000000 {
+		t.Errorf("%+v, %+v", a, b)
+	}
+	for name, want := range map[string]map[string]string{"/f": {"user.origin": "a\x00b"}, "/link": nil, "/": nil} {
+		if got, err := r.Xattrs(name); err != nil || !cmp.Equal(got, want) {
+			t.Errorf("%s has %q, %v", name, got, err)
+		}
+	}
+	if _, err := r.Xattrs("/nothing"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a missing file: %v", err)
+	}
+	dev, err := system.OpenRoot("/dev")
+	must(t, err)
+	t.Cleanup(func() { dev.Close() })
+	if info, err := dev.Lstat("/null"); err != nil || info.Major != 1 || info.Minor != 3 || info.Mode&fs.ModeCharDevice == 0 {
+		t.Errorf("/dev/null: %+v, %v", info, err)
+	}
 }
 
 func TestRemove(t *testing.T) {
