@@ -168,6 +168,8 @@ func (c *converter) mapping(values []*ast.MappingValueNode, here Position, depth
 		pos := at(c.doc, key)
 		switch v.Key.(type) {
 		case *ast.StringNode, *ast.IntegerNode, *ast.BoolNode:
+		case *ast.FloatNode:
+			return nil, Errorf(pos, "decimals are not read; quote a key that looks like one")
 		default:
 			return nil, Errorf(pos, "expected a plain key")
 		}

@@ -1,0 +1,147 @@
+package control
+
+import (
+	"cmp"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"imgbuild/images/baseline/node"
+)
+
+// Benchmark is a published list of recommendations, by section, with what of
+// ours meets each. Its text is not ours to repeat: a section is its number.
+type Benchmark struct {
+	ID      string `json:"-"`
+	Title   string `json:"title" jsonschema:"required"`
+	Version string `json:"version" jsonschema:"required"`
+	// Platforms it was written for; all when empty, as for a benchmark of a
+	// program.
+	Platforms []string `json:"platforms,omitempty"`
+	// Sections that are recommendations, in their order.
+	Sections Sections `json:"sections" jsonschema:"required"`
+}
+
+// For tells whether the benchmark speaks of a platform.
+func (b *Benchmark) For(platform string) bool {
+	return len(b.Platforms) == 0 || slices.Contains(b.Platforms, platform)
+}
+
+// Section is one recommendation.
+type Section struct {
+	// ID is its number, "5.1.20".
+	ID string `json:"-"`
+	// Level is the least profile level that asks for it: 1 or 2.
+	Level int `json:"level" jsonschema:"required"`
+	// Controls that together meet it.
+	Controls []string `json:"controls,omitempty"`
+	// Manual is what a person looks at, where no control can tell; it has a
+	// Title then.
+	Manual string `json:"manual,omitempty"`
+	Title  string `json:"title,omitempty"`
+
+	pos node.Position
+}
+
+// Validate checks that it is met by something.
+func (s *Section) Validate(n *node.Node) error {
+	p := &node.Problems{}
+	if s.Level != 1 && s.Level != 2 {
+		p.Addf(n.At("level"), "expected level 1 or 2, found %d", s.Level)
+	}
+	if (len(s.Controls) == 0) == (s.Manual == "") {
+		p.Addf(n.Pos, `expected exactly one of "controls" and "manual"`)
+	}
+	if (s.Manual == "") != (s.Title == "") {
+		p.Addf(n.Pos, `"title" goes with "manual", and "manual" with "title"`)
+	}
+	return p.Err()
+}
+
+// Sections are in the order of their numbers.
+type Sections []*Section
+
+var sectionID = regexp.MustCompile(`^[1-9][0-9]{0,2}(\.[1-9][0-9]{0,2}){1,6}$`)
+
+// UnmarshalNode reads a map of sections by number.
+func (s *Sections) UnmarshalNode(n *node.Node) error {
+	if n.Kind != node.Map {
+		return node.Errorf(n.Pos, "expected a map of sections by number, found %s", n.Kind)
+	}
+	p := &node.Problems{}
+	for _, e := range n.Entries {
+		if !sectionID.MatchString(e.Key) {
+			p.Addf(e.Pos, "%q is not the number of a section", e.Key)
+			continue
+		}
+		section := &Section{ID: e.Key, pos: e.Pos}
+		p.Add(node.Decode(e.Value, section))
+		*s = append(*s, section)
+	}
+	slices.SortFunc(*s, func(a, b *Section) int { return compareSections(a.ID, b.ID) })
+	return p.Err()
+}
+
+// compareSections orders numbers as a table of contents does: 1.9 before 1.10.
+func compareSections(a, b string) int {
+	return slices.CompareFunc(strings.Split(a, "."), strings.Split(b, "."), func(x, y string) int {
+		m, _ := strconv.Atoi(x) // sectionID has digits only
+		n, _ := strconv.Atoi(y)
+		return cmp.Compare(m, n)
+	})
+}
+
+// Profile is a choice of controls: what benchmarks ask for up to a level.
+type Profile struct {
+	ID          string   `json:"-"`
+	Description string   `json:"description" jsonschema:"required"`
+	Benchmarks  []string `json:"benchmarks" jsonschema:"required"`
+	// Level is the highest that is taken.
+	Level int `json:"level" jsonschema:"required"`
+	// Outputs it is for; all when empty.
+	Outputs []Output `json:"outputs,omitempty" jsonschema:"enum=container,enum=vm"`
+
+	pos node.Position
+}
+
+// Validate checks the level.
+func (p *Profile) Validate(n *node.Node) error {
+	if p.Level != 1 && p.Level != 2 {
+		return node.Errorf(n.At("level"), "expected level 1 or 2, found %d", p.Level)
+	}
+	return nil
+}
+
+// Select are the controls that profiles take for an output of a platform,
+// sorted by id. An unknown profile is a fault of the input at pos.
+func (s *Set) Select(pos node.Position, platform string, output Output, profiles ...string) ([]*Control, error) {
+	taken := map[string]bool{}
+	for _, name := range profiles {
+		profile, ok := s.Profiles[name]
+		if !ok {
+			return nil, node.Errorf(pos, "unknown profile %q%s", name, node.Suggest(name, sortedKeys(s.Profiles)))
+		}
+		if len(profile.Outputs) > 0 && !slices.Contains(profile.Outputs, output) {
+			continue
+		}
+		for _, id := range profile.Benchmarks {
+			if b := s.Benchmarks[id]; b.For(platform) {
+				for _, section := range b.Sections {
+					if section.Level <= profile.Level {
+						for _, id := range section.Controls {
+							taken[id] = true
+						}
+					}
+				}
+			}
+		}
+	}
+	var list []*Control
+	for _, id := range sortedKeys(taken) {
+		if c := s.Controls[id]; c.On(platform, output) {
+			list = append(list, c)
+		}
+	}
+	return list, nil
+}

@@ -1,0 +1,167 @@
+package control
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Result is what came of holding a control against a system.
+type Result string
+
+// The results.
+const (
+	Pass Result = "pass"
+	Fail Result = "fail"
+	// Error means that it could not be told: a file that does not parse.
+	Error Result = "error"
+	// Manual means that a person has to look.
+	Manual        Result = "manual"
+	NotApplicable Result = "not-applicable"
+	// Waived is a failure that is accepted.
+	Waived Result = "waived"
+)
+
+// worst orders results by what they make of a section that several controls
+// meet together.
+var worst = []Result{Error, Fail, Waived, Manual, Pass, NotApplicable}
+
+// Difference is one way in which a system is not as a control demands.
+type Difference struct {
+	// Subject is what was looked at, Have and Want are the two states.
+	Subject string `json:"subject"`
+	Have    string `json:"have"`
+	Want    string `json:"want"`
+}
+
+func (d Difference) String() string {
+	return fmt.Sprintf("%s is %s, should be %s", d.Subject, d.Have, d.Want)
+}
+
+// Finding is the result of one control.
+type Finding struct {
+	Control  string   `json:"control"`
+	Title    string   `json:"title"`
+	Severity Severity `json:"severity"`
+	Result   Result   `json:"result"`
+	// Differences are the evidence of a failure.
+	Differences []Difference `json:"differences,omitempty"`
+	// Looked says what of a system was looked at: the identities of the
+	// control's resources.
+	Looked []string `json:"looked,omitempty"`
+	// Why explains an error, and why a control is not applicable.
+	Why string `json:"why,omitempty"`
+	// Waiver is the id of the one that accepts the failure, also of one that
+	// does not any more.
+	Waiver     string      `json:"waiver,omitempty"`
+	References []Reference `json:"references,omitempty"`
+}
+
+// Report is what was found on one output of an image, or on one host.
+type Report struct {
+	// Platform is such as "debian-12".
+	Platform string `json:"platform"`
+	Output   Output `json:"output"`
+	// Findings are sorted by control.
+	Findings []Finding `json:"findings"`
+	Scores   []Score   `json:"scores"`
+}
+
+// Score adds up the sections of one benchmark up to a level.
+type Score struct {
+	Benchmark string `json:"benchmark"`
+	Version   string `json:"version"`
+	Level     int    `json:"level"`
+	// Counts are of sections, by result.
+	Counts map[Result]int `json:"counts"`
+	// Sections are the results one by one, in the benchmark's order.
+	Sections []SectionResult `json:"sections"`
+}
+
+// SectionResult is the result of one section.
+type SectionResult struct {
+	Section string `json:"section"`
+	Result  Result `json:"result"`
+}
+
+// Percent is the share of the sections that pass among those that pass or
+// fail; what could not be told and what is waived counts as failed. Without any
+// it is 0, for nothing was shown.
+func (s Score) Percent() float64 { return percent(s.Counts[Pass], s.failed()+s.Counts[Waived]) }
+
+// PercentWaived is Percent with what is waived counted as passed.
+func (s Score) PercentWaived() float64 {
+	return percent(s.Counts[Pass]+s.Counts[Waived], s.failed())
+}
+
+func (s Score) failed() int { return s.Counts[Fail] + s.Counts[Error] }
+
+func percent(pass, fail int) float64 {
+	if pass+fail == 0 {
+		return 0
+	}
+	return 100 * float64(pass) / float64(pass+fail)
+}
+
+// Score adds findings up by a benchmark's sections up to a level. A section
+// has the worst result of its controls; it is not applicable when all of them
+// are, or when none of them was held against the system.
+func (b *Benchmark) Score(level int, findings []Finding) Score {
+	results := make(map[string]Result, len(findings))
+	for _, f := range findings {
+		results[f.Control] = f.Result
+	}
+	score := Score{Benchmark: b.ID, Version: b.Version, Level: level, Counts: map[Result]int{}}
+	for _, section := range b.Sections {
+		if section.Level > level {
+			continue
+		}
+		result := NotApplicable
+		if section.Manual != "" {
+			result = Manual
+		}
+		for _, id := range section.Controls {
+			if r, ok := results[id]; ok && slices.Index(worst, r) < slices.Index(worst, result) {
+				result = r
+			}
+		}
+		score.Counts[result]++
+		score.Sections = append(score.Sections, SectionResult{Section: section.ID, Result: result})
+	}
+	return score
+}
+
+// Failed are the findings of a severity and above that fail or could not be
+// told.
+func (r *Report) Failed(least Severity) []Finding {
+	var list []Finding
+	for _, f := range r.Findings {
+		if (f.Result == Fail || f.Result == Error) && f.Severity.AtLeast(least) {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+// NewReport makes a report of findings: sorted by control, with what each is
+// there for, and the score of every benchmark of the platform at each level.
+func (s *Set) NewReport(platform string, output Output, findings []Finding) *Report {
+	r := &Report{Platform: platform, Output: output, Findings: slices.Clone(findings)}
+	slices.SortFunc(r.Findings, func(a, b Finding) int { return strings.Compare(a.Control, b.Control) })
+	for i := range r.Findings {
+		r.Findings[i].References = s.References(r.Findings[i].Control)
+	}
+	for _, id := range sortedKeys(s.Benchmarks) {
+		if b := s.Benchmarks[id]; b.For(platform) {
+			for level := 1; level <= 2; level++ {
+				if score := b.Score(level, findings); score.judged() > 0 {
+					r.Scores = append(r.Scores, score)
+				}
+			}
+		}
+	}
+	return r
+}
+
+// judged is how many sections say something of the system.
+func (s Score) judged() int { return s.Counts[Pass] + s.failed() + s.Counts[Waived] }

@@ -1,0 +1,94 @@
+package provisioners
+
+import (
+	"context"
+	"fmt"
+
+	"imgbuild/images/baseline/node"
+	"imgbuild/images/control"
+	"imgbuild/provisioners/system"
+)
+
+// Control is a control whose resources are decoded: what can be held against a
+// system and applied to one.
+type Control struct {
+	*control.Control
+	when, resources []Resource
+}
+
+// DecodeControls reads the resources of controls; vars fill templates. Errors
+// are fault.Input and list every mistake.
+func DecodeControls(list []*control.Control, vars node.Vars) ([]Control, error) {
+	p := &node.Problems{}
+	var out []Control
+	for _, c := range list {
+		d := Control{Control: c}
+		var err error
+		d.when, err = Decode(c.When, vars)
+		p.Add(err)
+		d.resources, err = Decode(c.Resources, vars)
+		p.Add(err)
+		out = append(out, d)
+	}
+	return out, p.Err()
+}
+
+// Resources are the control's desired state.
+func (c Control) Resources() []Resource { return c.resources }
+
+// Check holds the control against a system. That something could not be told
+// is the finding's result, not an error of the check; only an end of ctx is one.
+func (c Control) Check(ctx context.Context, r system.Reader) (control.Finding, error) {
+	f := control.Finding{Control: c.ID, Title: c.Title, Severity: c.Severity}
+	for _, condition := range c.when {
+		differences, err := condition.Check(ctx, r)
+		switch {
+		case ctx.Err() != nil:
+			return f, ctx.Err()
+		case err != nil:
+			f.Result, f.Why = control.Error, fmt.Sprintf("whether it applies cannot be told: %v", err)
+			return f, nil
+		case len(differences) > 0:
+			f.Result, f.Why = control.NotApplicable, differences[0].String()
+			return f, nil
+		}
+	}
+	f.Result = control.Pass
+	for _, resource := range c.resources {
+		f.Looked = append(f.Looked, resource.Identity())
+		differences, err := resource.Check(ctx, r)
+		if ctx.Err() != nil {
+			return f, ctx.Err()
+		}
+		if err != nil {
+			f.Result, f.Why = control.Error, err.Error()
+			continue
+		}
+		for _, d := range differences {
+			f.Differences = append(f.Differences, control.Difference(d))
+			if f.Result == control.Pass {
+				f.Result = control.Fail
+			}
+		}
+	}
+	return f, nil
+}
+
+// Apply brings a system that the control is applicable to into its state, and
+// tells whether it had to change anything.
+func (c Control) Apply(ctx context.Context, s system.System) (bool, error) {
+	for _, condition := range c.when {
+		differences, err := condition.Check(ctx, s)
+		if err != nil {
+			return false, fmt.Errorf("control %s: whether it applies: %w", c.ID, err)
+		}
+		if len(differences) > 0 {
+			return false, nil
+		}
+	}
+	changed, err := Apply(ctx, s, c.resources)
+	if err != nil {
+		return len(changed) > 0, fmt.Errorf("control %s: %w", c.ID, err)
+	}
+	return len(changed) > 0, nil
+}
