@@ -7,6 +7,7 @@ package baseline
 
 import (
 	"imgbuild/images/baseline/node"
+	"imgbuild/images/control"
 )
 
 // Recipe is one baseline, merged with its ancestors, variables filled in.
@@ -35,6 +36,7 @@ type Recipe struct {
 	Sources         map[string]PackageSource `json:"sources,omitempty" jsonschema_description:"further package repositories and local package files, by name"`
 	Boot            Boot                     `json:"boot,omitzero" jsonschema_description:"what outputs that boot have besides the root"`
 	Outputs         Outputs                  `json:"outputs,omitzero" jsonschema_description:"the forms of the image"`
+	Controls        Controls                 `json:"controls,omitzero" jsonschema_description:"what the image is hardened with"`
 	Probes          map[string]Probe         `json:"probes,omitempty" jsonschema_description:"what a running image must answer, by name"`
 	Gates           Gates                    `json:"gates,omitzero" jsonschema_description:"what an image must meet before a channel may point to it"`
 	Remove          *node.Node               `json:"remove,omitempty" jsonschema_description:"inherited items to drop: the recipe's own shape with lists of names at its ends"`
@@ -45,6 +47,7 @@ type Recipe struct {
 	tree        *node.Node
 	values      node.Vars
 	generations []Generation
+	hardening   map[control.Output][]*control.Control
 }
 
 // First says whether the recipe is loaded for its first architecture, the one
@@ -60,6 +63,15 @@ func (r *Recipe) Typed() string {
 		return r.Name
 	}
 	return r.Name + " --arch " + r.Architecture
+}
+
+// Controls choose what the image is hardened with: its container and the root
+// of its disk by what profiles ask of containers, the disk also by what they
+// ask of machines.
+type Controls struct {
+	Profiles []string `json:"profiles,omitempty" jsonschema_description:"profiles of controls, such as cis-l1; imgbuild controls list shows them"`
+	// Except are not applied. A scan holds them against the image all the same.
+	Except []string `json:"except,omitempty" jsonschema_description:"ids of controls that are not applied; a scan reports them all the same, unless they are waived"`
 }
 
 // Boot is what is added to the root for outputs that boot.
@@ -206,6 +218,27 @@ type Generation struct {
 	BootPackages []string `json:"boot_packages,omitempty"`
 	// Priorities are what this generation adds to its ancestors.
 	Priorities []string `json:"priorities,omitempty"`
+}
+
+// Hardening are the controls that are applied for an output, sorted by id.
+func (r *Recipe) Hardening(output control.Output) []*control.Control { return r.hardening[output] }
+
+// Platform is what controls call the system of the recipe: "debian-12".
+func (r *Recipe) Platform() string { return Distribution + "-" + Release(r.Suite) }
+
+// Distribution is the ID of os-release(5) of what recipes are made of.
+const Distribution = "debian"
+
+// Release is the VERSION_ID of os-release(5) of a suite that recipes may name,
+// "" of any other.
+func Release(suite string) string {
+	switch suite {
+	case "bookworm":
+		return "12"
+	case "trixie":
+		return "13"
+	}
+	return ""
 }
 
 // Values are what ${name} stands for, built-in variables included; they fill
