@@ -118,8 +118,24 @@ func (r *Report) inspect(ctx context.Context, from system.Reader, s Spec) error 
 		return err
 	}
 	r.Compared = true
-	r.Drift = append(r.Drift, integrity.Compare(s.Manifest, manifest)...)
+	for _, d := range integrity.Compare(s.Manifest, manifest) {
+		if !ofTheForm(d) {
+			r.Drift = append(r.Drift, d)
+		}
+	}
 	return nil
+}
+
+// ofTheForm tells what an output has by its form alone: a file system its own
+// lost+found, and a time of its root, which no layer of a container has.
+func ofTheForm(d integrity.Difference) bool {
+	switch d.Path {
+	case "lost+found":
+		return d.Kind == integrity.Added
+	case ".":
+		return d.Kind == integrity.Changed && len(d.Fields) == 1 && d.Fields[0].Name == "time"
+	}
+	return false
 }
 
 // check holds controls against a system, several at once.

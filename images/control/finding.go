@@ -146,7 +146,7 @@ func (r *Report) Failed(least Severity) []Finding {
 // NewReport makes a report of findings: sorted by control, with what each is
 // there for, and the score of every benchmark of the platform at each level.
 func (s *Set) NewReport(platform string, output Output, findings []Finding) *Report {
-	r := &Report{Platform: platform, Output: output, Findings: slices.Clone(findings)}
+	r := &Report{Platform: platform, Output: output, Findings: append([]Finding{}, findings...), Scores: []Score{}}
 	slices.SortFunc(r.Findings, func(a, b Finding) int { return strings.Compare(a.Control, b.Control) })
 	for i := range r.Findings {
 		r.Findings[i].References = s.References(r.Findings[i].Control)
