@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"imgbuild/builder/disk"
@@ -50,9 +51,11 @@ func (p *planner) boot(parent stage.ID) ([]Step, error) {
 // layout is the plan of the disk; it follows from the recipe alone, so that
 // files that name its partitions stay the same from version to version.
 func (p *planner) layout() (disk.Layout, error) {
-	return disk.NewLayout(disk.LayoutSpec{
-		Seed: p.recipe.Name, Architecture: p.lock.Architecture, Size: int64(p.recipe.Outputs.VM.Size),
-	})
+	spec := disk.LayoutSpec{Seed: p.recipe.Name, Architecture: p.lock.Architecture, Size: int64(p.recipe.Outputs.VM.Size)}
+	for mount, part := range p.recipe.Outputs.VM.Partitions {
+		spec.Data = append(spec.Data, disk.DataSpec{Mount: mount, Size: int64(part.Size), Options: strings.Join(part.Options, ",")})
+	}
+	return disk.NewLayout(spec)
 }
 
 func (p *planner) bootFiles(parent stage.ID, layout disk.Layout) Step {

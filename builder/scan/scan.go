@@ -7,6 +7,7 @@ package scan
 import (
 	"context"
 	"fmt"
+	"path"
 	"runtime"
 	"slices"
 	"strings"
@@ -126,16 +127,13 @@ func (r *Report) inspect(ctx context.Context, from system.Reader, s Spec) error 
 	return nil
 }
 
-// ofTheForm tells what an output has by its form alone: a file system its own
-// lost+found, and a time of its root, which no layer of a container has.
+// ofTheForm tells what an output has by its form alone: each file system its
+// own lost+found, and the root a time, which no layer of a container has.
 func ofTheForm(d integrity.Difference) bool {
-	switch d.Path {
-	case "lost+found":
+	if path.Base(d.Path) == "lost+found" {
 		return d.Kind == integrity.Added
-	case ".":
-		return d.Kind == integrity.Changed && len(d.Fields) == 1 && d.Fields[0].Name == "time"
 	}
-	return false
+	return d.Path == "." && d.Kind == integrity.Changed && len(d.Fields) == 1 && d.Fields[0].Name == "time"
 }
 
 // check holds controls against a system, several at once.

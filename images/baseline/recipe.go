@@ -158,6 +158,16 @@ type VM struct {
 	Formats []string `json:"formats,omitempty" jsonschema:"enum=qcow2,enum=raw" merge:"replace"`
 	// Size of the virtual disk in bytes.
 	Size Bytes `json:"size,omitempty" jsonschema_description:"size of the virtual disk, such as 4GiB"`
+	// Partitions are file systems of their own, by mount point. The root's is
+	// the last partition and has what they leave.
+	Partitions map[string]Partition `json:"partitions,omitempty" jsonschema_description:"file systems of their own, by mount point, such as /var/log; the root has what they leave of the disk"`
+}
+
+// Partition is a file system of its own.
+type Partition struct {
+	Size Bytes `json:"size" jsonschema:"required" jsonschema_description:"its size, such as 512MiB"`
+	// Options are those of fstab(5).
+	Options []string `json:"options,omitempty" jsonschema_description:"options of fstab, such as nodev"`
 }
 
 // Probe is one thing that a running image must answer. Exactly one of HTTP,
