@@ -202,12 +202,12 @@ const (
 )
 
 // xattrs reads the extended attributes out of PAX records, and how many bytes
-// they have. Those of overlayfs and of SELinux are those of the machine where
+// they have. One without a value is none: pax(1) takes it so. Those of overlayfs and of SELinux are those of the machine where
 // the layer was made, and left out as system.Xattrs leaves them out.
 func xattrs(records map[string]string) (found map[string]string, size int, err error) {
 	for key, value := range records {
 		name, ok := strings.CutPrefix(key, xattrPrefix)
-		if !ok || strings.HasPrefix(name, "user.overlay.") || strings.HasPrefix(name, "trusted.overlay.") || name == "security.selinux" {
+		if !ok || value == "" || strings.HasPrefix(name, "user.overlay.") || strings.HasPrefix(name, "trusted.overlay.") || name == "security.selinux" {
 			continue
 		}
 		if name == "" || len(name) > maxXattrName || len(value) > maxXattrValue {
