@@ -26,7 +26,7 @@ type Limits struct {
 // DefaultLimits are far above those of any image that is meant well: a server
 // with a desktop and every language has half a million files.
 func DefaultLimits() Limits {
-	return Limits{Entries: 1 << 20, Bytes: 32 << 30, Metadata: 256 << 20, Lookups: 1 << 25}
+	return Limits{Entries: 1 << 20, Bytes: 32 << 30, Metadata: 128 << 20, Lookups: 1 << 25}
 }
 
 const (

@@ -226,6 +226,18 @@ func TestAllSourcesGiveTheSameTree(t *testing.T) {
 	}
 }
 
+// TestManifestsOfDocker has what most registries are full of.
+func TestManifestsOfDocker(t *testing.T) {
+	need(t, "skopeo")
+	l := newLayout(t)
+	l.index(tagged(l.image("amd64", ocispec.MediaTypeImageLayerGzip, house(t)), "x"))
+	at := "docker://" + registrytest.Start(t, "") + "/web:docker"
+	run(t, "skopeo", "copy", "--quiet", "--format", "v2s2", "--dest-tls-verify=false", "oci:"+l.dir+":x", at)
+	if diff := cmp.Diff(entriesOf(t, opened(t, "oci:"+l.dir)), entriesOf(t, opened(t, at))); diff != "" {
+		t.Errorf("-OCI +docker:\n%s", diff)
+	}
+}
+
 // TestAFailureOfTheNetworkIsNotTheImages cuts the connection within a layer,
 // and within its configuration.
 func TestAFailureOfTheNetworkIsNotTheImages(t *testing.T) {
