@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
 	"oras.land/oras-go/v2"
 	"oras.land/oras-go/v2/content/oci"
 	"oras.land/oras-go/v2/registry/remote"
@@ -309,7 +310,13 @@ func TestWhatIsNoLayout(t *testing.T) {
 	if err := os.Symlink(l.dir+"/index.json", filepath.Join(linked.dir, "index.json")); err != nil {
 		t.Fatal(err)
 	}
+	piped := newLayout(t)
+	if err := unix.Mkfifo(filepath.Join(piped.dir, "index.json"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for at, want := range map[string]string{
+		piped.dir:                     "no regular file",
+		piped.dir + "/index.json":     "neither",
 		filepath.Join(dir, "missing"): "not there",
 		dir:                           "no OCI layout",
 		write("text", []byte("text")): "no archive",
