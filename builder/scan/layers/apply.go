@@ -10,14 +10,28 @@ import (
 	"imgbuild/provisioners/system"
 )
 
+// assembly is a tree to which layers are applied, one after the other.
+type assembly struct {
+	*tree
+	lookups int64 // that are left
+}
+
+// Child implements system.Files.
+func (t *assembly) Child(dir *file, base string) (*file, error) {
+	if t.lookups--; t.lookups < 0 {
+		return nil, errors.New("the names of the image lead through too many links")
+	}
+	return t.tree.Child(dir, base)
+}
+
 // apply changes the tree by the entries of a layer; number is the layer's
 // position, from 1. It is as the OCI image specification, layer.md, has it:
 // a whiteout hides what earlier layers have and nothing else, wherever it
 // stands in the layer, and no layer has the same file twice (unless it is a
 // directory, of which the last attributes count).
-func (t *tree) apply(ctx context.Context, number int, entries []entry) error {
-	for i, e := range entries {
-		if i%1024 == 0 && ctx.Err() != nil {
+func (t *assembly) apply(ctx context.Context, number int, entries []entry) error {
+	for _, e := range entries {
+		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if err := t.change(number, e); err != nil {
@@ -27,18 +41,20 @@ func (t *tree) apply(ctx context.Context, number int, entries []entry) error {
 	return nil
 }
 
-func (t *tree) change(number int, e entry) error {
+func (t *assembly) change(number int, e entry) error {
 	switch e.kind {
 	case opaque:
-		if dir := t.existing(e.path); dir != nil {
+		dir, err := t.existing(e.path)
+		if dir != nil {
 			t.hide(number, dir)
 		}
-		return nil
+		return err
 	case whiteout:
-		if dir := t.existing(path.Dir(e.path)); dir != nil {
+		dir, err := t.existing(path.Dir(e.path))
+		if dir != nil {
 			t.remove(number, dir, path.Base(e.path))
 		}
-		return nil
+		return err
 	}
 	if e.path == "/" {
 		return t.changeRoot(e)
@@ -69,7 +85,7 @@ func (t *tree) change(number int, e entry) error {
 	return nil
 }
 
-func (t *tree) changeRoot(e entry) error {
+func (t *assembly) changeRoot(e entry) error {
 	if e.kind != put || e.file.below == nil {
 		return refuse("the root is no directory")
 	}
@@ -79,7 +95,7 @@ func (t *tree) changeRoot(e entry) error {
 
 // clear makes room for an entry: of what is there, only a directory stays when
 // another comes.
-func (t *tree) clear(number int, dir *file, base string, e entry) error {
+func (t *assembly) clear(number int, dir *file, base string, e entry) error {
 	old, ok := dir.below.children[base]
 	both := ok && old.file.below != nil && e.kind == put && e.file.below != nil
 	if !ok || both {
@@ -92,8 +108,8 @@ func (t *tree) clear(number int, dir *file, base string, e entry) error {
 }
 
 // linked finds what a hard link leads to.
-func (t *tree) linked(target string) (*file, error) {
-	f, err := system.ResolveLink(t, "link", target)
+func (t *assembly) linked(target string) (*file, error) {
+	f, err := system.ResolveLink[*file](t, "link", target)
 	if err != nil {
 		return nil, refuse("hard link: %v", err)
 	}
@@ -104,18 +120,21 @@ func (t *tree) linked(target string) (*file, error) {
 }
 
 // existing finds a directory, nil without one.
-func (t *tree) existing(name string) *file {
-	f, err := system.Resolve(t, "whiteout", name)
-	if err != nil || f.below == nil {
-		return nil
+func (t *assembly) existing(name string) (*file, error) {
+	f, err := system.Resolve[*file](t, "open", name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), err == nil && f.below == nil:
+		return nil, nil
+	case err != nil:
+		return nil, refuse("%v", err)
 	}
-	return f
+	return f, nil
 }
 
 // directory finds the directory of an entry, through links too, and makes those
 // that no layer has, for root and with mode 0755.
-func (t *tree) directory(number int, at string) (*file, error) {
-	f, err := system.Resolve(t, "open", at)
+func (t *assembly) directory(number int, at string) (*file, error) {
+	f, err := system.Resolve[*file](t, "open", at)
 	switch {
 	case err == nil && f.below == nil:
 		return nil, refuse("%s is no directory", at)
@@ -142,7 +161,7 @@ func (t *tree) directory(number int, at string) (*file, error) {
 
 // hide removes from a directory what earlier layers have in it, and reports
 // whether it is empty then.
-func (t *tree) hide(number int, dir *file) (empty bool) {
+func (t *assembly) hide(number int, dir *file) (empty bool) {
 	if dir.below.opaque != number { // once is enough: earlier layers add no more
 		dir.below.opaque = number
 		for base := range dir.below.children {
@@ -154,7 +173,7 @@ func (t *tree) hide(number int, dir *file) (empty bool) {
 
 // remove removes what earlier layers have under a name, and reports whether
 // nothing is left there.
-func (t *tree) remove(number int, dir *file, base string) bool {
+func (t *assembly) remove(number int, dir *file, base string) bool {
 	n, ok := dir.below.children[base]
 	if !ok {
 		return true

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
 	"slices"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -53,10 +55,14 @@ func fetch(ctx context.Context, from content.Fetcher, what ocispec.Descriptor) (
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	if errors.Is(err, errdef.ErrNotFound) {
+	switch {
+	case errors.Is(err, errdef.ErrNotFound):
 		return nil, fault.Worldf("reading %s: it is not there", what.Digest)
+	case errors.Is(err, content.ErrMismatchedDigest), errors.Is(err, content.ErrTrailingData),
+		errors.Is(err, content.ErrInvalidDescriptorSize), errors.Is(err, io.ErrUnexpectedEOF), what.Digest.Validate() != nil:
+		return nil, fault.Worldf("reading %s: the content is not what its digest and size of %d bytes say", what.Digest, what.Size).Because(err)
 	}
-	return nil, fault.Worldf("reading %s", what.Digest).Because(err)
+	return nil, fmt.Errorf("reading %s: %w", what.Digest, err)
 }
 
 // fetchDocument reads an index or a manifest. It must be what its descriptor
@@ -114,17 +120,19 @@ func choose(ctx context.Context, from content.Fetcher, among []ocispec.Descripto
 			if err != nil {
 				return nil, err
 			}
-			if got := c.config.Platform; got.OS == "linux" && (architecture == "" || got.Architecture == architecture) {
-				return c, nil
-			} else if !silent {
+			got := c.config.Platform
+			if !silent && (got.OS != d.Platform.OS || got.Architecture != d.Platform.Architecture) {
 				return nil, fault.Worldf("image %s is said to be for %s/%s, and its configuration says %s/%s", d.Digest,
 					d.Platform.OS, d.Platform.Architecture, got.OS, got.Architecture)
 			}
-			have = append(have, c.config.OS+"/"+c.config.Architecture)
+			if got.OS == "linux" && (architecture == "" || got.Architecture == architecture) {
+				return c, nil
+			}
+			have = append(have, got.OS+"/"+got.Architecture)
 		}
 	}
 	slices.Sort(have)
-	return nil, fault.Inputf("there is no image for linux/%s", architecture).WithHint("there are images for %.300q", slices.Compact(have))
+	return nil, fault.Inputf("there is no image for %s", strings.TrimSuffix("linux/"+architecture, "/")).WithHint("there are images for %.300q", slices.Compact(have))
 }
 
 // candidates collects the manifests of images.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"path"
 	"strings"
@@ -148,22 +149,14 @@ func inside(name string) (string, error) {
 	return name, nil
 }
 
-// The types of a mode of Linux; inode(7).
-const (
-	regular   = 0o100000
-	folder    = 0o040000
-	symlink   = 0o120000
-	block     = 0o060000
-	character = 0o020000
-	pipe      = 0o010000
-)
+// types are those of the entries that are files.
+var types = map[byte]fs.FileMode{
+	tar.TypeReg: 0, tar.TypeCont: 0, tar.TypeGNUSparse: 0, tar.TypeDir: fs.ModeDir, tar.TypeSymlink: fs.ModeSymlink,
+	tar.TypeBlock: fs.ModeDevice, tar.TypeChar: fs.ModeDevice | fs.ModeCharDevice, tar.TypeFifo: fs.ModeNamedPipe,
+}
 
 // newFile makes the file that a header describes, without its content.
 func newFile(h *tar.Header, name string) (*file, error) {
-	types := map[byte]uint32{
-		tar.TypeReg: regular, tar.TypeCont: regular, tar.TypeGNUSparse: regular, tar.TypeDir: folder,
-		tar.TypeSymlink: symlink, tar.TypeBlock: block, tar.TypeChar: character, tar.TypeFifo: pipe,
-	}
 	kind, ok := types[h.Typeflag]
 	if !ok {
 		return nil, refuse("it is of the type %q, which no layer has", h.Typeflag)
@@ -172,22 +165,22 @@ func newFile(h *tar.Header, name string) (*file, error) {
 	if h.Uid < 0 || h.Gid < 0 || int64(h.Uid) >= math.MaxUint32 || int64(h.Gid) >= math.MaxUint32 {
 		return nil, refuse("its owner is %d:%d", h.Uid, h.Gid)
 	}
-	info := system.Info{Mode: system.FileMode(kind | uint32(h.Mode)&0o7777), UID: h.Uid, GID: h.Gid, ModTime: h.ModTime.Unix()}
+	bits := system.Bits(system.FileMode(uint32(h.Mode) & 0o7777))
+	info := system.Info{Mode: kind | bits, UID: h.Uid, GID: h.Gid, ModTime: h.ModTime.Unix()}
 	switch kind {
-	case folder:
+	case fs.ModeDir:
 		return newDirectory(info, len(name)), nil
-	case symlink:
+	case fs.ModeSymlink:
 		if h.Linkname == "" || len(h.Linkname) > maxPath || strings.ContainsRune(h.Linkname, 0) {
 			return nil, refuse("it is a symbolic link of %d bytes", len(h.Linkname))
 		}
-		info.Mode |= 0o777
-		info.Size = int64(len(h.Linkname))
+		info.Mode, info.Size = fs.ModeSymlink|0o777, int64(len(h.Linkname))
 		return &file{info: info, target: h.Linkname}, nil
-	case block, character:
+	case fs.ModeDevice, fs.ModeDevice | fs.ModeCharDevice:
 		if h.Devmajor < 0 || h.Devmajor > maxMajor || h.Devminor < 0 || h.Devminor > maxMinor {
 			return nil, refuse("it is a device %d:%d", h.Devmajor, h.Devminor)
 		}
-		if kind == character && h.Devmajor == 0 && h.Devminor == 0 {
+		if h.Typeflag == tar.TypeChar && h.Devmajor == 0 && h.Devminor == 0 {
 			return nil, refuse("it is a device 0:0, which overlayfs takes for a whiteout and others do not")
 		}
 		info.Major, info.Minor = uint32(h.Devmajor), uint32(h.Devminor)
@@ -202,12 +195,13 @@ const (
 )
 
 // xattrs reads the extended attributes out of PAX records, and how many bytes
-// they have. Those of overlayfs and of SELinux are those of the machine where
-// the layer was made, and left out as system.Xattrs leaves them out.
+// they have. A record without a value is none, as in pax(1). The attributes of
+// overlayfs and of SELinux are those of the machine where the layer was made,
+// and left out as system.Xattrs leaves them out.
 func xattrs(records map[string]string) (found map[string]string, size int, err error) {
 	for key, value := range records {
 		name, ok := strings.CutPrefix(key, xattrPrefix)
-		if !ok || strings.HasPrefix(name, "user.overlay.") || strings.HasPrefix(name, "trusted.overlay.") || name == "security.selinux" {
+		if !ok || value == "" || strings.HasPrefix(name, "user.overlay.") || strings.HasPrefix(name, "trusted.overlay.") || name == "security.selinux" {
 			continue
 		}
 		if name == "" || len(name) > maxXattrName || len(value) > maxXattrValue {

@@ -65,6 +65,11 @@ func (i item) at(seconds, nanoseconds int64) item {
 	return i
 }
 
+func (i item) gnu() item {
+	i.Format = tar.FormatGNU
+	return i
+}
+
 func (i item) xattr(name, value string) item {
 	i.PAXRecords = map[string]string{"SCHILY.xattr." + name: value}
 	return i
@@ -308,4 +313,22 @@ func hashOf(t testing.TB, r system.Reader, name string, size int64) string {
 		t.Error(err)
 	}
 	return hex.EncodeToString(sum.Sum(nil))
+}
+
+func (l layout) read(d digest.Digest) []byte {
+	l.t.Helper()
+	raw, err := os.ReadFile(filepath.Join(l.dir, "blobs", "sha256", d.Encoded()))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return raw
+}
+
+func read(t testing.TB, r system.Reader, name string) string {
+	t.Helper()
+	raw, err := system.ReadFile(r, name, 1<<20)
+	if err != nil {
+		return "error: " + err.Error()
+	}
+	return string(raw)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/content"
+	"oras.land/oras-go/v2/errdef"
 
 	"imgbuild/images/fault"
 )
@@ -45,11 +46,17 @@ func (u *unpacker) layer(ctx context.Context, blob ocispec.Descriptor, diffID di
 }
 
 func (u *unpacker) unpack(ctx context.Context, blob ocispec.Descriptor, diffID digest.Digest) (_ []entry, err error) {
+	if err := blob.Digest.Validate(); err != nil {
+		return nil, fault.Worldf("the manifest gives it no digest").Because(err)
+	}
 	how, err := compressionOf(blob.MediaType)
 	if err != nil {
 		return nil, err
 	}
 	f, err := u.from.Fetch(ctx, blob)
+	if errors.Is(err, errdef.ErrNotFound) {
+		return nil, fault.Worldf("it is not there")
+	}
 	if err != nil {
 		return nil, failure{err}
 	}

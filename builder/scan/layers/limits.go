@@ -1,6 +1,7 @@
 package layers
 
 import (
+	"cmp"
 	"sync/atomic"
 
 	"imgbuild/images/fault"
@@ -17,12 +18,15 @@ type Limits struct {
 	// Metadata is how many bytes the names, the targets of links and the
 	// extended attributes may have.
 	Metadata int64
+	// Lookups is how many parts of names may have to be looked up to apply the
+	// layers: forty links can make any name lead through eighty thousand parts.
+	Lookups int64
 }
 
 // DefaultLimits are far above those of any image that is meant well: a server
 // with a desktop and every language has half a million files.
 func DefaultLimits() Limits {
-	return Limits{Entries: 1 << 20, Bytes: 32 << 30, Metadata: 256 << 20}
+	return Limits{Entries: 1 << 20, Bytes: 32 << 30, Metadata: 128 << 20, Lookups: 1 << 25}
 }
 
 const (
@@ -36,8 +40,8 @@ const (
 	// maxLayers is how many an image may have; overlayfs takes 500.
 	maxLayers = 500
 	// maxWindow is how much of its output a zstd decoder may have to remember, in
-	// bytes: what zstd --ultra uses without --long.
-	maxWindow = 128 << 20
+	// bytes; zstd uses 8 MiB up to level 19.
+	maxWindow = 64 << 20
 
 	// What Linux can hold: limits.h, xattr(7).
 	maxName       = 255
@@ -54,12 +58,10 @@ type budget struct {
 
 func newBudget(l Limits) *budget {
 	d := DefaultLimits()
-	for _, f := range []struct{ limit, normal *int64 }{{&l.Entries, &d.Entries}, {&l.Bytes, &d.Bytes}, {&l.Metadata, &d.Metadata}} {
-		if *f.limit == 0 {
-			*f.limit = *f.normal
-		}
-	}
-	return &budget{limits: l}
+	return &budget{limits: Limits{
+		Entries: cmp.Or(l.Entries, d.Entries), Bytes: cmp.Or(l.Bytes, d.Bytes), Metadata: cmp.Or(l.Metadata, d.Metadata),
+		Lookups: cmp.Or(l.Lookups, d.Lookups),
+	}}
 }
 
 // entry takes one entry with so many bytes of metadata.

@@ -52,7 +52,7 @@ func open(ctx context.Context, source Source, o Options) (img *Image, err error)
 // build reads the layers in parallel and applies each as soon as those before
 // it are applied.
 func build(ctx context.Context, u *unpacker, image *chosen) (*tree, error) {
-	t := newTree()
+	t := &assembly{tree: newTree(), lookups: u.budget.limits.Lookups}
 	group, ctx := errgroup.WithContext(ctx)
 	read := make([]chan []entry, len(image.layers))
 	for i := range read {
@@ -92,5 +92,5 @@ func build(ctx context.Context, u *unpacker, image *chosen) (*tree, error) {
 		return nil, err
 	}
 	t.finish()
-	return t, nil
+	return t.tree, nil
 }

@@ -58,8 +58,8 @@ func ParseSource(name string) (Source, error) {
 	return registrySource{name, ref}, nil
 }
 
-// Version is a version of a catalog as a source.
-func Version(c *catalog.Catalog, v *catalog.Version) Source { return versionSource{c, v} }
+// FromCatalog is the container image of a catalog's version.
+func FromCatalog(c *catalog.Catalog, v *catalog.Version) Source { return versionSource{c, v} }
 
 type versionSource struct {
 	catalog *catalog.Catalog

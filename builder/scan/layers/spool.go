@@ -36,7 +36,7 @@ func (s *spool) store(from io.Reader, size int64, buf []byte) (offset int64, err
 			return 0, err
 		}
 		if _, err := s.file.WriteAt(buf[:n], at); err != nil {
-			return 0, fmt.Errorf("storing the files of an image: %w", err)
+			return 0, failure{fmt.Errorf("storing the files of an image: %w", err)}
 		}
 		at += int64(n)
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
 	"oras.land/oras-go/v2/errdef"
 
 	"imgbuild/images/fault"
@@ -38,14 +39,19 @@ func openLayout(at string) (*layout, error) {
 		return nil, fmt.Errorf("opening layout: %w", err)
 	}
 	l := &layout{}
-	if info.IsDir() {
+	switch {
+	case info.IsDir():
 		root, err := os.OpenRoot(at)
 		if err != nil {
 			return nil, fmt.Errorf("opening layout: %w", err)
 		}
 		l.files = directoryFiles{root}
-	} else if l.files, err = openArchive(at); err != nil {
-		return nil, err
+	case info.Mode().IsRegular():
+		if l.files, err = openArchive(at); err != nil {
+			return nil, err
+		}
+	default:
+		return nil, fault.Inputf("%s is neither a directory nor an archive", at)
 	}
 	f, err := l.files.Open(ocispec.ImageLayoutFile)
 	if err != nil {
@@ -92,7 +98,8 @@ func (l *layout) index() ([]ocispec.Descriptor, error) {
 type directoryFiles struct{ root *os.Root }
 
 func (f directoryFiles) Open(name string) (io.ReadCloser, error) {
-	file, err := f.root.Open(name)
+	// A pipe would let us wait for ever.
+	file, err := f.root.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
