@@ -36,7 +36,7 @@ func Container(ctx context.Context, from layers.Source, dir string) (*Target, er
 // by digest. dir is an existing directory with room for the output.
 func Version(ctx context.Context, c *catalog.Catalog, v *catalog.Version, output control.Output, dir string) (*Target, error) {
 	if output == control.Container {
-		return Container(ctx, layers.Version(c, v), dir)
+		return Container(ctx, layers.FromCatalog(c, v), dir)
 	}
 	work, err := os.MkdirTemp(dir, "scan-")
 	if err != nil {
