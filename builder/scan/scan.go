@@ -21,6 +21,7 @@ import (
 	"imgbuild/images/baseline/node"
 	"imgbuild/images/control"
 	"imgbuild/images/integrity"
+	"imgbuild/images/report"
 	"imgbuild/provisioners"
 	"imgbuild/provisioners/system"
 )
@@ -47,43 +48,26 @@ type Spec struct {
 	Now time.Time
 }
 
-// Report is what was found.
-type Report struct {
-	// Target is what was scanned, as its user calls it.
-	Target string `json:"target"`
-	// Baseline is empty when it is not known.
-	Baseline string    `json:"baseline,omitempty"`
-	At       time.Time `json:"at"`
-	// Files is how many the tree has.
-	Files int `json:"files"`
-	*control.Report
-	// Compared says that the integrity manifest was known, Drift is what
-	// differs from it.
-	Compared bool                   `json:"compared"`
-	Drift    []integrity.Difference `json:"drift"`
-	Hygiene  []hygiene.Finding      `json:"hygiene"`
-}
-
 // Run scans a target. That something is wrong with it is no error.
-func Run(ctx context.Context, t *Target, s Spec) (*Report, error) {
+func Run(ctx context.Context, t *Target, s Spec) (*report.Report, error) {
 	controls, err := s.controls(t)
 	if err != nil {
 		return nil, err
 	}
-	report := &Report{Target: t.Name, Baseline: s.Baseline, At: s.Now.UTC(), Drift: []integrity.Difference{}, Hygiene: []hygiene.Finding{}}
+	found := &report.Report{Target: t.Name, Baseline: s.Baseline, At: s.Now.UTC(), Drift: []integrity.Difference{}, Strays: []report.Stray{}}
 	var findings []control.Finding
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		findings, err = check(ctx, t.System, controls)
 		return err
 	})
-	group.Go(func() error { return report.inspect(ctx, t.System, s) })
+	group.Go(func() error { return inspect(ctx, found, t.System, s) })
 	if err := group.Wait(); err != nil {
 		return nil, fmt.Errorf("scanning %s: %w", t.Name, err)
 	}
 	findings = control.Waive(findings, s.Waivers, s.Baseline, t.Output, s.Now)
-	report.Report = s.Set.NewReport(t.Platform, t.Output, findings)
-	return report, nil
+	found.Report = s.Set.NewReport(t.Platform, t.Output, findings)
+	return found, nil
 }
 
 // controls are those that are held against a target.
@@ -99,18 +83,18 @@ func (s Spec) controls(t *Target) ([]provisioners.Control, error) {
 	return provisioners.DecodeControls(chosen, s.Vars)
 }
 
-// inspect takes the manifest of a tree and looks at what lies in it.
-func (r *Report) inspect(ctx context.Context, from system.Reader, s Spec) error {
+// inspect takes the manifest of a tree and looks at what lies in it, into r.
+func inspect(ctx context.Context, r *report.Report, from system.Reader, s Spec) error {
 	entries, err := tree.Read(ctx, from)
 	if err != nil {
 		return err
 	}
 	r.Files = len(entries)
-	found, err := hygiene.Inspect(ctx, from, entries, s.Hygiene)
+	strays, err := hygiene.Inspect(ctx, from, entries, s.Hygiene)
 	if err != nil {
 		return err
 	}
-	r.Hygiene = append(r.Hygiene, found...)
+	r.Strays = append(r.Strays, strays...)
 	if s.Manifest == nil {
 		return nil
 	}

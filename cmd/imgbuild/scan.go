@@ -17,11 +17,11 @@ import (
 	"imgbuild/builder/scan"
 	"imgbuild/builder/scan/hygiene"
 	"imgbuild/builder/scan/layers"
-	"imgbuild/builder/scan/report"
 	"imgbuild/images/catalog"
 	"imgbuild/images/control"
 	"imgbuild/images/evidence"
 	"imgbuild/images/fault"
+	"imgbuild/images/report"
 )
 
 // scanFlags are the flags of scan.
@@ -168,7 +168,7 @@ func scannedForm(v *catalog.Version, form string) (control.Output, string) {
 	return control.Machine, evidence.OutputDisk
 }
 
-func writeReports(r *scan.Report, f scanFlags) error {
+func writeReports(r *report.Report, f scanFlags) error {
 	for _, out := range []struct {
 		path  string
 		write func(io.Writer) error
@@ -192,7 +192,7 @@ func writeReports(r *scan.Report, f scanFlags) error {
 }
 
 // verdict is an error of kind fault.Gate for a report with something wrong.
-func verdict(r *scan.Report) error {
+func verdict(r *report.Report) error {
 	var wrong []string
 	for _, w := range []struct {
 		count     int
@@ -200,7 +200,7 @@ func verdict(r *scan.Report) error {
 	}{
 		{len(r.Failed(control.Medium)), "a control of medium severity or above is not met", "%d controls of medium severity or above are not met"},
 		{len(r.Drift), "a file is not what was baked", "%d files are not what was baked"},
-		{len(r.Hygiene), "something lies in it that must not", "%d things lie in it that must not"},
+		{len(r.Strays), "something lies in it that must not", "%d things lie in it that must not"},
 	} {
 		switch w.count {
 		case 0:

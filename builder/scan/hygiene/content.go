@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"imgbuild/images/integrity"
+	"imgbuild/images/report"
 	"imgbuild/provisioners/system"
 )
 
@@ -73,16 +74,16 @@ func (i *inspection) contents(ctx context.Context, entries []integrity.Entry) er
 	return group.Wait()
 }
 
-func (i *inspection) content(detector *detect.Detector, e integrity.Entry) ([]Finding, error) {
+func (i *inspection) content(detector *detect.Detector, e integrity.Entry) ([]report.Stray, error) {
 	name := path.Join("/", e.Path)
 	data, err := read(i.reader, name)
 	if err != nil || i.unchanged(name, data) {
 		return nil, err
 	}
-	var found []Finding
+	var found []report.Stray
 	for _, dir := range i.expected.BuildPaths {
 		if bytes.Contains(data, []byte(dir)) {
-			found = append(found, Finding{Kind: BuildPath, Path: name, Detail: "it names a directory of the machine that built it"})
+			found = append(found, report.Stray{Kind: string(BuildPath), Path: name, Detail: "it names a directory of the machine that built it"})
 			break
 		}
 	}
@@ -90,7 +91,7 @@ func (i *inspection) content(detector *detect.Detector, e integrity.Entry) ([]Fi
 		return found, nil // no text
 	}
 	for _, leak := range detector.DetectString(string(data)) {
-		found = append(found, Finding{Kind: kindOf(leak.RuleID), Path: name, Detail: fmt.Sprintf("line %d looks like one: %s", leak.StartLine+1, leak.RuleID)})
+		found = append(found, report.Stray{Kind: string(kindOf(leak.RuleID)), Path: name, Detail: fmt.Sprintf("line %d looks like one: %s", leak.StartLine+1, leak.RuleID)})
 	}
 	return append(found, credentials(name, data)...), nil
 }
@@ -133,17 +134,17 @@ var passwordFiles = []string{".netrc", ".pgpass", ".my.cnf", ".git-credentials",
 var loginURL = regexp.MustCompile(`\b[a-z][a-z0-9+.-]{1,20}://[A-Za-z0-9._~%-]+:[^\s:/?#@<>${}"'%]{3,}@[A-Za-z0-9.-]+`)
 
 // credentials looks for passwords in what clients read.
-func credentials(name string, data []byte) []Finding {
+func credentials(name string, data []byte) []report.Stray {
 	if slices.Contains(passwordFiles, path.Base(name)) {
-		return []Finding{{Kind: Password, Path: name, Detail: "files of this name hold passwords"}}
+		return []report.Stray{{Kind: string(Password), Path: name, Detail: "files of this name hold passwords"}}
 	}
 	if bytes.HasPrefix(data, []byte("PuTTY-User-Key-File-")) {
-		return []Finding{{Kind: PrivateKey, Path: name, Detail: "a key of PuTTY"}}
+		return []report.Stray{{Kind: string(PrivateKey), Path: name, Detail: "a key of PuTTY"}}
 	}
-	var found []Finding
+	var found []report.Stray
 	for n, line := range bytes.Split(data, []byte("\n")) {
 		if loginURL.Match(line) {
-			found = append(found, Finding{Kind: Password, Path: name, Detail: fmt.Sprintf("line %d has a URL with a password", n+1)})
+			found = append(found, report.Stray{Kind: string(Password), Path: name, Detail: fmt.Sprintf("line %d has a URL with a password", n+1)})
 		}
 	}
 	return found

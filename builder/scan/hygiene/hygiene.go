@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"imgbuild/images/integrity"
+	"imgbuild/images/report"
 	"imgbuild/provisioners/system"
 )
 
@@ -39,16 +40,6 @@ func Kinds() []Kind {
 	return []Kind{BuildPath, History, HostKey, MachineID, PackageCache, Password, PrivateKey, Setuid, Token, Unlocked, WorldWritable}
 }
 
-// Finding is one thing that must not be there. A secret itself is no part of it.
-type Finding struct {
-	Kind Kind `json:"kind"`
-	// Path is absolute; of a package that is not locked its name.
-	Path   string `json:"path"`
-	Detail string `json:"detail"`
-}
-
-func (f Finding) String() string { return fmt.Sprintf("%s: %s: %s", f.Kind, f.Path, f.Detail) }
-
 // Expected is what a tree may have.
 type Expected struct {
 	// Locked are the versions of the packages by name and architecture,
@@ -62,7 +53,7 @@ type Expected struct {
 
 // Inspect returns what is wrong with a tree, sorted by kind and path. entries
 // are those of r, with digests or without.
-func Inspect(ctx context.Context, r system.Reader, entries []integrity.Entry, e Expected) ([]Finding, error) {
+func Inspect(ctx context.Context, r system.Reader, entries []integrity.Entry, e Expected) ([]report.Stray, error) {
 	packages, err := readPackages(r)
 	if err != nil {
 		return nil, fmt.Errorf("looking for what does not belong into an image: %w", err)
@@ -78,8 +69,8 @@ func Inspect(ctx context.Context, r system.Reader, entries []integrity.Entry, e 
 	if err := i.contents(ctx, entries); err != nil {
 		return nil, fmt.Errorf("looking for secrets: %w", err)
 	}
-	slices.SortFunc(i.found, func(a, b Finding) int {
-		return strings.Compare(string(a.Kind)+"\x00"+a.Path+"\x00"+a.Detail, string(b.Kind)+"\x00"+b.Path+"\x00"+b.Detail)
+	slices.SortFunc(i.found, func(a, b report.Stray) int {
+		return strings.Compare(a.Kind+"\x00"+a.Path+"\x00"+a.Detail, b.Kind+"\x00"+b.Path+"\x00"+b.Detail)
 	})
 	return slices.Compact(i.found), nil
 }
@@ -89,11 +80,11 @@ type inspection struct {
 	reader   system.Reader
 	packages *packages
 	expected Expected
-	found    []Finding
+	found    []report.Stray
 }
 
 func (i *inspection) add(kind Kind, path, detail string, args ...any) {
-	i.found = append(i.found, Finding{Kind: kind, Path: path, Detail: fmt.Sprintf(detail, args...)})
+	i.found = append(i.found, report.Stray{Kind: string(kind), Path: path, Detail: fmt.Sprintf(detail, args...)})
 }
 
 // unlocked compares the installed packages with those of the lock.

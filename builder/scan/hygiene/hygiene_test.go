@@ -20,6 +20,7 @@ import (
 
 	"imgbuild/builder/scan/hygiene"
 	"imgbuild/builder/tree"
+	"imgbuild/images/report"
 	"imgbuild/provisioners/system"
 )
 
@@ -47,7 +48,7 @@ func plain() map[string]string {
 	}
 }
 
-func inspect(t *testing.T, files map[string]string, change func(root string)) []hygiene.Finding {
+func inspect(t *testing.T, files map[string]string, change func(root string)) []report.Stray {
 	t.Helper()
 	root := t.TempDir()
 	for name, text := range files {
@@ -165,7 +166,7 @@ func TestEveryCanaryIsFound(t *testing.T) {
 				files[strings.TrimPrefix(c.path, "/")] = c.text
 			}
 			found := inspect(t, files, c.change)
-			if len(found) != 1 || found[0].Kind != c.kind || found[0].Path != c.path {
+			if len(found) != 1 || found[0].Kind != string(c.kind) || found[0].Path != c.path {
 				t.Errorf("found %v", found)
 			}
 			for _, f := range found {

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"imgbuild/builder/scan"
 	"imgbuild/images/control"
 )
 
@@ -15,7 +14,7 @@ const shown = 5
 
 // Table writes a report for a terminal: the scores, and what is not as it
 // should be.
-func Table(w io.Writer, r *scan.Report) error {
+func Table(w io.Writer, r *Report) error {
 	fmt.Fprintf(w, "%s: %s, %s, %d files\n\n", r.Target, r.Platform, r.Output, r.Files)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	if len(r.Scores) > 0 {

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"imgbuild/builder/scan"
 	"imgbuild/images/control"
 )
 
@@ -18,7 +17,7 @@ var pageSource string
 // Page writes a report as one page that needs nothing else: scores by benchmark
 // and section, what has changed since the report before (nil without one), and
 // every rule with its evidence, to be filtered by result, severity and word.
-func Page(w io.Writer, r, before *scan.Report) error {
+func Page(w io.Writer, r, before *Report) error {
 	page, err := template.New("page").Parse(pageSource)
 	if err != nil {
 		return fmt.Errorf("reading the page's template: %w", err)
@@ -28,7 +27,7 @@ func Page(w io.Writer, r, before *scan.Report) error {
 
 // pageData is what the template shows.
 type pageData struct {
-	*scan.Report
+	*Report
 	Scores  []pageScore
 	Items   []pageItem
 	Results []counted
@@ -72,7 +71,7 @@ type counted struct {
 	Count  int
 }
 
-func newPageData(r, before *scan.Report) pageData {
+func newPageData(r, before *Report) pageData {
 	data := pageData{Report: r}
 	earlier := map[string]control.Result{}
 	scores := map[string]control.Score{}

@@ -6,13 +6,12 @@ import (
 
 	"github.com/jstemmer/go-junit-report/v2/junit"
 
-	"imgbuild/builder/scan"
 	"imgbuild/images/control"
 )
 
 // JUnit writes a report as JUnit XML, one test case a control, for what shows
 // the results of tests.
-func JUnit(w io.Writer, r *scan.Report) error {
+func JUnit(w io.Writer, r *Report) error {
 	suite := junit.Testsuite{Name: r.Target, Time: "0"}
 	suite.SetTimestamp(r.At)
 	for _, i := range items(r) {

@@ -7,13 +7,12 @@ import (
 
 	"github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif"
 
-	"imgbuild/builder/scan"
 	"imgbuild/images/control"
 )
 
 // SARIF writes a report as SARIF 2.1.0 (OASIS), for what shows the findings of
 // scanners. program is the version of what scanned.
-func SARIF(w io.Writer, r *scan.Report, program string) error {
+func SARIF(w io.Writer, r *Report, program string) error {
 	driver := sarif.NewToolComponent().WithName("imgbuild").WithVersion(program)
 	run := sarif.NewRun().WithTool(sarif.NewTool().WithDriver(driver))
 	for _, i := range items(r) {

@@ -1,6 +1,3 @@
-// Package report writes what a scan found: as a table for a terminal, as SARIF
-// 2.1.0, as JUnit XML, and as one page for a browser. It adds nothing to the
-// report and judges nothing.
 package report
 
 import (
@@ -8,7 +5,6 @@ import (
 	"strings"
 	"unicode"
 
-	"imgbuild/builder/scan"
 	"imgbuild/images/control"
 )
 
@@ -35,7 +31,7 @@ const (
 
 // items are all things of a report: its controls, then what differs from the
 // manifest, then what must not be there.
-func items(r *scan.Report) []item {
+func items(r *Report) []item {
 	var list []item
 	for _, f := range r.Findings {
 		i := item{Rule: f.Control, Title: f.Title, Severity: f.Severity, Result: f.Result, Why: f.Why}
@@ -54,7 +50,7 @@ func items(r *scan.Report) []item {
 }
 
 // drift is the one item of the integrity manifest.
-func drift(r *scan.Report) item {
+func drift(r *Report) item {
 	i := item{Rule: integrityRule, Title: integrityTitle, Severity: control.High, Result: control.Pass}
 	switch {
 	case !r.Compared:
@@ -71,13 +67,13 @@ func drift(r *scan.Report) item {
 
 // hygienic are the kinds of what must not be there that were found, one item
 // that passes without any.
-func hygienic(r *scan.Report) []item {
-	if len(r.Hygiene) == 0 {
+func hygienic(r *Report) []item {
+	if len(r.Strays) == 0 {
 		return []item{{Rule: strings.TrimSuffix(hygienePrefix, "-"), Title: hygieneTitle, Severity: control.High, Result: control.Pass}}
 	}
 	var list []item
-	for _, f := range r.Hygiene {
-		rule := hygienePrefix + string(f.Kind)
+	for _, f := range r.Strays {
+		rule := hygienePrefix + f.Kind
 		if len(list) == 0 || list[len(list)-1].Rule != rule {
 			list = append(list, item{Rule: rule, Title: fmt.Sprintf("%s: %s", hygieneTitle, f.Kind), Severity: control.High, Result: control.Fail})
 		}

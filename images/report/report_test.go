@@ -11,15 +11,13 @@ import (
 
 	"github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif"
 
-	"imgbuild/builder/scan"
-	"imgbuild/builder/scan/hygiene"
-	"imgbuild/builder/scan/report"
 	"imgbuild/images/control"
 	"imgbuild/images/integrity"
+	"imgbuild/images/report"
 )
 
 // found is a report that has one of everything; hostile is text of an image.
-func found(t *testing.T, hostile string) *scan.Report {
+func found(t *testing.T, hostile string) *report.Report {
 	t.Helper()
 	const definition = ": {title: t, severity: high, rationale: r, resources: {files: {/a: {absent: true}}}}\n"
 	set, err := control.Load(control.Source{Name: "test", Files: fstest.MapFS{
@@ -38,12 +36,12 @@ func found(t *testing.T, hostile string) *scan.Report {
 		{Control: "d", Title: "the fourth one", Severity: control.Critical, Result: control.Waived, Why: "we need it (ops, until 2027-01-01)", Waiver: "w"},
 		{Control: "e", Title: "the fifth one", Severity: control.Medium, Result: control.NotApplicable, Why: "no apache2"},
 	}
-	return &scan.Report{
+	return &report.Report{
 		Target: "web:20261128.1", At: time.Date(2026, 11, 28, 1, 2, 3, 0, time.UTC), Files: 3,
 		Report:   set.NewReport("debian-12", control.Machine, findings),
 		Compared: true,
 		Drift:    []integrity.Difference{{Path: "etc/" + hostile, Kind: integrity.Added}},
-		Hygiene:  []hygiene.Finding{{Kind: hygiene.Token, Path: "/etc/app.conf", Detail: "line 1"}, {Kind: hygiene.Token, Path: "/etc/b.conf", Detail: "line 2"}},
+		Strays:   []report.Stray{{Kind: "token", Path: "/etc/app.conf", Detail: "line 1"}, {Kind: "token", Path: "/etc/b.conf", Detail: "line 2"}},
 	}
 }
 
@@ -143,7 +141,7 @@ func TestReportsAreReadAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var read scan.Report
+	var read report.Report
 	if err := json.Unmarshal(data, &read); err != nil {
 		t.Fatal(err)
 	}
