@@ -83,7 +83,10 @@ func scanImage(ctx context.Context, env *environment, name string, f scanFlags) 
 	if spec.Set, err = source.Controls(); err != nil {
 		return err
 	}
-	dir := filepath.Join(p.Config.Cache.Dir, "scans")
+	if spec.Waivers, err = source.Waivers(spec.Set); err != nil {
+		return err
+	}
+	dir := filepath.Join(p.Config.Cache.Dir, scansDir)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("scanning %s: %w", name, err)
 	}

@@ -67,14 +67,20 @@ func Load(ctx context.Context, src *Source, name, arch string) (*Recipe, error) 
 // harden looks the recipe's controls up.
 func harden(src *Source, r *Recipe) error {
 	chosen := r.tree.Get("controls")
-	if chosen == nil {
+	if chosen == nil && !r.Gates.Scanned() {
 		return nil
 	}
 	set, err := src.Controls()
 	if err != nil {
 		return err
 	}
+	r.controlSet = set
 	p := &node.Problems{}
+	for _, e := range entries(r.tree.Get("gates").Get("min-score")) {
+		if set.Benchmarks[e.Key] == nil {
+			p.Addf(e.Pos, "unknown benchmark %q%s", e.Key, node.Suggest(e.Key, slices.Collect(maps.Keys(set.Benchmarks))))
+		}
+	}
 	for _, item := range items(chosen.Get("except")) {
 		if set.Controls[item.Text] == nil {
 			p.Addf(item.Pos, "unknown control %q%s", item.Text, node.Suggest(item.Text, set.IDs()))

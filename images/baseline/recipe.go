@@ -48,6 +48,7 @@ type Recipe struct {
 	values      node.Vars
 	generations []Generation
 	hardening   map[control.Output][]*control.Control
+	controlSet  *control.Set
 }
 
 // First says whether the recipe is loaded for its first architecture, the one
@@ -207,6 +208,25 @@ type Gates struct {
 	MaxSize map[string]Bytes `json:"max-size,omitempty" jsonschema_description:"largest stored size of container, qcow2 or raw, such as 200MiB"`
 	// ForbidPackages are names of packages that no output may have.
 	ForbidPackages []string `json:"forbid-packages,omitempty" jsonschema_description:"packages that must not be in the image, whatever depends on them"`
+	// MinScore is the least score of every output by benchmark, in percent,
+	// waivers counted as failures.
+	MinScore map[string]MinScore `json:"min-score,omitempty" jsonschema_description:"least scores by benchmark, in percent; what is waived does not count as met"`
+	// NoFail is the least severity of which no control may fail or be untold,
+	// unless it is waived.
+	NoFail control.Severity `json:"no-fail,omitempty" jsonschema:"enum=low,enum=medium,enum=high,enum=critical" jsonschema_description:"no control of this severity or above may fail, unless it is waived"`
+	// Clean asks that nothing lies in it that must not, and that every file is
+	// what was baked.
+	Clean bool `json:"clean,omitempty" jsonschema_description:"no secrets, identities and traces in any output, and every file as it was baked"`
+}
+
+// Scanned tells whether the gates ask what a scan finds.
+func (g Gates) Scanned() bool { return len(g.MinScore) > 0 || g.NoFail != "" || g.Clean }
+
+// MinScore are the least scores of a benchmark at its levels, in percent; 0 asks
+// for none.
+type MinScore struct {
+	Level1 int `json:"level-1,omitempty" jsonschema_description:"of the sections of level 1"`
+	Level2 int `json:"level-2,omitempty" jsonschema_description:"of the sections up to level 2"`
 }
 
 // Variable is the declaration of a variable.
@@ -232,6 +252,14 @@ type Generation struct {
 
 // Hardening are the controls that are applied for an output, sorted by id.
 func (r *Recipe) Hardening(output control.Output) []*control.Control { return r.hardening[output] }
+
+// ControlSet is all controls that the recipe's profiles are chosen from; nil
+// when it chooses none.
+func (r *Recipe) ControlSet() *control.Set { return r.controlSet }
+
+// Scanned tells whether the finished image is to be scanned: it is hardened, or
+// its gates ask for it.
+func (r *Recipe) Scanned() bool { return r.controlSet != nil }
 
 // Platform is what controls call the system of the recipe: "debian-12".
 func (r *Recipe) Platform() string { return Distribution + "-" + Release(r.Suite) }

@@ -112,6 +112,22 @@ func (s *Source) Controls() (*control.Set, error) {
 	return control.Load(sources...)
 }
 
+// waiversFile has the waivers of a project.
+const waiversFile = "waivers.yaml"
+
+// Waivers reads the project's accepted exceptions to controls of the set; none
+// without a project or such a file.
+func (s *Source) Waivers(set *control.Set) ([]*control.Waiver, error) {
+	if s.root == nil {
+		return nil, nil
+	}
+	list, err := control.LoadWaivers(s.root.FS(), waiversFile, set)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return list, err
+}
+
 // find reads a recipe by name. from is the node that named it, nil for a name
 // from the command line.
 func (s *Source) find(ctx context.Context, name string, from *node.Node) (*node.Node, error) {

@@ -131,6 +131,16 @@ func (b *Benchmark) Score(level int, findings []Finding) Score {
 	return score
 }
 
+// Score is that of a benchmark at a level, and whether there is one.
+func (r *Report) Score(benchmark string, level int) (Score, bool) {
+	for _, s := range r.Scores {
+		if s.Benchmark == benchmark && s.Level == level {
+			return s, true
+		}
+	}
+	return Score{}, false
+}
+
 // Failed are the findings of a severity and above that fail or could not be
 // told.
 func (r *Report) Failed(least Severity) []Finding {
