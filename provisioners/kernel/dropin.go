@@ -17,10 +17,13 @@ import (
 
 // The limits of what is read.
 const (
-	// maxFile bounds one configuration file, in bytes, and maxFiles how many
-	// there may be of a kind.
+	// maxFile bounds one configuration file and maxKind all of a kind, in bytes;
+	// maxFiles is how many of these there may be.
 	maxFile  = 1 << 20
+	maxKind  = 4 << 20
 	maxFiles = 2000
+	// maxTurns is how many files may be taken out of the way of a setting.
+	maxTurns = 20
 	// maxLines bounds the lines of a kind that say something, maxRepeats those
 	// about one thing.
 	maxLines   = 10_000
@@ -41,9 +44,11 @@ func (s source) name() string { return path.Base(s.path) }
 // dropIns reads the files *.conf of the directories called kind, as sysctl.d(5),
 // modules-load.d(5) and modprobe.d(5) have it: the name in an earlier directory
 // hides the same name in a later one, and a link to /dev/null or to nowhere
-// hides it as well. They are sorted by name, wherever they lie.
-func dropIns(r system.Reader, kind string) ([]source, error) {
+// hides it as well. They are sorted by name, wherever they lie. Names that begin
+// with a dot are among them only if dotted says so.
+func dropIns(r system.Reader, kind string, dotted bool) ([]source, error) {
 	var list []source
+	size := 0
 	seen := map[string]bool{}
 	for _, above := range []string{"/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"} {
 		dir := path.Join(above, kind)
@@ -55,7 +60,7 @@ func dropIns(r system.Reader, kind string) ([]source, error) {
 			return nil, fmt.Errorf("listing %s: %w", dir, err)
 		}
 		for _, name := range names {
-			if !strings.HasSuffix(name, ".conf") || strings.HasPrefix(name, ".") || seen[name] {
+			if !strings.HasSuffix(name, ".conf") || strings.HasPrefix(name, ".") && !dotted || seen[name] {
 				continue
 			}
 			text, directory, err := readSource(r, path.Join(dir, name))
@@ -65,8 +70,9 @@ func dropIns(r system.Reader, kind string) ([]source, error) {
 			if directory {
 				continue
 			}
-			if seen[name] = true; len(seen) > maxFiles {
-				return nil, fmt.Errorf("reading %s: more than %d files", kind, maxFiles)
+			seen[name] = true
+			if size += len(text); len(seen) > maxFiles || size > maxKind {
+				return nil, fmt.Errorf("reading %s: more than %d files or %d bytes", kind, maxFiles, maxKind)
 			}
 			list = append(list, source{path: path.Join(dir, name), text: text})
 		}
@@ -134,9 +140,42 @@ func write(s system.System, name, text string) error {
 	return s.WriteFile(name, strings.NewReader(text), attr)
 }
 
-// glob turns a pattern of glob(7) or fnmatch(3) into one of path.Match, which
-// knows [^x] only.
-func glob(pattern string) string { return strings.ReplaceAll(pattern, "[!", "[^") }
+// match tells whether a pattern of glob(7), as fnmatch(3) takes it too, matches a
+// whole name.
+func match(pattern, name string) (bool, error) {
+	// path.Match knows the same but for how brackets are written.
+	var b strings.Builder
+	for i := 0; i < len(pattern); i++ {
+		b.WriteByte(pattern[i])
+		switch {
+		case pattern[i] == '\\' && i+1 < len(pattern):
+			i++
+			b.WriteByte(pattern[i])
+			continue
+		case pattern[i] != '[':
+			continue
+		}
+		if i++; i < len(pattern) && (pattern[i] == '!' || pattern[i] == '^') {
+			b.WriteByte('^')
+			i++
+		}
+		for first := true; i < len(pattern) && (first || pattern[i] != ']'); first, i = false, i+1 {
+			if pattern[i] == '[' && i+1 < len(pattern) && strings.IndexByte(":.=", pattern[i+1]) >= 0 {
+				return false, fmt.Errorf("the class of characters in %q is not understood", pattern)
+			}
+			if c := pattern[i]; c == ']' || c == '-' && (first || strings.HasPrefix(pattern[i+1:], "]")) {
+				b.WriteByte('\\')
+			}
+			b.WriteByte(pattern[i])
+		}
+		b.WriteString("]")
+	}
+	ok, err := path.Match(b.String(), name)
+	if err != nil {
+		return false, fmt.Errorf("%q is not a pattern", pattern)
+	}
+	return ok, nil
+}
 
 // isGlob tells whether a name is a pattern.
 func isGlob(name string) bool { return strings.ContainsAny(name, "*?[") }
@@ -148,8 +187,8 @@ type set struct {
 	changed map[string]bool
 }
 
-func readSet(r system.Reader, kind string) (*set, error) {
-	list, err := dropIns(r, kind)
+func readSet(r system.Reader, kind string, dotted bool) (*set, error) {
+	list, err := dropIns(r, kind, dotted)
 	return &set{kind: kind, sources: list, changed: map[string]bool{}}, err
 }
 

@@ -31,8 +31,11 @@ type kernelLine struct {
 // separators end a command and a word.
 const separators = "\n;&|<>{}"
 
-// maxWords bounds a menu.
-const maxWords = 100_000
+// maxWords and maxKernels bound a menu.
+const (
+	maxWords   = 100_000
+	maxKernels = 500
+)
 
 // parseMenu finds the commands of a menu that boot Linux, by the rules of GRUB's
 // manual, "Shell-like scripting": blanks part words, quotes and backslashes keep
@@ -48,6 +51,9 @@ func parseMenu(text string) ([]kernelLine, error) {
 		}
 		if len(command) == 0 || !boots(command[0].text) {
 			return nil
+		}
+		if len(list) == maxKernels {
+			return fmt.Errorf("more than %d kernels", maxKernels)
 		}
 		line := 1 + strings.Count(text[:command[0].start], "\n")
 		if len(command) == 1 {

@@ -124,17 +124,17 @@ func (t *set) directives(verb, module string) ([]placed, error) {
 			if d.verb != verb || verb == "install" && strings.TrimLeft(d.rest, " \t") == "" {
 				continue
 			}
-			match := d.module == module
+			about := d.module == module
 			if verb == "install" && isGlob(d.module) {
 				var err error
-				if match, err = path.Match(glob(d.module), module); err != nil {
-					return nil, fmt.Errorf("reading %s: %q is not a pattern", s.path, d.module)
+				if about, err = match(d.module, module); err != nil {
+					return nil, fmt.Errorf("reading %s: %w", s.path, err)
 				}
 			}
-			if match && len(list) == maxRepeats {
+			if about && len(list) == maxRepeats {
 				return nil, fmt.Errorf("reading %s: more than %d lines %s %s", t.kind, maxRepeats, verb, module)
 			}
-			if match {
+			if about {
 				list = append(list, placed{directive: d, source: i})
 			}
 		}

@@ -84,10 +84,10 @@ func (m *Module) plan(ctx context.Context, r system.Reader) (*modulePlan, error)
 	}
 	p := &modulePlan{}
 	var err error
-	if p.modprobe, err = readSet(r, "modprobe.d"); err != nil {
+	if p.modprobe, err = readSet(r, "modprobe.d", false); err != nil {
 		return nil, err
 	}
-	if p.load, err = readSet(r, "modules-load.d"); err != nil {
+	if p.load, err = readSet(r, "modules-load.d", false); err != nil {
 		return nil, err
 	}
 	if m.State == blocked {
@@ -103,22 +103,24 @@ func (m *Module) block(p *modulePlan) error {
 	if err != nil {
 		return err
 	}
+	list, err := t.directives("blacklist", m.module())
+	if err != nil {
+		return err
+	}
 	if command == nil || !refuses(command.rest) {
 		subject, have := "modprobe.d: install "+m.Name, "not there"
 		if command != nil {
 			subject, have = t.sources[command.source].path+": install "+command.module, command.rest
 		}
 		p.differ(subject, have, "/bin/false")
-		m.insert(t)
-	}
-	list, err := t.directives("blacklist", m.module())
-	if err != nil {
-		return err
 	}
 	if len(list) == 0 {
 		p.differ("modprobe.d: blacklist "+m.Name, "not there", "there")
-		m.insert(t)
 	}
+	if len(p.differences) == 0 {
+		return nil
+	}
+	m.insert(t)
 	// A command in a file that is read even before is taken out of the way.
 	for range len(t.sources) {
 		command, err = t.install(m.module())

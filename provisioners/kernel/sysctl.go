@@ -114,7 +114,7 @@ func (s *Sysctl) plan(ctx context.Context, r system.Reader) (*sysctls, []system.
 		return nil, nil, err
 	}
 	// Each turn takes one file that decides otherwise out of the way.
-	for range len(c.sources) + 2 {
+	for range maxTurns {
 		wrong, decided, err := s.loses(c)
 		if err != nil || decided {
 			return c, differences, err
@@ -134,9 +134,16 @@ func (s *Sysctl) plan(ctx context.Context, r system.Reader) (*sysctls, []system.
 			return nil, nil, fmt.Errorf("setting %s: %s has no effect", dotted(s.Key), c.sources[managed].path)
 		default:
 			c.replace(*wrong, s.spelled(*wrong))
+			if wrong.source != last && !administered(c.sources[wrong.source].path) {
+				// The copy in /etc, like any file there, has no other value.
+				c.sources[wrong.source].path = path.Join("/etc", c.kind, c.sources[wrong.source].name())
+				if _, err := s.contradictions(c); err != nil {
+					return nil, nil, err
+				}
+			}
 		}
 	}
-	return nil, nil, fmt.Errorf("setting %s: the files of sysctl.d do not come to agree", dotted(s.Key))
+	return nil, nil, fmt.Errorf("setting %s: more than %d files of sysctl.d decide otherwise", dotted(s.Key), maxTurns)
 }
 
 // contradictions takes other values out of the files below /etc.
@@ -177,10 +184,7 @@ func (s *Sysctl) loses(c *sysctls) (wrong *found, decided bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	systemd := list
-	if i := slices.IndexFunc(list, func(a found) bool { return a.source == last }); i >= 0 {
-		systemd = list[:i]
-	}
+	systemd := slices.DeleteFunc(slices.Clone(list), func(a found) bool { return !c.systemd(a.source) })
 	for _, order := range [][]found{systemd, list} {
 		if a := effective(order, s.Key); a == nil || !a.assigns || !s.fits(a.value) {
 			return a, false, nil

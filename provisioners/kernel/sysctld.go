@@ -53,8 +53,8 @@ func parseSysctl(text string) ([]assignment, error) {
 		}
 		a.name, a.value, a.assigns = strings.TrimSpace(name), strings.TrimSpace(value), assigns
 		a.key = sysctlKey(a.name)
-		if _, err := path.Match(glob(a.key), ""); err != nil {
-			return nil, fmt.Errorf("line %d: %q is not a pattern", number+1, a.name)
+		if _, err := match(a.key, ""); err != nil {
+			return nil, fmt.Errorf("line %d: %w", number+1, err)
 		}
 		if isGlob(a.key) && strings.ContainsRune(a.key, '{') {
 			return nil, fmt.Errorf("line %d: a pattern with braces is not understood; write one line for each", number+1)
@@ -98,6 +98,12 @@ type found struct {
 
 const last = -1
 
+// systemd tells whether systemd-sysctl reads a source too: it passes over names
+// that begin with a dot, which procps does not.
+func (c *sysctls) systemd(i int) bool {
+	return i != last && !strings.HasPrefix(c.sources[i].name(), ".")
+}
+
 // sysctls are all assignments that a boot reads.
 type sysctls struct {
 	*set
@@ -109,7 +115,7 @@ type sysctls struct {
 
 // readSysctls reads the configuration of a system.
 func readSysctls(r system.Reader) (*sysctls, error) {
-	t, err := readSet(r, "sysctl.d")
+	t, err := readSet(r, "sysctl.d", true)
 	if err != nil {
 		return nil, err
 	}
@@ -198,7 +204,7 @@ func effective(list []found, key string) *found {
 		return own
 	}
 	for _, p := range slices.Backward(patterns) {
-		if match, err := path.Match(glob(p.key), key); p.assigns && match && err == nil {
+		if about, err := match(p.key, key); p.assigns && about && err == nil {
 			return &p
 		}
 	}
