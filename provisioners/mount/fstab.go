@@ -52,7 +52,10 @@ func parseFstab(text string) ([]entry, error) {
 			e.point = path.Clean(e.point)
 		}
 		if len(fields) > 3 {
-			e.options = parseOptions(fields[3].text)
+			var err error
+			if e.options, err = parseOptions(fields[3].text); err != nil {
+				return nil, fmt.Errorf("line %d: %w", number+1, err)
+			}
 			e.start, e.end = fields[3].start, fields[3].end
 		}
 		if list = append(list, e); len(list) > maxEntries {
@@ -95,7 +98,7 @@ func unescape(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
 		if s[i] == '\\' && i+3 < len(s) && octal(s[i+1], '3') && octal(s[i+2], '7') && octal(s[i+3], '7') {
-			b.WriteByte((s[i+1]-'0')<<6 | (s[i+2]-'0')<<3 | s[i+3] - '0')
+			b.WriteByte((s[i+1]-'0')<<6 | (s[i+2]-'0')<<3 | (s[i+3] - '0'))
 			i += 3
 			continue
 		}

@@ -57,7 +57,7 @@ func parseMountinfo(text, point string) (*live, error) {
 			return nil, fmt.Errorf("line %d is not a mount", number)
 		}
 		if unescape(fields[4]) == point {
-			found = &live{kind: fields[dash+1], options: parseOptions(fields[5]), super: parseOptions(fields[dash+3])}
+			found = &live{kind: fields[dash+1], options: strings.Split(fields[5], ","), super: strings.Split(fields[dash+3], ",")}
 		}
 	}
 	return found, nil

@@ -1,6 +1,7 @@
 package mount
 
 import (
+	"errors"
 	"slices"
 	"strings"
 )
@@ -10,8 +11,8 @@ import (
 type options []string
 
 // parseOptions parts the field of fstab(5); a comma within double quotes is part
-// of a value, as mount(8) has it.
-func parseOptions(text string) options {
+// of a value, as mount(8) has it, and quotes must pair.
+func parseOptions(text string) (options, error) {
 	var list options
 	start, quoted := 0, false
 	for i, c := range []byte(text + ",") {
@@ -25,7 +26,10 @@ func parseOptions(text string) options {
 			quoted = !quoted
 		}
 	}
-	return list
+	if quoted {
+		return nil, errors.New("quotes among the options are not closed")
+	}
+	return list, nil
 }
 
 func (o options) String() string {

@@ -81,12 +81,14 @@ func readSection(r system.Reader, file string) (s section, ok bool, err error) {
 		return s, false, fmt.Errorf("reading mount unit: %w", err)
 	}
 	s.masked = len(data) == 0
-	s.parse(string(data))
+	if err := s.parse(string(data)); err != nil {
+		return s, false, fmt.Errorf("reading mount unit %s: %w", file, err)
+	}
 	return s, true, nil
 }
 
 // parse reads systemd.syntax(7). What is assigned last counts.
-func (s *section) parse(text string) {
+func (s *section) parse(text string) error {
 	inside := false
 	continued := ""
 	for line := range strings.Lines(text + "\n") {
@@ -111,10 +113,14 @@ func (s *section) parse(text string) {
 		case "Type":
 			s.kind = value
 		case "Options":
-			o := parseOptions(strings.ReplaceAll(value, "%%", "%"))
+			o, err := parseOptions(strings.ReplaceAll(value, "%%", "%"))
+			if err != nil {
+				return err
+			}
 			s.options = &o
 		}
 	}
+	return nil
 }
 
 // fragment is the first unit file of a name in some directories.
