@@ -90,6 +90,8 @@ func TestWhatAParameterLacks(t *testing.T) {
 		{"a value with a comment", map[string]string{"/etc/sysctl.d/a.conf": key + " = 0 # off"}, []string{key + " in /etc/sysctl.d/a.conf is 0 # off, should be 0"}},
 		{"contradicted where it loses", map[string]string{"/etc/sysctl.d/a.conf": key + "=1", "/etc/sysctl.d/b.conf": key + "=0"}, []string{key + " in /etc/sysctl.d/a.conf is 1, should be 0"}},
 		{"contradicted by a package where it loses", map[string]string{"/usr/lib/sysctl.d/a.conf": key + "=1", "/etc/sysctl.d/b.conf": key + "=0"}, nil},
+		{"won over by a package", map[string]string{"/etc/sysctl.d/99-zz-imgbuild.conf": key + "=0", "/usr/lib/sysctl.d/zz.conf": key + "=1"}, []string{key + " in /usr/lib/sysctl.d/zz.conf is 1, should be 0"}},
+		{"excluded after it was set", map[string]string{"/etc/sysctl.d/99-zz-imgbuild.conf": key + "=0", "/usr/lib/sysctl.d/zz.conf": "-" + key}, []string{key + ": configuration is not set, should be 0"}},
 		{"in sysctl.conf, which systemd does not read", map[string]string{"/etc/sysctl.conf": key + "=0"}, []string{key + ": configuration is not set, should be 0"}},
 		{"in sysctl.conf by a link", map[string]string{"/etc/sysctl.conf": key + "=0", "/etc/sysctl.d/99-sysctl.conf": "-> ../sysctl.conf"}, nil},
 		{"contradicted in sysctl.conf", map[string]string{"/etc/sysctl.conf": key + "=1", "/usr/lib/sysctl.d/z.conf": key + "=0"}, []string{key + " in /etc/sysctl.conf is 1, should be 0"}},

@@ -157,7 +157,7 @@ var sysctlExclusions = []string{"-net.ipv4.conf.all.rp_filter", "-net.ipv4.conf.
 // randomSysctls writes files into some of the directories.
 func randomSysctls(random *rand.Rand, dirs []string) map[string]string {
 	files := map[string]string{}
-	names := []string{"10-a.conf", "50-b.conf", "99-sysctl.conf", "zz.conf", "readme", ".hidden.conf"}
+	names := []string{"10-a.conf", "50-b.conf", "99-sysctl.conf", "99-zz-imgbuild.conf", "zz.conf", "readme", ".hidden.conf"}
 	for range 1 + random.IntN(4) {
 		var b strings.Builder
 		for range random.IntN(5) {
@@ -207,7 +207,7 @@ const systemdSysctl = "/usr/lib/systemd/systemd-sysctl"
 func TestCheckSeesWhatSystemdSets(t *testing.T) {
 	needs(t, systemdSysctl)
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 12 {
+	for range 10 {
 		files := randomSysctls(random, []string{"run/sysctl.d", "usr/local/lib/sysctl.d", "usr/lib/sysctl.d"})
 		// procps reads what systemd passes over; the check wants both content.
 		maps.DeleteFunc(files, func(name, _ string) bool { return path.Base(name) == ".hidden.conf" })
@@ -232,7 +232,7 @@ func TestCheckSeesWhatSystemdSets(t *testing.T) {
 func TestAppliedParametersAreSet(t *testing.T) {
 	needs(t, systemdSysctl, "sysctl")
 	random := rand.New(rand.NewPCG(3, 4))
-	for range 12 {
+	for range 10 {
 		files := randomSysctls(random, []string{"etc/sysctl.d", "etc/sysctl.d", "run/sysctl.d", "usr/local/lib/sysctl.d", "usr/lib/sysctl.d"})
 		if random.IntN(2) == 0 {
 			files["etc/sysctl.conf"] = "kernel.sysrq = 1\nnet.ipv4.conf.*.rp_filter = 0\n-net.ipv4.ip_forward\n"
@@ -241,12 +241,23 @@ func TestAppliedParametersAreSet(t *testing.T) {
 			}
 		}
 		dir := tree(t, files)
+		programs := [][]string{{systemdSysctl}, {"sysctl", "--system"}}
+		for _, args := range programs {
+			got := set(t, dir, args...)
+			for _, p := range parameters {
+				for _, v := range []string{"0", "1", "2"} {
+					if d, err := sysctl(t, p, v).Check(context.Background(), open(t, dir)); err != nil || len(d) == 0 && got[p] != v {
+						t.Fatalf("%s sets %s to %q, and the check wants %s: %v, %v, of\n%v", args[0], p, got[p], v, d, err, files)
+					}
+				}
+			}
+		}
 		want := map[string]string{}
 		for _, p := range parameters {
 			want[p] = fmt.Sprint(random.IntN(3))
 			settle(t, sysctl(t, p, want[p]), open(t, dir))
 		}
-		for _, args := range [][]string{{systemdSysctl}, {"sysctl", "--system"}} {
+		for _, args := range programs {
 			got := set(t, dir, args...)
 			for _, p := range parameters {
 				if got[p] != want[p] {

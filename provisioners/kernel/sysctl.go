@@ -113,23 +113,26 @@ func (s *Sysctl) plan(ctx context.Context, r system.Reader) (*sysctls, []system.
 	if err != nil {
 		return nil, nil, err
 	}
-	// Each turn takes one file that decides otherwise out of the way.
-	for range maxTurns {
+	// The first turn states the value; each that follows takes one file out of
+	// the way that decides otherwise all the same.
+	for turn := range maxTurns {
 		wrong, decided, err := s.loses(c)
 		if err != nil || decided {
 			return c, differences, err
 		}
-		d := system.Difference{Subject: dotted(s.Key) + ": configuration", Have: "not set", Want: s.want()}
-		if wrong != nil && wrong.assigns {
-			d.Subject, d.Have = dotted(s.Key)+" in "+c.file(wrong.source).path, wrong.value
+		if turn == 0 {
+			d := system.Difference{Subject: dotted(s.Key) + ": configuration", Have: "not set", Want: s.want()}
+			if wrong != nil && wrong.assigns {
+				d.Subject, d.Have = dotted(s.Key)+" in "+c.file(wrong.source).path, wrong.value
+			}
+			differences = append(differences, d)
 		}
 		managed := c.at(sysctlFile)
 		written, err := s.insert(c, managed)
 		switch {
 		case err != nil:
 			return nil, nil, err
-		case written:
-			differences = append(differences, d)
+		case written: // whether that is enough, the next turn tells
 		case wrong == nil || isGlob(wrong.key):
 			return nil, nil, fmt.Errorf("setting %s: %s has no effect", dotted(s.Key), c.sources[managed].path)
 		default:
