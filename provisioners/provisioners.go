@@ -94,11 +94,11 @@ func types() []resourceType {
 			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return kernel.NewModule(e) },
 		},
 		{
-			key: "kernel-arguments", about: "arguments on the kernel's command line, by name; a text is the value, {} is a bare word", sample: kernel.Argument{}, short: text(),
+			key: "kernel-arguments", about: "arguments on the kernel's command line, by name; a text is the value, {} is a bare word; they belong to boot:, as the menu does", sample: kernel.Argument{}, short: text(),
 			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return kernel.NewArgument(e) },
 		},
 		{
-			key: "mounts", about: "mount points, by path", sample: mount.Mount{},
+			key: "mounts", about: "mount points, by path; they belong to boot:, as /etc/fstab does", sample: mount.Mount{},
 			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return mount.New(e) },
 		},
 	}

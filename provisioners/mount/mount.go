@@ -25,7 +25,8 @@ var (
 // Mount is a mount point with what must be true of it at boot, as /etc/fstab
 // and systemd's mount units have it. Whatever else is asked, the path must be a
 // mount point: options of a directory that is part of a larger file system are in
-// force nowhere.
+// force nowhere. It belongs to what boots: the disk's plan writes /etc/fstab
+// before the packages that boot it, over whatever was there.
 type Mount struct {
 	Point    string   `json:"-"`
 	Options  []string `json:"options,omitempty" jsonschema_description:"options that must be in force"`
@@ -200,6 +201,9 @@ func (m *Mount) Check(ctx context.Context, r system.Reader) ([]system.Difference
 	if now == nil {
 		differ(mountinfoPath+": "+m.Point, "not mounted", m.want())
 		return differences, nil
+	}
+	if now.kind == "autofs" {
+		return differences, nil // it is mounted when somebody looks into it
 	}
 	if m.Type != "" && now.kind != m.Type {
 		differ(mountinfoPath+": "+m.Point+": type", now.kind, m.Type)

@@ -112,6 +112,8 @@ func TestWhatAMountLacks(t *testing.T) {
 			"/proc/self/mountinfo: /tmp: options is rw,noexec, should be ro", "/proc/self/mountinfo: /tmp: options is rw,noexec, should be no noexec"}},
 		{"running with", "/tmp", "{options: [nodev, ro], without: [noexec]}", map[string]string{fstab: "x /tmp tmpfs nodev,ro",
 			"/proc/self/mountinfo": "3 2 8:3 / /tmp rw,nodev - ext4 a ro\n"}, nil},
+		{"mounted when it is used", "/tmp", "{type: ext4, options: [nodev]}", map[string]string{fstab: "x /tmp ext4 nodev,x-systemd.automount",
+			"/proc/self/mountinfo": "3 2 0:30 / /tmp rw,relatime shared:2 - autofs systemd-1 rw,fd=52\n"}, nil},
 		{"running what nobody understands", "/tmp", nodev, map[string]string{fstab: "x /tmp tmpfs nodev", "/proc/self/mountinfo": "nonsense\n"}, []string{"error: reading /proc/self/mountinfo: line 1 is not a mount"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
