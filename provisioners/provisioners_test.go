@@ -477,6 +477,15 @@ func TestCanonicalIgnoresHowItWasWritten(t *testing.T) {
 			t.Errorf("the same encoding for\n%s\nand\n%s", a, other)
 		}
 	}
+	// The kernel takes two spellings for one name; files have the one that was written.
+	for _, spelled := range []string{"kernel-modules: {usb-storage: blocked}", "kernel-arguments: {audit-backlog-limit: {at-least: 1}}"} {
+		if encode(spelled) == encode(strings.NewReplacer("b-s", "b_s", "t-b", "t_b").Replace(spelled)) {
+			t.Errorf("two spellings are one for %s", spelled)
+		}
+	}
+	if encode("sysctls: {a.b: x}") != encode("sysctls: {a/b: {value: x}}") {
+		t.Error("two spellings of a parameter differ, which is written in one way")
+	}
 }
 
 func TestAProjectFileThatChangesIsRefused(t *testing.T) {

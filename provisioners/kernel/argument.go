@@ -57,6 +57,9 @@ func NewArgument(e node.Entry) (*Argument, error) {
 // Identity is the argument's, as the kernel compares names.
 func (a *Argument) Identity() string { return "kernel argument " + underscore(a.Name) }
 
+// Inputs is the name as it is written into the menu, for stage ids.
+func (a *Argument) Inputs() any { return a.Name }
+
 func underscore(name string) string { return strings.ReplaceAll(name, "-", "_") }
 
 // named tells whether a word of a command line is this argument.

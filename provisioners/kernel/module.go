@@ -68,6 +68,9 @@ func (m *Module) module() string { return strings.ReplaceAll(m.Name, "-", "_") }
 // Identity is the module's, as the kernel spells it.
 func (m *Module) Identity() string { return "kernel module " + m.module() }
 
+// Inputs is the name as it is written into files, for stage ids.
+func (m *Module) Inputs() any { return m.Name }
+
 // modulePlan is the configuration as it should be, with how it differs.
 type modulePlan struct {
 	modprobe, load *set
