@@ -21,8 +21,9 @@ const (
 )
 
 // boot continues the sealed root to one that boots: the files that must exist
-// before its packages are configured, the packages, the recipe's resources for
-// it, the boot menu, the initramfs, and the seal.
+// before its packages are configured, the packages, the boot menu, the recipe's
+// resources for it, which may state what the menu says, the initramfs, and the
+// seal.
 func (p *planner) boot(parent stage.ID) ([]Step, error) {
 	layout, err := p.layout()
 	if err != nil {
@@ -37,12 +38,12 @@ func (p *planner) boot(parent stage.ID) ([]Step, error) {
 	for _, name := range p.lock.LayersOf(updates.Boot) {
 		add(p.packages(parent, name, disk.ConfigureEnvironment()...))
 	}
+	add(p.menu(parent, layout))
 	provision, err := p.provisionBoot(parent)
 	if err != nil {
 		return nil, err
 	}
 	add(provision)
-	add(p.menu(parent, layout))
 	add(p.initramfs(parent))
 	add(p.seal(parent, "boot"))
 	return chain, nil

@@ -15,7 +15,10 @@ import (
 
 	"imgbuild/images/baseline/node"
 	"imgbuild/provisioners/account"
+	"imgbuild/provisioners/dpkg"
 	"imgbuild/provisioners/file"
+	"imgbuild/provisioners/kernel"
+	"imgbuild/provisioners/mount"
 	"imgbuild/provisioners/service"
 	"imgbuild/provisioners/system"
 )
@@ -51,6 +54,10 @@ func types() []resourceType {
 	text := func(values ...any) *jsonschema.Schema { return &jsonschema.Schema{Type: "string", Enum: values} }
 	return []resourceType{
 		{
+			key: "packages", about: "Debian packages that must or must not be installed, by name; a text is the state", sample: dpkg.Package{}, short: text("present", "absent"),
+			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return dpkg.New(e) },
+		},
+		{
 			key: "groups", about: "local groups, by name", sample: account.Group{},
 			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return account.NewGroup(e) },
 		},
@@ -77,6 +84,22 @@ func types() []resourceType {
 		{
 			key: "services", about: "systemd units, by name; a text is the state", sample: service.Service{}, short: text("enabled", "disabled", "masked"),
 			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return service.New(e) },
+		},
+		{
+			key: "sysctls", about: "parameters of the running kernel, by name; a text is the value", sample: kernel.Sysctl{}, short: text(),
+			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return kernel.NewSysctl(e) },
+		},
+		{
+			key: "kernel-modules", about: "modules of the kernel, by name; a text is the state", sample: kernel.Module{}, short: text("blocked", "loaded"),
+			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return kernel.NewModule(e) },
+		},
+		{
+			key: "kernel-arguments", about: "arguments on the kernel's command line, by name; a text is the value, {} is a bare word; they belong to boot:, as the menu does", sample: kernel.Argument{}, short: text(),
+			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return kernel.NewArgument(e) },
+		},
+		{
+			key: "mounts", about: "mount points, by path; they belong to boot:, as /etc/fstab does", sample: mount.Mount{},
+			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return mount.New(e) },
 		},
 	}
 }
@@ -204,6 +227,26 @@ func Stated(resources []Resource) (users, groups []string) {
 		}
 	}
 	return users, groups
+}
+
+// Packages lists the Debian packages that resources want: of each item of
+// present one must be installed, the first of them where the choice is free, and
+// none of absent may be.
+func Packages(resources []Resource) (present [][]string, absent []string) {
+	for _, r := range resources {
+		if p, ok := r.(*placed); ok {
+			r = p.Resource
+		}
+		d, ok := r.(*dpkg.Package)
+		switch {
+		case !ok:
+		case d.Absent:
+			absent = append(absent, d.Name)
+		default:
+			present = append(present, d.Names())
+		}
+	}
+	return present, absent
 }
 
 // Files are the project's files that a resource takes its content from.

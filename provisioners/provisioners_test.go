@@ -58,6 +58,13 @@ func before(t *testing.T, s system.System) {
 		{"/usr/lib/systemd/system/nginx.socket", "[Install]\nWantedBy=sockets.target\n", system.Attr{Mode: 0o644}},
 		{"/usr/lib/systemd/system/getty@.service", "[Install]\nWantedBy=getty.target\nDefaultInstance=tty1\n", system.Attr{Mode: 0o644}},
 		{"/usr/lib/systemd/system/apt-daily.timer", "[Install]\nWantedBy=timers.target\n", system.Attr{Mode: 0o644}},
+		{"/etc/sysctl.conf", "# local\nnet/ipv4/ip_forward=1\n;end\n", system.Attr{Mode: 0o640}},
+		{"/usr/lib/sysctl.d/99-protect-links.conf", "fs.protected_fifos = 1\n", system.Attr{Mode: 0o644}},
+		{"/usr/lib/sysctl.d/zz-vendor.conf", "# vendor\n-kernel.sysrq = 438\nkernel.pid_max = 1\n", system.Attr{Mode: 0o644}},
+		{"/usr/lib/modprobe.d/zz-vendor.conf", "install usb_storage /sbin/modprobe -i usb_storage\nblacklist pcspkr\nblacklist nf-conntrack\n", system.Attr{Mode: 0o644}},
+		{"/boot/grub/grub.cfg", "set default=0\nmenuentry 'Linux 2' {\n  linux /boot/vmlinuz-2 root=UUID=1 ro apparmor=0 \"quiet\"\n}\nmenuentry 'Linux 1' {\n  linux /boot/vmlinuz-1 root=UUID=1 ro audit-backlog-limit=64 -- single\n}\n", system.Attr{Mode: 0o600}},
+		{"/etc/fstab", "# <file system> <mount point>\nUUID=1 / ext4 errors=remount-ro 0 1\nUUID=2  /home/  ext4  defaults        0  2\n", system.Attr{Mode: 0o644}},
+		{"/usr/lib/systemd/system/var-tmp.mount", "[Mount]\nWhat=tmpfs\nWhere=/var/tmp\nType=tmpfs\nOptions=mode=1777,size=50%%\n[Install]\nWantedBy=local-fs.target\n", system.Attr{Mode: 0o644}},
 	}
 	for _, f := range files {
 		if err := system.MkdirAll(s, path.Dir(f.name)); err != nil {
@@ -68,12 +75,14 @@ func before(t *testing.T, s system.System) {
 		}
 	}
 	for link, target := range map[string]string{
-		"/etc/systemd/system/timers.target.wants/apt-daily.timer": "/lib/systemd/system/apt-daily.timer",
-		"/etc/old-link":     "nowhere",
-		"/var/lib/data":     "/srv/data",
-		"/etc/resolv.conf":  "../run/resolv.conf",
-		"/lib":              "usr/lib",
-		"/etc/old/dir/link": "/etc/passwd",
+		"/etc/systemd/system/timers.target.wants/apt-daily.timer":     "/lib/systemd/system/apt-daily.timer",
+		"/usr/lib/systemd/system/local-fs.target.wants/var-tmp.mount": "../var-tmp.mount",
+		"/etc/sysctl.d/99-sysctl.conf":                                "../sysctl.conf",
+		"/etc/old-link":                                               "nowhere",
+		"/var/lib/data":                                               "/srv/data",
+		"/etc/resolv.conf":                                            "../run/resolv.conf",
+		"/lib":                                                        "usr/lib",
+		"/etc/old/dir/link":                                           "/etc/passwd",
 	} {
 		if err := system.MkdirAll(s, path.Dir(link)); err != nil {
 			t.Fatal(err)
@@ -242,6 +251,38 @@ var cases = []struct {
 		"/etc/systemd/system/apt-daily.timer":   "-> /dev/null",
 		"/etc/systemd/system/not-there.service": "-> /dev/null",
 	}},
+	{"sysctl set", "sysctls:\n  net.ipv4.tcp_syncookies: \"1\"\n  kernel.core_pattern: {value: \"|/bin/false\"}\n  net.ipv4.conf.eth0/1.rp_filter: {one-of: [\"1\", \"2\"]}\n  fs.protected_fifos: \"2\"", map[string]string{
+		"/etc/sysctl.d/99-zz-imgbuild.conf": "-rw-r--r-- 0:0 # The kernel's parameters that the recipe of this image states; sysctl.d(5).\nfs.protected_fifos = 2\nkernel.core_pattern = |/bin/false\nnet.ipv4.conf.eth0/1.rp_filter = 1\nnet.ipv4.tcp_syncookies = 1\n",
+	}},
+	{"sysctl edited", "sysctls:\n  net.ipv4.ip_forward: \"0\"", map[string]string{
+		"/etc/sysctl.conf": "-rw-r----- 0:0 # local\nnet/ipv4/ip_forward = 0\n;end\n",
+	}},
+	{"sysctl of a package overridden", "sysctls:\n  kernel.sysrq: \"0\"", map[string]string{
+		"/etc/sysctl.d/99-zz-imgbuild.conf": "-rw-r--r-- 0:0 # The kernel's parameters that the recipe of this image states; sysctl.d(5).\nkernel.sysrq = 0\n",
+		"/etc/sysctl.d/zz-vendor.conf":      "-rw-r--r-- 0:0 # vendor\n-kernel.sysrq = 0\nkernel.pid_max = 1\n",
+	}},
+	{"kernel module blocked", "kernel-modules:\n  usb-storage: blocked\n  cramfs: {state: blocked}\n  pcspkr: blocked", map[string]string{
+		"/etc/modprobe.d": "drwxr-xr-x 0:0",
+		"/etc/modprobe.d/00-imgbuild.conf": "-rw-r--r-- 0:0 # Kernel modules that the recipe of this image blocks; modprobe.d(5).\n" +
+			"install cramfs /bin/false\nblacklist cramfs\ninstall pcspkr /bin/false\nblacklist pcspkr\ninstall usb-storage /bin/false\nblacklist usb-storage\n",
+	}},
+	{"kernel module loaded", "kernel-modules:\n  nf_conntrack: loaded\n  br_netfilter: loaded", map[string]string{
+		"/etc/modprobe.d":                   "drwxr-xr-x 0:0",
+		"/etc/modprobe.d/zz-vendor.conf":    "-rw-r--r-- 0:0 install usb_storage /sbin/modprobe -i usb_storage\nblacklist pcspkr\n",
+		"/etc/modules-load.d":               "drwxr-xr-x 0:0",
+		"/etc/modules-load.d/imgbuild.conf": "-rw-r--r-- 0:0 # Kernel modules that the recipe of this image loads; modules-load.d(5).\nbr_netfilter\nnf_conntrack\n",
+	}},
+	{"kernel argument", "kernel-arguments:\n  apparmor: \"1\"\n  audit_backlog_limit: {at-least: 8192}\n  nousb: {}\n  quiet: {absent: true}", map[string]string{
+		"/boot/grub/grub.cfg": "-rw------- 0:0 set default=0\nmenuentry 'Linux 2' {\n  linux /boot/vmlinuz-2 root=UUID=1 ro apparmor=1 audit_backlog_limit=8192 nousb\n}\n" +
+			"menuentry 'Linux 1' {\n  linux /boot/vmlinuz-1 root=UUID=1 ro audit_backlog_limit=8192 apparmor=1 nousb -- single\n}\n",
+	}},
+	{"mount", "mounts:\n  /home: {separate: true, options: [nodev, nosuid]}\n  /tmp: {type: tmpfs, options: [nodev, nosuid, noexec]}\n  /dev/shm: {options: [noexec]}\n  /: {options: [relatime], without: [errors]}", map[string]string{
+		"/etc/fstab": "-rw-r--r-- 0:0 # <file system> <mount point>\nUUID=1 / ext4 relatime 0 1\nUUID=2  /home/  ext4  defaults,nodev,nosuid 0  2\ntmpfs /dev/shm tmpfs noexec 0 0\ntmpfs /tmp tmpfs nodev,nosuid,noexec 0 0\n",
+	}},
+	{"mount of a unit", "mounts:\n  /var/tmp: {type: tmpfs, options: [noexec], without: [mode]}", map[string]string{
+		"/etc/systemd/system/var-tmp.mount.d":                  "drwxr-xr-x 0:0",
+		"/etc/systemd/system/var-tmp.mount.d/zz-imgbuild.conf": "-rw-r--r-- 0:0 [Mount]\nOptions=size=50%%,noexec\n",
+	}},
 }
 
 func TestEveryTypeAppliesOnceAndThenAgrees(t *testing.T) {
@@ -346,6 +387,20 @@ func TestMistakesAreFoundAtTheirPlace(t *testing.T) {
 		{"line", "lines:\n  a: {path: /b, line: x, match: ^y}", `does not match the line itself`},
 		{"injected", "users:\n  a: {comment: \"x:0:0\"}", `a comment has no colon`},
 		{"empty", "files:\n  /a:\n", `"/a" is empty`},
+		{"number", "sysctls:\n  net.ipv4.ip_forward: 0", `expected text for "value", found the number 0; quote it: "0"`},
+		{"parameter twice", "sysctls:\n  net.ipv4.ip_forward: \"0\"\n  net/ipv4/ip_forward: \"0\"", `sysctl net.ipv4.ip_forward is described already at baselines/test.yaml:2:3`},
+		{"pattern", "sysctls:\n  net.ipv4.conf.*.rp_filter: \"1\"", `baselines/test.yaml:2:3: "net.ipv4.conf.*.rp_filter" is not the name of a kernel parameter`},
+		{"way out", "sysctls:\n  net/../../etc/x: \"1\"", `is not the name of a kernel parameter`},
+		{"two lines", "sysctls:\n  a.b: \"1\\nc.d = 2\"", `is not a value that sysctl.d can hold`},
+		{"module", "kernel-modules:\n  cramfs: block", `unknown value "block" for "state"; did you mean "blocked"?`},
+		{"module twice", "kernel-modules:\n  usb-storage: blocked\n  usb_storage: blocked", `kernel module usb_storage is described already`},
+		{"argument", "kernel-arguments:\n  quiet: {value: \"a b\"}", `holds a blank or a character that GRUB takes apart`},
+		{"bounds", "kernel-arguments:\n  a: {value: \"1\", absent: true}", `expected one of "value", "at-least" and "absent"`},
+		{"mount point", "mounts:\n  /tmp/: {separate: true}", `"/tmp/" is not a mount point`},
+		{"options", "mounts:\n  /tmp: {options: [nodev, dev]}", `the options contradict each other or "without": nodev`},
+		{"option", "mounts:\n  /tmp: {options: [\"nodev,nosuid\"]}", `"nodev,nosuid" is not one option of a mount`},
+		{"package state", "packages:\n  chrony: installed", `unknown state "installed" of a package; expected one of absent, present`},
+		{"package name", "packages:\n  Chrony: present", `"Chrony" is not the name of a package`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := decode(t, c.recipe)
@@ -372,6 +427,9 @@ func TestApplyingNamesThePlace(t *testing.T) {
 		"directories: {/etc/motd: {}}":                  `a regular file is in its place`,
 		"directories: {/etc/motd/below: {}}":            `/etc/motd`,
 		"lines: {a: {path: /etc/resolv.conf, line: x}}": `no such file`,
+		"mounts: {/srv: {separate: true}}":              `baselines/test.yaml:1:10: applying mount /srv: /srv is not a mount of its own`,
+		"mounts: {/home: {type: tmpfs}}":                `/home is a file system of type ext4 in /etc/fstab line 3, not tmpfs`,
+		"packages: {chrony: present}":                   `reading dpkg's database: `,
 	} {
 		s := system.NewMemory()
 		before(t, s)
@@ -418,6 +476,15 @@ func TestCanonicalIgnoresHowItWasWritten(t *testing.T) {
 		if encode(a) == encode(other) {
 			t.Errorf("the same encoding for\n%s\nand\n%s", a, other)
 		}
+	}
+	// The kernel takes two spellings for one name; files have the one that was written.
+	for _, spelled := range []string{"kernel-modules: {usb-storage: blocked}", "kernel-arguments: {audit-backlog-limit: {at-least: 1}}"} {
+		if encode(spelled) == encode(strings.NewReplacer("b-s", "b_s", "t-b", "t_b").Replace(spelled)) {
+			t.Errorf("two spellings are one for %s", spelled)
+		}
+	}
+	if encode("sysctls: {a.b: x}") != encode("sysctls: {a/b: {value: x}}") {
+		t.Error("two spellings of a parameter differ, which is written in one way")
 	}
 }
 
