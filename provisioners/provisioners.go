@@ -17,6 +17,8 @@ import (
 	"imgbuild/provisioners/account"
 	"imgbuild/provisioners/file"
 	"imgbuild/provisioners/service"
+	"imgbuild/provisioners/setting"
+	"imgbuild/provisioners/sshd"
 	"imgbuild/provisioners/system"
 )
 
@@ -77,6 +79,18 @@ func types() []resourceType {
 		{
 			key: "services", about: "systemd units, by name; a text is the state", sample: service.Service{}, short: text("enabled", "disabled", "masked"),
 			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return service.New(e) },
+		},
+		{
+			key: "settings", about: "single values of configuration files, by any name", sample: setting.Setting{},
+			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return setting.New(e) },
+		},
+		{
+			key: "units", about: "settings of systemd units, by the unit's name and Section.Key", sample: setting.Unit{},
+			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return setting.NewUnit(e) },
+		},
+		{
+			key: "sshd", about: "effective values of the SSH server's configuration, by keyword; a text is the value", sample: sshd.Directive{}, short: value(),
+			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return sshd.New(e) },
 		},
 	}
 }

@@ -49,6 +49,12 @@ func (d *Draft) Set(name, text string) {
 	d.texts[name] = text
 }
 
+// Drop takes the changes to a file back.
+func (d *Draft) Drop(name string) {
+	delete(d.texts, name)
+	d.order = slices.DeleteFunc(d.order, func(one string) bool { return one == name })
+}
+
 // Open implements system.Reader.
 func (d *Draft) Open(name string) (io.ReadCloser, error) {
 	if text, ok := d.texts[name]; ok {
