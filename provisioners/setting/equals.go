@@ -19,7 +19,9 @@ import (
 //     and anything else keeps the daemon from starting;
 //   - shell: /etc/default/*, adduser.conf(5), deluser.conf(5): quotes around
 //     the value and "export" before the key mean nothing, a comment begins
-//     after a blank.
+//     after a blank; only adduser and deluser take blanks around the sign;
+//   - useradd: /etc/default/useradd (useradd(8)): a line begins with the key
+//     and its sign, and all that follows is the value.
 type equals struct{ dialect dialect }
 
 type dialect int
@@ -28,6 +30,8 @@ const (
 	pam dialect = iota
 	audit
 	shell
+	adduser
+	useradd
 )
 
 // dialectOf tells the dialect of a file.
@@ -35,7 +39,11 @@ func dialectOf(path string) dialect {
 	switch {
 	case strings.HasPrefix(path, "/etc/audit/"):
 		return audit
-	case strings.HasPrefix(path, "/etc/default/"), path == "/etc/adduser.conf", path == "/etc/deluser.conf":
+	case path == "/etc/default/useradd":
+		return useradd
+	case path == "/etc/adduser.conf", path == "/etc/deluser.conf":
+		return adduser
+	case strings.HasPrefix(path, "/etc/default/"):
 		return shell
 	}
 	return pam
@@ -87,7 +95,7 @@ func (g equals) parse(text string) ([]assignment, error) {
 
 // line reads one line without comments and blanks around it.
 func (g equals) line(text string, from, to int) (assignment, bool) {
-	if g.dialect == shell {
+	if g.quotes() {
 		if rest, ok := strings.CutPrefix(text[from:to], "export "); ok {
 			from, _ = trim(text, to-len(rest), to)
 		}
@@ -114,8 +122,14 @@ func (g equals) line(text string, from, to int) (assignment, bool) {
 		if len(fields) < 3 || len(fields) > 4 || fields[1] != "=" {
 			return a, false
 		}
-	case shell:
-		if !signed || keyEnd == from {
+	case useradd:
+		at := strings.LastIndexByte(text[:from], '\n') + 1
+		if !signed || at != from || sign != keyEnd {
+			return a, false
+		}
+	case shell, adduser:
+		tight := sign == keyEnd && (value == sign+1 || value == to)
+		if !signed || keyEnd == from || g.dialect == shell && !tight {
 			return a, false
 		}
 		var length int
@@ -135,7 +149,7 @@ func unquote(text string) (value string, length int) {
 	for i := 0; i < len(text); i++ {
 		c := text[i]
 		switch {
-		case quote == 0 && c == '#' && (i == 0 || strings.IndexByte(blank, text[i-1]) >= 0):
+		case quote == 0 && c == '#' && i > 0 && strings.IndexByte(blank, text[i-1]) >= 0:
 			_, end := trim(text, 0, i)
 			return strings.TrimRight(b.String(), blank), end
 		case quote == 0 && (c == '"' || c == '\''):
@@ -152,9 +166,12 @@ func unquote(text string) (value string, length int) {
 	return b.String(), len(text)
 }
 
+// quotes tells whether values may be in quotes.
+func (g equals) quotes() bool { return g.dialect == shell || g.dialect == adduser }
+
 // written is a value as the file has it.
 func (g equals) written(value string) string {
-	if g.dialect != shell || value != "" && strings.Trim(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:,+-@%") == "" {
+	if !g.quotes() || value != "" && strings.Trim(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:,+-@%") == "" {
 		return value
 	}
 	return `"` + strings.NewReplacer(`"`, `\"`, `\`, `\\`, "$", `\$`, "`", "\\`").Replace(value) + `"`
@@ -163,7 +180,7 @@ func (g equals) written(value string) string {
 // whole is a line of the usual form.
 func (g equals) whole(key, value string) string {
 	switch {
-	case g.dialect == shell:
+	case g.quotes() || g.dialect == useradd:
 		return key + "=" + g.written(value)
 	case value == "":
 		return key
@@ -172,10 +189,10 @@ func (g equals) whole(key, value string) string {
 }
 
 func (g equals) replace(text string, a assignment, value string) string {
-	if a.bare || value == "" && g.dialect != shell || a.from == a.to {
+	if g.dialect == pam && (a.bare || value == "" || a.from == a.to) {
 		from, to := trim(text, a.begin, a.end)
-		key := text[from : from+strings.IndexAny(text[from:to]+"=", "="+blank)]
-		return splice(text, from, max(a.to, from+len(key)), g.whole(key, value))
+		keyEnd := from + strings.IndexAny(text[from:to]+"=", "=#"+blank)
+		return splice(text, from, max(a.to, keyEnd), g.whole(text[from:keyEnd], value))
 	}
 	return splice(text, a.from, a.to, g.written(value))
 }

@@ -54,13 +54,14 @@ func lines(text string, each func(begin, end int) bool) {
 // blank is what isspace(3) knows in the C locale, but for the newline.
 const blank = " \t\r\v\f"
 
-// trim narrows two offsets to what is not blank between them.
+// trim narrows two offsets to what is not blank between them; to the first one
+// when all is.
 func trim(text string, begin, end int) (int, int) {
-	for begin < end && strings.IndexByte(blank, text[begin]) >= 0 {
-		begin++
-	}
 	for end > begin && strings.IndexByte(blank, text[end-1]) >= 0 {
 		end--
+	}
+	for begin < end && strings.IndexByte(blank, text[begin]) >= 0 {
+		begin++
 	}
 	return begin, end
 }

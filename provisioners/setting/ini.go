@@ -27,7 +27,9 @@ type logical struct {
 	text  string
 }
 
-func logicals(text string) []logical {
+// logicals lists the lines; unfinished tells that the last one ends with a
+// backslash.
+func logicals(text string) (all []logical, unfinished bool) {
 	var list []logical
 	var open *logical
 	lines(text, func(begin, end int) bool {
@@ -55,7 +57,7 @@ func logicals(text string) []logical {
 		open = nil
 		return true
 	})
-	return list
+	return list, open != nil
 }
 
 func (ini) name(key string) string { return key }
@@ -85,7 +87,8 @@ func (ini) parse(text string) ([]assignment, error) {
 	}
 	var list []assignment
 	section := ""
-	for _, l := range logicals(text) {
+	all, _ := logicals(text)
+	for _, l := range all {
 		line := strings.Trim(l.text, " \t\r")
 		if name, ok := header(line); ok {
 			section = name
@@ -152,7 +155,8 @@ func (ini) insert(text, key, value string) string {
 	// place is after which line it goes, number the one looked at.
 	place, number, shown, within := -1, 0, -1, false
 	ends := map[int]int{}
-	for _, l := range logicals(text) {
+	all, unfinished := logicals(text)
+	for _, l := range all {
 		ends[l.begin] = l.end
 	}
 	skip := 0
@@ -177,10 +181,14 @@ func (ini) insert(text, key, value string) string {
 	switch {
 	case shown >= 0:
 		return edit.Replace(text, shown, shown+1, with...)
-	case place >= 0:
-		return edit.Replace(text, place, place, with...)
 	}
 	n := len(edit.Lines(text))
+	if unfinished && place == n {
+		with = append([]string{""}, with...) // an empty line ends the one before
+	}
+	if place >= 0 {
+		return edit.Replace(text, place, place, with...)
+	}
 	head := []string{"[" + section + "]"}
 	if text != "" {
 		head = []string{"", head[0]}

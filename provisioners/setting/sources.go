@@ -103,7 +103,7 @@ func parseAll(r system.Reader, names []string, g grammar) ([]source, error) {
 }
 
 // dropIns lists the *.conf files of directories as they are read. Hidden by a
-// name in an earlier directory or by a link to /dev/null, a file is not.
+// name in an earlier directory, a file is not; a link to nothing hides as well.
 func dropIns(r system.Reader, dirs []string) ([]string, error) {
 	first := map[string]string{}
 	for _, dir := range dirs {
@@ -120,10 +120,6 @@ func dropIns(r system.Reader, dirs []string) ([]string, error) {
 		for _, name := range names {
 			file := path.Join(dir, name)
 			if !strings.HasSuffix(name, ".conf") || strings.HasPrefix(name, ".") || first[name] != "" {
-				continue
-			}
-			// A link to nothing hides nothing, but an image need not have /dev/null.
-			if _, err := r.Stat(file); errors.Is(err, fs.ErrNotExist) && !masks(r, file) {
 				continue
 			}
 			first[name] = file

@@ -2,6 +2,7 @@ package setting
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -68,12 +69,25 @@ func (s *state) rivals(sources []source) map[int][]assignment {
 	if _, ok := s.grammar.(limits); !ok || s.bounds.Absent {
 		return out
 	}
+	// Of one domain's lines the last one counts, and every "domain -".
+	last := map[string]assignment{}
+	in := map[string]int{}
 	for i, source := range sources {
 		for _, a := range rivals(source.list, s.key) {
-			if !s.bounds.Holds(a.value, s.grammar.sense()) {
+			if strings.HasSuffix(a.key, " *") && !s.bounds.Holds(a.value, s.grammar.sense()) {
 				out[i] = append(out[i], a)
+				continue
 			}
+			last[a.key], in[a.key] = a, i
 		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(last)) {
+		if !s.bounds.Holds(last[key].value, s.grammar.sense()) {
+			out[in[key]] = append(out[in[key]], last[key])
+		}
+	}
+	for _, list := range out {
+		slices.SortFunc(list, func(a, b assignment) int { return a.begin - b.begin })
 	}
 	return out
 }
@@ -185,6 +199,10 @@ func (s *state) give(d *edit.Draft, sources []source) error {
 		}
 		text := sources[i].text
 		for _, a := range slices.Backward(list) {
+			if strings.HasSuffix(a.key, " *") {
+				text = disable(text, a) // "domain -" counts more than any other line
+				continue
+			}
 			with, err := s.bounds.Write(a.value, s.grammar.sense())
 			if err != nil {
 				return err
