@@ -169,14 +169,14 @@ func each(list []string, do func(string) string) []string {
 func (d *Directive) place(text, with string) string {
 	lines := edit.Lines(text)
 	shown := regexp.MustCompile(`^[ \t]*#[ \t]?(?i:` + regexp.QuoteMeta(d.Keyword) + `)[ \t=]+[^ \t\r\n]+[ \t\r]*\n?$`)
-	at, comment := len(lines), -1
+	at, comment, known := len(lines), -1, newVocabulary()
 	for i, raw := range lines {
 		word, _, err := keywordOf(raw)
 		if err == nil && strings.EqualFold(word, "match") {
 			at = i
 			break
 		}
-		if k := find(word); err == nil && k != nil && k.name == d.Keyword && d.keyword.kind != sum {
+		if k := known.find(word); err == nil && k != nil && k.name == d.Keyword && d.keyword.kind != sum {
 			return edit.Replace(text, i, i+1, with)
 		}
 		if shown.MatchString(raw) {

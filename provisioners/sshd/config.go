@@ -63,6 +63,7 @@ func (l *line) always() bool {
 // config is a configuration with its includes, in the order in which sshd reads
 // it.
 type config struct {
+	known vocabulary
 	lines []*line
 	files int
 	count int
@@ -73,7 +74,7 @@ func read(r system.Reader) (*config, error) {
 	if _, err := r.Stat(mainFile); errors.Is(err, fs.ErrNotExist) {
 		return nil, fault.Inputf("the system has no %s", mainFile).WithHint("install the package openssh-server")
 	}
-	c := &config{}
+	c := &config{known: newVocabulary()}
 	return c, c.file(r, mainFile, nil, 0)
 }
 
@@ -123,7 +124,7 @@ func (c *config) file(r system.Reader, name string, within []*block, depth int) 
 			here = append(slices.Clip(within), b)
 		case slices.Contains(ignored, lower):
 		default:
-			l := &line{file: name, number: i, keyword: find(word), args: args, within: here}
+			l := &line{file: name, number: i, keyword: c.known.find(word), args: args, within: here}
 			switch {
 			case l.keyword == nil:
 				return fail("unknown keyword %q%s", word, node.Suggest(word, names()))

@@ -79,24 +79,30 @@ var ignored = strings.Fields(`afstokenpassing authorizedkeysfile2 checkmail gssa
 	kerberostgtpassing keyregenerationinterval pamauthenticationviakbdint permitblacklistedkeys protocol reversemappingcheck
 	rhostsauthentication rhostsrsaauthentication serverkeybits uselogin useprivilegeseparation verifyreversemapping`)
 
-// find returns the keyword of a name in any case, nil when there is none.
-func find(name string) *keyword {
-	name = strings.ToLower(name)
-	if other, ok := renamed[name]; ok {
-		name = other
-	}
+// vocabulary are the keywords by name in lower case, other names included.
+type vocabulary map[string]*keyword
+
+func newVocabulary() vocabulary {
+	v := vocabulary{}
 	for kind, list := range spelled {
 		global, match, _ := strings.Cut(list, "|")
 		for i, part := range []string{global, match} {
 			for _, one := range strings.Fields(part) {
-				if strings.ToLower(one) == name {
-					return &keyword{name: one, kind: kind, match: i == 1}
-				}
+				v[strings.ToLower(one)] = &keyword{name: one, kind: kind, match: i == 1}
 			}
 		}
 	}
-	return nil
+	for other, name := range renamed {
+		v[other] = v[name]
+	}
+	return v
 }
+
+// find returns the keyword of a name in any case, nil when there is none.
+func (v vocabulary) find(name string) *keyword { return v[strings.ToLower(name)] }
+
+// find is for one name alone.
+func find(name string) *keyword { return newVocabulary().find(name) }
 
 // names are all keywords, for suggestions.
 func names() []string {

@@ -2,11 +2,13 @@ package sshd_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -140,33 +142,18 @@ func generate(r *rand.Rand) map[string]string {
 // for generated configurations and several connections.
 func TestEffectiveValuesAreSshds(t *testing.T) {
 	root := sshdRoot(t)
-	connections := []map[string]string{
-		nil,
-		{"user": "alice", "host": "h", "address": "10.0.0.1"},
-		{"user": "root", "host": "h", "address": "10.0.0.2"},
-	}
+	connections := connections()
 	for seed := range uint64(220) {
 		files := generate(rand.New(rand.NewPCG(seed, 1)))
-		if err := os.RemoveAll(filepath.Join(root, "etc/ssh")); err != nil {
-			t.Fatal(err)
-		}
-		for name, text := range files {
-			write(t, filepath.Join(root, name), text)
-		}
-		s, err := system.OpenRoot(root)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, connection := range connections {
-			args := []string{"-T", "-f", "/etc/ssh/sshd_config", "-h", "/key"}
-			var matches func([]string) bool
-			if connection != nil {
-				args = append(args, "-C", fmt.Sprintf("user=%s,host=%s,addr=%s", connection["user"], connection["host"], connection["address"]))
-				matches = meets(connection)
-			}
-			want, err := run(root, args...)
+		s := place(t, root, files)
+		for _, connection := range connections[:1+seed%3] {
+			want, err := ask(root, connection)
 			if err != nil {
 				t.Fatalf("seed %d: sshd refuses what was generated: %v\n%v", seed, err, files)
+			}
+			var matches func([]string) bool
+			if connection != nil {
+				matches = meets(connection)
 			}
 			for k := range compared {
 				got, err := sshd.Effective(s, k, matches)
@@ -178,9 +165,87 @@ func TestEffectiveValuesAreSshds(t *testing.T) {
 				}
 			}
 		}
-		s.Close()
 		if t.Failed() {
 			return
+		}
+	}
+}
+
+// connections are what sshd is asked for; nil is none in particular.
+func connections() []map[string]string {
+	return []map[string]string{
+		nil,
+		{"user": "alice", "host": "h", "address": "10.0.0.1"},
+		{"user": "root", "host": "h", "address": "10.0.0.2"},
+	}
+}
+
+// place puts a configuration into a root.
+func place(t *testing.T, root string, files map[string]string) *system.Root {
+	t.Helper()
+	if err := os.RemoveAll(filepath.Join(root, "etc/ssh")); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range files {
+		write(t, filepath.Join(root, name), text)
+	}
+	s, err := system.OpenRoot(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// ask asks sshd for the values of a connection.
+func ask(root string, connection map[string]string) (map[string][]string, error) {
+	args := []string{"-T", "-f", "/etc/ssh/sshd_config", "-h", "/key"}
+	if connection != nil {
+		args = append(args, "-C", fmt.Sprintf("user=%s,host=%s,addr=%s", connection["user"], connection["host"], connection["address"]))
+	}
+	return run(root, args...)
+}
+
+// TestWhatIsAppliedIsWhatSshdSays applies directives to generated
+// configurations and asks sshd for its values, for every connection.
+func TestWhatIsAppliedIsWhatSshdSays(t *testing.T) {
+	root := sshdRoot(t)
+	ctx := context.Background()
+	for seed := range uint64(50) {
+		files := generate(rand.New(rand.NewPCG(seed, 2)))
+		s := place(t, root, files)
+		applied := []struct{ directive, keyword, does string }{
+			{`PermitRootLogin: "no"`, "permitrootlogin", "^no$"},
+			{`X11Forwarding: {value: "no", explicit: true}`, "x11forwarding", "^no$"},
+			{"MaxAuthTries: {at-most: 4}", "maxauthtries", "^[0-4]$"},
+			{"LogLevel: {one-of: [VERBOSE, INFO]}", "loglevel", "^(VERBOSE|INFO)$"},
+			{"Banner: /etc/issue.net", "banner", "^/etc/issue.net$"},
+			{"ClientAliveInterval: {at-least: 1, at-most: 5m, value: 15}", "clientaliveinterval", "^(15|300)$"},
+			{"Ciphers: {without: [3des-cbc, aes128-cbc, aes256-cbc], value: aes256-ctr}", "ciphers", `^((chacha20-|aes\d+-ctr|aes\d+-gcm)[a-z0-9@.]*[a-z0-9@.-]*(,|$))+$`},
+			{`MaxStartups: {at-most: "10:30:60"}`, "maxstartups", "^(10|5):30:(60|5)$"},
+			{"AllowUsers: alice", "allowusers", "^alice$"},
+			{"AcceptEnv: {absent: true}", "acceptenv", "^$"},
+		}
+		for _, c := range applied {
+			d := directive(t, c.directive)
+			if _, err := d.Apply(ctx, s); err != nil {
+				t.Fatalf("seed %d: %s: %v\n%s", seed, c.directive, err, show(files))
+			}
+			if again, err := d.Apply(ctx, s); again || err != nil {
+				t.Fatalf("seed %d: %s a second time: %v, %v\n%s", seed, c.directive, again, err, show(files))
+			}
+		}
+		for _, connection := range connections() {
+			values, err := ask(root, connection)
+			if err != nil {
+				t.Fatalf("seed %d: sshd refuses what was applied: %v\n%s", seed, err, show(files))
+			}
+			for _, c := range applied {
+				got := strings.Join(values[c.keyword], " ")
+				if !regexp.MustCompile(c.does).MatchString(got) {
+					t.Fatalf("seed %d, %v: %s is %q\n%s", seed, connection, c.directive, got, show(files))
+				}
+			}
 		}
 	}
 }

@@ -183,7 +183,7 @@ func (d *Directive) Check(ctx context.Context, r system.Reader) ([]system.Differ
 func (d *Directive) compare(c *config, versions []*release) []system.Difference {
 	if d.AnyOf != nil {
 		for _, name := range d.AnyOf {
-			if len(c.effective(find(name), versions[0], forEveryone).lines) > 0 {
+			if len(c.effective(c.known.find(name), versions[0], forEveryone).lines) > 0 {
 				return nil
 			}
 		}
