@@ -13,8 +13,8 @@ import (
 // ini reads systemd.syntax(7): sections, "Key=value", comments of whole lines
 // that begin with # or ;, and lines that go on after a backslash, comments
 // between them left out. Keys are called "Section.Key". Of several values the
-// last one counts, an empty one takes all before it back; the keys that
-// collect add up.
+// last one counts; the keys that collect add up, and an empty one takes those
+// before it back.
 type ini struct {
 	measure func(string) ([]int64, bool)
 }

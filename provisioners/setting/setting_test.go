@@ -238,6 +238,20 @@ func TestWhatIsReadLastIsWhereTheValueGoes(t *testing.T) {
 	}
 }
 
+func TestAnEmptyValueIsNeitherAValueNorNone(t *testing.T) {
+	for fields, want := range map[string]string{"value: a": "not set", "absent: true": "a", "value: ''": ""} {
+		s := memory(t, map[string]string{"/etc/systemd/x.conf": "[A]\nB=a\nB=\n"})
+		r := newSetting(t, "path: /etc/systemd/x.conf, format: ini, key: A.B, "+fields)
+		list, err := r.Check(context.Background(), s)
+		if err != nil || len(list) > 1 || len(list) == 1 && list[0].Have != want || len(list) == 0 && want != "" {
+			t.Errorf("%s: %v, %v", fields, list, err)
+		}
+		if want != "" {
+			applied(t, s, r)
+		}
+	}
+}
+
 func TestUnitsAreFoundByAnyName(t *testing.T) {
 	files := map[string]string{
 		"/usr/lib/systemd/system/a-b.service":               "[Service]\nExecStart=/bin/true\nUMask=1\n",

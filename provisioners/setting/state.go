@@ -38,15 +38,19 @@ func (s *state) effective(sources []source) value {
 	v := value{file: -1}
 	_, isIni := s.grammar.(ini)
 	var parts []string
+	before := ""
 	for i, source := range sources {
 		for _, a := range source.list {
 			if a.key != s.key {
 				continue
 			}
+			if a.value != "" {
+				before = a.value
+			}
 			v.file, v.at, v.text, v.set = i, a, a.value, true
 			if isIni && collects(s.key) {
 				if a.value == "" {
-					parts = nil
+					parts, before = nil, ""
 				} else {
 					parts = append(parts, a.value)
 				}
@@ -54,10 +58,12 @@ func (s *state) effective(sources []source) value {
 			}
 		}
 	}
-	// An empty assignment gives systemd's default back; only a state that asks
-	// for it takes it as a value.
+	// Whether an empty assignment takes back what was before depends on the
+	// setting: texts do, booleans and words of a fixed set ignore it. So it is
+	// no value, unless it is what the state asks for, and no absence either.
 	if isIni && v.text == "" && (s.bounds.Value == nil || *s.bounds.Value != "") {
-		v.set = false
+		v.text = before
+		v.set = s.bounds.Absent && before != ""
 	}
 	return v
 }

@@ -11,9 +11,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
+	"imgbuild/provisioners/peerroot"
 	"imgbuild/provisioners/sshd"
 	"imgbuild/provisioners/system"
 )
@@ -187,7 +187,7 @@ func place(t *testing.T, root string, files map[string]string) *system.Root {
 		t.Fatal(err)
 	}
 	for name, text := range files {
-		write(t, filepath.Join(root, name), text)
+		peerroot.Write(t, root, name, text)
 	}
 	s, err := system.OpenRoot(root)
 	if err != nil {
@@ -253,7 +253,7 @@ func TestWhatIsAppliedIsWhatSshdSays(t *testing.T) {
 // TestDefaultsAreSshds compares the table of defaults with what sshd prints.
 func TestDefaultsAreSshds(t *testing.T) {
 	root := sshdRoot(t)
-	write(t, filepath.Join(root, "etc/ssh/sshd_config"), "")
+	peerroot.Write(t, root, "/etc/ssh/sshd_config", "")
 	want, err := run(root, "-T", "-f", "/etc/ssh/sshd_config", "-h", "/key")
 	if err != nil {
 		t.Fatal(err)
@@ -295,9 +295,7 @@ func show(files map[string]string) string {
 
 // run runs the sshd of a root and returns what it prints, by keyword.
 func run(root string, args ...string) (map[string][]string, error) {
-	cmd := exec.Command("/usr/sbin/sshd", args...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root}
-	cmd.Dir = "/"
+	cmd := peerroot.Command(root, "/usr/sbin/sshd", args...)
 	var errors bytes.Buffer
 	cmd.Stderr = &errors
 	out, err := cmd.Output()
@@ -317,21 +315,14 @@ func run(root string, args ...string) (map[string][]string, error) {
 // release to compare with instead.
 func sshdRoot(t *testing.T) string {
 	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("running sshd in a root directory takes root")
-	}
 	root := os.Getenv("IMGBUILD_SSHD_ROOT")
 	if root == "" {
-		root = t.TempDir()
-		unpack(t, root)
+		root = peerroot.Make(t, "/usr/sbin/sshd", "openssh-server", "libwrap0")
 	}
-	write(t, filepath.Join(root, "etc/passwd"), "root:x:0:0::/root:/bin/sh\nsshd:x:100:65534::/run/sshd:/usr/sbin/nologin\nalice:x:1000:1000::/:/bin/sh\n")
-	write(t, filepath.Join(root, "etc/group"), "root:x:0:\nalice:x:1000:\nnogroup:x:65534:\n")
+	peerroot.Write(t, root, "/etc/passwd", "root:x:0:0::/root:/bin/sh\nsshd:x:100:65534::/run/sshd:/usr/sbin/nologin\nalice:x:1000:1000::/:/bin/sh\n")
+	peerroot.Write(t, root, "/etc/group", "root:x:0:\nalice:x:1000:\nnogroup:x:65534:\n")
 	if err := os.MkdirAll(filepath.Join(root, "run/sshd"), 0o755); err != nil {
 		t.Fatal(err)
-	}
-	if _, err := os.Stat(filepath.Join(root, "dev/null")); err != nil {
-		write(t, filepath.Join(root, "dev/null"), "")
 	}
 	key := filepath.Join(root, "key")
 	if _, err := os.Stat(key); err != nil {
@@ -339,81 +330,14 @@ func sshdRoot(t *testing.T) string {
 			t.Skipf("ssh-keygen makes no host key: %v: %s", err, out)
 		}
 	}
-	cmd := exec.Command("/usr/sbin/sshd", "-V")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root}
-	cmd.Dir = "/"
-	out, _ := cmd.CombinedOutput() // 9.2 ends -V with a failure
+	out, _ := peerroot.Command(root, "/usr/sbin/sshd", "-V").CombinedOutput() // 9.2 ends -V with a failure
 	switch {
 	case bytes.Contains(out, []byte("OpenSSH_9.2")):
-		write(t, filepath.Join(root, "etc/os-release"), "VERSION_ID=\"12\"\n")
+		peerroot.Write(t, root, "/etc/os-release", "VERSION_ID=\"12\"\n")
 	case bytes.Contains(out, []byte("OpenSSH_10.0")):
-		write(t, filepath.Join(root, "etc/os-release"), "VERSION_ID=\"13\"\n")
+		peerroot.Write(t, root, "/etc/os-release", "VERSION_ID=\"13\"\n")
 	default:
 		t.Skipf("an sshd whose defaults are not known: %s", out)
 	}
 	return root
-}
-
-// unpack puts the sshd of this machine's release into a root, with the
-// libraries that it is linked with. Nothing is installed.
-func unpack(t *testing.T, root string) {
-	t.Helper()
-	packages := t.TempDir()
-	download := exec.Command("apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", "openssh-server", "libwrap0")
-	download.Dir = packages
-	if out, err := download.CombinedOutput(); err != nil {
-		t.Skipf("apt-get cannot download openssh-server, the peer: %v: %s", err, out)
-	}
-	files, err := filepath.Glob(filepath.Join(packages, "*.deb"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range files {
-		if out, err := exec.Command("dpkg-deb", "-x", file, root).CombinedOutput(); err != nil {
-			t.Skipf("dpkg-deb: %v: %s", err, out)
-		}
-	}
-	found, err := filepath.Glob(filepath.Join(root, "usr/lib/*/libwrap.so.0"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	search := ""
-	if len(found) > 0 {
-		search = filepath.Dir(found[0])
-	} else if found, _ = filepath.Glob(filepath.Join(root, "lib/*/libwrap.so.0")); len(found) > 0 {
-		search = filepath.Dir(found[0])
-	}
-	// libwrap has needs of its own that the program's list would lack without it.
-	ldd := exec.Command("ldd", filepath.Join(root, "usr/sbin/sshd"))
-	ldd.Env = append(os.Environ(), "LD_LIBRARY_PATH="+search)
-	out, err := ldd.Output()
-	if err != nil {
-		t.Skipf("ldd: %v", err)
-	}
-	for _, word := range strings.Fields(string(out)) {
-		if !strings.HasPrefix(word, "/") || strings.HasPrefix(word, root) {
-			continue
-		}
-		data, err := os.ReadFile(word)
-		if err != nil {
-			t.Skipf("a library of sshd: %v", err)
-		}
-		to := filepath.Join(root, word)
-		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(to, data, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-func write(t *testing.T, name, text string) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
 }
