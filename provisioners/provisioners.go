@@ -20,6 +20,8 @@ import (
 	"imgbuild/provisioners/kernel"
 	"imgbuild/provisioners/mount"
 	"imgbuild/provisioners/service"
+	"imgbuild/provisioners/setting"
+	"imgbuild/provisioners/sshd"
 	"imgbuild/provisioners/system"
 )
 
@@ -100,6 +102,18 @@ func types() []resourceType {
 		{
 			key: "mounts", about: "mount points, by path; they belong to boot:, as /etc/fstab does", sample: mount.Mount{},
 			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return mount.New(e) },
+		},
+		{
+			key: "settings", about: "single values of configuration files, by any name", sample: setting.Setting{},
+			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return setting.New(e) },
+		},
+		{
+			key: "units", about: "settings of systemd units, by the unit's name and Section.Key", sample: setting.Unit{},
+			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return setting.NewUnit(e) },
+		},
+		{
+			key: "sshd", about: "effective values of the SSH server's configuration, by keyword; a text is the value", sample: sshd.Directive{}, short: value(),
+			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return sshd.New(e) },
 		},
 	}
 }

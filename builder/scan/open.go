@@ -42,17 +42,19 @@ func Version(ctx context.Context, c *catalog.Catalog, v *catalog.Version, output
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", v.Ref(), err)
 	}
-	remove := func() error { return os.RemoveAll(work) }
 	disk := filepath.Join(work, "disk")
-	if err := c.ExportDisk(ctx, v, v.Disks[0].Format, disk); err != nil {
-		return nil, errors.Join(err, remove())
+	var t *Target
+	err = c.ExportDisk(ctx, v, v.Disks[0].Format, disk)
+	if err == nil {
+		t, err = Disk(disk)
 	}
-	t, err := Disk(disk)
-	if err != nil {
-		return nil, errors.Join(err, remove())
+	// What is open stays readable.
+	if err = errors.Join(err, os.RemoveAll(work)); err != nil {
+		if t != nil {
+			err = errors.Join(err, t.Close())
+		}
+		return nil, fmt.Errorf("opening %s: %w", v.Ref(), err)
 	}
 	t.Name = v.Ref()
-	opened := t.close
-	t.close = func() error { return errors.Join(opened(), remove()) }
 	return t, nil
 }
