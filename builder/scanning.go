@@ -34,7 +34,7 @@ func (b *Builder) scan(ctx context.Context, plan *Plan, v *catalog.Version) erro
 		task := b.Report.Start("scan of the "+string(form), 0, progress.Items)
 		found, err := b.scanForm(ctx, plan, v, form)
 		if err == nil {
-			err = b.attachReport(ctx, v, found)
+			err = AttachReport(ctx, b.Catalog, v, b.Key, found)
 		}
 		if err != nil {
 			task.Fail(err)
@@ -73,8 +73,9 @@ func (b *Builder) scanForm(ctx context.Context, plan *Plan, v *catalog.Version, 
 	return scan.Run(ctx, target, spec)
 }
 
-// attachReport signs a report and makes it evidence of the version.
-func (b *Builder) attachReport(ctx context.Context, v *catalog.Version, r *report.Report) error {
+// AttachReport signs a report and makes it evidence of the version. The newest
+// report of an output is the one that gates go by.
+func AttachReport(ctx context.Context, c *catalog.Catalog, v *catalog.Version, key *signing.Key, r *report.Report) error {
 	predicate, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("writing the report of a scan: %w", err)
@@ -85,7 +86,7 @@ func (b *Builder) attachReport(ctx context.Context, v *catalog.Version, r *repor
 	}
 	envelope, err := signing.SignStatement(ctx, signing.Statement{
 		Subjects: subjectsOf(v, of), PredicateType: signing.PredicateScan, Predicate: predicate, SignedAt: r.At,
-	}, b.Key)
+	}, key)
 	if err != nil {
 		return err
 	}
@@ -93,5 +94,5 @@ func (b *Builder) attachReport(ctx context.Context, v *catalog.Version, r *repor
 	if err != nil {
 		return err
 	}
-	return b.Catalog.PutTagged(ctx, v, artifact)
+	return c.PutTagged(ctx, v, artifact)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"imgbuild/builder"
 	"imgbuild/builder/progress"
 	"imgbuild/builder/scan"
 	"imgbuild/builder/scan/hygiene"
@@ -30,6 +31,7 @@ type scanFlags struct {
 	benchmarks       []string
 	level            int
 	page, sarif, xml string
+	attach           bool
 }
 
 func newScanCommand(env *environment) *cobra.Command {
@@ -52,7 +54,8 @@ must not.`,
 		Example: `  imgbuild scan debian-12-nginx
   imgbuild scan debian-12-nginx:released --form container
   imgbuild scan web.qcow2 --report report.html --sarif scan.sarif --junit scan.xml
-  imgbuild scan oci:layout --level 1 --output json`,
+  imgbuild scan oci:layout --level 1 --output json
+  imgbuild scan debian-12-nginx --attach`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return scanImage(cmd.Context(), env, args[0], f) },
 	}
@@ -63,6 +66,7 @@ must not.`,
 	flags.StringVar(&f.page, "report", "", "write the report to `FILE` as a page for a browser")
 	flags.StringVar(&f.sarif, "sarif", "", "write the report to `FILE` as SARIF 2.1.0")
 	flags.StringVar(&f.xml, "junit", "", "write the report to `FILE` as JUnit XML")
+	flags.BoolVar(&f.attach, "attach", false, "sign the report and attach it to the version: gates go by the newest one")
 	return cmd
 }
 
@@ -91,7 +95,7 @@ func scanImage(ctx context.Context, env *environment, name string, f scanFlags) 
 		return fmt.Errorf("scanning %s: %w", name, err)
 	}
 	task := env.reporter().Start("scan", 0, progress.Items)
-	target, err := openTarget(ctx, env, name, f.form, dir, &spec)
+	target, of, err := openTarget(ctx, env, name, f.form, dir, &spec)
 	if err != nil {
 		task.Fail(err)
 		return err
@@ -103,6 +107,11 @@ func scanImage(ctx context.Context, env *environment, name string, f scanFlags) 
 		return err
 	}
 	task.Done(fmt.Sprintf("controls: %d, files: %d", len(found.Findings), found.Files))
+	if f.attach {
+		if err := attachReport(ctx, env, of, found); err != nil {
+			return err
+		}
+	}
 	if err := writeReports(found, f); err != nil {
 		return err
 	}
@@ -112,11 +121,42 @@ func scanImage(ctx context.Context, env *environment, name string, f scanFlags) 
 	return verdict(found)
 }
 
-// openTarget opens what a user names, and learns what is known of it.
-func openTarget(ctx context.Context, env *environment, name, form, dir string, spec *scan.Spec) (*scan.Target, error) {
+// openTarget opens what a user names, and learns what is known of it. A version
+// of the catalog is returned too.
+func openTarget(ctx context.Context, env *environment, name, form, dir string, spec *scan.Spec) (*scan.Target, *catalog.Version, error) {
 	if form != "" && form != string(control.Machine) && form != string(control.Container) {
-		return nil, fault.Inputf("--form is %q", form).WithHint("use vm or container")
+		return nil, nil, fault.Inputf("--form is %q", form).WithHint("use vm or container")
 	}
+	if t, err := openForeign(ctx, name, form, dir); t != nil || err != nil {
+		return t, nil, err
+	}
+	p, c, err := env.catalog(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	v, err := find(ctx, c, name, catalog.AllowRevoked)
+	if err != nil {
+		return nil, nil, err
+	}
+	trust, err := p.Trust(p.Config.Catalog)
+	if err != nil {
+		return nil, nil, err
+	}
+	output, known := scannedForm(v, form)
+	if spec.Manifest, err = evidence.Manifest(ctx, c, v, trust, known); err != nil {
+		return nil, nil, err
+	}
+	if spec.Hygiene.Locked, err = evidence.Packages(ctx, c, v, trust); err != nil {
+		return nil, nil, err
+	}
+	spec.Baseline = v.Baseline
+	t, err := scan.Version(ctx, c, v, output, dir)
+	return t, v, err
+}
+
+// openForeign opens what is no version of the catalog; nil when the name may be
+// that of one.
+func openForeign(ctx context.Context, name, form, dir string) (*scan.Target, error) {
 	for _, scheme := range []string{"oci:", "oci-archive:", "docker://"} {
 		if strings.HasPrefix(name, scheme) {
 			from, err := layers.ParseSource(name)
@@ -126,33 +166,30 @@ func openTarget(ctx context.Context, env *environment, name, form, dir string, s
 			return scan.Container(ctx, from, dir)
 		}
 	}
-	if info, err := os.Stat(name); err == nil && (info.IsDir() || strings.ContainsAny(name, "/.")) {
-		if info.IsDir() {
-			return scan.Directory(name, directoryForm(form))
-		}
-		return scan.Disk(name)
+	info, err := os.Stat(name)
+	switch {
+	case err != nil || !info.IsDir() && !strings.ContainsAny(name, "/."):
+		return nil, nil
+	case info.IsDir():
+		return scan.Directory(name, directoryForm(form))
+	}
+	return scan.Disk(name)
+}
+
+// attachReport signs a report and attaches it to the version that it is of.
+func attachReport(ctx context.Context, env *environment, v *catalog.Version, r *report.Report) error {
+	if v == nil {
+		return fault.Inputf("--attach is for versions of the catalog").WithHint("leave it out, or name a version")
 	}
 	p, c, err := env.catalog(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	v, err := find(ctx, c, name, catalog.AllowRevoked)
+	key, _, err := p.SigningKey(env.ask())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	trust, err := p.Trust(p.Config.Catalog)
-	if err != nil {
-		return nil, err
-	}
-	output, known := scannedForm(v, form)
-	if spec.Manifest, err = evidence.Manifest(ctx, c, v, trust, known); err != nil {
-		return nil, err
-	}
-	if spec.Hygiene.Locked, err = evidence.Packages(ctx, c, v, trust); err != nil {
-		return nil, err
-	}
-	spec.Baseline = v.Baseline
-	return scan.Version(ctx, c, v, output, dir)
+	return builder.AttachReport(ctx, c, v, key, r)
 }
 
 func directoryForm(form string) control.Output {
