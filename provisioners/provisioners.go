@@ -15,8 +15,10 @@ import (
 
 	"imgbuild/images/baseline/node"
 	"imgbuild/provisioners/account"
+	"imgbuild/provisioners/audit"
 	"imgbuild/provisioners/file"
 	"imgbuild/provisioners/service"
+	"imgbuild/provisioners/sweep"
 	"imgbuild/provisioners/system"
 )
 
@@ -77,6 +79,16 @@ func types() []resourceType {
 		{
 			key: "services", about: "systemd units, by name; a text is the state", sample: service.Service{}, short: text("enabled", "disabled", "masked"),
 			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return service.New(e) },
+		},
+		// What looks at every file comes after all that makes files, and audit
+		// rules last, for they name the setuid files that sweeps left.
+		{
+			key: "sweeps", about: "demands on every file of the system, by what is looked for", sample: sweep.Sweep{},
+			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return sweep.New(e) },
+		},
+		{
+			key: "audit-rules", about: "rules of the Linux audit system, by any name", sample: audit.Rules{},
+			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return audit.New(e) },
 		},
 	}
 }
