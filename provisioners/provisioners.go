@@ -15,6 +15,7 @@ import (
 
 	"imgbuild/images/baseline/node"
 	"imgbuild/provisioners/account"
+	"imgbuild/provisioners/apparmor"
 	"imgbuild/provisioners/audit"
 	"imgbuild/provisioners/file"
 	"imgbuild/provisioners/service"
@@ -79,6 +80,10 @@ func types() []resourceType {
 		{
 			key: "services", about: "systemd units, by name; a text is the state", sample: service.Service{}, short: text("enabled", "disabled", "masked"),
 			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return service.New(e) },
+		},
+		{
+			key: "apparmor", about: "the state of all AppArmor profiles: enforced", sample: apparmor.Enforced{},
+			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return apparmor.New(e) },
 		},
 		// What looks at every file comes after all that makes files, and audit
 		// rules last, for they name the setuid files that sweeps left.

@@ -57,6 +57,7 @@ func before(t *testing.T, s system.System) {
 		{"/usr/lib/systemd/system/nginx.service", "[Unit]\nDescription=x\n[Install]\nWantedBy=multi-user.target\nAlias=web.service\nAlso=nginx.socket\n", system.Attr{Mode: 0o644}},
 		{"/usr/lib/systemd/system/nginx.socket", "[Install]\nWantedBy=sockets.target\n", system.Attr{Mode: 0o644}},
 		{"/usr/lib/systemd/system/getty@.service", "[Install]\nWantedBy=getty.target\nDefaultInstance=tty1\n", system.Attr{Mode: 0o644}},
+		{"/etc/apparmor.d/usr.bin.tool", "/usr/bin/tool flags=(complain) {\n  /etc/tool.conf r,\n}\n", system.Attr{Mode: 0o644}},
 		{"/usr/lib/systemd/system/apt-daily.timer", "[Install]\nWantedBy=timers.target\n", system.Attr{Mode: 0o644}},
 	}
 	for _, f := range files {
@@ -244,6 +245,7 @@ var cases = []struct {
 	}},
 	{"sweep of world-writable files", "sweeps:\n  world-writable: {except: ['/srv/**']}", map[string]string{"/etc/motd": "-rw-rw-r-- 33:33 welcome\n"}},
 	{"sweep of system files", "sweeps:\n  system-files: {}", map[string]string{"/etc/motd": "-rw-r--r-- 33:33 welcome\n"}},
+	{"apparmor", "apparmor:\n  enforced: {}", map[string]string{"/etc/apparmor.d/usr.bin.tool": "-rw-r--r-- 0:0 /usr/bin/tool {\n  /etc/tool.conf r,\n}\n"}},
 	{"audit rules", "audit-rules:\n  motd: {rules: [-w /etc/motd -p wa -k motd]}\n  last: {rules: [-e 2]}", map[string]string{
 		"/etc/audit":                       "drwxr-x--- 0:0",
 		"/etc/audit/rules.d":               "drwxr-x--- 0:0",
@@ -358,6 +360,7 @@ func TestMistakesAreFoundAtTheirPlace(t *testing.T) {
 		{"sweep", "sweeps: {world-writeable: {}}", `baselines/test.yaml:1:10: unknown sweep "world-writeable"; did you mean "world-writable"?`},
 		{"sweep pattern", "sweeps: {unowned: {except: [srv]}}", `expected a pattern of absolute paths`},
 		{"sweep allow", "sweeps: {unowned: {allow: [/srv]}}", `"allow" is for setuid and capabilities`},
+		{"apparmor", "apparmor: {enforce: {}}", `baselines/test.yaml:1:12: unknown state "enforce"; did you mean "enforced"?`},
 		{"audit rule", "audit-rules:\n  a: {rules: [-w /etc/passwd -p wq]}", `baselines/test.yaml:2:15: audit rule "-w /etc/passwd -p wq": -p wq: "wq": expected some of the letters`},
 		{"audit key", "audit-rules: {a: {rules: [-e 2], key: x}}", `"key" goes with "setuid"`},
 	} {
