@@ -18,6 +18,7 @@ import (
 	"imgbuild/provisioners/apparmor"
 	"imgbuild/provisioners/audit"
 	"imgbuild/provisioners/file"
+	"imgbuild/provisioners/nftables"
 	"imgbuild/provisioners/service"
 	"imgbuild/provisioners/sweep"
 	"imgbuild/provisioners/system"
@@ -84,6 +85,10 @@ func types() []resourceType {
 		{
 			key: "apparmor", about: "the state of all AppArmor profiles: enforced", sample: apparmor.Enforced{},
 			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return apparmor.New(e) },
+		},
+		{
+			key: "nftables", about: "chains of the packet filter, by family, table and name", sample: nftables.State{},
+			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return nftables.New(e) },
 		},
 		// What looks at every file comes after all that makes files, and audit
 		// rules last, for they name the setuid files that sweeps left.

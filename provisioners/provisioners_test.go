@@ -246,6 +246,13 @@ var cases = []struct {
 	{"sweep of world-writable files", "sweeps:\n  world-writable: {except: ['/srv/**']}", map[string]string{"/etc/motd": "-rw-rw-r-- 33:33 welcome\n"}},
 	{"sweep of system files", "sweeps:\n  system-files: {}", map[string]string{"/etc/motd": "-rw-r--r-- 33:33 welcome\n"}},
 	{"apparmor", "apparmor:\n  enforced: {}", map[string]string{"/etc/apparmor.d/usr.bin.tool": "-rw-r--r-- 0:0 /usr/bin/tool {\n  /etc/tool.conf r,\n}\n"}},
+	{"nftables", "nftables:\n  inet filter input: {policy: drop, loopback: true, rules: [\"ct state established,related accept\", tcp dport 22 accept]}\n  inet filter web: {exact: true, rules: [return]}", map[string]string{
+		"/etc/nftables.conf": "-rwxr-xr-x 0:0 #!/usr/sbin/nft -f\n# Each chain is in a file of its own.\n\nflush ruleset\n\ninclude \"/etc/nftables.d/*.nft\"\n",
+		"/etc/nftables.d":    "drwxr-xr-x 0:0",
+		"/etc/nftables.d/50-inet-filter-input.nft": "-rw-r--r-- 0:0 table inet filter {\n\tchain input {\n\t\ttype filter hook input priority filter; policy drop;\n" +
+			"\t\tiif lo accept\n\t\tip saddr 127.0.0.0/8 drop\n\t\tip6 saddr ::1 drop\n\t\tct state established,related accept\n\t\ttcp dport 22 accept\n\t}\n}\n",
+		"/etc/nftables.d/40-inet-filter-web.nft": "-rw-r--r-- 0:0 table inet filter {\n\tchain web {\n\t}\n}\nflush chain inet filter web\ntable inet filter {\n\tchain web {\n\t\treturn\n\t}\n}\n",
+	}},
 	{"audit rules", "audit-rules:\n  motd: {rules: [-w /etc/motd -p wa -k motd]}\n  last: {rules: [-e 2]}", map[string]string{
 		"/etc/audit":                       "drwxr-x--- 0:0",
 		"/etc/audit/rules.d":               "drwxr-x--- 0:0",
@@ -361,6 +368,9 @@ func TestMistakesAreFoundAtTheirPlace(t *testing.T) {
 		{"sweep pattern", "sweeps: {unowned: {except: [srv]}}", `expected a pattern of absolute paths`},
 		{"sweep allow", "sweeps: {unowned: {allow: [/srv]}}", `"allow" is for setuid and capabilities`},
 		{"apparmor", "apparmor: {enforce: {}}", `baselines/test.yaml:1:12: unknown state "enforce"; did you mean "enforced"?`},
+		{"nftables name", "nftables: {filter input: {}}", `baselines/test.yaml:1:12: expected a family, a table and a chain`},
+		{"nftables rule", "nftables:\n  inet filter input: {rules: [\"tcp dport { 22 accept\"]}", `baselines/test.yaml:2:31: rule "tcp dport { 22 accept": rule:1: a brace that is not closed`},
+		{"nftables hook", "nftables: {inet filter web: {policy: drop}}", `"policy" needs a chain with a "hook"`},
 		{"audit rule", "audit-rules:\n  a: {rules: [-w /etc/passwd -p wq]}", `baselines/test.yaml:2:15: audit rule "-w /etc/passwd -p wq": -p wq: "wq": expected some of the letters`},
 		{"audit key", "audit-rules: {a: {rules: [-e 2], key: x}}", `"key" goes with "setuid"`},
 	} {

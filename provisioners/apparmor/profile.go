@@ -159,7 +159,7 @@ func header(words []word, parent string) (Profile, error) {
 
 // Mode is what the flags make of the profile.
 func (p Profile) Mode() string {
-	for _, mode := range []string{"complain", "unconfined", "default_allow", "prompt"} {
+	for _, mode := range []string{"unconfined", "default_allow", "prompt", "complain"} {
 		if slices.Contains(p.Flags, mode) {
 			return mode
 		}
