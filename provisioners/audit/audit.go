@@ -265,7 +265,7 @@ func (r *Rules) Apply(ctx context.Context, sys system.System) (bool, error) {
 	for _, d := range demands {
 		if others.Missing(d.rule, d.anyKey) != "" {
 			text.WriteString(d.text + "\n")
-			others.Rules = append(others.Rules, Line{Rule: d.rule})
+			others.also(d.rule)
 		}
 	}
 	for _, dir := range []string{path.Dir(rulesDir), rulesDir} {

@@ -47,6 +47,11 @@ type Effect struct {
 	// Repeated are rules that were there already: auditctl stops at such a line
 	// unless it was told to go on (-i, -c).
 	Repeated []Line
+
+	// identities are those of Rules, in their order.
+	identities []string
+	// alike are the rules with one signature.
+	alike map[string][]Rule
 }
 
 // Evaluate runs lines in order. Once the configuration is locked (-e 2), the
@@ -62,31 +67,41 @@ func Evaluate(lines []Line) Effect {
 		switch l.Kind {
 		case Control:
 			if l.Option == "-D" {
-				e.Rules, have = nil, map[string]bool{}
+				e.Rules, e.identities, have = nil, nil, map[string]bool{}
 			}
 			e.Settings[l.Option] = l.Value
 		case Remove:
-			if have[id] {
+			if at := slices.Index(e.identities, id); at >= 0 {
 				delete(have, id)
-				e.Rules = slices.DeleteFunc(e.Rules, func(old Line) bool { return old.identity() == id })
+				e.Rules, e.identities = slices.Delete(e.Rules, at, at+1), slices.Delete(e.identities, at, at+1)
 			}
 		case Add:
-			switch {
-			case have[id]:
+			if have[id] {
 				_, ignore := e.Settings["-i"]
 				_, goOn := e.Settings["-c"]
 				if !ignore && !goOn {
 					e.Repeated = append(e.Repeated, l)
 				}
-			case l.First:
-				e.Rules = slices.Insert(e.Rules, 0, l)
-			default:
-				e.Rules = append(e.Rules, l)
+				continue
 			}
+			at := len(e.Rules)
+			if l.First {
+				at = 0
+			}
+			e.Rules, e.identities = slices.Insert(e.Rules, at, l), slices.Insert(e.identities, at, id)
 			have[id] = true
 		}
 	}
+	e.alike = map[string][]Rule{}
+	for _, l := range e.Rules {
+		e.also(l.Rule)
+	}
 	return e
+}
+
+// also lets Missing know of one rule more.
+func (e Effect) also(r Rule) {
+	e.alike[r.signature()] = append(e.alike[r.signature()], r)
 }
 
 // signature is all of a rule but its system calls and keys.
@@ -129,32 +144,22 @@ func (e Effect) Missing(want Rule, anyKey bool) string {
 		return ""
 	}
 	covered := map[string]bool{}
-	for _, l := range e.Rules {
-		if l.signature() != want.signature() || !anyKey && !slices.Equal(l.Keys, want.Keys) {
+	for _, r := range e.alike[want.signature()] {
+		if !anyKey && !slices.Equal(r.Keys, want.Keys) {
 			continue
 		}
-		if l.All {
+		if r.All || want.List != "exit" {
 			return ""
 		}
-		for _, call := range l.Calls {
+		for _, call := range r.Calls {
 			covered[call] = true
 		}
 	}
 	if want.All || len(covered) == 0 {
-		if want.List != "exit" && slices.ContainsFunc(e.Rules, func(l Line) bool {
-			return l.signature() == want.signature() && (anyKey || slices.Equal(l.Keys, want.Keys))
-		}) {
-			return ""
-		}
 		return want.String()
 	}
 	left := want
-	left.Calls = nil
-	for _, call := range want.Calls {
-		if !covered[call] {
-			left.Calls = append(left.Calls, call)
-		}
-	}
+	left.Calls = slices.DeleteFunc(slices.Clone(want.Calls), func(call string) bool { return covered[call] })
 	if len(left.Calls) == 0 {
 		return ""
 	}
@@ -184,10 +189,5 @@ func (e Effect) same(other Effect) bool {
 			return false
 		}
 	}
-	for i := range e.Rules {
-		if e.Rules[i].identity() != other.Rules[i].identity() {
-			return false
-		}
-	}
-	return true
+	return slices.Equal(e.identities, other.identities)
 }

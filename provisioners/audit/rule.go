@@ -10,7 +10,7 @@ import (
 // The limits of a file of rules.
 const (
 	maxFile  = 4 << 20
-	maxLines = 100_000
+	maxLines = 20_000
 	maxWords = 1_000
 )
 
