@@ -274,7 +274,8 @@ func (r *Rules) Apply(ctx context.Context, sys system.System) (bool, error) {
 		}
 	}
 	if text.Len() > 0 {
-		if err := write(sys, r.file(), text.String()); err != nil {
+		// Package auditd leaves its group in, auditors do not want that.
+		if err := write(sys, r.file(), text.String(), 0o600); err != nil {
 			return false, err
 		}
 	} else if err := sys.Remove(r.file()); err != nil {
@@ -284,7 +285,7 @@ func (r *Rules) Apply(ctx context.Context, sys system.System) (bool, error) {
 	if err != nil {
 		return true, err
 	}
-	if err := write(sys, compiled, Compile(list, false)); err != nil {
+	if err := write(sys, compiled, Compile(list, false), 0o640); err != nil {
 		return true, err
 	}
 	// What is left is in the way of what was written.
@@ -308,6 +309,6 @@ func makeDir(sys system.System, name string) error {
 	return sys.Mkdir(name, system.Attr{Mode: 0o750})
 }
 
-func write(sys system.System, name, text string) error {
-	return sys.WriteFile(name, strings.NewReader(text), system.Attr{Mode: 0o640})
+func write(sys system.System, name, text string, mode fs.FileMode) error {
+	return sys.WriteFile(name, strings.NewReader(text), system.Attr{Mode: mode})
 }
