@@ -3,6 +3,7 @@ package sweep_test
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"path"
 	"strings"
@@ -171,6 +172,26 @@ func TestOneWalkServesAllSweeps(t *testing.T) {
 	}
 	if tree, err := sweep.Of(ctx, fresh); err != nil || len(tree.Entries) != 6 {
 		t.Errorf("after a walk that was stopped: %v", err)
+	}
+}
+
+// hostile has directories in directories without end, or names that are none.
+type hostile struct {
+	system.Reader
+	name string
+}
+
+func (h hostile) Lstat(string) (system.Info, error) {
+	return system.Info{Mode: fs.ModeDir | 0o755}, nil
+}
+func (h hostile) ReadDir(dir string) ([]string, error)    { return []string{h.name}, nil }
+func (h hostile) Open(name string) (io.ReadCloser, error) { return nil, fs.ErrNotExist }
+
+func TestADamagedSystemEndsTheWalk(t *testing.T) {
+	for _, name := range []string{"d", ".", "..", "", "a/b", "\x00"} {
+		if tree, err := sweep.Walk(context.Background(), hostile{name: name}); err == nil {
+			t.Errorf("%q: %d files", name, len(tree.Entries))
+		}
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
+	"strings"
 	"sync"
 
 	"imgbuild/provisioners/system"
@@ -88,8 +88,13 @@ func (w *walk) visit(name string, depth int) error {
 	if err != nil {
 		return err
 	}
+	prefix := strings.TrimSuffix(name, "/") + "/"
 	for _, base := range names {
-		if err := w.visit(path.Join(name, base), depth+1); err != nil {
+		// A damaged disk may have anything for a name.
+		if base == "" || base == "." || base == ".." || strings.ContainsAny(base, "/\x00") {
+			return fmt.Errorf("%s: %q cannot be the name of a file", name, base)
+		}
+		if err := w.visit(prefix+base, depth+1); err != nil {
 			return err
 		}
 	}
