@@ -40,9 +40,12 @@ var aside = []string{"abi", "abstractions", "cache", "cache.d", "disable", "forc
 // unconfined on purpose has no rules to enforce: it is an error until it is
 // removed or excepted.
 type Enforced struct {
-	Name            string   `json:"-"`
-	ComplainAllowed bool     `json:"complain-allowed,omitempty" jsonschema_description:"complain mode will do"`
-	Except          []string `json:"except,omitempty" jsonschema_description:"names of profiles, or of their files in /etc/apparmor.d"`
+	Name            string `json:"-"`
+	ComplainAllowed bool   `json:"complain-allowed,omitempty" jsonschema_description:"complain mode will do"`
+	// Debian 13 has a hundred profiles that confine nothing: they name a program
+	// so that it alone may make user namespaces.
+	UnconfinedAllowed bool     `json:"unconfined-allowed,omitempty" jsonschema_description:"profiles that confine nothing on purpose will do"`
+	Except            []string `json:"except,omitempty" jsonschema_description:"names of profiles, or of their files in /etc/apparmor.d"`
 }
 
 // New decodes the one entry that there is, "enforced".
@@ -154,7 +157,13 @@ func (r *Enforced) excepted(f file, name string) bool {
 }
 
 func (r *Enforced) fine(mode string) bool {
-	return mode == "enforce" || mode == "kill" || r.ComplainAllowed && mode == "complain"
+	switch mode {
+	case "complain":
+		return r.ComplainAllowed
+	case "unconfined", "default_allow":
+		return r.UnconfinedAllowed
+	}
+	return mode == "enforce" || mode == "kill"
 }
 
 func (r *Enforced) want() string {
@@ -275,7 +284,7 @@ func (r *Enforced) Apply(ctx context.Context, sys system.System) (bool, error) {
 	}
 	if len(left) > 0 {
 		return changed, fault.Worldf("enforcing AppArmor profiles: %s cannot be enforced", strings.Join(left, ", ")).
-			WithHint(`remove the profiles, or name them under "except"`)
+			WithHint(`remove the profiles, name them under "except", or write "unconfined-allowed: true"`)
 	}
 	return changed, nil
 }

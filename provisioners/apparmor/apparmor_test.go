@@ -169,8 +169,11 @@ func TestUnconfinedOnPurposeIsForAPersonToDecide(t *testing.T) {
 	if changed, err := decode(t, "{}").Apply(context.Background(), s); changed || fault.HintOf(err) == "" {
 		t.Errorf("%v, %v", changed, err)
 	}
-	for _, except := range []string{"free", "/etc/apparmor.d/free"} {
-		if changed, err := decode(t, "{except: ["+except+"]}").Apply(context.Background(), s); changed || err != nil {
+	for _, settings := range []string{"{except: [free]}", "{except: [/etc/apparmor.d/free]}", "{unconfined-allowed: true}"} {
+		if left, err := decode(t, settings).Check(context.Background(), s); len(left) > 0 || err != nil {
+			t.Errorf("%s: %v, %v", settings, left, err)
+		}
+		if changed, err := decode(t, settings).Apply(context.Background(), s); changed || err != nil {
 			t.Errorf("%v, %v", changed, err)
 		}
 	}
