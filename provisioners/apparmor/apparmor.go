@@ -38,7 +38,7 @@ var aside = []string{"abi", "abstractions", "cache", "cache.d", "disable", "forc
 //
 // Apply takes the flag complain and the links away. A profile that is
 // unconfined on purpose has no rules to enforce: it is an error until it is
-// removed or excepted.
+// removed, excepted or allowed.
 type Enforced struct {
 	Name            string `json:"-"`
 	ComplainAllowed bool   `json:"complain-allowed,omitempty" jsonschema_description:"complain mode will do"`
