@@ -15,13 +15,17 @@ import (
 
 	"imgbuild/images/baseline/node"
 	"imgbuild/provisioners/account"
+	"imgbuild/provisioners/apparmor"
+	"imgbuild/provisioners/audit"
 	"imgbuild/provisioners/dpkg"
 	"imgbuild/provisioners/file"
 	"imgbuild/provisioners/kernel"
 	"imgbuild/provisioners/mount"
+	"imgbuild/provisioners/nftables"
 	"imgbuild/provisioners/service"
 	"imgbuild/provisioners/setting"
 	"imgbuild/provisioners/sshd"
+	"imgbuild/provisioners/sweep"
 	"imgbuild/provisioners/system"
 )
 
@@ -114,6 +118,24 @@ func types() []resourceType {
 		{
 			key: "sshd", about: "effective values of the SSH server's configuration, by keyword; a text is the value", sample: sshd.Directive{}, short: value(),
 			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return sshd.New(e) },
+		},
+		{
+			key: "apparmor", about: "the state of all AppArmor profiles: enforced", sample: apparmor.Enforced{},
+			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return apparmor.New(e) },
+		},
+		{
+			key: "nftables", about: "chains of the packet filter, by family, table and name", sample: nftables.State{},
+			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return nftables.New(e) },
+		},
+		// What looks at every file comes after all that makes files, and audit
+		// rules last, for they name the setuid files that sweeps left.
+		{
+			key: "sweeps", about: "demands on every file of the system, by what is looked for", sample: sweep.Sweep{},
+			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return sweep.New(e) },
+		},
+		{
+			key: "audit-rules", about: "rules of the Linux audit system, by any name", sample: audit.Rules{},
+			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return audit.New(e) },
 		},
 	}
 }
