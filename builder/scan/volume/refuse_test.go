@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"imgbuild/builder/disk/gpt"
 	"imgbuild/builder/disk/qcow2"
 	"imgbuild/builder/scan/volume"
@@ -43,6 +45,11 @@ func TestWhatIsNoDiskIsNamed(t *testing.T) {
 	}
 	if _, err := volume.Open(t.TempDir()); fault.KindOf(err) != fault.Input || fault.HintOf(err) == "" {
 		t.Errorf("a directory: %v", err)
+	}
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	must(t, unix.Mkfifo(pipe, 0o600))
+	if _, err := volume.Open(pipe); fault.KindOf(err) != fault.Input {
+		t.Errorf("a pipe: %v", err)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
 
 	"imgbuild/builder/disk/gpt"
 	"imgbuild/images/fault"
@@ -30,7 +31,8 @@ type Volume struct {
 // all, or one in a form that is not read, is the user's to mend (fault.Input);
 // a disk that is damaged is not as it should be (fault.World).
 func Open(path string) (_ *Volume, err error) {
-	f, err := os.Open(path)
+	// Without O_NONBLOCK a pipe would be waited for.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, fault.Inputf("opening the disk").Because(err)
 	}
