@@ -126,6 +126,7 @@ func privileged(t *testing.T, at func(string) string) {
 		unix.Setxattr(at("whole"), "trusted.t", []byte("t"), 0),
 		os.WriteFile(at("capable"), []byte("x"), 0o755), os.WriteFile(at("capable-in-a-namespace"), []byte("x"), 0o755),
 		unix.Setxattr(at("capable"), "security.capability", capability(), 0),
+		os.WriteFile(at("capable-as-root"), []byte("x"), 0o755), unix.Setxattr(at("capable-as-root"), "security.capability", capability(0), 0),
 		unix.Setxattr(at("capable-in-a-namespace"), "security.capability", capability(100000), 0),
 	)
 }

@@ -90,8 +90,8 @@ func (v *Volume) Partitions() []Partition {
 	return out
 }
 
-// Mounts lists the root and what fstab says, in its order: also what is left
-// alone.
+// Mounts lists the root and what fstab says, shorter paths first: also what is
+// left alone.
 func (v *Volume) Mounts() []Mount { return append([]Mount(nil), v.mounts...) }
 
 // contents gives the disk that an image holds, through a cache if it is
