@@ -14,8 +14,8 @@ type Entry struct {
 }
 
 const (
-	// maxDir bounds the memory for one directory: some millions of names.
-	maxDir = 128 << 20
+	// maxDir bounds the memory for one directory, in bytes: a million names.
+	maxDir = 32 << 20
 
 	entryHeader = 8  // bytes of an entry before its name
 	entryTail   = 12 // bytes of the entry that holds a block's checksum
@@ -143,6 +143,7 @@ func (d *directory) leaf(n uint32) error {
 
 // scan reads entries that fill a block ("Linear (Classic) Directories").
 func (d *directory) scan(b []byte) error {
+	names := string(b) // one piece of memory for all
 	for len(b) > 0 {
 		if len(b) < entryHeader {
 			return errors.New("it is damaged: half an entry")
@@ -156,7 +157,7 @@ func (d *directory) scan(b []byte) error {
 			return fmt.Errorf("it is damaged: an entry of %d bytes with a name of %d", length, name)
 		}
 		if inode := le.Uint32(b); inode != 0 {
-			e := Entry{Name: string(b[entryHeader : entryHeader+name]), Inode: inode}
+			e := Entry{Name: names[entryHeader : entryHeader+name], Inode: inode}
 			if e.Name == "" || strings.ContainsAny(e.Name, "/\x00") || inode > d.fs.super.inodes || inode < d.fs.super.firstInode && inode != RootInode {
 				return fmt.Errorf("it is damaged: the name %q for inode %d", e.Name, inode)
 			}
@@ -164,7 +165,7 @@ func (d *directory) scan(b []byte) error {
 				return err
 			}
 		}
-		b = b[length:]
+		b, names = b[length:], names[length:]
 	}
 	return nil
 }

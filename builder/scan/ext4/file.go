@@ -13,7 +13,7 @@ import (
 type File struct {
 	fs     *FS
 	inode  *Inode
-	inline []byte // the whole content, if the inode holds it
+	inline []byte // what the inode itself holds of the content
 	at     int64
 	ahead  run // the one that was last read from, for Read
 }
@@ -41,30 +41,30 @@ func (f *FS) open(i *Inode) (*File, error) {
 	if i.flags&flagEncrypt != 0 {
 		return nil, errors.New("it is encrypted")
 	}
-	file := &File{fs: f, inode: i}
-	if i.flags&flagInlineData != 0 {
-		var err error
-		file.inline, err = f.inlineData(i)
-		return file, err
-	}
 	if i.Size > f.Size() {
 		return nil, fmt.Errorf("it says it has %d bytes, which the file system of %d cannot hold", i.Size, f.Size())
 	}
-	return file, nil
+	file := &File{fs: f, inode: i}
+	var err error
+	if i.flags&flagInlineData != 0 {
+		file.inline, err = f.inlineData(i)
+	}
+	return file, err
 }
 
 // inlineData gives the content that an inode holds itself ("Inline Data"): the
-// place of the block map, and an attribute for what does not fit there.
+// place of the block map, and an attribute for what does not fit there. What a
+// file has beyond that is a hole.
 func (f *FS) inlineData(i *Inode) ([]byte, error) {
 	rest, err := f.inlineRest(i)
 	if err != nil {
 		return nil, err
 	}
 	data := append(i.area[:len(i.area):len(i.area)], rest...)
-	if i.Size > int64(len(data)) {
+	if i.Size > int64(len(data)) && !i.Mode.IsRegular() {
 		return nil, fmt.Errorf("it says it has %d bytes, but holds %d", i.Size, len(data))
 	}
-	return data[:i.Size], nil
+	return data[:min(i.Size, int64(len(data)))], nil
 }
 
 // Read implements io.Reader.
@@ -96,8 +96,8 @@ func (f *File) read(p []byte, at int64, r *run) (n int, err error) {
 		p, end = p[:max(rest, 0)], true
 	}
 	if f.inode.flags&flagInlineData != 0 {
-		n = copy(p, f.inline[min(at, int64(len(f.inline))):])
-		p = p[n:]
+		clear(p[copy(p, f.inline[min(at, int64(len(f.inline))):]):])
+		n, p = len(p), nil
 	}
 	size := int64(f.fs.super.blockSize)
 	for len(p) > 0 {

@@ -98,7 +98,10 @@ func (f *FS) inode(number uint32) (*Inode, error) {
 	if extraSize >= 0x8c-0x80 {
 		i.ModTime += int64(le.Uint32(b[0x88:])&3) << 32
 	}
-	i.fileACL = uint64(le.Uint32(b[0x68:])) | uint64(le.Uint16(b[0x76:]))<<32
+	i.fileACL = uint64(le.Uint32(b[0x68:]))
+	if s.incompat&incompat64Bit != 0 {
+		i.fileACL |= uint64(le.Uint16(b[0x76:])) << 32
+	}
 	size := uint64(le.Uint32(b[0x4:]))
 	if i.Mode.IsRegular() || i.Mode.IsDir() && s.incompat&incompatLargeDir != 0 {
 		size |= uint64(le.Uint32(b[0x6c:])) << 32

@@ -12,9 +12,10 @@ const (
 	attrEntry       = 16
 	// maxValue is the kernel's XATTR_SIZE_MAX.
 	maxValue = 64 << 10
-	// maxAttrs bounds the attributes of one inode: the kernel lists names of at
-	// most 64 KiB altogether.
-	maxAttrs = 4096
+	// maxAttrs and maxValues bound the attributes of one inode and their values
+	// together, in bytes: what has an inode of its own may be there many times.
+	maxAttrs  = 4096
+	maxValues = 4 << 20
 
 	indexAccess   = 2
 	indexDefault  = 3
@@ -139,6 +140,7 @@ func (f *FS) inlineRest(i *Inode) ([]byte, error) {
 // values.
 func (f *FS) entries(list, values []byte) ([]attr, error) {
 	var out []attr
+	total := 0
 	for {
 		if len(list) < 4 {
 			return nil, errors.New("it is damaged: the list of attributes has no end")
@@ -162,6 +164,9 @@ func (f *FS) entries(list, values []byte) ([]attr, error) {
 			err = fmt.Errorf("a value of %d bytes at %d of %d", size, at, len(values))
 		default:
 			a.value = values[at : at+size]
+		}
+		if total += len(a.value); total > maxValues && err == nil {
+			err = fmt.Errorf("values of more than %d bytes", maxValues)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("it is damaged: attribute %q: %w", a.name, err)

@@ -29,7 +29,7 @@ func (e entry) has(option string) bool { return slices.Contains(e.options, optio
 func parseFstab(text string) ([]entry, error) {
 	var out []entry
 	for n, line := range strings.Split(text, "\n") {
-		fields := strings.Fields(line)
+		fields := strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' })
 		if len(fields) == 0 || strings.HasPrefix(fields[0], "#") {
 			continue
 		}

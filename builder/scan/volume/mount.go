@@ -90,6 +90,8 @@ func (v *Volume) mount(e entry) error {
 			return fmt.Errorf("no partition of the disk is %s", e.source)
 		case p.fs == nil:
 			return fmt.Errorf("partition %d has a file system (%s) that is not read: only ext4 is", p.Number, shown(p.FileSystem))
+		case !ours(e.kind):
+			return fmt.Errorf("its type is %s, but partition %d has ext4", e.kind, p.Number)
 		case p.Mount != "":
 			return fmt.Errorf("partition %d is at %s already", p.Number, p.Mount)
 		}
@@ -100,6 +102,13 @@ func (v *Volume) mount(e entry) error {
 	}
 	v.mounts = append(v.mounts, m)
 	return nil
+}
+
+// ours reports whether a type, or a list of types to try, means ext4.
+func ours(kind string) bool {
+	return slices.ContainsFunc(strings.Split(kind, ","), func(k string) bool {
+		return k == "auto" || k == "ext4" || k == "ext3" || k == "ext2"
+	})
 }
 
 // leftAlone says why an entry is no part of the tree; "" if it must be.
@@ -124,6 +133,9 @@ func (v *Volume) mountRoot(m Mount, p *Partition) error {
 	found := &v.mounts[0]
 	if p == nil || p.Number != found.Partition {
 		return fmt.Errorf("%s is not partition %d, which is the disk's root", m.Source, found.Partition)
+	}
+	if !ours(m.Type) {
+		return fmt.Errorf("its type is %s, but it has ext4", m.Type)
 	}
 	if found.Source != "" {
 		return errors.New("the root is there twice")

@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
 
 	"imgbuild/builder/disk/gpt"
 	"imgbuild/images/fault"
@@ -30,7 +31,8 @@ type Volume struct {
 // all, or one in a form that is not read, is the user's to mend (fault.Input);
 // a disk that is damaged is not as it should be (fault.World).
 func Open(path string) (_ *Volume, err error) {
-	f, err := os.Open(path)
+	// Without O_NONBLOCK a pipe would be waited for.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, fault.Inputf("opening the disk").Because(err)
 	}
@@ -88,8 +90,8 @@ func (v *Volume) Partitions() []Partition {
 	return out
 }
 
-// Mounts lists the root and what fstab says, in its order: also what is left
-// alone.
+// Mounts lists the root and what fstab says, shorter paths first: also what is
+// left alone.
 func (v *Volume) Mounts() []Mount { return append([]Mount(nil), v.mounts...) }
 
 // contents gives the disk that an image holds, through a cache if it is
