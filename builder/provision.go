@@ -102,7 +102,7 @@ func (p *planner) resources(name, layer string, parent stage.ID, undecoded *node
 					return nil, err
 				}
 			}
-			if err := harden(ctx, s.root, controls); err != nil {
+			if err := harden(ctx, s, controls); err != nil {
 				return nil, err
 			}
 			// A number that the recipe states is not the lock's to keep.
@@ -122,17 +122,24 @@ func apply(ctx context.Context, dir string, resources []provisioners.Resource) e
 	return errors.Join(err, root.Close())
 }
 
-// harden applies controls; what none of them has to change costs a look.
-func harden(ctx context.Context, dir string, controls []provisioners.Control) error {
+// harden applies controls. One that cannot be brought about here, such as a
+// package that must go, is told: the scan of the finished image finds it unmet,
+// and its gates decide.
+func harden(ctx context.Context, s *site, controls []provisioners.Control) error {
 	if len(controls) == 0 {
 		return nil
 	}
-	root, err := system.OpenRoot(dir)
+	root, err := system.OpenRoot(s.root)
 	if err != nil {
 		return err
 	}
 	for _, c := range controls {
-		if _, err := c.Apply(ctx, root); err != nil {
+		_, err := c.Apply(ctx, root)
+		switch kind := fault.KindOf(err); {
+		case err == nil:
+		case kind == fault.Input || kind == fault.World:
+			s.Report.Note("%v", err)
+		default:
 			return errors.Join(err, root.Close())
 		}
 	}
