@@ -16,7 +16,9 @@ import (
 	"imgbuild/images/baseline/node"
 	"imgbuild/provisioners/account"
 	"imgbuild/provisioners/file"
+	"imgbuild/provisioners/pam"
 	"imgbuild/provisioners/service"
+	"imgbuild/provisioners/sudo"
 	"imgbuild/provisioners/system"
 )
 
@@ -77,6 +79,23 @@ func types() []resourceType {
 		{
 			key: "services", about: "systemd units, by name; a text is the state", sample: service.Service{}, short: text("enabled", "disabled", "masked"),
 			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return service.New(e) },
+		},
+		{
+			key: "pam", about: "lines of PAM's stacks, by any name", sample: pam.Line{},
+			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return pam.New(e) },
+		},
+		{
+			key: "sudoers", about: "settings of sudo and tags of its rules, by name; a text is the value, absent means nowhere",
+			sample: sudo.Setting{}, short: either(text(), &jsonschema.Schema{Type: "integer"}),
+			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return sudo.New(e) },
+		},
+		{
+			key: "ageing", about: "how passwords age, by user; all are those of every user with a usable one", sample: account.Ageing{},
+			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return account.NewAgeing(e) },
+		},
+		{
+			key: "accounts", about: "rules that all accounts obey, by the rule's name", sample: account.Sweep{},
+			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return account.NewSweep(e) },
 		},
 	}
 }

@@ -1,0 +1,147 @@
+package pam
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// results are what a module can return, as pam.conf(5) spells it; "default"
+// stands for all that are not named.
+var results = []string{
+	"success", "open_err", "symbol_err", "service_err", "system_err", "buf_err", "perm_denied", "auth_err",
+	"cred_insufficient", "authinfo_unavail", "user_unknown", "maxtries", "new_authtok_reqd", "acct_expired",
+	"session_err", "cred_unavail", "cred_expired", "cred_err", "no_module_data", "conv_err", "authtok_err",
+	"authtok_recover_err", "authtok_lock_busy", "authtok_disable_aging", "try_again", "ignore", "abort",
+	"authtok_expired", "module_unknown", "bad_item", "conv_again", "incomplete", "default",
+}
+
+// actions are what follows a result, besides a number of lines to jump over.
+var actions = []string{"ignore", "bad", "die", "ok", "done", "reset"}
+
+// jump is every action that is a number: two controls that differ in it alone
+// are the same one, for it follows from what stands around the line.
+const jump = "jump"
+
+// words are the controls of one word by what they stand for.
+var words = map[string]map[string]string{
+	"required":   {"success": "ok", "new_authtok_reqd": "ok", "ignore": "ignore", "default": "bad"},
+	"requisite":  {"success": "ok", "new_authtok_reqd": "ok", "ignore": "ignore", "default": "die"},
+	"sufficient": {"success": "done", "new_authtok_reqd": "done", "default": "ignore"},
+	"optional":   {"success": "ok", "new_authtok_reqd": "ok", "default": "ignore"},
+}
+
+// control is what a module's result means for the stack.
+type control struct {
+	// word is a control of one word, "" for one in brackets.
+	word string
+	// action is by result.
+	action map[string]string
+	// jumps is how far a result that jumps does.
+	jumps map[string]int
+}
+
+// parseControl reads a control. "end" is a jump as profiles of
+// pam-auth-update(8) write it: to the end of the block.
+func parseControl(text string) (control, error) {
+	inside, ok := strings.CutPrefix(text, "[")
+	if !ok {
+		word := strings.ToLower(text)
+		if word == "include" || word == "substack" {
+			return control{word: word}, nil
+		}
+		if words[word] == nil {
+			return control{}, fmt.Errorf("%q is not a control", text)
+		}
+		return control{word: word, action: words[word]}, nil
+	}
+	c := control{action: map[string]string{}, jumps: map[string]int{}}
+	for _, pair := range strings.Fields(strings.TrimSuffix(inside, "]")) {
+		result, action, ok := strings.Cut(strings.ToLower(pair), "=")
+		switch {
+		case !ok || !slices.Contains(results, result):
+			return control{}, fmt.Errorf("%q is not a result with an action", pair)
+		case slices.Contains(actions, action):
+			c.action[result] = action
+		case action == "end":
+			c.action[result] = jump
+		default:
+			n, err := strconv.Atoi(action)
+			if err != nil || n < 0 || n > maxLines {
+				return control{}, fmt.Errorf("%q is neither an action nor a number of lines", action)
+			}
+			// Jumping over nothing is no action, which Linux-PAM takes for ignore.
+			c.action[result], c.jumps[result] = jump, n
+			if n == 0 {
+				c.action[result] = "ignore"
+			}
+		}
+	}
+	return c, nil
+}
+
+// of is the action that follows a result.
+func (c control) of(result string) string {
+	if a, ok := c.action[result]; ok {
+		return a
+	}
+	if a, ok := c.action["default"]; ok {
+		return a
+	}
+	// A result that nothing is said about fails the stack.
+	return "bad"
+}
+
+// meets tells whether a control does what is wanted: the same actions, jumps
+// of any length; requisite does all that required does.
+func (c control) meets(want control) bool {
+	same := func(other map[string]string) bool {
+		return maps.Equal(c.full(), control{action: other}.full())
+	}
+	if same(want.action) {
+		return true
+	}
+	return maps.Equal(want.full(), control{action: words["required"]}.full()) && same(words["requisite"])
+}
+
+// full says the action of every result, so that two spellings compare.
+func (c control) full() map[string]string {
+	m := make(map[string]string, len(results))
+	for _, r := range results {
+		if r != "default" {
+			m[r] = c.of(r)
+		}
+	}
+	return m
+}
+
+// unreachable tells why a line can never be run, whoever logs in, and "" where
+// that cannot be told: an earlier line that always succeeds ends the stack or
+// jumps over it, one that always fails ends it, or a success that proves who
+// the user is ends it.
+func unreachable(stack []*line, at int) string {
+	target := stack[at]
+	for i, l := range stack[:at] {
+		if l.scope != target.scope && !strings.HasPrefix(target.scope, l.scope+"/") {
+			continue // what ends a substack ends that alone
+		}
+		result := "success"
+		switch l.name() {
+		case "pam_deny.so":
+			result = "auth_err"
+		case "pam_rootok.so", "pam_succeed_if.so":
+			continue // meant to decide for some users only
+		}
+		action := l.control.of(result)
+		always := l.name() == "pam_permit.so" || l.name() == "pam_deny.so"
+		switch {
+		case action == "die" && always, action == "done":
+			return fmt.Sprintf("%s of %s ends the stack before it", l.name(), l.file)
+		case action == jump && always && l.scope == target.scope && l.file == target.file && i+l.control.jumps[result] >= at:
+			return fmt.Sprintf("%s of %s jumps over it", l.name(), l.file)
+		}
+	}
+	return ""
+}
