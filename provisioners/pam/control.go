@@ -117,31 +117,70 @@ func (c control) full() map[string]string {
 	return m
 }
 
-// unreachable tells why a line can never be run, whoever logs in, and "" where
-// that cannot be told: an earlier line that always succeeds ends the stack or
-// jumps over it, one that always fails ends it, or a success that proves who
-// the user is ends it.
+// unreachable tells why a line is not run for somebody whom the stack lets in,
+// "" where that cannot be told: no way through the stack leads to it, or a
+// success that proves who the user is ends the stack before.
 func unreachable(stack []*line, at int) string {
-	target := stack[at]
+	reached := make([]bool, len(stack)+1)
+	reached[0] = true
 	for i, l := range stack[:at] {
-		if l.scope != target.scope && !strings.HasPrefix(target.scope, l.scope+"/") {
-			continue // what ends a substack ends that alone
+		if !reached[i] {
+			continue
 		}
-		result := "success"
-		switch l.name() {
-		case "pam_deny.so":
-			result = "auth_err"
-		case "pam_rootok.so", "pam_succeed_if.so":
-			continue // meant to decide for some users only
+		for _, result := range l.outcomes() {
+			reached[follow(stack, i, result)] = true
 		}
-		action := l.control.of(result)
-		always := l.name() == "pam_permit.so" || l.name() == "pam_deny.so"
-		switch {
-		case action == "die" && always, action == "done":
-			return fmt.Sprintf("%s of %s ends the stack before it", l.name(), l.file)
-		case action == jump && always && l.scope == target.scope && l.file == target.file && i+l.control.jumps[result] >= at:
-			return fmt.Sprintf("%s of %s jumps over it", l.name(), l.file)
+		inside := l.scope == stack[at].scope || strings.HasPrefix(stack[at].scope, l.scope+"/")
+		if inside && !l.decidesForSome() && l.control.of("success") == "done" {
+			return fmt.Sprintf("the success of %s in %s ends the stack before it", l.name(), l.file)
 		}
 	}
+	if !reached[at] {
+		return "lines before it end the stack or jump over it in every case"
+	}
 	return ""
+}
+
+// decidesForSome tells of modules whose success is meant to end a stack for
+// some users.
+func (l *line) decidesForSome() bool {
+	return slices.Contains([]string{"pam_rootok.so", "pam_succeed_if.so", "pam_permit.so"}, l.name())
+}
+
+// outcomes are the results that a module can return.
+func (l *line) outcomes() []string {
+	switch l.name() {
+	case "pam_permit.so":
+		return []string{"success"}
+	case "pam_deny.so":
+		return []string{map[string]string{
+			"auth": "auth_err", "account": "acct_expired", "password": "authtok_err", "session": "session_err",
+		}[l.kind]}
+	}
+	return results[:len(results)-1]
+}
+
+// follow is the line that is run next after a result, len(stack) for none.
+func follow(stack []*line, i int, result string) int {
+	l := stack[i]
+	action := l.control.of(result)
+	if action != "done" && action != "die" && action != jump {
+		return i + 1
+	}
+	left, named := l.control.jumps[result]
+	if !named {
+		left = l.control.jumps["default"]
+	}
+	for next := i + 1; next < len(stack); next++ {
+		switch scope := stack[next].scope; {
+		case scope != l.scope && !strings.HasPrefix(scope, l.scope+"/"):
+			return next // a substack ends, the stack around it goes on
+		case action != jump || scope != l.scope:
+		case left == 0:
+			return next
+		default:
+			left--
+		}
+	}
+	return len(stack)
 }

@@ -127,6 +127,9 @@ func (l *Line) insert(src *source) (map[string]string, error) {
 	if l.Control == "" || l.Absent {
 		return nil, fault.Failedf("PAM stack %s has no line of %s to change", l.Stack, l.Module)
 	}
+	if files, err := l.below(src, lines); files != nil || err != nil {
+		return files, err
+	}
 	has := func(one *line, module string) (bool, error) {
 		if module == "" || one.kind != l.Type && one.kind != "@include" {
 			return false, nil
@@ -177,6 +180,23 @@ func (l *Line) insert(src *source) (map[string]string, error) {
 		}
 		return append([]string{text}, raw...)
 	})
+}
+
+// below adds the line below the block of a generated file, where
+// pam-auth-update(8) leaves it; nil for other files.
+func (l *Line) below(src *source, lines []*line) (map[string]string, error) {
+	if len(lines) == 0 || path.Dir(lines[0].file) != configDir {
+		return nil, nil
+	}
+	data, err := system.ReadFile(src.r, lines[0].file, maxFile)
+	if err != nil || !strings.Contains("\n"+string(data), "\n"+endMark) {
+		return nil, err
+	}
+	text := string(data)
+	if !strings.HasSuffix(text, "\n") {
+		text += "\n"
+	}
+	return map[string]string{lines[0].file: text + l.String() + "\n"}, nil
 }
 
 // overlay is a system with some files as they would be.
