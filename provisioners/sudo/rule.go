@@ -42,7 +42,7 @@ func (p *parser) until(stop string) string {
 			quoted = !quoted
 		case !quoted && strings.ContainsRune(stop, rune(c)):
 			// The address of IPv6 is the one member with colons of its own.
-			if c == ':' && p.address() {
+			if c == ':' && p.address(from) {
 				continue
 			}
 			return strings.TrimSpace(string(p.text[from:p.pos]))
@@ -55,10 +55,10 @@ func (p *parser) until(stop string) string {
 var address = regexp.MustCompile(`^[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(/[0-9]+)?$`)
 
 // address tells whether the colon at pos is one within an IPv6 address or a
-// digest's name: with no white space around it.
-func (p *parser) address() bool {
+// digest's name, in the word around it that begins at first or after it.
+func (p *parser) address(first int) bool {
 	from, to := p.pos, p.pos
-	for from > 0 && !strings.ContainsRune(" \t\r\n,=!(", rune(p.text[from-1])) {
+	for from > first && !strings.ContainsRune(" \t\r\n,=!(", rune(p.text[from-1])) {
 		from--
 	}
 	for to < p.end && !strings.ContainsRune(" \t\r\n,=)", rune(p.text[to])) {
