@@ -10,16 +10,11 @@ import (
 	"imgbuild/images/baseline/node"
 	"imgbuild/images/fault"
 	"imgbuild/provisioners/system"
+	"imgbuild/provisioners/term"
 )
 
 // everyone is the name that stands for all accounts with a usable password.
 const everyone = "all"
-
-// Days are bounds of a field of shadow(5), in days.
-type Days struct {
-	AtLeast *int `json:"at-least,omitempty" jsonschema_description:"the fewest days"`
-	AtMost  *int `json:"at-most,omitempty" jsonschema_description:"the most days; never is more"`
-}
 
 // Ageing is how the passwords of one account, or of all that have a usable
 // one, age: the numbers of shadow(5). A password that was last changed on a day
@@ -27,10 +22,10 @@ type Days struct {
 type Ageing struct {
 	Name string `json:"-"`
 	// A field that is nil is left as it is.
-	MaxDays      *Days `json:"max-days,omitempty" jsonschema_description:"how long a password may be used"`
-	MinDays      *Days `json:"min-days,omitempty" jsonschema_description:"how long it must be kept"`
-	WarnDays     *Days `json:"warn-days,omitempty" jsonschema_description:"how long before its end the user is told"`
-	InactiveDays *Days `json:"inactive-days,omitempty" jsonschema_description:"how long after its end it can still be changed"`
+	MaxDays      *term.Term `json:"max-days,omitempty" jsonschema_description:"how long a password may be used"`
+	MinDays      *term.Term `json:"min-days,omitempty" jsonschema_description:"how long it must be kept"`
+	WarnDays     *term.Term `json:"warn-days,omitempty" jsonschema_description:"how long before its end the user is told"`
+	InactiveDays *term.Term `json:"inactive-days,omitempty" jsonschema_description:"how long after its end it can still be changed"`
 }
 
 // NewAgeing decodes the ageing of the account called e.Key; "all" are all.
@@ -49,17 +44,17 @@ func NewAgeing(e node.Entry) (*Ageing, error) {
 			continue
 		}
 		given++
-		at, days := e.Value.At(f.key), f.days
-		for _, n := range []*int{days.AtLeast, days.AtMost} {
-			if n != nil && (*n < 0 || *n > never) {
-				p.Addf(at, "%d is not a number of days", *n)
+		p.Add(f.days.CheckNumbers(e.Value.Get(f.key), term.Sense{}))
+		for _, n := range []*term.Text{f.days.Value, f.days.AtLeast, f.days.AtMost} {
+			if n == nil {
+				continue
+			}
+			if days, err := strconv.Atoi(string(*n)); err != nil || days < 0 || days >= never {
+				p.Addf(e.Value.At(f.key), "%q is not a number of days", *n)
 			}
 		}
-		switch {
-		case days.AtLeast == nil && days.AtMost == nil:
-			p.Addf(at, `expected "at-least" or "at-most" for %q`, f.key)
-		case days.AtLeast != nil && days.AtMost != nil && *days.AtLeast > *days.AtMost:
-			p.Addf(at, "no number is at least %d and at most %d", *days.AtLeast, *days.AtMost)
+		if f.days.Value == nil && f.days.AtLeast == nil && f.days.AtMost == nil {
+			p.Addf(e.Value.At(f.key), `expected a number, "at-least" or "at-most" for %q`, f.key)
 		}
 	}
 	if given == 0 {
@@ -78,7 +73,7 @@ type field struct {
 	index int
 	key   string
 	empty int
-	days  *Days
+	days  *term.Term
 }
 
 func (a *Ageing) fields() []field {
@@ -174,12 +169,15 @@ func (a *Ageing) walk(d *database, mend func(record []string, index int, value s
 			if err != nil {
 				return nil, err
 			}
-			switch {
-			case f.days.AtLeast != nil && n < *f.days.AtLeast:
-				differ(record, f.index, f.key, fmt.Sprintf("at least %d", *f.days.AtLeast), strconv.Itoa(*f.days.AtLeast))
-			case f.days.AtMost != nil && n > *f.days.AtMost:
-				differ(record, f.index, f.key, fmt.Sprintf("at most %d", *f.days.AtMost), strconv.Itoa(*f.days.AtMost))
+			have := strconv.Itoa(n)
+			if f.days.Holds(have, term.Sense{}) {
+				continue
 			}
+			value, err := f.days.Write(have, term.Sense{})
+			if err != nil {
+				return nil, err
+			}
+			differ(record, f.index, f.key, f.days.String(), value)
 		}
 		if !usable(record[1]) {
 			continue

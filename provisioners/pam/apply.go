@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"imgbuild/images/fault"
+	"imgbuild/provisioners/edit"
 	"imgbuild/provisioners/system"
 )
 
@@ -32,8 +33,11 @@ func (l *Line) Apply(ctx context.Context, s system.System) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	// What was written is judged as any other system is, before it is there.
-	after, err := l.Check(ctx, overlay{s, files})
+	draft := edit.New(s)
+	for _, name := range sortedKeys(files) {
+		draft.Set(name, files[name])
+	}
+	after, err := l.Check(ctx, draft)
 	if err != nil {
 		return false, err
 	}
@@ -41,34 +45,7 @@ func (l *Line) Apply(ctx context.Context, s system.System) (bool, error) {
 		return false, fault.Failedf("changing %s does not bring about the line: %s", path.Join(configDir, l.Stack), after[0]).
 			WithHint("a profile of %s or a line of the stack contradicts it; remove that first", profileDir)
 	}
-	changed := false
-	for _, name := range sortedKeys(files) {
-		did, err := put(s, name, files[name])
-		if err != nil {
-			return changed, err
-		}
-		changed = changed || did
-	}
-	return changed, nil
-}
-
-// put writes a file if its content is another; owner and mode stay.
-func put(s system.System, name, text string) (bool, error) {
-	attr := system.Attr{Mode: 0o644}
-	if info, err := s.Stat(name); err == nil {
-		have, err := system.ReadFile(s, name, maxFile)
-		if err != nil {
-			return false, err
-		}
-		if string(have) == text {
-			return false, nil
-		}
-		attr = system.Attr{Mode: info.Mode, UID: info.UID, GID: info.GID}
-	}
-	if err := system.MkdirAll(s, path.Dir(name)); err != nil {
-		return false, err
-	}
-	return true, s.WriteFile(name, strings.NewReader(text), attr)
+	return draft.Save(s)
 }
 
 // own is the name of the resource's own profile.

@@ -1,8 +1,6 @@
 package pam
 
 import (
-	"bytes"
-	"io"
 	"maps"
 	"path"
 	"regexp"
@@ -197,28 +195,6 @@ func (l *Line) below(src *source, lines []*line) (map[string]string, error) {
 		text += "\n"
 	}
 	return map[string]string{lines[0].file: text + l.String() + "\n"}, nil
-}
-
-// overlay is a system with some files as they would be.
-type overlay struct {
-	system.Reader
-	files map[string]string
-}
-
-// Open implements system.Reader.
-func (o overlay) Open(name string) (io.ReadCloser, error) {
-	if text, ok := o.files[name]; ok {
-		return io.NopCloser(bytes.NewReader([]byte(text))), nil
-	}
-	return o.Reader.Open(name)
-}
-
-// Stat implements system.Reader, as far as whether a file is there.
-func (o overlay) Stat(name string) (system.Info, error) {
-	if text, ok := o.files[name]; ok {
-		return system.Info{Size: int64(len(text))}, nil
-	}
-	return o.Reader.Stat(name)
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -34,13 +34,13 @@ type generated struct {
 	enabled  []*profile
 	seen     map[string]bool
 	// edits are the options added and removed by hand, by file and line.
-	edits map[string]map[string]*edit
+	edits map[string]map[string]*change
 	// files are the common-* files.
 	files map[string][]byte
 }
 
-// edit is what was changed of the options of a line.
-type edit struct{ add, remove map[string]bool }
+// change is what was changed of the options of a line.
+type change struct{ add, remove map[string]bool }
 
 // errLocal says that the files are not, or no longer, generated ones. Then
 // pam-auth-update(8) leaves them alone, and whoever changes them edits lines.
@@ -56,12 +56,12 @@ var (
 func withoutJump(text string) string { return jumpLength.ReplaceAllString(text, "$1$2") }
 
 // edit finds or makes the changes of a line.
-func (g *generated) edit(kind, key string) *edit {
+func (g *generated) edit(kind, key string) *change {
 	if g.edits[kind] == nil {
-		g.edits[kind] = map[string]*edit{}
+		g.edits[kind] = map[string]*change{}
 	}
 	if g.edits[kind][key] == nil {
-		g.edits[kind][key] = &edit{add: map[string]bool{}, remove: map[string]bool{}}
+		g.edits[kind][key] = &change{add: map[string]bool{}, remove: map[string]bool{}}
 	}
 	return g.edits[kind][key]
 }
@@ -69,7 +69,7 @@ func (g *generated) edit(kind, key string) *edit {
 // readGenerated reads the state. The error is errLocal when there is none to
 // go by.
 func readGenerated(r system.Reader) (*generated, error) {
-	g := &generated{seen: map[string]bool{}, edits: map[string]map[string]*edit{}, files: map[string][]byte{}}
+	g := &generated{seen: map[string]bool{}, edits: map[string]map[string]*change{}, files: map[string][]byte{}}
 	var err error
 	if g.profiles, err = readProfiles(r); err != nil {
 		return nil, err
@@ -246,9 +246,9 @@ func (g *generated) update() (map[string]string, error) {
 func (g *generated) render(kind string) (string, error) {
 	var out bytes.Buffer
 	skip := ""
-	edits := map[string]*edit{}
+	edits := map[string]*change{}
 	for key, e := range g.edits[kind] {
-		edits[key] = &edit{add: maps.Clone(e.add), remove: e.remove}
+		edits[key] = &change{add: maps.Clone(e.add), remove: e.remove}
 	}
 	marks := []struct{ begin, end, block string }{
 		{primaryMark, fallbackMark, "Primary"}, {additionalMark, endMark, "Additional"},
@@ -281,7 +281,7 @@ func (g *generated) render(kind string) (string, error) {
 
 // renderBlock writes the lines of one block, jumps counted and options changed
 // as they were by hand.
-func (g *generated) renderBlock(kind, block string, edits map[string]*edit) (string, error) {
+func (g *generated) renderBlock(kind, block string, edits map[string]*change) (string, error) {
 	kindWord := strings.TrimSuffix(kind, "-noninteractive")
 	var all []string
 	for i, p := range g.block(kind, block) {

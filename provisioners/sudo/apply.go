@@ -1,14 +1,14 @@
 package sudo
 
 import (
-	"bytes"
 	"context"
-	"io"
-	"path"
+	"errors"
+	"io/fs"
 	"slices"
 	"strings"
 
 	"imgbuild/images/fault"
+	"imgbuild/provisioners/edit"
 	"imgbuild/provisioners/system"
 )
 
@@ -27,15 +27,16 @@ func (s *Setting) Apply(ctx context.Context, sys system.System) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	now := overlay{sys, p.without(s)}
-	if differences, err = s.Check(ctx, now); err != nil {
+	draft := edit.New(sys)
+	p.without(s, draft)
+	if differences, err = s.Check(ctx, draft); err != nil {
 		return false, err
 	}
 	if len(differences) > 0 && !s.Absent {
-		if err := now.add(s.line()); err != nil {
+		if err := add(draft, s.line()); err != nil {
 			return false, err
 		}
-		if differences, err = s.Check(ctx, now); err != nil {
+		if differences, err = s.Check(ctx, draft); err != nil {
 			return false, err
 		}
 	}
@@ -43,15 +44,22 @@ func (s *Setting) Apply(ctx context.Context, sys system.System) (bool, error) {
 		return false, fault.Failedf("changing the rules of sudo does not bring about %s: %s", s, differences[0]).
 			WithHint("look for what is included after %s", dropIns)
 	}
-	return true, now.write(sys)
+	_, err = sys.Stat(ownFile)
+	fresh := errors.Is(err, fs.ErrNotExist)
+	changed, err := draft.Save(sys)
+	if _, there, _ := draft.Text(ownFile); err == nil && fresh && there {
+		// The mode of sudo's own files.
+		err = sys.Chmod(ownFile, 0o440)
+	}
+	return changed, err
 }
 
 // cut is a piece of a file to take out.
 type cut struct{ start, end int }
 
-// without returns the files that change when all that contradicts is taken
-// out: a setting with the comma beside it, of a line of its own the line.
-func (p *policy) without(s *Setting) map[string][]byte {
+// without takes out all that contradicts: a setting with the comma beside it,
+// of a line of its own the line.
+func (p *policy) without(s *Setting, draft *edit.Draft) {
 	cuts := map[string][]cut{}
 	for _, e := range p.entries {
 		for _, t := range e.tags {
@@ -78,7 +86,6 @@ func (p *policy) without(s *Setting) map[string][]byte {
 			}
 		}
 	}
-	out := map[string][]byte{}
 	for file, list := range cuts {
 		slices.SortFunc(list, func(a, b cut) int { return b.start - a.start })
 		data := slices.Clone(p.files[file])
@@ -90,94 +97,34 @@ func (p *policy) without(s *Setting) map[string][]byte {
 			data = slices.Delete(data, c.start, c.end)
 			last = c.start
 		}
-		out[file] = data
+		draft.Set(file, string(data))
 	}
-	return out
-}
-
-// overlay is a system with some files as they would be.
-type overlay struct {
-	system.Reader
-	files map[string][]byte
-}
-
-// Open implements system.Reader.
-func (o overlay) Open(name string) (io.ReadCloser, error) {
-	if data, ok := o.files[name]; ok {
-		return io.NopCloser(bytes.NewReader(data)), nil
-	}
-	return o.Reader.Open(name)
-}
-
-// Stat implements system.Reader, as far as what kind of file there is.
-func (o overlay) Stat(name string) (system.Info, error) {
-	if data, ok := o.files[name]; ok {
-		return system.Info{Size: int64(len(data))}, nil
-	}
-	return o.Reader.Stat(name)
-}
-
-// ReadDir implements system.Reader.
-func (o overlay) ReadDir(name string) ([]string, error) {
-	names, err := o.Reader.ReadDir(name)
-	added := false
-	for file := range o.files {
-		if path.Dir(file) == name && !slices.Contains(names, path.Base(file)) {
-			names, added = append(names, path.Base(file)), true
-		}
-	}
-	if added {
-		err = nil
-	}
-	return names, err
 }
 
 // add puts a line into the drop-in, and sees to it that drop-ins are read.
-func (o overlay) add(line string) error {
-	have := []byte(ownHead)
-	if _, err := o.Stat(ownFile); err == nil {
-		if have, err = system.ReadFile(o, ownFile, maxFile); err != nil {
-			return err
-		}
-		if len(have) > 0 && have[len(have)-1] != '\n' {
-			have = append(have, '\n')
-		}
-	}
-	o.files[ownFile] = append(slices.Clone(have), "Defaults "+line+"\n"...)
-	p, err := read(o)
+func add(draft *edit.Draft, line string) error {
+	have, there, err := draft.Text(ownFile)
 	if err != nil {
 		return err
 	}
-	if _, reads := p.files[ownFile]; reads {
-		return nil
+	if !there {
+		have = ownHead
 	}
-	main := slices.Clone(p.files[mainFile])
-	if len(main) > 0 && main[len(main)-1] != '\n' {
-		main = append(main, '\n')
+	draft.Set(ownFile, ended(have)+"Defaults "+line+"\n")
+	p, err := read(draft)
+	if err != nil {
+		return err
 	}
-	o.files[mainFile] = append(main, "@includedir "+dropIns+"\n"...)
+	if _, reads := p.files[ownFile]; !reads {
+		draft.Set(mainFile, ended(string(p.files[mainFile]))+"@includedir "+dropIns+"\n")
+	}
 	return nil
 }
 
-// write writes the files that changed; a new one is readable by root and its
-// group, as sudo wants it.
-func (o overlay) write(s system.System) error {
-	var names []string
-	for name := range o.files {
-		names = append(names, name)
+// ended is a text whose last line ends.
+func ended(text string) string {
+	if text != "" && !strings.HasSuffix(text, "\n") {
+		text += "\n"
 	}
-	slices.Sort(names)
-	for _, name := range names {
-		attr := system.Attr{Mode: 0o440}
-		if info, err := s.Stat(name); err == nil {
-			attr = system.Attr{Mode: info.Mode, UID: info.UID, GID: info.GID}
-		}
-		if err := system.MkdirAll(s, path.Dir(name)); err != nil {
-			return err
-		}
-		if err := s.WriteFile(name, strings.NewReader(string(o.files[name])), attr); err != nil {
-			return err
-		}
-	}
-	return nil
+	return text
 }
