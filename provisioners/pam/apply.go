@@ -185,6 +185,8 @@ func (l *Line) profile(g *generated, kind string) string {
 	case after != nil:
 		// The lowest that is usual: what else decides stands before as well.
 		block, priority = after.block(kind), min(0, int(after.priority())-1)
+	case l.control.of("success") == "done":
+		priority = -1 // what ends the stack stands last
 	}
 	var b strings.Builder
 	name := field(l.Type)

@@ -136,8 +136,9 @@ func apply(t *testing.T, root string, l *pam.Line) {
 
 // hardened are the lines that a hardened server has.
 var hardened = []struct{ name, recipe string }{
-	{"faillock-preauth", "{stack: common-auth, type: auth, control: requisite, module: pam_faillock.so, arguments: [preauth, silent], before: pam_unix.so}"},
+	{"faillock-preauth", "{stack: common-auth, type: auth, control: required, module: pam_faillock.so, arguments: [preauth, silent], before: pam_unix.so}"},
 	{"faillock-authfail", "{stack: common-auth, type: auth, control: '[default=die]', module: pam_faillock.so, arguments: [authfail], after: pam_unix.so}"},
+	{"faillock-authsucc", "{stack: common-auth, type: auth, control: sufficient, module: pam_faillock.so, arguments: [authsucc], after: pam_cap.so}"},
 	{"faillock-account", "{stack: common-account, type: account, control: required, module: pam_faillock.so, before: pam_unix.so}"},
 	{"pwquality", "{stack: common-password, type: password, control: requisite, module: pam_pwquality.so, at-most: {retry: 3}, before: pam_unix.so}"},
 	{"pwhistory", "{stack: common-password, type: password, control: requisite, module: pam_pwhistory.so, arguments: [enforce_for_root, use_authtok], at-least: {remember: 24}, after: pam_pwquality.so, before: pam_unix.so}"},
@@ -183,8 +184,9 @@ func TestLinesAreThoseOfPamAuthUpdate(t *testing.T) {
 		}
 	}
 	want := []string{
-		"requisite pam_faillock.so preauth silent", "[success=2 default=ignore] pam_unix.so try_first_pass",
+		"required pam_faillock.so preauth silent", "[success=2 default=ignore] pam_unix.so try_first_pass",
 		"[default=die] pam_faillock.so authfail", "requisite pam_deny.so", "required pam_permit.so",
+		"sufficient pam_faillock.so authsucc",
 	}
 	var got []string
 	for _, l := range regexp.MustCompile(`(?m)^auth\s(.*)$`).FindAllStringSubmatch(files(t, root)["/etc/pam.d/common-auth"], -1) {

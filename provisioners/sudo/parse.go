@@ -264,7 +264,7 @@ func (p *parser) defaults() (*entry, error) {
 			}
 		}
 		if len(e.scope) < 2 {
-			return nil, fmt.Errorf("Defaults without what they are for")
+			return nil, fmt.Errorf("a Defaults line without what it is for")
 		}
 	}
 	for {
