@@ -58,6 +58,8 @@ func before(t *testing.T, s system.System) {
 		{"/usr/lib/systemd/system/nginx.socket", "[Install]\nWantedBy=sockets.target\n", system.Attr{Mode: 0o644}},
 		{"/usr/lib/systemd/system/getty@.service", "[Install]\nWantedBy=getty.target\nDefaultInstance=tty1\n", system.Attr{Mode: 0o644}},
 		{"/usr/lib/systemd/system/apt-daily.timer", "[Install]\nWantedBy=timers.target\n", system.Attr{Mode: 0o644}},
+		{"/etc/pam.d/su", "# su\nauth sufficient pam_rootok.so\nauth required pam_unix.so nullok # all\n", system.Attr{Mode: 0o644}},
+		{"/etc/sudoers", "Defaults !use_pty, env_reset\nold ALL=(ALL) NOPASSWD: ALL\n@includedir /etc/sudoers.d\n", system.Attr{Mode: 0o440}},
 	}
 	for _, f := range files {
 		if err := system.MkdirAll(s, path.Dir(f.name)); err != nil {
@@ -242,6 +244,21 @@ var cases = []struct {
 		"/etc/systemd/system/apt-daily.timer":   "-> /dev/null",
 		"/etc/systemd/system/not-there.service": "-> /dev/null",
 	}},
+	{"PAM line added and option removed", "pam:\n  a-wheel: {stack: su, type: auth, control: required, module: pam_wheel.so, arguments: [use_uid], after: pam_rootok.so}\n  b-nullok: {stack: su, type: auth, module: pam_unix.so, arguments-absent: [nullok]}", map[string]string{
+		"/etc/pam.d/su": "-rw-r--r-- 0:0 # su\nauth sufficient pam_rootok.so\nauth required pam_wheel.so use_uid\nauth required pam_unix.so # all\n",
+	}},
+	{"sudo's settings and tags", "sudoers: {use_pty: {}, logfile: /var/log/sudo.log, NOPASSWD: absent}", map[string]string{
+		"/etc/sudoers":               "-r--r----- 0:0 Defaults env_reset\nold ALL=(ALL) ALL\n@includedir /etc/sudoers.d\n",
+		"/etc/sudoers.d":             "drwxr-xr-x 0:0",
+		"/etc/sudoers.d/00-imgbuild": "-r--r----- 0:0 # The settings of sudo that the image's recipe asks for.\nDefaults logfile=\"/var/log/sudo.log\"\nDefaults use_pty\n",
+	}},
+	{"ageing", "ageing: {old: {max-days: {at-most: 365}, min-days: 1, inactive-days: {at-most: 45}}}", map[string]string{
+		"/etc/shadow": "-rw-r----- 0:42 root:*:19000:0:99999:7:::\nwww-data:*:19000:0:99999:7:::\nold:!:19000:1:365:7:45::\n",
+	}},
+	{"rule for accounts", "accounts: {home-directories: {}}", map[string]string{
+		"/root": "drwx------ 0:0", "/root/.profile": "-rw-r--r-- 0:0 # profile\n",
+		"/home": "drwxr-xr-x 0:0", "/home/old": "drwx------ 1500:1500", "/home/old/.profile": "-rw-r--r-- 1500:1500 # profile\n",
+	}},
 }
 
 func TestEveryTypeAppliesOnceAndThenAgrees(t *testing.T) {
@@ -346,6 +363,10 @@ func TestMistakesAreFoundAtTheirPlace(t *testing.T) {
 		{"line", "lines:\n  a: {path: /b, line: x, match: ^y}", `does not match the line itself`},
 		{"injected", "users:\n  a: {comment: \"x:0:0\"}", `a comment has no colon`},
 		{"empty", "files:\n  /a:\n", `"/a" is empty`},
+		{"PAM module", "pam:\n  a: {stack: su, type: auth, module: unix, control: required}", `baselines/test.yaml:2:30: "unix" is not the name of a module`},
+		{"sudo tag", "sudoers:\n  NOPASWD: absent", `baselines/test.yaml:2:3: "NOPASWD" is neither a setting of sudo nor a tag; did you mean "NOPASSWD"?`},
+		{"days", "ageing:\n  all: {max-days: {at-most: soon}}", `"soon" is not a number`},
+		{"rule", "accounts:\n  unique-uid: {}", `baselines/test.yaml:2:3: "unique-uid" is not a rule for accounts; did you mean "unique-uids"?`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := decode(t, c.recipe)

@@ -143,9 +143,17 @@ func (v *survey) dotFile(record []string, name string) error {
 		limit = 0o600
 	}
 	want := attribute{name, system.Attr{Mode: info.Mode, UID: info.UID, GID: info.GID}}
-	if info.UID != uid(record) && info.UID != 0 {
+	if info.UID != uid(record) {
 		v.differ(name+": owner", strconv.Itoa(info.UID), record[2])
 		want.UID = uid(record)
+	}
+	gid, err := v.passwd.id(record, 3)
+	if err != nil {
+		return err
+	}
+	if info.GID != gid {
+		v.differ(name+": group", strconv.Itoa(info.GID), record[3])
+		want.GID = gid
 	}
 	if info.Mode.Perm()&^limit != 0 {
 		v.differ(name+": mode", fmt.Sprintf("%04o", info.Mode.Perm()), fmt.Sprintf("at most %04o", limit))

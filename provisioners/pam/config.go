@@ -76,9 +76,13 @@ func parse(file string, data []byte, old bool) ([]*line, error) {
 		l := &line{file: file, first: i}
 		text := ""
 		for more := true; more && i < len(physical); i++ {
-			// A comment begins anywhere and ends the logical line.
+			// A comment begins anywhere and ends the logical line, unless it or
+			// nothing is all of a line that continues another.
 			part, _, comment := strings.Cut(physical[i], "#")
 			part = strings.TrimRight(part, " \t\r\n\v\f")
+			if more = strings.TrimSpace(part) == "" && text != ""; more {
+				continue
+			}
 			more = !comment && strings.HasSuffix(part, `\`)
 			text += strings.TrimSuffix(part, `\`) + " "
 		}
@@ -158,10 +162,7 @@ func split(text string) ([]string, error) {
 		if end >= len(text) {
 			return nil, errors.New("a bracket that is not closed")
 		}
-		words = append(words, text[:end+1])
-		if text = text[end+1:]; text != "" && !strings.ContainsAny(text[:1], " \t\r\v\f") {
-			return nil, errors.New("text that follows a closing bracket")
-		}
+		words, text = append(words, text[:end+1]), text[end+1:]
 	}
 }
 

@@ -3,6 +3,7 @@ package pam
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,7 +44,10 @@ type control struct {
 	jumps map[string]int
 }
 
-// parseControl reads a control. "end" is a jump as profiles of
+// equals may have white space around it.
+var equals = regexp.MustCompile(`\s*=\s*`)
+
+// parseControl reads a control; in brackets case counts. "end" is a jump as profiles of
 // pam-auth-update(8) write it: to the end of the block.
 func parseControl(text string) (control, error) {
 	inside, ok := strings.CutPrefix(text, "[")
@@ -58,8 +62,8 @@ func parseControl(text string) (control, error) {
 		return control{word: word, action: words[word]}, nil
 	}
 	c := control{action: map[string]string{}, jumps: map[string]int{}}
-	for _, pair := range strings.Fields(strings.TrimSuffix(inside, "]")) {
-		result, action, ok := strings.Cut(strings.ToLower(pair), "=")
+	for _, pair := range strings.Fields(equals.ReplaceAllString(strings.TrimSuffix(inside, "]"), "=")) {
+		result, action, ok := strings.Cut(pair, "=")
 		switch {
 		case !ok || !slices.Contains(results, result):
 			return control{}, fmt.Errorf("%q is not a result with an action", pair)
@@ -69,14 +73,10 @@ func parseControl(text string) (control, error) {
 			c.action[result] = jump
 		default:
 			n, err := strconv.Atoi(action)
-			if err != nil || n < 0 || n > maxLines {
+			if err != nil || n < 1 || n > maxLines {
 				return control{}, fmt.Errorf("%q is neither an action nor a number of lines", action)
 			}
-			// Jumping over nothing is no action, which Linux-PAM takes for ignore.
 			c.action[result], c.jumps[result] = jump, n
-			if n == 0 {
-				c.action[result] = "ignore"
-			}
 		}
 	}
 	return c, nil

@@ -23,6 +23,9 @@ func (s *Setting) Apply(ctx context.Context, sys system.System) (bool, error) {
 	if err != nil || len(differences) == 0 {
 		return false, err
 	}
+	if _, err := sys.Stat(mainFile); errors.Is(err, fs.ErrNotExist) {
+		return false, fault.Inputf("the image has no %s", mainFile).WithHint("add the package sudo, or take its settings out")
+	}
 	p, err := read(sys)
 	if err != nil {
 		return false, err

@@ -90,12 +90,13 @@ func (s *Setting) Check(ctx context.Context, r system.Reader) ([]system.Differen
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	p, err := read(r)
-	if errors.Is(err, fs.ErrNotExist) && s.Absent {
-		if _, err := r.Stat(mainFile); errors.Is(err, fs.ErrNotExist) {
+	if _, err := r.Stat(mainFile); errors.Is(err, fs.ErrNotExist) {
+		if s.Absent {
 			return nil, nil // without rules there is none that is bad
 		}
+		return []system.Difference{{Subject: mainFile, Have: "absent", Want: "there, with " + s.String()}}, nil
 	}
+	p, err := read(r)
 	if err != nil {
 		return nil, err
 	}
