@@ -40,6 +40,11 @@ func (p *parser) until(stop string) string {
 			p.pos++
 		case c == '"':
 			quoted = !quoted
+		case c == '^' && !quoted && (p.pos == from || strings.ContainsRune(" \t\n", rune(p.text[p.pos-1]))):
+			// A regular expression has any byte up to its dollar.
+			if at := expression.FindStringSubmatchIndex(p.rest()); at != nil {
+				p.pos += at[4] - 1
+			}
 		case !quoted && strings.ContainsRune(stop, rune(c)):
 			// The address of IPv6 is the one member with colons of its own.
 			if c == ':' && p.address(from) {
@@ -51,6 +56,8 @@ func (p *parser) until(stop string) string {
 	p.pos = min(p.pos, p.end)
 	return strings.TrimSpace(string(p.text[from:p.pos]))
 }
+
+var expression = regexp.MustCompile(`^\^(\\.|[^\\])*?\$(\s|[,:]|$)`)
 
 var address = regexp.MustCompile(`^[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(/[0-9]+)?$`)
 
@@ -78,8 +85,8 @@ func (p *parser) rule() (*entry, error) {
 		return nil, fmt.Errorf("%q is neither a setting nor a rule", left)
 	}
 	users, hosts := cutUsers(left)
-	if users == "" || hosts == "" {
-		return nil, fmt.Errorf("a rule without users or hosts: %q", left)
+	if more, _ := cutUsers(hosts); users == "" || hosts == "" || more != "" {
+		return nil, fmt.Errorf("expected users and hosts, found %q", left)
 	}
 	e.who = users
 	for {
@@ -119,6 +126,10 @@ func cutUsers(text string) (users, hosts string) {
 	return "", ""
 }
 
+// command is a path or a regular expression with arguments, a word that sudo
+// knows, an alias, or one of several digests before a path.
+var command = regexp.MustCompile(`(?s)^(!\s*)*(sha(224|256|384|512)\s*:\s*[0-9A-Za-z+/=]+(\s+[/^].*)?|[A-Z][A-Z0-9_]*|(sudoedit|list)(\s.*)?|[/^~.\\].*)$`)
+
 var upper = regexp.MustCompile(`^[A-Z_]+`)
 
 // commands reads a list of commands with what stands before each.
@@ -135,9 +146,8 @@ func (p *parser) commands(e *entry) error {
 		if err := p.prefixes(e); err != nil {
 			return err
 		}
-		from := p.pos
-		if p.until(",:"); strings.TrimSpace(string(p.text[from:p.pos])) == "" {
-			return fmt.Errorf("a rule without a command")
+		if text := p.until(",:"); !command.MatchString(text) {
+			return fmt.Errorf("expected a command or its alias, found %q", text)
 		}
 		if p.peek() != ',' {
 			return nil
