@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -145,7 +146,7 @@ func (v *survey) umask() error {
 		v.differ(bashrc+": umask", "not set", "027 or stricter")
 	}
 	if value, ok := v.defs["UMASK"]; !ok || !strict(value) {
-		v.differ(loginDefs+": UMASK", value, "027 or stricter")
+		v.differ(loginDefs+": UMASK", cmp.Or(value, "not set"), "027 or stricter")
 	}
 	for _, stack := range []string{"common-session", "common-session-noninteractive"} {
 		lines, err := pam.Arguments(v.r, stack, "session", "pam_umask.so")

@@ -138,6 +138,42 @@ func TestLinesOfOtherFilesAreEditedInPlace(t *testing.T) {
 	}
 }
 
+// TestGeneratedFilesKeepTheirState says what is written where
+// pam-auth-update(8) manages the files: a profile, the block, and what the
+// program compares with next time.
+func TestGeneratedFilesKeepTheirState(t *testing.T) {
+	block := "# mine\n# here are the per-package modules (the \"Primary\" block)\n%# here's the fallback if no module succeeds\nx requisite pam_deny.so\n# and here are more per-package modules (the \"Additional\" block)\n# end of pam-auth-update config\n# mine too\n"
+	unix := "Name: Unix\nDefault: yes\nPriority: 256\nAuth-Type: Primary\nAuth:\n\t[success=end default=ignore]\tpam_unix.so nullok try_first_pass\nAuth-Initial:\n\t[success=end default=ignore]\tpam_unix.so nullok\n"
+	before := map[string]string{"/usr/share/pam-configs/unix": unix, "/var/lib/pam/seen": "unix\n"}
+	for _, kind := range []string{"account", "password", "session", "session-noninteractive"} {
+		one, _, _ := strings.Cut(kind, "-")
+		before["/etc/pam.d/common-"+kind] = strings.NewReplacer("%", one+"\t[default=1]\t\t\tpam_permit.so\n", "x ", one+" ").Replace(block)
+		before["/var/lib/pam/"+kind] = "Module: null\n[default=1]\t\t\tpam_permit.so\n"
+	}
+	auth := strings.Replace(block, "x ", "auth ", 1)
+	before["/etc/pam.d/common-auth"] = strings.Replace(auth, "%", "auth\t[success=1 default=ignore]\tpam_unix.so debug\n", 1)
+	before["/var/lib/pam/auth"] = "Module: unix\n[success=end default=ignore]\tpam_unix.so nullok\n"
+	s, ctx := memory(t, before), context.Background()
+	l := line(t, "preauth", "{stack: common-auth, type: auth, control: required, module: pam_faillock.so, arguments: [preauth], before: pam_unix.so}")
+	if changed, err := l.Apply(ctx, s); !changed || err != nil {
+		t.Fatal(changed, err)
+	}
+	// nullok is gone and debug there by hand; both stay so.
+	before["/etc/pam.d/common-auth"] = strings.Replace(auth, "%", "auth\trequired pam_faillock.so preauth\nauth\t[success=1 default=ignore]\tpam_unix.so try_first_pass debug\n", 1)
+	before["/var/lib/pam/auth"] = "Module: imgbuild-preauth\nrequired pam_faillock.so preauth\nModule: unix\n[success=end default=ignore]\tpam_unix.so nullok try_first_pass\n"
+	before["/var/lib/pam/seen"] = "imgbuild-preauth\nunix\n"
+	before["/usr/share/pam-configs/imgbuild-preauth"] = "Name: imgbuild: preauth\nDefault: yes\nPriority: 257\nAuth-Type: Primary\nAuth:\n\trequired pam_faillock.so preauth\n"
+	for name, want := range before {
+		got, err := system.ReadFile(s, name, 1<<20)
+		if string(got) != want || err != nil {
+			t.Errorf("%s is\n%s\nwant\n%s\n%v", name, got, want, err)
+		}
+	}
+	if changed, err := l.Apply(ctx, s); changed || err != nil {
+		t.Error("a second time", changed, err)
+	}
+}
+
 func TestMistakesAreRefused(t *testing.T) {
 	for recipe, want := range map[string]string{
 		"{stack: ../su, type: auth, module: pam_unix.so, control: required}":                                              "not the name of a file",
