@@ -101,7 +101,7 @@ type survey struct {
 	found  []system.Difference
 	// mends change the accounts in memory so that what was found is gone.
 	mends []func()
-	// modes, owners and missing are what is wrong with files.
+	// modes are what files should have, missing the accounts without a home.
 	modes   []attribute
 	missing [][]string
 }
