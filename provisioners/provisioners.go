@@ -11,21 +11,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/invopop/jsonschema"
-
 	"imgbuild/images/baseline/node"
-	"imgbuild/provisioners/account"
-	"imgbuild/provisioners/apparmor"
-	"imgbuild/provisioners/audit"
 	"imgbuild/provisioners/dpkg"
-	"imgbuild/provisioners/file"
-	"imgbuild/provisioners/kernel"
-	"imgbuild/provisioners/mount"
-	"imgbuild/provisioners/nftables"
-	"imgbuild/provisioners/service"
-	"imgbuild/provisioners/setting"
-	"imgbuild/provisioners/sshd"
-	"imgbuild/provisioners/sweep"
 	"imgbuild/provisioners/system"
 )
 
@@ -40,104 +27,6 @@ type Resource interface {
 	// Apply brings the system into the state and tells whether it had to
 	// change anything. Applied again, it changes nothing.
 	Apply(ctx context.Context, s system.System) (bool, error)
-}
-
-// resourceType is one key below "resources".
-type resourceType struct {
-	key string
-	// decode reads the resource that an entry below the key names.
-	decode func(e node.Entry, vars node.Vars) (Resource, error)
-	// sample is of the decoded type and short describes the short form, nil
-	// without one: both for the schema, as is about.
-	sample any
-	short  *jsonschema.Schema
-	about  string
-}
-
-// types lists the types of resources in the order in which they are applied:
-// what owns before what is owned, directories before what lies in them.
-func types() []resourceType {
-	text := func(values ...any) *jsonschema.Schema { return &jsonschema.Schema{Type: "string", Enum: values} }
-	return []resourceType{
-		{
-			key: "packages", about: "Debian packages that must or must not be installed, by name; a text is the state", sample: dpkg.Package{}, short: text("present", "absent"),
-			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return dpkg.New(e) },
-		},
-		{
-			key: "groups", about: "local groups, by name", sample: account.Group{},
-			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return account.NewGroup(e) },
-		},
-		{
-			key: "users", about: "local users, by name", sample: account.User{},
-			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return account.NewUser(e) },
-		},
-		{
-			key: "directories", about: "directories and trees copied from the project, by path", sample: file.Directory{},
-			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return file.NewDirectory(e) },
-		},
-		{
-			key: "files", about: "regular files, by path", sample: file.File{},
-			decode: func(e node.Entry, vars node.Vars) (Resource, error) { return file.NewFile(e, vars) },
-		},
-		{
-			key: "lines", about: "single lines of files, by any name", sample: file.Line{},
-			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return file.NewLine(e) },
-		},
-		{
-			key: "symlinks", about: "symbolic links, by path; a text is the target", sample: file.Symlink{}, short: text(),
-			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return file.NewSymlink(e) },
-		},
-		{
-			key: "services", about: "systemd units, by name; a text is the state", sample: service.Service{}, short: text("enabled", "disabled", "masked"),
-			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return service.New(e) },
-		},
-		{
-			key: "sysctls", about: "parameters of the running kernel, by name; a text is the value", sample: kernel.Sysctl{}, short: text(),
-			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return kernel.NewSysctl(e) },
-		},
-		{
-			key: "kernel-modules", about: "modules of the kernel, by name; a text is the state", sample: kernel.Module{}, short: text("blocked", "loaded"),
-			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return kernel.NewModule(e) },
-		},
-		{
-			key: "kernel-arguments", about: "arguments on the kernel's command line, by name; a text is the value, {} is a bare word; they belong to boot:, as the menu does", sample: kernel.Argument{}, short: text(),
-			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return kernel.NewArgument(e) },
-		},
-		{
-			key: "mounts", about: "mount points, by path; they belong to boot:, as /etc/fstab does", sample: mount.Mount{},
-			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return mount.New(e) },
-		},
-		{
-			key: "settings", about: "single values of configuration files, by any name", sample: setting.Setting{},
-			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return setting.New(e) },
-		},
-		{
-			key: "units", about: "settings of systemd units, by the unit's name and Section.Key", sample: setting.Unit{},
-			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return setting.NewUnit(e) },
-		},
-		{
-			key: "sshd", about: "effective values of the SSH server's configuration, by keyword; a text is the value", sample: sshd.Directive{}, short: value(),
-			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return sshd.New(e) },
-		},
-		{
-			key: "apparmor", about: "the state of all AppArmor profiles: enforced", sample: apparmor.Enforced{},
-			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return apparmor.New(e) },
-		},
-		{
-			key: "nftables", about: "chains of the packet filter, by family, table and name", sample: nftables.State{},
-			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return nftables.New(e) },
-		},
-		// What looks at every file comes after all that makes files, and audit
-		// rules last, for they name the setuid files that sweeps left.
-		{
-			key: "sweeps", about: "demands on every file of the system, by what is looked for", sample: sweep.Sweep{},
-			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return sweep.New(e) },
-		},
-		{
-			key: "audit-rules", about: "rules of the Linux audit system, by any name", sample: audit.Rules{},
-			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return audit.New(e) },
-		},
-	}
 }
 
 // Decode reads a recipe's map of resources and returns them in the order to
