@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"slices"
@@ -137,7 +138,7 @@ func harden(ctx context.Context, s *site, controls []provisioners.Control) error
 		_, err := c.Apply(ctx, root)
 		switch kind := fault.KindOf(err); {
 		case err == nil:
-		case kind == fault.Input || kind == fault.World:
+		case kind == fault.Input || kind == fault.World || errors.Is(err, fs.ErrNotExist):
 			s.Report.Note("%v", err)
 		default:
 			return errors.Join(err, root.Close())
