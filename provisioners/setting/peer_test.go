@@ -88,7 +88,7 @@ func TestUnitsAreReadAsSystemdReadsThem(t *testing.T) {
 		return set
 	}
 	ctx := context.Background()
-	for seed := range uint64(60) {
+	for seed := range uint64(40) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		files := map[string]string{"/usr/lib/systemd/system/a-b-c.service": section(r) + "[Service]\nExecStart=/bin/true\n", "/bin/true": ""}
 		for _, dir := range []string{"/etc/systemd/system/", "/run/systemd/system/", "/usr/lib/systemd/system/"} {
@@ -150,7 +150,7 @@ func TestFilesAreReadInSystemdsOrder(t *testing.T) {
 	if err != nil {
 		t.Skip("systemd-analyze is not installed")
 	}
-	for seed := range uint64(40) {
+	for seed := range uint64(30) {
 		r := rand.New(rand.NewPCG(seed, 2))
 		text := func() string {
 			return "[Journal]\n" + pick(r, "", "Storage=auto\n", "Storage=none\n", "Storage=\n") + pick(r, "", "Seal=no\n", "[Other]\nSeal=1\n") + "\n"

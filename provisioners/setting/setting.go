@@ -109,6 +109,12 @@ func deref(t *term.Text) []term.Text {
 // Identity is the name's.
 func (s *Setting) Identity() string { return "setting " + s.Name }
 
+// Paths are what the resource alone decides on: its name, and the key in its
+// file.
+func (s *Setting) Paths() []string {
+	return []string{s.Identity(), s.Path + ": " + s.state().key}
+}
+
 func grammarOf(format, name, key string) grammar {
 	switch format {
 	case "words":
