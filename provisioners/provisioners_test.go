@@ -487,6 +487,12 @@ func TestMistakesAreFoundAtTheirPlace(t *testing.T) {
 		{"sudo tag", "sudoers:\n  NOPASWD: absent", `baselines/test.yaml:2:3: "NOPASWD" is neither a setting of sudo nor a tag; did you mean "NOPASSWD"?`},
 		{"days", "ageing:\n  all: {max-days: {at-most: soon}}", `"soon" is not a number`},
 		{"rule", "accounts:\n  unique-uid: {}", `baselines/test.yaml:2:3: "unique-uid" is not a rule for accounts; did you mean "unique-uids"?`},
+		{"format", "settings:\n  a: {path: /etc/a, format: word, key: A, value: b}", `baselines/test.yaml:2:29: unknown value "word" for "format"; did you mean "words"?`},
+		{"key twice", "settings:\n  a: {path: /etc/a, format: words, key: A, value: b}\n  b: {path: /etc/a, format: words, key: A, value: c}", `baselines/test.yaml:3:3: /etc/a: A is described already at baselines/test.yaml:2:3`},
+		{"unit", "units:\n  nginx: {Service.UMask: 0027}", `baselines/test.yaml:2:3: expected the name of a unit such as nginx.service, found "nginx"`},
+		{"unit's key", "units:\n  nginx.service: {UMask: 0027}", `baselines/test.yaml:2:19: expected a section and a key such as Service.NoNewPrivileges`},
+		{"keyword", "sshd:\n  PermitRootLogon: \"no\"", `baselines/test.yaml:2:3: unknown keyword "PermitRootLogon" of sshd; did you mean "PermitRootLogin"?`},
+		{"keyword twice", "sshd:\n  PermitRootLogin: \"no\"\n  permitrootlogin: \"yes\"", `sshd PermitRootLogin is described already at`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := decode(t, c.recipe)
@@ -502,20 +508,23 @@ func TestMistakesAreFoundAtTheirPlace(t *testing.T) {
 
 func TestApplyingNamesThePlace(t *testing.T) {
 	for recipe, want := range map[string]string{
-		"services: {ngnix: enabled}":                    `baselines/test.yaml:1:12: applying service ngnix.service: the image has no unit "ngnix.service"; did you mean "nginx.service"?`,
-		"files: {/etc/motd: {owner: www-dta}}":          `the image has no user "www-dta"; did you mean "www-data"?`,
-		"files: {/srv/data: {content: x}}":              `a directory is in its place`,
-		"files: {/etc/nothing: {mode: 0600}}":           `there is no such file`,
-		"users: {a: {group: adn}}":                      `there is no group "adn"; did you mean "adm"?`,
-		"users: {a: {uid: 33}}":                         `number 33 is taken`,
-		"symlinks: {/srv/data: x}":                      `a directory is in its place`,
-		"lines: {a: {path: /etc/nothing, line: x}}":     `editing a line`,
-		"directories: {/etc/motd: {}}":                  `a regular file is in its place`,
-		"directories: {/etc/motd/below: {}}":            `/etc/motd`,
-		"lines: {a: {path: /etc/resolv.conf, line: x}}": `no such file`,
-		"mounts: {/srv: {separate: true}}":              `baselines/test.yaml:1:10: applying mount /srv: /srv is not a mount of its own`,
-		"mounts: {/home: {type: tmpfs}}":                `/home is a file system of type ext4 in /etc/fstab line 3, not tmpfs`,
-		"packages: {chrony: present}":                   `reading dpkg's database: `,
+		"services: {ngnix: enabled}":                                           `baselines/test.yaml:1:12: applying service ngnix.service: the image has no unit "ngnix.service"; did you mean "nginx.service"?`,
+		"files: {/etc/motd: {owner: www-dta}}":                                 `the image has no user "www-dta"; did you mean "www-data"?`,
+		"files: {/srv/data: {content: x}}":                                     `a directory is in its place`,
+		"files: {/etc/nothing: {mode: 0600}}":                                  `there is no such file`,
+		"users: {a: {group: adn}}":                                             `there is no group "adn"; did you mean "adm"?`,
+		"users: {a: {uid: 33}}":                                                `number 33 is taken`,
+		"symlinks: {/srv/data: x}":                                             `a directory is in its place`,
+		"lines: {a: {path: /etc/nothing, line: x}}":                            `editing a line`,
+		"directories: {/etc/motd: {}}":                                         `a regular file is in its place`,
+		"directories: {/etc/motd/below: {}}":                                   `/etc/motd`,
+		"lines: {a: {path: /etc/resolv.conf, line: x}}":                        `no such file`,
+		"mounts: {/srv: {separate: true}}":                                     `baselines/test.yaml:1:10: applying mount /srv: /srv is not a mount of its own`,
+		"mounts: {/home: {type: tmpfs}}":                                       `/home is a file system of type ext4 in /etc/fstab line 3, not tmpfs`,
+		"packages: {chrony: present}":                                          `reading dpkg's database: `,
+		"units: {ngnix.service: {Service.UMask: 7}}":                           `the system has no unit "ngnix.service"; did you mean "nginx.service"?`,
+		"settings: {a: {path: /etc/nothing, format: words, key: A, value: b}}": `there is no file /etc/nothing to give A a value in`,
+		"sshd: {a: {any-of: [AllowUsers]}}":                                    `none of AllowUsers is set`,
 	} {
 		s := system.NewMemory()
 		before(t, s)

@@ -119,7 +119,7 @@ func (g equals) line(text string, from, to int) (assignment, bool) {
 	case audit:
 		// Two words with the sign between them, a third one for a few keys.
 		fields := strings.Fields(text[from:to])
-		if len(fields) < 3 || len(fields) > 4 || fields[1] != "=" {
+		if len(fields) < 3 || len(fields) > 4 || fields[1] != "=" || strings.Contains(fields[0], "=") {
 			return a, false
 		}
 	case useradd:

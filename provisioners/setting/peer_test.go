@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"imgbuild/provisioners/peerroot"
+	"imgbuild/provisioners/peertest"
 	"imgbuild/provisioners/system"
 )
 
@@ -25,7 +25,7 @@ func place(t *testing.T, files map[string]string) (string, *system.Root) {
 	for name, text := range files {
 		target, link := strings.CutPrefix(text, "-> ")
 		if !link {
-			peerroot.Write(t, root, name, text)
+			peertest.Write(t, root, name, text)
 			continue
 		}
 		if err := os.MkdirAll(filepath.Join(root, filepath.Dir(name)), 0o755); err != nil {
@@ -88,7 +88,7 @@ func TestUnitsAreReadAsSystemdReadsThem(t *testing.T) {
 		return set
 	}
 	ctx := context.Background()
-	for seed := range uint64(60) {
+	for seed := range uint64(40) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		files := map[string]string{"/usr/lib/systemd/system/a-b-c.service": section(r) + "[Service]\nExecStart=/bin/true\n", "/bin/true": ""}
 		for _, dir := range []string{"/etc/systemd/system/", "/run/systemd/system/", "/usr/lib/systemd/system/"} {
@@ -150,7 +150,7 @@ func TestFilesAreReadInSystemdsOrder(t *testing.T) {
 	if err != nil {
 		t.Skip("systemd-analyze is not installed")
 	}
-	for seed := range uint64(40) {
+	for seed := range uint64(30) {
 		r := rand.New(rand.NewPCG(seed, 2))
 		text := func() string {
 			return "[Journal]\n" + pick(r, "", "Storage=auto\n", "Storage=none\n", "Storage=\n") + pick(r, "", "Seal=no\n", "[Other]\nSeal=1\n") + "\n"
@@ -231,7 +231,7 @@ func TestWordsAreReadAsUseraddReadsThem(t *testing.T) {
 // TestEqualsIsReadAsPwqualityReadsIt asks for the shortest password by trying a
 // short one.
 func TestEqualsIsReadAsPwqualityReadsIt(t *testing.T) {
-	root := peerroot.Make(t, "/usr/bin/pwscore", "libpwquality-tools", "libpwquality1", "libcrack2")
+	root := peertest.Make(t, "/usr/bin/pwscore", "libpwquality-tools", "libpwquality1", "libcrack2")
 	shorter := regexp.MustCompile(`shorter than ([0-9]+)`)
 	s, err := system.OpenRoot(root)
 	if err != nil {
@@ -257,10 +257,10 @@ func TestEqualsIsReadAsPwqualityReadsIt(t *testing.T) {
 			files[dir+".d/"+pick(r, "a.conf", "B.conf", "10.conf", "9.conf", "c.bak")] = text()
 		}
 		for name, text := range files {
-			peerroot.Write(t, root, name, text)
+			peertest.Write(t, root, name, text)
 		}
 		ask := func() string {
-			cmd := peerroot.Command(root, "/usr/bin/pwscore")
+			cmd := peertest.Command(root, "/usr/bin/pwscore")
 			cmd.Stdin = strings.NewReader("aZ3$kq!\n")
 			out, err := cmd.CombinedOutput()
 			if err == nil {

@@ -32,6 +32,8 @@ type Setting struct {
 	Format string `json:"format" jsonschema:"required,enum=words,enum=equals,enum=ini,enum=limits" jsonschema_description:"words: login.defs(5); equals: key = value of PAM, auditd, /etc/default; ini: systemd.syntax(7); limits: limits.conf(5)"`
 	Key    string `json:"key" jsonschema:"required" jsonschema_description:"the key; of ini Section.Key, of limits domain, type and item"`
 	DropIn string `json:"drop-in,omitempty" jsonschema_description:"name of a file in the file's drop-in directory that is written instead, such as 50-imgbuild.conf"`
+	// Explicit asks that the main file says so itself.
+	Explicit bool `json:"explicit,omitempty" jsonschema_description:"the main file says it too, for people may read no other file"`
 	term.Bounds
 }
 
@@ -69,6 +71,9 @@ func New(e node.Entry) (*Setting, error) {
 		if len(layoutOf(s.Format, s.Path).dirs) == 0 {
 			p.Addf(n.At("drop-in"), "%s has no directory of drop-ins", s.Path)
 		}
+	}
+	if s.Explicit && s.Absent {
+		p.Addf(n.At("explicit"), `"explicit" does not go with "absent"`)
 	}
 	p.Add(checkValue(n, &s.Bounds, s.state().grammar))
 	return s, p.Err()
@@ -109,6 +114,12 @@ func deref(t *term.Text) []term.Text {
 // Identity is the name's.
 func (s *Setting) Identity() string { return "setting " + s.Name }
 
+// Paths are what the resource alone decides on: its name, and the key in its
+// file.
+func (s *Setting) Paths() []string {
+	return []string{s.Identity(), s.Path + ": " + s.state().key}
+}
+
 func grammarOf(format, name, key string) grammar {
 	switch format {
 	case "words":
@@ -126,6 +137,9 @@ func (s *Setting) state() *state {
 	out := &state{
 		grammar: g, key: g.name(s.Key), bounds: &s.Bounds, target: s.Path,
 		read: func(r system.Reader) ([]source, error) { return l.read(r, g) },
+	}
+	if s.Explicit {
+		out.main = s.Path
 	}
 	if s.DropIn != "" && len(l.dirs) > 0 {
 		out.target, out.make = path.Join(l.dirs[0], s.DropIn), true

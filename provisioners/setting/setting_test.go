@@ -238,6 +238,36 @@ func TestWhatIsReadLastIsWhereTheValueGoes(t *testing.T) {
 	}
 }
 
+// TestTheMainFileSaysSoItself is how journald is kept from forwarding on Debian,
+// where a drop-in of the package asks for it.
+func TestTheMainFileSaysSoItself(t *testing.T) {
+	const main, drop = "/etc/systemd/journald.conf", "/etc/systemd/journald.conf.d/zz-imgbuild.conf"
+	fields := "path: " + main + ", format: ini, key: Journal.ForwardToSyslog, value: \"no\", explicit: true, drop-in: "
+	vendor := map[string]string{"/usr/lib/systemd/journald.conf.d/syslog.conf": "[Journal]\nForwardToSyslog=yes\n", main: "[Journal]\n#ForwardToSyslog=no\n"}
+	s := memory(t, vendor)
+	applied(t, s, newSetting(t, fields+"zz-imgbuild.conf"))
+	for _, name := range []string{main, drop} {
+		data, err := system.ReadFile(s, name, 1000)
+		if err != nil || string(data) != "[Journal]\nForwardToSyslog=no\n" {
+			t.Errorf("%s: %q, %v", name, data, err)
+		}
+	}
+	_, err := newSetting(t, fields+"50-imgbuild.conf").Apply(context.Background(), memory(t, vendor))
+	if err == nil || !strings.Contains(fault.HintOf(err), "sorts after") {
+		t.Errorf("a drop-in that comes too early: %v", err)
+	}
+	s = memory(t, map[string]string{main: "[Journal]\n", drop: "[Journal]\nForwardToSyslog=off\n"})
+	r := newSetting(t, fields+"zz-imgbuild.conf")
+	if got := have(t, s, r); got != "set elsewhere" {
+		t.Errorf("it is %q", got)
+	}
+	applied(t, s, r)
+	data, err := system.ReadFile(s, main, 1000)
+	if err != nil || string(data) != "[Journal]\nForwardToSyslog=off\n" {
+		t.Errorf("%q, %v", data, err)
+	}
+}
+
 func TestAnEmptyValueIsNeitherAValueNorNone(t *testing.T) {
 	for fields, want := range map[string]string{"value: a": "not set", "absent: true": "a", "value: ''": ""} {
 		s := memory(t, map[string]string{"/etc/systemd/x.conf": "[A]\nB=a\nB=\n"})
@@ -257,6 +287,9 @@ func TestUnitsAreFoundByAnyName(t *testing.T) {
 		"/usr/lib/systemd/system/a-b.service":               "[Service]\nExecStart=/bin/true\nUMask=1\n",
 		"/usr/lib/systemd/system/alias.service":             "-> a-b.service",
 		"/usr/lib/systemd/system/t@.service":                "[Service]\nUMask=2\n",
+		"/usr/lib/systemd/system/s@.service":                "-> t@.service",
+		"/etc/systemd/system/other.service":                 "-> /usr/lib/systemd/system/a-b.service",
+		"/run/systemd/system/other.service.d/x.conf":        "[Service]\nNice=8\n",
 		"/etc/systemd/system/masked.service":                "-> /dev/null",
 		"/usr/lib/systemd/system/masked.service":            "[Service]\n",
 		"/etc/systemd/system/a-.service.d/10-x.conf":        "[Service]\nUMask=3\n",
@@ -268,7 +301,11 @@ func TestUnitsAreFoundByAnyName(t *testing.T) {
 	for _, c := range []struct{ unit, key, want string }{
 		{"a-b.service", "Service.UMask", "3"},
 		{"alias.service", "Service.UMask", "3"},
+		{"a-b.service", "Service.Nice", "8"},
+		{"alias.service", "Service.Nice", "8"},
 		{"t@two.service", "Service.UMask", "2"},
+		{"s@two.service", "Service.UMask", "2"},
+		{"s@one.service", "Service.UMask", "5"},
 		{"t@one.service", "Service.UMask", "5"},
 		{"t@one.service", "Service.PrivateTmp", "on"},
 		{"a-b.service", "Service.NoNewPrivileges", "not set"},

@@ -22,6 +22,8 @@ type state struct {
 	target string
 	// make says that the target may be a new file.
 	make bool
+	// main is the file that has to say so itself, "" when none has to.
+	main string
 }
 
 // value is what the program takes the key to be, and where it was given last.
@@ -126,7 +128,53 @@ func (s *state) compare(sources []source) []system.Difference {
 			differ(of.path, a.key, shown(a.value))
 		}
 	}
+	if s.main == "" || len(list) > 0 {
+		return list
+	}
+	switch a := s.inMain(sources); {
+	case a == nil:
+		differ(s.main, s.key, "set elsewhere")
+	case !s.bounds.Holds(a.value, s.grammar.sense()):
+		differ(s.main, s.key, shown(a.value)+", though without effect")
+	}
 	return list
+}
+
+// inMain is the last assignment in the main file, nil without one.
+func (s *state) inMain(sources []source) *assignment {
+	var last *assignment
+	for _, of := range sources {
+		for i, a := range of.list {
+			if of.path == s.main && a.key == s.key {
+				last = &of.list[i]
+			}
+		}
+	}
+	return last
+}
+
+// spell makes the main file say what the program comes to.
+func (s *state) spell(d *edit.Draft) error {
+	sources, err := s.read(d)
+	if err != nil {
+		return err
+	}
+	a := s.inMain(sources)
+	if a != nil && s.bounds.Holds(a.value, s.grammar.sense()) {
+		return nil
+	}
+	text, there, err := d.Text(s.main)
+	switch with := s.effective(sources).text; {
+	case err != nil:
+		return err
+	case !there:
+		return fault.Inputf("there is no file %s to say so itself", s.main).WithHint(`leave "explicit" out`)
+	case a != nil:
+		d.Set(s.main, s.grammar.replace(text, *a, with))
+	default:
+		d.Set(s.main, s.grammar.insert(text, s.key, with))
+	}
+	return nil
 }
 
 // shown is a value in a difference.
@@ -146,10 +194,15 @@ func (s *state) revise(d *edit.Draft) error {
 	if err != nil || len(s.compare(sources)) == 0 {
 		return err
 	}
-	if s.bounds.Absent {
+	v := s.effective(sources)
+	switch {
+	case s.bounds.Absent:
 		err = s.clear(d, sources)
-	} else {
+	case !v.set || !s.bounds.Holds(v.text, s.grammar.sense()) || len(s.rivals(sources)) > 0:
 		err = s.give(d, sources)
+	}
+	if err == nil && s.main != "" {
+		err = s.spell(d)
 	}
 	if err != nil {
 		return err

@@ -69,7 +69,7 @@ func (u *Unit) Identity() string { return "unit " + u.Name }
 
 // unitFile is what systemd finds by a unit's name.
 type unitFile struct {
-	// names are the unit's own name, then the aliases that lead to it.
+	// names are the unit's own name, then its aliases.
 	names []string
 	// file is where it is, "" of a masked unit.
 	file string
@@ -104,19 +104,40 @@ func findUnit(r system.Reader, name string) (*unitFile, error) {
 			if err != nil {
 				return nil, err
 			}
-			other := path.Base(target)
-			if template := templateOf(u.names[0]); templateOf(other) == "" && template != "" && strings.Contains(other, "@.") {
-				other = strings.Replace(other, "@", strings.TrimSuffix(u.names[0][strings.Index(u.names[0], "@"):], path.Ext(other)), 1)
-			}
+			other := named(u.names[0], path.Base(target))
 			if unitName.MatchString(other) && other != u.names[0] && path.Base(file) != other {
 				u.names = append([]string{other}, u.names...)
 				continue
 			}
 		}
 		u.file = file
-		return u, nil
+		return u, u.addAliases(r)
 	}
 	return nil, fault.Inputf("more than %d names lead to the unit %q", maxAliases, name)
+}
+
+// addAliases adds the other names that lead to the unit: their drop-ins are its
+// own as well.
+func (u *unitFile) addAliases(r system.Reader) error {
+	for _, dir := range unitDirs {
+		names, err := r.ReadDir(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			if !unitName.MatchString(name) || slices.Contains(u.names, name) {
+				continue
+			}
+			target, err := r.Readlink(path.Join(dir, name))
+			if err == nil && slices.Contains(u.names, path.Base(target)) {
+				u.names = append(u.names, name)
+			}
+		}
+	}
+	return nil
 }
 
 func locate(r system.Reader, name string) (string, error) {
@@ -138,6 +159,17 @@ func templateOf(name string) string {
 		return prefix + "@" + ext
 	}
 	return ""
+}
+
+// named is what a unit is called by the name of the file that a link to it
+// points at: that name, of a template with the unit's own instance.
+func named(unit, file string) string {
+	before, after, isTemplate := strings.Cut(file, "@.")
+	_, instance, isInstance := strings.Cut(strings.TrimSuffix(unit, path.Ext(unit)), "@")
+	if !isTemplate || !isInstance {
+		return file
+	}
+	return before + "@" + instance + "." + after
 }
 
 // unitNames lists all units, for suggestions.

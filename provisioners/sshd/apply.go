@@ -102,11 +102,10 @@ func (d *Directive) give(draft *edit.Draft, versions []*release, with string) er
 		return err
 	}
 	draft.Set(dropIn, d.place(before, with))
-	done, _, err := d.met(draft, versions)
-	if err != nil || done {
-		return err
+	if done, _, err := d.met(draft, versions); err == nil && done {
+		return nil
 	}
-	// It is not read, or not in time.
+	// It is not read, or not in time, or in a block that must not have it.
 	if there {
 		draft.Set(dropIn, before)
 	} else {

@@ -1,7 +1,7 @@
-// Package peerroot puts a program of Debian's into a root directory of its own,
+// Package peertest puts a program of Debian's into a root directory of its own,
 // for tests that compare with it: nothing is installed on the machine, and the
 // program sees only the files that the test gives it. It is for tests alone.
-package peerroot
+package peertest
 
 import (
 	"os"
