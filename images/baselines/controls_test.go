@@ -1,0 +1,167 @@
+package baselines_test
+
+import (
+	"bufio"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"imgbuild/images/baseline/node"
+	"imgbuild/images/baselines"
+	"imgbuild/images/control"
+)
+
+func load(t *testing.T) *control.Set {
+	t.Helper()
+	set, err := control.Load(control.Source{Name: "controls", Files: baselines.Controls()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+func all(set *control.Set) []*control.Control {
+	var list []*control.Control
+	for _, id := range set.IDs() {
+		list = append(list, set.Controls[id])
+	}
+	return list
+}
+
+// The lists in testdata are facts about the benchmarks: the number of every
+// recommendation of their server profiles, and the level that asks for it.
+func TestBenchmarksAreCompleteBySection(t *testing.T) {
+	set := load(t)
+	for _, id := range []string{"cis-debian-12", "cis-debian-13"} {
+		f, err := os.Open(filepath.Join("testdata", id+".sections"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		var want, have []string
+		for lines := bufio.NewScanner(f); lines.Scan(); {
+			want = append(want, lines.Text())
+		}
+		for _, s := range set.Benchmarks[id].Sections {
+			have = append(have, fmt.Sprint(s.ID, " ", s.Level))
+		}
+		if diff := cmp.Diff(want, have); diff != "" {
+			t.Errorf("%s:\n%s", id, diff)
+		}
+	}
+}
+
+func TestEveryControlIsThereForASection(t *testing.T) {
+	set := load(t)
+	for id, c := range set.Controls {
+		platforms := map[string]bool{}
+		for _, r := range set.References(id) {
+			for _, p := range set.Benchmarks[r.Benchmark].Platforms {
+				platforms[p] = true
+			}
+		}
+		if len(platforms) == 0 {
+			t.Errorf("%s: control %s is in no section", c.Pos(), id)
+		}
+		for _, p := range c.Platforms {
+			if !platforms[p] {
+				t.Errorf("%s: control %s is made for %s, whose benchmark does not ask for it", c.Pos(), id, p)
+			}
+		}
+	}
+}
+
+// A section whose controls are all made for another platform would count as
+// not applicable for ever.
+func TestSectionsAreMetOnTheirOwnPlatform(t *testing.T) {
+	set := load(t)
+	for id, b := range set.Benchmarks {
+		for _, s := range b.Sections {
+			for _, name := range s.Controls {
+				for _, p := range b.Platforms {
+					if c := set.Controls[name]; !c.On(p, control.Machine) {
+						t.Errorf("%s %s: control %s is not held against a machine of %s", id, s.ID, name, p)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestTextsAreWordsOfTheirOwn(t *testing.T) {
+	set := load(t)
+	seen := map[string]string{}
+	unique := func(owner, text string) {
+		key := strings.ToLower(text)
+		if first, twice := seen[key]; twice {
+			t.Errorf("%s says what %s says: %q", owner, first, text)
+		}
+		seen[key] = owner
+	}
+	for _, c := range all(set) {
+		unique(c.ID, c.Title)
+		unique(c.ID, c.Rationale)
+		checkTitle(t, c.ID, c.Title)
+		for _, text := range []string{c.Rationale, c.Impact} {
+			if text != "" && !strings.HasSuffix(text, ".") || text != strings.TrimSpace(text) || strings.Contains(text, "  ") {
+				t.Errorf("%s: %s: not whole sentences: %q", c.Pos(), c.ID, text)
+			}
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(set.Benchmarks)) {
+		titles := map[string]bool{}
+		for _, s := range set.Benchmarks[id].Sections {
+			if s.Manual == "" {
+				continue
+			}
+			checkTitle(t, id+" "+s.ID, s.Title)
+			if titles[s.Title] {
+				t.Errorf("%s: two sections are called %q", id, s.Title)
+			}
+			titles[s.Title] = true
+			if !strings.HasSuffix(s.Manual, ".") || len(s.Manual) < 60 {
+				t.Errorf("%s %s: nobody can look at this: %q", id, s.ID, s.Manual)
+			}
+		}
+	}
+}
+
+// ensure is how benchmarks begin their titles; ours state what is.
+var ensure = regexp.MustCompile(`(?i)^ensure\b`)
+
+func checkTitle(t *testing.T, owner, title string) {
+	t.Helper()
+	if title == "" || strings.HasSuffix(title, ".") || len(title) > 90 || ensure.MatchString(title) {
+		t.Errorf("%s: not a title that states what is: %q", owner, title)
+	}
+}
+
+func TestProfilesTakeMoreFromLevelToLevel(t *testing.T) {
+	set := load(t)
+	for _, platform := range []string{"debian-12", "debian-13"} {
+		count := func(output control.Output, profile string) int {
+			list, err := set.Select(node.Position{}, platform, output, profile)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(list)
+		}
+		one, two := count(control.Machine, "cis-l1"), count(control.Machine, "cis-l2")
+		if one < 150 || two <= one {
+			t.Errorf("%s: %d controls at level 1, %d at level 2", platform, one, two)
+		}
+		if n := count(control.Container, "container"); n < 40 || n >= one {
+			t.Errorf("%s: %d controls for containers", platform, n)
+		}
+		if n := count(control.Container, "cis-l2"); n != 0 {
+			t.Errorf("%s: a profile of machines takes %d controls for a container", platform, n)
+		}
+	}
+}
