@@ -15,7 +15,9 @@ import (
 
 	"imgbuild/images/baseline/node"
 	"imgbuild/provisioners/account"
+	"imgbuild/provisioners/apache"
 	"imgbuild/provisioners/file"
+	"imgbuild/provisioners/nginx"
 	"imgbuild/provisioners/service"
 	"imgbuild/provisioners/system"
 )
@@ -77,6 +79,18 @@ func types() []resourceType {
 		{
 			key: "services", about: "systemd units, by name; a text is the state", sample: service.Service{}, short: text("enabled", "disabled", "masked"),
 			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return service.New(e) },
+		},
+		{
+			key: "nginx", about: "directives of nginx in effect, by name; a text is the value, or present or absent", sample: nginx.State{}, short: text(),
+			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return nginx.New(e) },
+		},
+		{
+			key: "apache-modules", about: "Debian's modules of Apache httpd, by name; a text is the state", sample: apache.Module{}, short: text("enabled", "disabled"),
+			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return apache.NewModule(e) },
+		},
+		{
+			key: "apache", about: "directives of Apache httpd in effect, by name; a text is the value, or present or absent", sample: apache.State{}, short: text(),
+			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return apache.New(e) },
 		},
 	}
 }
