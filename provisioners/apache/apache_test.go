@@ -202,6 +202,12 @@ func TestWhatIsNotUnderstoodIsAnError(t *testing.T) {
 	if _, err := state(t, `ServerTokens: Prod`).Check(context.Background(), sys); err == nil {
 		t.Error("a system without httpd agrees")
 	}
+	put(t, sys, map[string]string{mainFile: "<Directory /srv>\nRequire all granted\n</Directory>\n"})
+	// httpd would serve every method, whatever LimitExcept says beside it.
+	limit := state(t, `LimitExcept GET: {directory: /srv, with: {Require: all denied}}`)
+	if _, err := limit.Apply(context.Background(), sys); err == nil || !strings.Contains(err.Error(), "in vain") {
+		t.Errorf("a LimitExcept without effect: %v", err)
+	}
 	put(t, sys, map[string]string{mainFile: ""})
 	if _, err := state(t, `Header set A: b`).Apply(context.Background(), sys); err == nil || !strings.Contains(err.Error(), "module headers") {
 		t.Errorf("a directive of a module that is not loaded: %v", err)

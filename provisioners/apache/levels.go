@@ -180,6 +180,8 @@ type violation struct {
 	bad    *Directive
 	source level
 	have   string
+	// vain tells that what is there has no effect for what stands beside it.
+	vain bool
 	// needs is the module that must be loaded first.
 	needs string
 }
@@ -292,6 +294,10 @@ func (s *State) sectionViolation(l level) (violation, bool) {
 			continue
 		}
 		v.bad, v.source = d, l
+		if grant := granting(l.section); d.Is("Limit", "LimitExcept") && grant != nil && s.With["Require"] != "" {
+			v.vain, v.have = true, fmt.Sprintf("in vain beside \"Require %s\" in line %d, which grants every method", grant.Text, grant.Line)
+			return v, true
+		}
 		for _, name := range s.withNames() {
 			if !has(d, name, s.With[name]) {
 				v.have = "a section without " + strings.TrimSpace(name+" "+s.With[name])
@@ -301,6 +307,20 @@ func (s *State) sectionViolation(l level) (violation, bool) {
 		return v, false
 	}
 	return v, true
+}
+
+// granting is a Require of a section that a Require inside one of its
+// <LimitExcept> cannot take back: all that stand in one section are
+// alternatives (mod_authz_core, "RequireAny").
+func granting(section *Directive) *Directive {
+	for _, d := range section.Block {
+		if d.Is("Require") && len(d.Args) > 0 && !slices.ContainsFunc([]string{"all denied", "not", "method"}, func(harmless string) bool {
+			return strings.HasPrefix(strings.ToLower(strings.Join(d.Args, " ")), harmless)
+		}) {
+			return d
+		}
+	}
+	return nil
 }
 
 func has(section *Directive, name, args string) bool {

@@ -25,6 +25,9 @@ type Directive struct {
 	Section bool
 	Block   []*Directive
 
+	// Text are the arguments as they are written, variables filled in.
+	Text string
+
 	// raw are the arguments before variables were filled in.
 	raw string
 	// The bytes of the directive are text[start:end], the closing line of a

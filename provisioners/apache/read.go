@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"imgbuild/provisioners/confset"
+	"imgbuild/provisioners/system"
 )
 
 // mainFile is Debian's, serverRoot what its httpd is built with.
@@ -40,6 +41,12 @@ type Config struct {
 	vars     map[string]string
 	root     string
 	count    int
+}
+
+// Read reads the configuration with the main file called main, "" for
+// Debian's, with the parameters that -D would define.
+func Read(r system.Reader, main string, defines []string) (*Config, error) {
+	return read(confset.New(r), cmp.Or(main, mainFile), defines)
 }
 
 // read reads the configuration, with the parameters that -D would define.
@@ -128,7 +135,8 @@ func (c *Config) walk(into *Directive, list []*Directive, depth int) error {
 		if len(d.raw) > 64<<10 {
 			return d.errorf("a line of more than 64 KiB")
 		}
-		d.Args = words(c.expand(d.raw))
+		d.Text = c.expand(d.raw)
+		d.Args = words(d.Text)
 		if d.Section {
 			if err := c.section(into, d, depth); err != nil {
 				return err
