@@ -20,6 +20,7 @@ import (
 	"imgbuild/provisioners/nginx"
 	"imgbuild/provisioners/service"
 	"imgbuild/provisioners/system"
+	"imgbuild/provisioners/tlspolicy"
 )
 
 // Resource is the desired state of one thing.
@@ -91,6 +92,10 @@ func types() []resourceType {
 		{
 			key: "apache", about: "directives of Apache httpd in effect, by name; a text is the value, or present or absent", sample: apache.State{}, short: text(),
 			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return apache.New(e) },
+		},
+		{
+			key: "tls-policy", about: "which versions of TLS and which cipher suites servers may speak, by any name", sample: tlspolicy.Policy{},
+			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return tlspolicy.New(e) },
 		},
 	}
 }

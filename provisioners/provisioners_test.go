@@ -57,6 +57,13 @@ func before(t *testing.T, s system.System) {
 		{"/usr/lib/systemd/system/nginx.service", "[Unit]\nDescription=x\n[Install]\nWantedBy=multi-user.target\nAlias=web.service\nAlso=nginx.socket\n", system.Attr{Mode: 0o644}},
 		{"/usr/lib/systemd/system/nginx.socket", "[Install]\nWantedBy=sockets.target\n", system.Attr{Mode: 0o644}},
 		{"/usr/lib/systemd/system/getty@.service", "[Install]\nWantedBy=getty.target\nDefaultInstance=tty1\n", system.Attr{Mode: 0o644}},
+		{"/etc/nginx/nginx.conf", "user www-data;\nhttp {\n\tinclude conf.d/*.conf;\n\tserver { listen 80; autoindex on; }\n}\n", system.Attr{Mode: 0o640, GID: 33}},
+		{"/etc/apache2/apache2.conf", "ServerTokens OS\nIncludeOptional mods-enabled/*.load\nIncludeOptional conf-enabled/*.conf\n", system.Attr{Mode: 0o644}},
+		{"/etc/apache2/mods-available/auth_basic.load", "# Depends: authn_core\nLoadModule auth_basic_module a.so\n", system.Attr{Mode: 0o644}},
+		{"/etc/apache2/mods-available/authn_core.load", "LoadModule authn_core_module b.so\n", system.Attr{Mode: 0o644}},
+		{"/etc/apache2/mods-available/status.load", "LoadModule status_module c.so\n", system.Attr{Mode: 0o644}},
+		{"/etc/apache2/mods-available/status.conf", "ExtendedStatus On\n", system.Attr{Mode: 0o644}},
+		{"/etc/ssl/openssl.cnf", "HOME = .\n", system.Attr{Mode: 0o644}},
 		{"/usr/lib/systemd/system/apt-daily.timer", "[Install]\nWantedBy=timers.target\n", system.Attr{Mode: 0o644}},
 	}
 	for _, f := range files {
@@ -69,11 +76,13 @@ func before(t *testing.T, s system.System) {
 	}
 	for link, target := range map[string]string{
 		"/etc/systemd/system/timers.target.wants/apt-daily.timer": "/lib/systemd/system/apt-daily.timer",
-		"/etc/old-link":     "nowhere",
-		"/var/lib/data":     "/srv/data",
-		"/etc/resolv.conf":  "../run/resolv.conf",
-		"/lib":              "usr/lib",
-		"/etc/old/dir/link": "/etc/passwd",
+		"/etc/apache2/mods-enabled/status.load":                   "../mods-available/status.load",
+		"/etc/apache2/mods-enabled/status.conf":                   "../mods-available/status.conf",
+		"/etc/old-link":                                           "nowhere",
+		"/var/lib/data":                                           "/srv/data",
+		"/etc/resolv.conf":                                        "../run/resolv.conf",
+		"/lib":                                                    "usr/lib",
+		"/etc/old/dir/link":                                       "/etc/passwd",
 	} {
 		if err := system.MkdirAll(s, path.Dir(link)); err != nil {
 			t.Fatal(err)
@@ -237,6 +246,37 @@ var cases = []struct {
 		"/etc/systemd/system/web.service":                           "-> /usr/lib/systemd/system/nginx.service",
 		"/etc/systemd/system-preset":                                "drwxr-xr-x 0:0",
 		"/etc/systemd/system-preset/00-nginx.socket.preset":         "-rw-r--r-- 0:0 disable nginx.socket\n",
+	}},
+	{"nginx directive", "nginx:\n  autoindex: \"off\"\n  client_max_body_size: {at-most: 100k}", map[string]string{
+		"/etc/nginx/nginx.conf":              "-rw-r----- 0:33 user www-data;\nhttp {\n\tinclude conf.d/*.conf;\n\tserver { listen 80; autoindex off; }\n}\n",
+		"/etc/nginx/conf.d":                  "drwxr-xr-x 0:0",
+		"/etc/nginx/conf.d/00-imgbuild.conf": "-rw-r--r-- 0:0 # Written by imgbuild from the recipe's nginx states.\nclient_max_body_size 100k;\n",
+	}},
+	{"apache directive", "apache:\n  ServerTokens: Prod\n  AllowOverride: {directory: /srv, value: None}\n  TraceEnable: \"off\"", map[string]string{
+		"/etc/apache2/apache2.conf":                 "-rw-r--r-- 0:0 ServerTokens Prod\nIncludeOptional mods-enabled/*.load\nIncludeOptional conf-enabled/*.conf\n",
+		"/etc/apache2/conf-available":               "drwxr-xr-x 0:0",
+		"/etc/apache2/conf-available/imgbuild.conf": "-rw-r--r-- 0:0 # Written by imgbuild from the recipe's apache states.\n<Directory /srv>\n\tAllowOverride None\n</Directory>\nTraceEnable off\n",
+		"/etc/apache2/conf-enabled":                 "drwxr-xr-x 0:0",
+		"/etc/apache2/conf-enabled/imgbuild.conf":   "-> ../conf-available/imgbuild.conf",
+	}},
+	{"apache module", "apache-modules: {auth_basic: enabled, status: disabled}", map[string]string{
+		"/etc/apache2/mods-enabled/auth_basic.load":           "-> ../mods-available/auth_basic.load",
+		"/etc/apache2/mods-enabled/authn_core.load":           "-> ../mods-available/authn_core.load",
+		"/etc/apache2/mods-enabled/status.load":               "gone",
+		"/etc/apache2/mods-enabled/status.conf":               "gone",
+		"/var/lib/apache2":                                    "drwxr-xr-x 0:0",
+		"/var/lib/apache2/module":                             "drwxr-xr-x 0:0",
+		"/var/lib/apache2/module/enabled_by_admin":            "drwxr-xr-x 0:0",
+		"/var/lib/apache2/module/enabled_by_admin/auth_basic": "-rw-r--r-- 0:0 ",
+		"/var/lib/apache2/module/enabled_by_admin/authn_core": "-rw-r--r-- 0:0 ",
+		"/var/lib/apache2/module/disabled_by_admin":           "drwxr-xr-x 0:0",
+		"/var/lib/apache2/module/disabled_by_admin/status":    "-rw-r--r-- 0:0 ",
+	}},
+	{"tls policy", "tls-policy:\n  server: {versions: [TLSv1.2, TLSv1.3], for: [nginx, openssl]}", map[string]string{
+		"/etc/nginx/conf.d":                  "drwxr-xr-x 0:0",
+		"/etc/nginx/conf.d/00-imgbuild.conf": "-rw-r--r-- 0:0 # Written by imgbuild from the recipe's nginx states.\nssl_protocols TLSv1.2 TLSv1.3;\n",
+		"/etc/ssl/openssl.cnf": "-rw-r--r-- 0:0 openssl_conf = openssl_init\nHOME = .\n\n[openssl_init]\nssl_conf = ssl_sect\n\n[ssl_sect]\n" +
+			"system_default = system_default_sect\n\n[system_default_sect]\nMinProtocol = TLSv1.2\n",
 	}},
 	{"service masked", "services:\n  apt-daily.timer: masked\n  not-there: masked", map[string]string{
 		"/etc/systemd/system/apt-daily.timer":   "-> /dev/null",

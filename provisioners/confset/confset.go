@@ -55,13 +55,19 @@ func (s *Set) Exists(name string) bool {
 		return true
 	}
 	_, err := s.r.Stat(name)
-	return err == nil
+	return err == nil || s.planned(name)
+}
+
+// planned tells whether a name is a directory that is made for what is planned
+// to be in it.
+func (s *Set) planned(dir string) bool {
+	return slices.ContainsFunc(s.Changed(), func(name string) bool { return strings.HasPrefix(name, strings.TrimSuffix(dir, "/")+"/") })
 }
 
 // IsDir tells whether a name leads to a directory.
 func (s *Set) IsDir(name string) bool {
 	info, err := s.r.Stat(name)
-	return err == nil && info.Mode.IsDir()
+	return err == nil && info.Mode.IsDir() || err != nil && s.planned(name)
 }
 
 // Read returns a file's text, edits included, and its name without links. The
