@@ -32,7 +32,7 @@ type State struct {
 
 	confset.Wish
 	With      map[string]string `json:"with,omitempty" jsonschema_description:"for a section such as LimitExcept: the directives in it with their arguments"`
-	Each      string            `json:"each,omitempty" jsonschema:"enum=virtualhost,enum=tls-virtualhost,enum=plain-virtualhost,enum=directory,enum=section" jsonschema_description:"the sections it must hold in; default: the server and whatever section says otherwise"`
+	Each      string            `json:"each,omitempty" jsonschema:"enum=server,enum=virtualhost,enum=tls-virtualhost,enum=plain-virtualhost,enum=directory,enum=section" jsonschema_description:"the sections it must hold in; default: the server and whatever section says otherwise"`
 	Directory string            `json:"directory,omitempty" jsonschema_description:"the path of the one <Directory> it must hold in"`
 	Main      string            `json:"main,omitempty" jsonschema_description:"the main file; default: /etc/apache2/apache2.conf"`
 	Define    []string          `json:"define,omitempty" jsonschema_description:"parameters that a start with -D defines; it must hold with and without them"`

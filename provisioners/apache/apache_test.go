@@ -114,7 +114,8 @@ func TestApplyWritesWhatDecides(t *testing.T) {
 		{`Header always set X-Frame-Options: SAMEORIGIN`, map[string]string{security: "Header always set x-frame-options \"ALLOW\"\n"}, map[string]string{
 			security: "Header always set X-Frame-Options SAMEORIGIN\n"}},
 		{`SSLProtocol: {value: -all +TLSv1.2 +TLSv1.3}`, nil, added("SSLProtocol -all +TLSv1.2 +TLSv1.3\n")},
-		{`ErrorLog: present`, nil, added("ErrorLog\n")},
+		{`ErrorLog: {present: true, value: syslog}`, nil, added("ErrorLog syslog\n")},
+		{`FilesMatch "^\.ht": {each: server, with: {Require: all denied}}`, nil, added("<FilesMatch ^\\.ht>\n\tRequire all denied\n</FilesMatch>\n")},
 		{`KeepAlive: absent`, nil, edited(site, "\tKeepAlive off\n", "")},
 		{`User: {not: [www-data], value: web}`, nil, edited(mainFile, "${APACHE_RUN_USER}", "web")},
 		{`ErrorLog: {define: [Container], value: syslog}`, map[string]string{security: "<IfDefine Container>\nErrorLog /dev/stderr\n</IfDefine>\n<IfDefine !Container>\nErrorLog syslog\n</IfDefine>\n"},
@@ -203,6 +204,9 @@ func TestWhatIsNotUnderstoodIsAnError(t *testing.T) {
 		t.Error("a system without httpd agrees")
 	}
 	put(t, sys, map[string]string{mainFile: "<Directory /srv>\nRequire all granted\n</Directory>\n"})
+	if _, err := state(t, `ErrorLog: present`).Apply(context.Background(), sys); err == nil || !strings.Contains(err.Error(), "what to write") {
+		t.Errorf("a directive without arguments: %v", err)
+	}
 	// httpd would serve every method, whatever LimitExcept says beside it.
 	limit := state(t, `LimitExcept GET: {directory: /srv, with: {Require: all denied}}`)
 	if _, err := limit.Apply(context.Background(), sys); err == nil || !strings.Contains(err.Error(), "in vain") {

@@ -69,7 +69,7 @@ func (s *State) mend(files *confset.Set, c *Config, v violation) error {
 		return s.replace(files, v.bad, without(v.bad.Args, s.Not))
 	case v.bad != nil && !writes && s.OnlyNot():
 		return remove(files, v.bad)
-	case !writes:
+	case !writes || text == "" && len(s.selector) == 0:
 		return fault.Inputf("%s is %s, and the state does not say what to write instead", v.difference(s).Subject, v.have).
 			WithHint(`add "value" to the state of %s`, s.Key)
 	case v.bad != nil && (s.Each == "" && s.Directory == "" || v.source.section == v.at.section):
@@ -200,8 +200,11 @@ func (s *State) mendSection(files *confset.Set, c *Config, v violation) error {
 		lines = append(lines, indentation+strings.TrimSpace(name+" "+s.With[name]))
 	}
 	lines = append(lines, "</"+s.name+">")
-	if v.at.section == nil {
+	switch v.at.section {
+	case nil:
 		return s.newSection(files, c, lines)
+	case c.Root:
+		return extend(files, c, strings.Join(lines, "\n")+"\n")
 	}
 	return insert(files, v.at.section, strings.Join(lines, "\n"))
 }

@@ -59,6 +59,8 @@ func (s *State) scope(c *Config) []level {
 			in = directoryPath(l.section) == path.Clean(s.Directory)
 		case s.Each == "":
 			in = l.section == c.Root || l.is("VirtualHost") || len(s.selected(s.own(l))) > 0
+		case s.Each == "server":
+			in = l.section == c.Root
 		case s.Each == "virtualhost":
 			in = l.is("VirtualHost")
 		case s.Each == "tls-virtualhost":

@@ -119,6 +119,12 @@ func (m *Module) changes(ctx context.Context, r system.Reader) ([]change, error)
 		return nil, err
 	}
 	var list []change
+	if slices.Contains(static, m.Name) {
+		if m.State == "disabled" {
+			return nil, fault.Inputf("apache's module %s cannot be disabled: it is built into Debian's httpd", m.Name)
+		}
+		return nil, nil
+	}
 	if m.State == "disabled" {
 		err := disableModule(r, m.Name, map[string]bool{}, &list)
 		return list, err

@@ -214,7 +214,7 @@ func words(text string) []string {
 
 // quote writes a word so that it is read as one.
 func quote(word string) string {
-	if word != "" && !strings.ContainsAny(word, " \t\"'\\<>#") {
+	if word != "" && !strings.ContainsAny(word, " \t\"'<>#") && !strings.HasSuffix(word, `\`) {
 		return word
 	}
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(word) + `"`

@@ -19,7 +19,7 @@ type Wish struct {
 	AtLeast string   `json:"at-least,omitempty" jsonschema_description:"lower bound"`
 	Not     []string `json:"not,omitempty" jsonschema_description:"no argument may be one of these; without a value to write, what has one is removed"`
 	Matches string   `json:"matches,omitempty" jsonschema_description:"regular expression (RE2) of arguments that will do too"`
-	Present bool     `json:"present,omitempty" jsonschema_description:"it is enough that the directive is there"`
+	Present bool     `json:"present,omitempty" jsonschema_description:"it is enough that the directive is there; a value is what is written where it is not"`
 	Absent  bool     `json:"absent,omitempty" jsonschema_description:"the directive may not be there"`
 
 	// Accept decides in place of the bounds and words above when it is not nil;
@@ -125,7 +125,7 @@ func (w *Wish) Accepts(args []string) bool {
 		return false
 	case len(w.Only) > 0 && (len(args) == 0 || slices.ContainsFunc(args, func(a string) bool { return !in(w.Only, a) })):
 		return false
-	case w.value == nil && len(w.oneOf) == 0 && w.match == nil:
+	case w.Present, w.value == nil && len(w.oneOf) == 0 && w.match == nil:
 		return true
 	case w.match != nil && w.match.MatchString(strings.Join(args, " ")):
 		return true

@@ -77,7 +77,7 @@ func (s *State) mend(files *confset.Set, v violation, root *Directive, others []
 			return s.cannot(v)
 		}
 		return remove(files, v.bad[0])
-	case !writes:
+	case !writes || text == "" && len(s.selector) == 0:
 		return s.cannot(v)
 	case len(v.bad) > 0 && v.bad[0].braces:
 		return s.cannot(v)
