@@ -17,7 +17,7 @@ const (
 	enabled     = "/etc/apache2/conf-enabled/imgbuild.conf"
 	linkTarget  = "../conf-available/imgbuild.conf"
 	dropInHead  = "# Written by imgbuild from the recipe's apache states.\n"
-	maxEdits    = 2000
+	maxEdits    = 20_000
 	indentation = "\t"
 )
 

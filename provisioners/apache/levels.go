@@ -14,6 +14,10 @@ type level struct {
 	section *Directive
 	// host is the virtual host that it is or lies in, nil for none.
 	host *Directive
+	// at is its place among all levels.
+	at int
+	// path is that of a plain <Directory>.
+	path string
 }
 
 func (l level) is(names ...string) bool { return l.section.Is(names...) }
@@ -21,6 +25,9 @@ func (l level) is(names ...string) bool { return l.section.Is(names...) }
 // levels are the server and all sections, in order. Sections within sections
 // (<If> in <Directory>) are levels of their own.
 func (c *Config) levels() []level {
+	if c.all != nil {
+		return c.all
+	}
 	list := []level{{section: c.Root}}
 	var walk func(d, host *Directive)
 	walk = func(d, host *Directive) {
@@ -32,11 +39,12 @@ func (c *Config) levels() []level {
 			if child.Is("VirtualHost") {
 				host = child
 			}
-			list = append(list, level{section: child, host: host})
+			list = append(list, level{section: child, host: host, at: len(list), path: directoryPath(child)})
 			walk(child, host)
 		}
 	}
 	walk(c.Root, nil)
+	c.all = list
 	return list
 }
 
@@ -56,7 +64,7 @@ func (s *State) scope(c *Config) []level {
 		in := false
 		switch {
 		case s.Directory != "":
-			in = directoryPath(l.section) == path.Clean(s.Directory)
+			in = l.path == s.Directory
 		case s.Each == "":
 			in = l.section == c.Root || l.is("VirtualHost") || len(s.selected(s.own(l))) > 0
 		case s.Each == "server":
@@ -116,33 +124,25 @@ func (s *State) selected(list []*Directive) []*Directive {
 // chain are the levels that decide in l, the strongest first.
 func (s *State) chain(c *Config, l level) []level {
 	list := []level{l}
-	if p := directoryPath(l.section); p != "" && factOf(s.name).dir {
+	if l.path != "" && factOf(s.name).dir {
 		var dirs []level
 		for _, other := range c.levels() {
-			q := directoryPath(other.section)
-			if q == "" || other.host != nil && other.host != l.host || other.section == l.section {
+			if other.path == "" || other.section == l.section || other.host != nil && other.host != l.host {
 				continue
 			}
-			if q == p && !precedes(c, other, l) {
-				continue
-			}
-			if q == p || q == "/" || strings.HasPrefix(p, q+"/") {
+			if other.path == l.path && precedes(other, l) || other.path != l.path && (other.path == "/" || strings.HasPrefix(l.path, other.path+"/")) {
 				dirs = append(dirs, other)
 			}
 		}
 		// The longest path is the strongest, then the virtual host's, then the last.
-		slices.Reverse(dirs)
-		slices.SortStableFunc(dirs, func(a, b level) int {
-			if d := len(directoryPath(b.section)) - len(directoryPath(a.section)); d != 0 {
-				return d
-			}
+		slices.SortFunc(dirs, func(a, b level) int {
 			switch {
-			case a.host != nil && b.host == nil:
-				return -1
-			case a.host == nil && b.host != nil:
+			case len(a.path) != len(b.path):
+				return len(b.path) - len(a.path)
+			case precedes(a, b):
 				return 1
 			}
-			return 0
+			return -1
 		})
 		return append(list, dirs...)
 	}
@@ -159,19 +159,11 @@ func (s *State) chain(c *Config, l level) []level {
 }
 
 // precedes tells whether a's settings are merged before b's, both of one path.
-func precedes(c *Config, a, b level) bool {
+func precedes(a, b level) bool {
 	if (a.host == nil) != (b.host == nil) {
 		return a.host == nil
 	}
-	for _, l := range c.levels() {
-		switch l.section {
-		case a.section:
-			return true
-		case b.section:
-			return false
-		}
-	}
-	return false
+	return a.at < b.at
 }
 
 // violation is one level in which the state does not hold.
@@ -219,9 +211,15 @@ func (s *State) violations(c *Config) []violation {
 	if s.Directory != "" && len(scope) == 0 && !s.Absent && !s.OnlyNot() {
 		return []violation{{have: "no such section"}}
 	}
+	last := 0
+	for i, l := range scope {
+		if l.host == nil && len(s.own(l)) > 0 {
+			last = i
+		}
+	}
 	var list []violation
 	for i, l := range scope {
-		if s.Directory != "" && l.host == nil && slices.ContainsFunc(scope[i+1:], func(later level) bool { return later.host == nil && s.decides(later) }) {
+		if s.Directory != "" && l.host == nil && i < last {
 			continue // a later section of the same path has the last word
 		}
 		if v, bad := s.violation(c, l); bad {
@@ -230,9 +228,6 @@ func (s *State) violations(c *Config) []violation {
 	}
 	return list
 }
-
-// decides tells whether a section says anything of the directive.
-func (s *State) decides(l level) bool { return len(s.own(l)) > 0 }
 
 // violation judges one level.
 func (s *State) violation(c *Config, l level) (violation, bool) {

@@ -9,6 +9,7 @@ import (
 const (
 	maxDepth      = 32
 	maxDirectives = 100_000
+	maxSections   = 20_000
 )
 
 // Directive is one directive or section of a configuration, at its place in

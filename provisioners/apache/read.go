@@ -41,6 +41,9 @@ type Config struct {
 	vars     map[string]string
 	root     string
 	count    int
+	// sections are counted apart: each may have to be compared with each.
+	sections int
+	all      []level
 }
 
 // Read reads the configuration with the main file called main, "" for
@@ -181,6 +184,9 @@ func (c *Config) section(into *Directive, d *Directive, depth int) error {
 		return nil // nothing until it is used
 	}
 	if !d.Is("IfModule", "IfDefine", "IfFile", "IfVersion", "IfDirective", "IfSection") {
+		if c.sections++; c.sections > maxSections {
+			return d.errorf("more than %d sections", maxSections)
+		}
 		children := d.Block
 		d.Block = nil
 		into.Block = append(into.Block, d)

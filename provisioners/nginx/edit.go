@@ -18,7 +18,7 @@ const dropIn = "/etc/nginx/conf.d/00-imgbuild.conf"
 const dropInHead = "# Written by imgbuild from the recipe's nginx states.\n"
 
 // maxEdits bounds the edits of one Apply.
-const maxEdits = 2000
+const maxEdits = 20_000
 
 // edit changes the set until the state holds with every main file. One edit is
 // made at a time and the configuration read again, for an edit moves what
@@ -70,7 +70,7 @@ func (s *State) mend(files *confset.Set, v violation, root *Directive, others []
 		return s.mendBlock(files, v)
 	}
 	text, writes := s.Text()
-	inScope := slices.ContainsFunc(s.scope(root), func(l *level) bool { return v.source != nil && l.block == v.source.block })
+	inScope := v.source != nil && slices.ContainsFunc(s.scope(root), func(l *level) bool { return l.block == v.source.block })
 	switch {
 	case len(v.bad) > 0 && (s.Absent || !writes):
 		if !s.Absent && !s.OnlyNot() {
@@ -155,8 +155,8 @@ func (s *State) dropInServes(http *Directive, others []*Directive) bool {
 		return false
 	}
 	for _, root := range others {
-		for _, l := range levels(root) {
-			if l.kind == "http" && reads(l.block) && len(s.own(l)) > 0 {
+		for _, l := range levels(root, s.name) {
+			if l.kind == "http" && reads(l.block) && len(l.own) > 0 {
 				return false
 			}
 		}

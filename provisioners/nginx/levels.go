@@ -17,16 +17,22 @@ type level struct {
 	parent *level
 	// inside is the server that a level of a server belongs to.
 	inside *Directive
+	// own are the level's directives of the name that was asked for.
+	own []*Directive
 }
 
-// levels are the blocks of a configuration, outermost first.
-func levels(root *Directive) []*level {
+// levels are the blocks of a configuration, outermost first, with their
+// directives of one name.
+func levels(root *Directive, name string) []*level {
 	var list []*level
 	var walk func(d *Directive, kind string, parent *level, inside *Directive)
 	walk = func(d *Directive, kind string, parent *level, inside *Directive) {
 		l := &level{kind: kind, block: d, parent: parent, inside: inside}
 		list = append(list, l)
 		for _, c := range d.Block {
+			if c.Name == name {
+				l.own = append(l.own, c)
+			}
 			if !c.braces {
 				continue
 			}
@@ -46,7 +52,7 @@ func levels(root *Directive) []*level {
 
 // scope are the levels in which the state must hold.
 func (s *State) scope(root *Directive) []*level {
-	all := levels(root)
+	all := levels(root, s.name)
 	var defaults []*Directive
 	if s.Each == "default-server" {
 		defaults = defaultServers(all)
@@ -151,24 +157,13 @@ func listenAddress(text string) string {
 	return strings.Replace(text, "0.0.0.0:", "*:", 1)
 }
 
-// own are the directives of a level with the state's name.
-func (s *State) own(l *level) []*Directive {
-	var list []*Directive
-	for _, d := range l.block.Block {
-		if d.Name == s.name {
-			list = append(list, d)
-		}
-	}
-	return list
-}
-
 // source is the level whose directives are in effect in l: of those that may
 // stand several times, a level that has any inherits none. It is nil when none
 // is written.
 func (s *State) source(l *level) (*level, []*Directive) {
 	for at := l; at != nil; at = at.parent {
-		if list := s.own(at); len(list) > 0 {
-			return at, list
+		if len(at.own) > 0 {
+			return at, at.own
 		}
 		if factOf(s.name).own {
 			break
@@ -300,7 +295,7 @@ func closed(block *Directive) bool {
 // blockViolation looks for the block that the state describes.
 func (s *State) blockViolation(l *level) (violation, bool) {
 	v := violation{at: l, have: "no such block"}
-	for _, d := range s.own(l) {
+	for _, d := range l.own {
 		if !d.braces {
 			continue
 		}

@@ -1,8 +1,9 @@
 // Package nginx holds the resource of what nginx is configured to do: the
 // value that a directive has in effect in every context, read as nginx itself
 // reads its configuration, with included files and inheritance. It edits the
-// files that decide and keeps the rest of them byte for byte; it never starts
-// or reloads nginx, and does not understand programs in Lua.
+// files that decide and keeps the rest of them byte for byte; it looks at HTTP
+// only, not at mail and stream servers, never starts or reloads nginx, and does
+// not understand programs in Lua.
 package nginx
 
 import (
