@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"imgbuild/images/baselines"
 	"imgbuild/provisioners/nginx"
 	"imgbuild/provisioners/system"
 )
@@ -202,6 +204,34 @@ func TestNginxAcceptsTheHardenedStockConfiguration(t *testing.T) {
 	dir := t.TempDir()
 	export(t, sys, dir)
 	sameFiles(t, sys, dir, mainFile, accepted(t, bin, dir, mainFile))
+}
+
+// TestOurOwnImageIsHardenedInBothMainFiles takes the files of the shipped
+// recipe: a state holds for the machine's main file and the container's.
+func TestOurOwnImageIsHardenedInBothMainFiles(t *testing.T) {
+	bin := program(t)
+	const container = "/etc/nginx/container.conf"
+	sys := stock(t)
+	for name, from := range map[string]string{container: "files/nginx/container.conf", "/etc/nginx/conf.d/site.conf": "files/nginx/site.conf"} {
+		text, err := fs.ReadFile(baselines.FS(), from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(t, sys, map[string]string{name: string(text)})
+	}
+	if err := sys.Remove("/etc/nginx/sites-enabled/default"); err != nil {
+		t.Fatal(err)
+	}
+	d, err := state(t, states[9]).Check(context.Background(), sys)
+	if err != nil || len(d) == 0 || !strings.HasPrefix(d[0].Subject, mainFile) {
+		t.Errorf("stock TLS versions: %v, %v", d, err)
+	}
+	settle(t, sys, states)
+	dir := t.TempDir()
+	export(t, sys, dir)
+	for _, main := range []string{mainFile, container} {
+		sameFiles(t, sys, dir, main, accepted(t, bin, dir, main))
+	}
 }
 
 // generate makes up a configuration: contexts, places and values by chance.
