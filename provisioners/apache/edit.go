@@ -1,6 +1,7 @@
 package apache
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path"
@@ -21,8 +22,9 @@ const (
 	indentation = "\t"
 )
 
-// edit changes the set until the state holds. One edit is made at a time and
-// the configuration read again, for an edit moves what follows it.
+// edit changes the set until the state holds. What is replaced is replaced at
+// once, back to front; otherwise one edit is made at a time and the
+// configuration read again, for an edit moves what follows it.
 func (s *State) edit(ctx context.Context, files *confset.Set) error {
 	for range maxEdits {
 		if err := ctx.Err(); err != nil {
@@ -35,10 +37,14 @@ func (s *State) edit(ctx context.Context, files *confset.Set) error {
 		done := true
 		for _, c := range configs {
 			if list := s.violations(c); len(list) > 0 {
-				if err := s.mend(files, c, list[0]); err != nil {
+				done = false
+				replaced, err := s.replaceAll(files, list)
+				if err == nil && !replaced {
+					err = s.mend(files, c, list[0])
+				}
+				if err != nil {
 					return err
 				}
-				done = false
 				break
 			}
 		}
@@ -47,6 +53,32 @@ func (s *State) edit(ctx context.Context, files *confset.Set) error {
 		}
 	}
 	return fmt.Errorf("%s: still not as wanted after %d edits", s.Identity(), maxEdits)
+}
+
+// replaceAll gives all directives that stand where they should, but with other
+// arguments than they should, the right ones; it tells whether there are any.
+func (s *State) replaceAll(files *confset.Set, list []violation) (bool, error) {
+	text, writes := s.Text()
+	if !writes || s.Absent || len(s.With) > 0 || text == "" && len(s.selector) == 0 {
+		return false, nil
+	}
+	var bad []*Directive
+	for _, v := range list {
+		if v.bad != nil && (s.Each == "" && s.Directory == "" || v.source.section == v.at.section) {
+			bad = append(bad, v.bad)
+		}
+	}
+	slices.SortFunc(bad, func(a, b *Directive) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(b.start, a.start))
+	})
+	// A file that is included twice has each of its directives twice.
+	bad = slices.CompactFunc(bad, func(a, b *Directive) bool { return a.File == b.File && a.start == b.start })
+	for _, d := range bad {
+		if err := s.replace(files, d, text); err != nil {
+			return false, err
+		}
+	}
+	return len(bad) > 0, nil
 }
 
 // mend makes the one edit that takes a violation away.
@@ -72,8 +104,6 @@ func (s *State) mend(files *confset.Set, c *Config, v violation) error {
 	case !writes || text == "" && len(s.selector) == 0:
 		return fault.Inputf("%s is %s, and the state does not say what to write instead", v.difference(s).Subject, v.have).
 			WithHint(`add "value" to the state of %s`, s.Key)
-	case v.bad != nil && (s.Each == "" && s.Directory == "" || v.source.section == v.at.section):
-		return s.replace(files, v.bad, text)
 	case v.at.section == nil:
 		return s.newSection(files, c, []string{s.statement(text)})
 	case v.at.section == c.Root:

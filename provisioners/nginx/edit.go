@@ -1,6 +1,7 @@
 package nginx
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path"
@@ -20,9 +21,10 @@ const dropInHead = "# Written by imgbuild from the recipe's nginx states.\n"
 // maxEdits bounds the edits of one Apply.
 const maxEdits = 20_000
 
-// edit changes the set until the state holds with every main file. One edit is
-// made at a time and the configuration read again, for an edit moves what
-// follows it and may change what is inherited.
+// edit changes the set until the state holds with every main file. What is
+// replaced is replaced at once, back to front; otherwise one edit is made at a
+// time and the configuration read again, for an edit moves what follows it and
+// may change what is inherited.
 func (s *State) edit(ctx context.Context, files *confset.Set) error {
 	mains, err := s.mains(files)
 	if err != nil {
@@ -47,10 +49,16 @@ func (s *State) edit(ctx context.Context, files *confset.Set) error {
 			if len(list) == 0 {
 				continue
 			}
-			if err := s.mend(files, list[0], root, slices.Delete(slices.Clone(roots), i, i+1)); err != nil {
+			replaced, err := s.replaceAll(files, list, root)
+			if err != nil {
+				return err
+			}
+			if done = false; replaced {
+				break
+			}
+			if err := s.mend(files, list[0], slices.Delete(slices.Clone(roots), i, i+1)); err != nil {
 				return fmt.Errorf("%s: %w", mains[i], err)
 			}
-			done = false
 			break
 		}
 		if done {
@@ -60,9 +68,40 @@ func (s *State) edit(ctx context.Context, files *confset.Set) error {
 	return fmt.Errorf("nginx %s: still not as wanted after %d edits", s.Key, maxEdits)
 }
 
+// replaceAll gives all directives that stand where they should, but with other
+// arguments than they should, the right ones; it tells whether there are any.
+func (s *State) replaceAll(files *confset.Set, list []violation, root *Directive) (bool, error) {
+	text, writes := s.Text()
+	if !writes || s.Absent || len(s.With) > 0 || text == "" && len(s.selector) == 0 {
+		return false, nil
+	}
+	scope := map[*Directive]bool{}
+	for _, l := range s.scope(root) {
+		scope[l.block] = true
+	}
+	var bad []*Directive
+	for _, v := range list {
+		if v.source != nil && (scope[v.source.block] || factOf(s.name).many) {
+			bad = append(bad, v.bad...)
+		}
+	}
+	bad = slices.DeleteFunc(bad, func(d *Directive) bool { return d.braces })
+	slices.SortFunc(bad, func(a, b *Directive) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(b.start, a.start))
+	})
+	// A file that is included twice has each of its directives twice.
+	bad = slices.CompactFunc(bad, func(a, b *Directive) bool { return a.File == b.File && a.start == b.start })
+	for _, d := range bad {
+		if err := s.replace(files, d, text); err != nil {
+			return false, err
+		}
+	}
+	return len(bad) > 0, nil
+}
+
 // mend makes the one edit that takes a violation away. others are the
 // configurations of the other main files.
-func (s *State) mend(files *confset.Set, v violation, root *Directive, others []*Directive) error {
+func (s *State) mend(files *confset.Set, v violation, others []*Directive) error {
 	if v.have == "no such block" && len(s.With) == 0 {
 		return fault.Inputf("the configuration has no %s block", v.at.kind)
 	}
@@ -70,7 +109,6 @@ func (s *State) mend(files *confset.Set, v violation, root *Directive, others []
 		return s.mendBlock(files, v)
 	}
 	text, writes := s.Text()
-	inScope := v.source != nil && slices.ContainsFunc(s.scope(root), func(l *level) bool { return l.block == v.source.block })
 	switch {
 	case len(v.bad) > 0 && (s.Absent || !writes):
 		if !s.Absent && !s.OnlyNot() {
@@ -81,8 +119,6 @@ func (s *State) mend(files *confset.Set, v violation, root *Directive, others []
 		return s.cannot(v)
 	case len(v.bad) > 0 && v.bad[0].braces:
 		return s.cannot(v)
-	case len(v.bad) > 0 && (inScope || factOf(s.name).many):
-		return s.replace(files, v.bad[0], text)
 	case len(v.siblings) > 0 && factOf(s.name).many:
 		last := v.siblings[len(v.siblings)-1]
 		return after(files, last, s.statement(text))
