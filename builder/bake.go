@@ -110,8 +110,14 @@ func (b *Builder) Bake(ctx context.Context, plan *Plan) (_ *Baked, err error) {
 	return b.judge(ctx, &Baked{Version: version, Plan: plan})
 }
 
-// judge holds a finished version against the gates of its recipe.
+// judge holds a finished version against the gates of its recipe, after it was
+// scanned if they or its hardening ask for that.
 func (b *Builder) judge(ctx context.Context, baked *Baked) (_ *Baked, err error) {
+	if baked.Plan.Recipe.Scanned() {
+		if err := b.scan(ctx, baked.Plan, baked.Version); err != nil {
+			return nil, err
+		}
+	}
 	baked.Refusals, err = evidence.Judge(ctx, b.Catalog, baked.Version, b.Trust, baked.Plan.Recipe.Gates)
 	return baked, err
 }

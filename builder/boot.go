@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"imgbuild/builder/disk"
@@ -20,8 +21,9 @@ const (
 )
 
 // boot continues the sealed root to one that boots: the files that must exist
-// before its packages are configured, the packages, the recipe's resources for
-// it, the boot menu, the initramfs, and the seal.
+// before its packages are configured, the packages, the boot menu, the recipe's
+// resources for it, which may state what the menu says, the initramfs, and the
+// seal.
 func (p *planner) boot(parent stage.ID) ([]Step, error) {
 	layout, err := p.layout()
 	if err != nil {
@@ -36,12 +38,12 @@ func (p *planner) boot(parent stage.ID) ([]Step, error) {
 	for _, name := range p.lock.LayersOf(updates.Boot) {
 		add(p.packages(parent, name, disk.ConfigureEnvironment()...))
 	}
+	add(p.menu(parent, layout))
 	provision, err := p.provisionBoot(parent)
 	if err != nil {
 		return nil, err
 	}
 	add(provision)
-	add(p.menu(parent, layout))
 	add(p.initramfs(parent))
 	add(p.seal(parent, "boot"))
 	return chain, nil
@@ -50,9 +52,11 @@ func (p *planner) boot(parent stage.ID) ([]Step, error) {
 // layout is the plan of the disk; it follows from the recipe alone, so that
 // files that name its partitions stay the same from version to version.
 func (p *planner) layout() (disk.Layout, error) {
-	return disk.NewLayout(disk.LayoutSpec{
-		Seed: p.recipe.Name, Architecture: p.lock.Architecture, Size: int64(p.recipe.Outputs.VM.Size),
-	})
+	spec := disk.LayoutSpec{Seed: p.recipe.Name, Architecture: p.lock.Architecture, Size: int64(p.recipe.Outputs.VM.Size)}
+	for mount, part := range p.recipe.Outputs.VM.Partitions {
+		spec.Data = append(spec.Data, disk.DataSpec{Mount: mount, Size: int64(part.Size), Options: strings.Join(part.Options, ",")})
+	}
+	return disk.NewLayout(spec)
 }
 
 func (p *planner) bootFiles(parent stage.ID, layout disk.Layout) Step {

@@ -6,6 +6,7 @@ import (
 	"imgbuild/builder/progress"
 	"imgbuild/builder/stage"
 	"imgbuild/images/catalog"
+	"imgbuild/images/control"
 	"imgbuild/images/signing"
 	"imgbuild/images/updates"
 )
@@ -23,6 +24,8 @@ type Builder struct {
 	Stages *stage.Cache
 	// LayerCache is the directory of compressed container layers.
 	LayerCache string
+	// ScanDir is where outputs lie while they are scanned.
+	ScanDir string
 	// Catalog receives finished versions.
 	Catalog *catalog.Catalog
 	// Trust says whose versions count as known and as parents.
@@ -30,6 +33,8 @@ type Builder struct {
 	// Revoked says whether a revoked version may be named as known or be baked
 	// on; it is not, unless a person says so.
 	Revoked catalog.Revoked
+	// Waivers are the accepted exceptions to controls.
+	Waivers []*control.Waiver
 	// Key signs the evidence.
 	Key *signing.Key
 	// Report shows progress.

@@ -18,6 +18,7 @@ import (
 	"imgbuild/builder/disk"
 	"imgbuild/builder/stage"
 	"imgbuild/builder/tree"
+	"imgbuild/images/baseline"
 	"imgbuild/images/catalog"
 	"imgbuild/images/integrity"
 	"imgbuild/images/provenance"
@@ -66,7 +67,7 @@ func (p *planner) evidence(parent stage.ID, output sbom.Output) Step {
 				return withRoot(s.root, func(root *os.Root) error {
 					inventory, err := sbom.FromRoot(root.FS(), s.plan.Lock, sbom.Image{
 						Name: s.plan.Recipe.Name, ID: string(parent), Output: output,
-						Distribution: distribution, DistributionVersion: releases[s.plan.Lock.Suite],
+						Distribution: baseline.Distribution, DistributionVersion: baseline.Release(s.plan.Lock.Suite),
 						Loaders: loaders,
 					})
 					if err != nil {
@@ -81,12 +82,6 @@ func (p *planner) evidence(parent stage.ID, output sbom.Output) Step {
 		},
 	}
 }
-
-// distribution is the ID of os-release(5), and releases are the VERSION_IDs of
-// the suites that recipes may name.
-const distribution = "debian"
-
-var releases = map[string]string{"bookworm": "12", "trixie": "13"}
 
 // attest attaches the evidence of a version: what its outputs consist of and
 // what it was made from, each signed, and the signatures that cosign looks for.
@@ -191,7 +186,7 @@ func (w *witness) provenance(ctx context.Context, recipe string) error {
 	bake := provenance.Bake{
 		Subjects: subjectsOf(w.version, sbom.Container, sbom.Disk), Lock: w.plan.Lock, LockSHA256: digestOf(w.plan.Lock.Marshal()),
 		Sets: []updates.Set{updates.Root}, Recipe: []provenance.Part{{Name: w.plan.Recipe.Name, SHA256: recipe}},
-		Distribution: distribution, DistributionVersion: releases[w.plan.Lock.Suite],
+		Distribution: baseline.Distribution, DistributionVersion: baseline.Release(w.plan.Lock.Suite),
 		Builder: provenance.Builder{ID: "urn:imgbuild:builder", Version: map[string]string{name: version}},
 		Started: w.at, Finished: time.Now(),
 	}

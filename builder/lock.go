@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 
@@ -15,8 +16,10 @@ import (
 	"imgbuild/builder/debian/repo"
 	"imgbuild/images/baseline"
 	"imgbuild/images/baseline/node"
+	"imgbuild/images/control"
 	"imgbuild/images/fault"
 	"imgbuild/images/updates"
+	"imgbuild/provisioners"
 )
 
 // Locker makes locks: the one part of the work that reads what a mirror offers
@@ -76,8 +79,9 @@ func requestDigest(recipe *baseline.Recipe) (string, error) {
 	for _, g := range recipe.Chain() {
 		request.Generations = append(request.Generations, generation{g.Name, g.Packages, g.Priorities})
 	}
-	if recipe.Outputs.VM != nil {
-		request.Boot = recipe.Boot.Packages
+	var err error
+	if request.Boot, err = bootPackages(recipe); err != nil {
+		return "", err
 	}
 	data, err := json.Marshal(request)
 	if err != nil {
@@ -97,8 +101,11 @@ func (l *Locker) request(ctx context.Context, recipe *baseline.Recipe, o LockOpt
 			Name: g.Name, Packages: g.Packages, Priorities: g.Priorities, Recommends: recipe.Recommends,
 		})
 	}
+	var err error
+	if request.Boot, err = bootPackages(recipe); err != nil {
+		return request, err
+	}
 	if recipe.Outputs.VM != nil {
-		request.Boot = recipe.Boot.Packages
 		request.Tools = debian.DefaultTools(recipe.Architecture)
 	}
 	mirror, err := l.Mirror(debian.ArchiveDebian, recipe.Suite)
@@ -116,6 +123,35 @@ func (l *Locker) request(ctx context.Context, recipe *baseline.Recipe, o LockOpt
 		}
 	}
 	return request, nil
+}
+
+// bootPackages are what outputs that boot have besides the root: what the recipe
+// lists, and what its controls for machines want; of a choice the first, unless
+// the recipe has another one. A control that is applicable to some systems only
+// brings nothing: whether it is, is known when all is installed.
+func bootPackages(recipe *baseline.Recipe) ([]string, error) {
+	if recipe.Outputs.VM == nil {
+		return nil, nil
+	}
+	controls, err := provisioners.DecodeControls(recipe.Hardening(control.Machine), recipe.Values())
+	if err != nil {
+		return nil, err
+	}
+	list := recipe.Boot.Packages
+	for _, c := range controls {
+		if c.When != nil {
+			continue
+		}
+		present, _ := provisioners.Packages(c.Resources())
+		for _, choice := range present {
+			if !slices.ContainsFunc(choice, func(name string) bool {
+				return slices.Contains(list, name) || slices.Contains(recipe.Packages, name)
+			}) {
+				list = append(slices.Clip(list), choice[0])
+			}
+		}
+	}
+	return list, nil
 }
 
 // Offered returns a function that tells which versions of a package the

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"imgbuild/builder/stage"
 	"imgbuild/images/baseline"
 	"imgbuild/images/baseline/node"
+	"imgbuild/images/control"
 	"imgbuild/images/fault"
 	"imgbuild/images/updates"
 	"imgbuild/provisioners"
@@ -28,21 +30,28 @@ const provisionFormat = 2
 func Check(recipe *baseline.Recipe) error {
 	_, root := provisioners.Decode(recipe.Resources, recipe.Values())
 	_, boot := provisioners.Decode(recipe.Boot.Resources, recipe.Values())
-	return errors.Join(root, boot)
+	// What is held against containers is held against machines too.
+	_, controls := provisioners.DecodeControls(recipe.Hardening(control.Machine), recipe.Values())
+	return errors.Join(root, boot, controls)
 }
 
-// provision applies the recipe's resources and runs its scripts.
+// provision applies the recipe's resources, runs its scripts, and applies its
+// controls, which therefore have the last word.
 func (p *planner) provision(parent stage.ID) (Step, error) {
-	return p.resources("provision", updates.MadeByRecipe, parent, p.recipe.Resources, p.recipe.Run)
+	return p.resources("provision", updates.MadeByRecipe, parent, p.recipe.Resources, p.recipe.Run, p.recipe.Hardening(control.Container))
 }
 
 // provisionBoot does the same for what is added to outputs that boot.
 func (p *planner) provisionBoot(parent stage.ID) (Step, error) {
-	return p.resources("provision-boot", updates.MadeByBoot, parent, p.recipe.Boot.Resources, p.recipe.Boot.Run)
+	return p.resources("provision-boot", updates.MadeByBoot, parent, p.recipe.Boot.Resources, p.recipe.Boot.Run, p.recipe.Hardening(control.Machine))
 }
 
-func (p *planner) resources(name, layer string, parent stage.ID, undecoded *node.Node, scripts []baseline.Script) (Step, error) {
+func (p *planner) resources(name, layer string, parent stage.ID, undecoded *node.Node, scripts []baseline.Script, chosen []*control.Control) (Step, error) {
 	resources, err := provisioners.Decode(undecoded, p.recipe.Values())
+	if err != nil {
+		return Step{}, err
+	}
+	controls, err := provisioners.DecodeControls(chosen, p.recipe.Values())
 	if err != nil {
 		return Step{}, err
 	}
@@ -64,10 +73,21 @@ func (p *planner) resources(name, layer string, parent stage.ID, undecoded *node
 		}
 		in.Add("run "+script.Name, digestOf(state))
 	}
+	for _, c := range controls {
+		state, err := c.Canonical()
+		if err != nil {
+			return Step{}, err
+		}
+		in.Add("control "+c.ID, digestOf(state))
+	}
 	addAccounts(&in, p.lock.AccountsIn(layer))
+	title := fmt.Sprintf("%s: %d resources", name, len(resources))
+	if len(controls) > 0 {
+		title += fmt.Sprintf(", %d controls", len(controls))
+	}
 	return Step{
 		Definition: stage.Definition{Name: name, Kind: "provision", Format: provisionFormat, Parent: parent, Inputs: in},
-		Title:      fmt.Sprintf("%s: %d resources", name, len(resources)),
+		Title:      title,
 		accounts:   layer,
 		files:      files,
 		make: func(ctx context.Context, s *site) (any, error) {
@@ -82,6 +102,9 @@ func (p *planner) resources(name, layer string, parent stage.ID, undecoded *node
 				if err := p.run(ctx, s.root, script); err != nil {
 					return nil, err
 				}
+			}
+			if err := harden(ctx, s, controls); err != nil {
+				return nil, err
 			}
 			// A number that the recipe states is not the lock's to keep.
 			before.Add(provisioners.Stated(resources))
@@ -98,6 +121,30 @@ func apply(ctx context.Context, dir string, resources []provisioners.Resource) e
 	}
 	_, err = provisioners.Apply(ctx, root, resources)
 	return errors.Join(err, root.Close())
+}
+
+// harden applies controls. One that cannot be brought about here, such as a
+// package that must go, is told: the scan of the finished image finds it unmet,
+// and its gates decide.
+func harden(ctx context.Context, s *site, controls []provisioners.Control) error {
+	if len(controls) == 0 {
+		return nil
+	}
+	root, err := system.OpenRoot(s.root)
+	if err != nil {
+		return err
+	}
+	for _, c := range controls {
+		_, err := c.Apply(ctx, root)
+		switch kind := fault.KindOf(err); {
+		case err == nil:
+		case kind == fault.Input || kind == fault.World || errors.Is(err, fs.ErrNotExist):
+			s.Report.Note("%v", err)
+		default:
+			return errors.Join(err, root.Close())
+		}
+	}
+	return root.Close()
 }
 
 // The places of a script inside the root, gone when it has ended.

@@ -2,7 +2,9 @@ package provisioners
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"slices"
 
 	"imgbuild/images/baseline/node"
 	"imgbuild/images/control"
@@ -16,8 +18,10 @@ type Control struct {
 	when, resources []Resource
 }
 
-// DecodeControls reads the resources of controls; vars fill templates. Errors
-// are fault.Input and list every mistake.
+// DecodeControls reads the resources of controls; vars fill templates. They are
+// returned in the order in which they are applied: by the last of their types of
+// resources, so that what looks at the whole system comes after what changes a
+// part of it. Errors are fault.Input and list every mistake.
 func DecodeControls(list []*control.Control, vars node.Vars) ([]Control, error) {
 	p := &node.Problems{}
 	var out []Control
@@ -30,11 +34,42 @@ func DecodeControls(list []*control.Control, vars node.Vars) ([]Control, error) 
 		p.Add(err)
 		out = append(out, d)
 	}
+	slices.SortStableFunc(out, func(a, b Control) int { return a.rank() - b.rank() })
 	return out, p.Err()
+}
+
+// rank is the place in types of the last type of the control's resources.
+func (c Control) rank() int {
+	last := 0
+	for i, t := range types() {
+		if c.Control.Resources.Get(t.key) != nil {
+			last = i
+		}
+	}
+	return last
 }
 
 // Resources are the control's desired state.
 func (c Control) Resources() []Resource { return c.resources }
+
+// Canonical encodes what the control does to a system, for stage ids; its
+// title and reasons are no part of it.
+func (c Control) Canonical() ([]byte, error) {
+	var out struct{ When, Resources []json.RawMessage }
+	for _, part := range []struct {
+		from []Resource
+		to   *[]json.RawMessage
+	}{{c.when, &out.When}, {c.resources, &out.Resources}} {
+		for _, r := range part.from {
+			data, err := Canonical(r)
+			if err != nil {
+				return nil, err
+			}
+			*part.to = append(*part.to, data)
+		}
+	}
+	return json.Marshal(out)
+}
 
 // Check holds the control against a system. That something could not be told
 // is the finding's result, not an error of the check; only an end of ctx is one.

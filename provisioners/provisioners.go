@@ -11,12 +11,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/invopop/jsonschema"
-
 	"imgbuild/images/baseline/node"
-	"imgbuild/provisioners/account"
-	"imgbuild/provisioners/file"
-	"imgbuild/provisioners/service"
+	"imgbuild/provisioners/dpkg"
 	"imgbuild/provisioners/system"
 )
 
@@ -31,54 +27,6 @@ type Resource interface {
 	// Apply brings the system into the state and tells whether it had to
 	// change anything. Applied again, it changes nothing.
 	Apply(ctx context.Context, s system.System) (bool, error)
-}
-
-// resourceType is one key below "resources".
-type resourceType struct {
-	key string
-	// decode reads the resource that an entry below the key names.
-	decode func(e node.Entry, vars node.Vars) (Resource, error)
-	// sample is of the decoded type and short describes the short form, nil
-	// without one: both for the schema, as is about.
-	sample any
-	short  *jsonschema.Schema
-	about  string
-}
-
-// types lists the types of resources in the order in which they are applied:
-// what owns before what is owned, directories before what lies in them.
-func types() []resourceType {
-	text := func(values ...any) *jsonschema.Schema { return &jsonschema.Schema{Type: "string", Enum: values} }
-	return []resourceType{
-		{
-			key: "groups", about: "local groups, by name", sample: account.Group{},
-			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return account.NewGroup(e) },
-		},
-		{
-			key: "users", about: "local users, by name", sample: account.User{},
-			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return account.NewUser(e) },
-		},
-		{
-			key: "directories", about: "directories and trees copied from the project, by path", sample: file.Directory{},
-			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return file.NewDirectory(e) },
-		},
-		{
-			key: "files", about: "regular files, by path", sample: file.File{},
-			decode: func(e node.Entry, vars node.Vars) (Resource, error) { return file.NewFile(e, vars) },
-		},
-		{
-			key: "lines", about: "single lines of files, by any name", sample: file.Line{},
-			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return file.NewLine(e) },
-		},
-		{
-			key: "symlinks", about: "symbolic links, by path; a text is the target", sample: file.Symlink{}, short: text(),
-			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return file.NewSymlink(e) },
-		},
-		{
-			key: "services", about: "systemd units, by name; a text is the state", sample: service.Service{}, short: text("enabled", "disabled", "masked"),
-			decode: func(e node.Entry, _ node.Vars) (Resource, error) { return service.New(e) },
-		},
-	}
 }
 
 // Decode reads a recipe's map of resources and returns them in the order to
@@ -204,6 +152,26 @@ func Stated(resources []Resource) (users, groups []string) {
 		}
 	}
 	return users, groups
+}
+
+// Packages lists the Debian packages that resources want: of each item of
+// present one must be installed, the first of them where the choice is free, and
+// none of absent may be.
+func Packages(resources []Resource) (present [][]string, absent []string) {
+	for _, r := range resources {
+		if p, ok := r.(*placed); ok {
+			r = p.Resource
+		}
+		d, ok := r.(*dpkg.Package)
+		switch {
+		case !ok:
+		case d.Absent:
+			absent = append(absent, d.Name)
+		default:
+			present = append(present, d.Names())
+		}
+	}
+	return present, absent
 }
 
 // Files are the project's files that a resource takes its content from.

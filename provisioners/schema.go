@@ -10,6 +10,8 @@ import (
 	"imgbuild/images/baseline"
 	"imgbuild/images/baseline/node"
 	"imgbuild/provisioners/file"
+	"imgbuild/provisioners/setting"
+	"imgbuild/provisioners/term"
 )
 
 // Schema is the JSON Schema (draft 2020-12) of recipes, for editors. It is
@@ -80,8 +82,30 @@ func scalar(t reflect.Type) *jsonschema.Schema {
 		return text("", "a name relative to the recipe, inside the project")
 	case reflect.TypeFor[node.Node]():
 		return &jsonschema.Schema{Type: "object"}
+	case reflect.TypeFor[term.Text]():
+		return value()
+	case reflect.TypeFor[setting.Unit]():
+		return &jsonschema.Schema{Type: "object", AdditionalProperties: either(value(), inline(term.Bounds{}))}
 	}
 	return nil
+}
+
+// value is a scalar that is taken as it is written.
+func value() *jsonschema.Schema {
+	return either(&jsonschema.Schema{Type: "string"}, &jsonschema.Schema{Type: "integer"}, &jsonschema.Schema{Type: "boolean"})
+}
+
+// inline describes a type without references.
+func inline(sample any) *jsonschema.Schema {
+	if one := scalar(reflect.TypeOf(sample)); one != nil {
+		return one
+	}
+	reflector := &jsonschema.Reflector{
+		Anonymous: true, RequiredFromJSONSchemaTags: true, DoNotReference: true, ExpandedStruct: true, Mapper: scalar,
+	}
+	one := reflector.Reflect(sample)
+	one.Version = ""
+	return one
 }
 
 func either(list ...*jsonschema.Schema) *jsonschema.Schema { return &jsonschema.Schema{AnyOf: list} }
@@ -106,12 +130,7 @@ func variables() *jsonschema.Schema {
 func resourcesSchema(definitions jsonschema.Definitions) *jsonschema.Schema {
 	properties := jsonschema.NewProperties()
 	for _, t := range types() {
-		reflector := &jsonschema.Reflector{
-			Anonymous: true, RequiredFromJSONSchemaTags: true, DoNotReference: true, ExpandedStruct: true, Mapper: scalar,
-		}
-		one := reflector.Reflect(t.sample)
-		one.Version = ""
-		definitions["resource."+t.key] = one
+		definitions["resource."+t.key] = inline(t.sample)
 		item := &jsonschema.Schema{Ref: "#/$defs/resource." + t.key}
 		if t.short != nil {
 			item = either(t.short, item)

@@ -9,12 +9,14 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"imgbuild/builder/disk/bios"
 	"imgbuild/builder/disk/esp"
 	"imgbuild/builder/disk/ext4"
 	"imgbuild/builder/disk/gpt"
 	"imgbuild/builder/disk/tools"
+	"imgbuild/images/fault"
 )
 
 // Spec is what a disk is made of.
@@ -59,12 +61,11 @@ func Build(ctx context.Context, s Spec, path string) (err error) {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		return ext4.Format(ctx, tools.Root(s.Tools), ext4.Spec{
-			Image: path, Offset: root.Start, Size: root.Size, Tree: s.Root,
-			UUID: root.FileSystem.ID, HashSeed: root.FileSystem.HashSeed, Label: root.FileSystem.Label, Epoch: s.Epoch,
-		})
-	})
+	for _, p := range s.Layout.Partitions {
+		if p.FileSystem.Type == "ext4" {
+			group.Go(func() error { return s.formatExt4(ctx, path, p) })
+		}
+	}
 	group.Go(func() error {
 		if err := s.installBIOS(ctx, f, path, root.Number); err != nil {
 			return err
@@ -72,6 +73,33 @@ func Build(ctx context.Context, s Spec, path string) (err error) {
 		return s.formatESP(ctx, path, root)
 	})
 	return group.Wait()
+}
+
+// The room for files: the root has half a gigabyte in 20,000 of them, a small
+// file system such as /var many small ones.
+const (
+	rootBytesPerInode = 16384
+	dataBytesPerInode = 4096
+)
+
+// formatExt4 fills a partition with what lies below its mount point, but for
+// what lies on other partitions.
+func (s Spec) formatExt4(ctx context.Context, path string, p Partition) error {
+	tree := filepath.Join(s.Root, p.FileSystem.Mount)
+	like, bytesPerInode := ext4.Root{Mode: 0o755}, rootBytesPerInode
+	if p.Role == Data {
+		bytesPerInode = dataBytesPerInode
+		var st unix.Stat_t
+		if err := unix.Lstat(tree, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR {
+			return fault.Inputf("the root has no directory %s for the partition that is mounted there", p.FileSystem.Mount).
+				WithHint("make it below resources: directories: of the recipe's boot")
+		}
+		like = ext4.Root{Mode: uint16(st.Mode & 0o7777), UID: st.Uid, GID: st.Gid, ModTime: min(st.Mtim.Sec, s.Epoch.Unix())}
+	}
+	return ext4.Format(ctx, tools.Root(s.Tools), ext4.Spec{
+		Image: path, Offset: p.Start, Size: p.Size, Tree: tree, Covered: s.Layout.below(p), Root: like, BytesPerInode: bytesPerInode,
+		UUID: p.FileSystem.ID, HashSeed: p.FileSystem.HashSeed, Label: p.FileSystem.Label, Epoch: s.Epoch,
+	})
 }
 
 func (s Spec) installBIOS(ctx context.Context, f *os.File, path string, rootNumber int) error {

@@ -29,8 +29,8 @@ const megabyte = 1 << 20
 // epoch is after some of the times in tree, and before others.
 var epoch = time.Unix(1700000000, 0)
 
-// tree fills dir with one of everything a root may hold.
-func tree(t *testing.T, dir string) {
+// fill fills dir with one of everything a root may hold.
+func fill(t *testing.T, dir string) {
 	t.Helper()
 	check := func(err error) {
 		t.Helper()
@@ -197,7 +197,7 @@ func TestDiskHoldsTheTree(t *testing.T) {
 		t.Run(suite, func(t *testing.T) {
 			t.Parallel()
 			tools, root, l := toolsRoot(t, suite), t.TempDir(), layout(t, 1<<30)
-			tree(t, root)
+			fill(t, root)
 			path := build(t, root, tools, l)
 
 			if out := run(t, "sgdisk", "-v", path); !strings.Contains(out, "No problems found") {
@@ -326,7 +326,7 @@ func TestBytesFollowFromInputsAlone(t *testing.T) {
 	one, two := t.TempDir(), t.TempDir()
 	run(t, "mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", two)
 	t.Cleanup(func() { run(t, "umount", two) })
-	tree(t, one)
+	fill(t, one)
 	time.Sleep(1100 * time.Millisecond)
 	// The same files made in another order and at another time.
 	run(t, "sh", "-c", fmt.Sprintf("cd %s && find . -mindepth 1 -print0 | sort -rz | cpio -0o -H newc --quiet | (cd %s && cpio -idm --quiet)", one, two))

@@ -1,8 +1,12 @@
 package disk
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
+	"path"
+	"slices"
+	"strings"
 
 	"imgbuild/builder/disk/esp"
 	"imgbuild/builder/disk/gpt"
@@ -18,6 +22,8 @@ const (
 	BIOSBoot Role = "bios"
 	// ESP is the EFI system partition.
 	ESP Role = "esp"
+	// Data is a file system that is mounted somewhere below the root's.
+	Data Role = "data"
 	// Root is the root file system. It is always the last partition, so that
 	// it can grow into a larger disk.
 	Root Role = "root"
@@ -30,9 +36,14 @@ const (
 	espSize  = 64 << 20
 	// DefaultSize is the size of a disk when nobody asks for another.
 	DefaultSize = 4 << 30
-	// smallestRoot leaves room for a kernel and little else.
+	// smallestRoot leaves room for a kernel and little else, smallestData for a
+	// journal.
 	smallestRoot = 256 << 20
+	smallestData = 32 << 20
 )
+
+// ext4Label is how long the label of ext4 may be, in bytes.
+const ext4Label = 16
 
 // Layout says where everything lies on a disk and what it is called, before
 // anything of it is written. It is a value: the same LayoutSpec gives the same.
@@ -70,7 +81,7 @@ type FileSystem struct {
 	ID, HashSeed gpt.GUID
 	// Volume is the volume id of vfat.
 	Volume uint32
-	// Label is at most 11 bytes long.
+	// Label is at most 11 bytes long, of ext4 16.
 	Label string
 	// Mount, Options, Dump and Pass are the fields of fstab(5).
 	Mount, Options string
@@ -87,6 +98,43 @@ type LayoutSpec struct {
 	Architecture string
 	// Size of the disk in bytes; 0 means DefaultSize.
 	Size int64
+	// Data are the file systems of their own.
+	Data []DataSpec
+}
+
+// DataSpec is a file system of its own.
+type DataSpec struct {
+	// Mount is the absolute path of an existing directory of the root, but
+	// neither / nor what the system needs to mount it: /boot, /dev, /etc, /proc,
+	// /run, /sys, /usr.
+	Mount string
+	// Size in bytes, whole MiB.
+	Size int64
+	// Options are those of fstab(5), "defaults" when empty.
+	Options string
+}
+
+// early are the directories that are there before fstab is read.
+var early = []string{"/boot", "/dev", "/etc", "/proc", "/run", "/sys", "/usr", "/bin", "/lib", "/lib64", "/sbin"}
+
+// check refuses what cannot be mounted.
+func (d DataSpec) check() error {
+	switch {
+	case !path.IsAbs(d.Mount) || path.Clean(d.Mount) != d.Mount || d.Mount == "/" || strings.ContainsAny(d.Mount, " \t\n\\#"):
+		return fault.Inputf("a partition for %q: expected an absolute path without . and .. or blanks", d.Mount)
+	case slices.ContainsFunc(early, func(dir string) bool { return d.Mount == dir || strings.HasPrefix(d.Mount, dir+"/") }):
+		return fault.Inputf("a partition for %s: it must be there before partitions are mounted", d.Mount)
+	case d.Size < smallestData || d.Size%align != 0:
+		return fault.Inputf("a partition of %d bytes for %s: at least %d MiB are needed, in whole MiB", d.Size, d.Mount, smallestData>>20)
+	case strings.ContainsAny(d.Options, " \t\n"):
+		return fault.Inputf("a partition for %s: the options %q have a blank", d.Mount, d.Options)
+	}
+	return nil
+}
+
+// name is what the partition of a mount point is called: "var-log".
+func (d DataSpec) name() string {
+	return strings.ReplaceAll(strings.TrimPrefix(d.Mount, "/"), "/", "-")
 }
 
 // NewLayout plans a disk: a BIOS boot partition where the architecture has a
@@ -100,7 +148,15 @@ func NewLayout(s LayoutSpec) (Layout, error) {
 	if !ok {
 		return Layout{}, fault.Inputf("disks are made for amd64 and arm64, not for %q", s.Architecture)
 	}
-	if least := int64(4*align + espSize + smallestRoot); s.Size < least || s.Size%align != 0 {
+	data := slices.SortedFunc(slices.Values(s.Data), func(a, b DataSpec) int { return strings.Compare(a.Mount, b.Mount) })
+	least := int64(4*align + espSize + smallestRoot)
+	for _, d := range data {
+		if err := d.check(); err != nil {
+			return Layout{}, err
+		}
+		least += d.Size
+	}
+	if s.Size < least || s.Size%align != 0 {
 		return Layout{}, fault.Inputf("a disk of %d bytes: at least %d MiB are needed, in whole MiB", s.Size, least>>20)
 	}
 	seed := "disk\x00" + s.Architecture + "\x00" + s.Seed
@@ -123,6 +179,15 @@ func NewLayout(s LayoutSpec) (Layout, error) {
 		// Nothing in a running system changes it; who wants to look, mounts it.
 		Mount: "/boot/efi", Options: "umask=0077,noauto",
 	})
+	for _, d := range data {
+		name := d.name()
+		id := gpt.Derive(seed, "volume "+d.Mount)
+		add(Data, gpt.TypeData, d.Size, FileSystem{
+			Type: "ext4", UUID: id.String(), ID: id, HashSeed: gpt.Derive(seed, "hash "+d.Mount), Label: name[:min(len(name), ext4Label)],
+			Mount: d.Mount, Options: cmp.Or(d.Options, "defaults"), Pass: 2,
+		})
+		l.Partitions[len(l.Partitions)-1].ID = gpt.Derive(seed, "partition "+d.Mount)
+	}
 	root := gpt.Derive(seed, "volume root")
 	// The last MiB keeps the backup partition table.
 	add(Root, rootType, s.Size-align-at, FileSystem{
@@ -142,12 +207,31 @@ func (l Layout) Find(role Role) (Partition, bool) {
 	return Partition{}, false
 }
 
+// below are the mount points in a partition's tree of which another partition
+// has the contents, relative to its own, outermost only.
+func (l Layout) below(p Partition) []string {
+	var list []string
+	for _, other := range l.Partitions {
+		at, ok := strings.CutPrefix(other.FileSystem.Mount, strings.TrimSuffix(p.FileSystem.Mount, "/")+"/")
+		if !ok || at == "" || other.FileSystem.Type != "ext4" ||
+			slices.ContainsFunc(list, func(outer string) bool { return strings.HasPrefix(at, outer+"/") }) {
+			continue
+		}
+		list = append(list, at)
+	}
+	return list
+}
+
 // table gives the partition table of the layout.
 func (l Layout) table() gpt.Table {
 	t := gpt.Table{Disk: l.ID, Sectors: uint64(l.Size) / gpt.SectorSize}
 	for _, p := range l.Partitions {
+		name := string(p.Role)
+		if p.Role == Data {
+			name = p.FileSystem.Label
+		}
 		t.Partitions = append(t.Partitions, gpt.Partition{
-			Name: string(p.Role), Type: p.Type, ID: p.ID,
+			Name: name, Type: p.Type, ID: p.ID,
 			First: uint64(p.Start) / gpt.SectorSize, Last: uint64(p.Start+p.Size)/gpt.SectorSize - 1,
 		})
 	}

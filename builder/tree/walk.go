@@ -1,6 +1,7 @@
-// Package tree reads a root directory into the entries of its files: metadata,
-// extended attributes, hard links and content digests. It never changes what
-// it reads and never follows a symbolic link.
+// Package tree reads a tree into the entries of its files: metadata, extended
+// attributes, hard links and content digests. The tree is a directory of the
+// host or a system that is read from elsewhere. It never changes what it reads
+// and never follows a symbolic link.
 package tree
 
 import (
@@ -9,16 +10,11 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sys/unix"
 
 	"imgbuild/images/integrity"
 	"imgbuild/provisioners/system"
@@ -28,7 +24,38 @@ import (
 // itself first. Regular files are hashed in parallel. It reads as uid 0 does:
 // call it inside the sandbox's namespaces for a tree with foreign owners.
 func Walk(ctx context.Context, root string) ([]integrity.Entry, error) {
-	entries, err := List(ctx, root)
+	return walk(ctx, host{root})
+}
+
+// List is Walk without the contents' digests.
+func List(ctx context.Context, root string) ([]integrity.Entry, error) {
+	return list(ctx, host{root})
+}
+
+// Read is Walk for a system, whose files may be opened by several goroutines at
+// once: a finished disk or container image.
+func Read(ctx context.Context, r system.Reader) ([]integrity.Entry, error) {
+	return walk(ctx, reader{r})
+}
+
+// source is a tree that is walked. Paths are as in integrity.Entry.
+type source interface {
+	stat(path string) (found, error)
+	names(path string) ([]string, error)
+	open(path string) (io.ReadCloser, error)
+}
+
+// found is one file with what tells that two names are one file.
+type found struct {
+	integrity.Entry
+	inode inode
+	links uint64
+}
+
+type inode struct{ fileSystem, number uint64 }
+
+func walk(ctx context.Context, from source) ([]integrity.Entry, error) {
+	entries, err := list(ctx, from)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +67,7 @@ func Walk(ctx context.Context, root string) ([]integrity.Entry, error) {
 			regular = append(regular, i)
 		}
 	}
-	if err := hashAll(ctx, root, entries, regular); err != nil {
+	if err := hashAll(ctx, from, entries, regular); err != nil {
 		return nil, fmt.Errorf("hashing the tree: %w", err)
 	}
 	for i := range entries {
@@ -51,9 +78,8 @@ func Walk(ctx context.Context, root string) ([]integrity.Entry, error) {
 	return entries, nil
 }
 
-// List is Walk without the contents' digests.
-func List(ctx context.Context, root string) ([]integrity.Entry, error) {
-	w := walker{root: root}
+func list(ctx context.Context, from source) ([]integrity.Entry, error) {
+	w := walker{from: from}
 	if err := w.directory(ctx, "."); err != nil {
 		return nil, fmt.Errorf("reading the tree: %w", err)
 	}
@@ -73,43 +99,35 @@ func List(ctx context.Context, root string) ([]integrity.Entry, error) {
 	return entries, nil
 }
 
-type inode struct{ dev, ino uint64 }
-
-type found struct {
-	integrity.Entry
-	inode inode
-	links uint64
-}
-
 type walker struct {
-	root  string
+	from  source
 	found []found
 }
 
-func (w *walker) directory(ctx context.Context, rel string) error {
+func (w *walker) directory(ctx context.Context, path string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	f, err := w.stat(rel)
+	f, err := w.from.stat(path)
 	if err != nil {
 		return err
 	}
 	w.found = append(w.found, f)
-	names, err := readNames(filepath.Join(w.root, rel))
+	names, err := w.from.names(path)
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
-		path := name
-		if rel != "." {
-			path = rel + "/" + name
+		below := name
+		if path != "." {
+			below = path + "/" + name
 		}
-		f, err := w.stat(path)
+		f, err := w.from.stat(below)
 		if err != nil {
 			return err
 		}
 		if f.Mode.IsDir() {
-			if err := w.directory(ctx, path); err != nil {
+			if err := w.directory(ctx, below); err != nil {
 				return err
 			}
 			continue
@@ -119,59 +137,18 @@ func (w *walker) directory(ctx context.Context, rel string) error {
 	return nil
 }
 
-func readNames(dir string) ([]string, error) {
-	d, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer d.Close()
-	return d.Readdirnames(-1)
-}
-
-func (w *walker) stat(rel string) (found, error) {
-	path := filepath.Join(w.root, rel)
-	var st unix.Stat_t
-	if err := unix.Lstat(path, &st); err != nil {
-		return found{}, &fs.PathError{Op: "lstat", Path: rel, Err: err}
-	}
-	f := found{inode: inode{uint64(st.Dev), st.Ino}, links: uint64(st.Nlink)}
-	f.Entry = integrity.Entry{
-		Path: rel, Mode: system.FileMode(st.Mode), UID: int(st.Uid), GID: int(st.Gid), ModTime: st.Mtim.Sec,
-	}
-	switch {
-	case f.Mode.IsRegular():
-		f.Size = st.Size
-	case f.Mode&fs.ModeSymlink != 0:
-		target, err := os.Readlink(path)
-		if err != nil {
-			return found{}, err
-		}
-		f.Target = target
-	case f.Mode&fs.ModeDevice != 0:
-		f.Major, f.Minor = unix.Major(uint64(st.Rdev)), unix.Minor(uint64(st.Rdev))
-	}
-	var err error
-	f.Xattrs, err = system.Xattrs(path)
-	if err != nil {
-		return found{}, &fs.PathError{Op: "reading attributes", Path: rel, Err: err}
-	}
-	return f, nil
-}
-
 // hashAll fills in the digests of the entries at the given positions.
-func hashAll(ctx context.Context, root string, entries []integrity.Entry, regular []int) error {
-	buffers := sync.Pool{New: func() any { b := make([]byte, 256<<10); return &b }}
+func hashAll(ctx context.Context, from source, entries []integrity.Entry, regular []int) error {
 	group, ctx := errgroup.WithContext(ctx)
 	const batch = 64
 	workers := runtime.GOMAXPROCS(0)
 	jobs := make(chan []int, workers)
 	for range workers {
 		group.Go(func() error {
-			buf := buffers.Get().(*[]byte)
-			defer buffers.Put(buf)
+			buf := make([]byte, 256<<10)
 			for job := range jobs {
 				for _, i := range job {
-					sum, err := hashFile(filepath.Join(root, entries[i].Path), entries[i].Size, *buf)
+					sum, err := hashFile(from, entries[i], buf)
 					if err != nil {
 						return err
 					}
@@ -195,8 +172,8 @@ func hashAll(ctx context.Context, root string, entries []integrity.Entry, regula
 	return group.Wait()
 }
 
-func hashFile(path string, size int64, buf []byte) (string, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+func hashFile(from source, e integrity.Entry, buf []byte) (string, error) {
+	f, err := from.open(e.Path)
 	if err != nil {
 		return "", err
 	}
@@ -206,8 +183,8 @@ func hashFile(path string, size int64, buf []byte) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if n != size {
-		return "", fmt.Errorf("%s changed while it was read: %d bytes, then %d", path, size, n)
+	if n != e.Size {
+		return "", fmt.Errorf("%s changed while it was read: %d bytes, then %d", e.Path, e.Size, n)
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }

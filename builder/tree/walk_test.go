@@ -12,10 +12,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
 	"imgbuild/builder/tree"
 	"imgbuild/images/integrity"
+	"imgbuild/provisioners/system"
 )
 
 func must(t *testing.T, err error) {
@@ -73,6 +75,15 @@ func TestWalkDescribesEveryType(t *testing.T) {
 	}
 	if e := byPath["etc-more"]; e.Mode != fs.ModeDir|fs.ModeSticky|0o777 {
 		t.Errorf("sticky directory: %+v", e)
+	}
+
+	r, err := system.OpenRoot(root)
+	must(t, err)
+	defer r.Close()
+	read, err := tree.Read(context.Background(), r)
+	must(t, err)
+	if diff := cmp.Diff(entries, read); diff != "" {
+		t.Errorf("read as a system (-walked +read):\n%s", diff)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"imgbuild/builder/project"
 	"imgbuild/builder/stage"
 	"imgbuild/images/baseline"
+	"imgbuild/images/control"
 	"imgbuild/images/updates"
 )
 
@@ -24,6 +25,7 @@ const (
 	unpackedDir = "unpacked"
 	layersDir   = "layers"
 	indexesDir  = "indexes"
+	scansDir    = "scans"
 )
 
 // workshop is what lock and bake work with: the project's places, opened.
@@ -108,12 +110,20 @@ func (w *workshop) builder(ctx context.Context, recipe *baseline.Recipe, lock *u
 	if err != nil {
 		return nil, err
 	}
+	var waivers []*control.Waiver
+	if recipe.Scanned() {
+		if waivers, err = w.recipes.Waivers(recipe.ControlSet()); err != nil {
+			return nil, err
+		}
+	}
 	return &builder.Builder{
 		Archive:    archive,
 		Fetch:      fetcher,
 		Unpacked:   &deb.Cache{Dir: filepath.Join(c.Cache.Dir, unpackedDir)},
 		Stages:     stages,
 		LayerCache: filepath.Join(c.Cache.Dir, layersDir),
+		ScanDir:    filepath.Join(c.Cache.Dir, scansDir),
+		Waivers:    waivers,
 		Report:     w.env.reporter(),
 		WriteLock:  func(l *updates.Lock) error { return l.Write(w.project.LockFile(recipe)) },
 		Program:    "imgbuild " + version,

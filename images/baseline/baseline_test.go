@@ -12,6 +12,7 @@ import (
 	"imgbuild/images/baseline"
 	"imgbuild/images/baseline/node"
 	"imgbuild/images/baselines"
+	"imgbuild/images/control"
 	"imgbuild/images/fault"
 )
 
@@ -365,6 +366,51 @@ func TestLocalPackageIsHeldToItsDigest(t *testing.T) {
 		_, err := baseline.Load(context.Background(), src, "web", "amd64")
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", digest, err)
+		}
+	}
+}
+
+// TestControlsAreChosenByProfile has a project with controls of its own.
+func TestControlsAreChosenByProfile(t *testing.T) {
+	own := map[string]string{
+		"controls/own.yaml": `
+motd: {title: m, severity: low, rationale: r, resources: {files: {/etc/motd: {mode: "0644"}}}}
+issue: {title: i, severity: low, rationale: r, outputs: [vm], resources: {files: {/etc/issue: {mode: "0644"}}}}
+hosts: {title: h, severity: low, rationale: r, resources: {files: {/etc/hosts: {mode: "0644"}}}}
+`,
+		"controls/benchmarks/own.yaml": "{title: own, version: '1', sections: {1.1.1: {level: 1, controls: [motd, issue]}, 1.1.2: {level: 2, controls: [hosts]}}}",
+		"controls/profiles.yaml":       "own-l1: {description: d, level: 1, benchmarks: [own]}\nown-l2: {description: d, level: 2, benchmarks: [own]}\n",
+		"baselines/web.yaml":           base + "controls: {profiles: [own-l2], except: [motd]}\n",
+		"baselines/child.yaml":         "extends: web\nremove: {controls: {profiles: [own-l2]}}\ncontrols: {profiles: [own-l1]}\n",
+		"baselines/wrong.yaml":         base + "controls: {profiles: [own-l3], except: [mod]}\n",
+	}
+	src := project(t, own)
+	ids := func(name string, output control.Output) string {
+		var list []string
+		for _, c := range load(t, src, name).Hardening(output) {
+			list = append(list, c.ID)
+		}
+		return strings.Join(list, " ")
+	}
+	for _, c := range []struct {
+		name   string
+		output control.Output
+		want   string
+	}{
+		{"web", control.Machine, "hosts issue"}, {"web", control.Container, "hosts"},
+		{"child", control.Machine, "issue"}, {"child", control.Container, ""}, {"debian-12-nginx", control.Machine, ""},
+	} {
+		if got := ids(c.name, c.output); got != c.want {
+			t.Errorf("%s on %s: %q, want %q", c.name, c.output, got, c.want)
+		}
+	}
+	_, err := baseline.Load(context.Background(), src, "wrong", "amd64")
+	for _, want := range []string{
+		`baselines/wrong.yaml:3:23: unknown profile "own-l3"; did you mean "own-l1"?`,
+		`baselines/wrong.yaml:3:41: unknown control "mod"; did you mean "motd"?`,
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
 		}
 	}
 }

@@ -2,12 +2,14 @@ package baseline
 
 import (
 	"context"
+	"maps"
 	"path"
 	"reflect"
 	"slices"
 	"strings"
 
 	"imgbuild/images/baseline/node"
+	"imgbuild/images/control"
 	"imgbuild/images/fault"
 )
 
@@ -59,7 +61,53 @@ func Load(ctx context.Context, src *Source, name, arch string) (*Recipe, error) 
 	if extends := chain[len(chain)-1].Get("extends"); extends != nil {
 		r.Extends = extends.Text
 	}
-	return r, nil
+	return r, harden(src, r)
+}
+
+// harden looks the recipe's controls up.
+func harden(src *Source, r *Recipe) error {
+	chosen := r.tree.Get("controls")
+	if chosen == nil && !r.Gates.Scanned() {
+		return nil
+	}
+	set, err := src.Controls()
+	if err != nil {
+		return err
+	}
+	r.controlSet = set
+	p := &node.Problems{}
+	for _, e := range entries(r.tree.Get("gates").Get("min-score")) {
+		if set.Benchmarks[e.Key] == nil {
+			p.Addf(e.Pos, "unknown benchmark %q%s", e.Key, node.Suggest(e.Key, slices.Collect(maps.Keys(set.Benchmarks))))
+		}
+	}
+	for _, item := range items(chosen.Get("except")) {
+		if set.Controls[item.Text] == nil {
+			p.Addf(item.Pos, "unknown control %q%s", item.Text, node.Suggest(item.Text, set.IDs()))
+		}
+	}
+	taken := map[control.Output]map[string]*control.Control{control.Container: {}, control.Machine: {}}
+	for _, item := range items(chosen.Get("profiles")) {
+		for output, by := range taken {
+			list, err := set.Select(item.Pos, r.Platform(), output, item.Text)
+			if err != nil {
+				p.Add(err)
+				break
+			}
+			for _, c := range list {
+				by[c.ID] = c
+			}
+		}
+	}
+	r.hardening = map[control.Output][]*control.Control{}
+	for output, by := range taken {
+		for _, id := range slices.Sorted(maps.Keys(by)) {
+			if !slices.Contains(r.Controls.Except, id) {
+				r.hardening[output] = append(r.hardening[output], by[id])
+			}
+		}
+	}
+	return p.Err()
 }
 
 // chain reads a recipe and its ancestors, the oldest first.

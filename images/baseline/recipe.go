@@ -7,6 +7,7 @@ package baseline
 
 import (
 	"imgbuild/images/baseline/node"
+	"imgbuild/images/control"
 )
 
 // Recipe is one baseline, merged with its ancestors, variables filled in.
@@ -35,6 +36,7 @@ type Recipe struct {
 	Sources         map[string]PackageSource `json:"sources,omitempty" jsonschema_description:"further package repositories and local package files, by name"`
 	Boot            Boot                     `json:"boot,omitzero" jsonschema_description:"what outputs that boot have besides the root"`
 	Outputs         Outputs                  `json:"outputs,omitzero" jsonschema_description:"the forms of the image"`
+	Controls        Controls                 `json:"controls,omitzero" jsonschema_description:"what the image is hardened with"`
 	Probes          map[string]Probe         `json:"probes,omitempty" jsonschema_description:"what a running image must answer, by name"`
 	Gates           Gates                    `json:"gates,omitzero" jsonschema_description:"what an image must meet before a channel may point to it"`
 	Remove          *node.Node               `json:"remove,omitempty" jsonschema_description:"inherited items to drop: the recipe's own shape with lists of names at its ends"`
@@ -45,6 +47,8 @@ type Recipe struct {
 	tree        *node.Node
 	values      node.Vars
 	generations []Generation
+	hardening   map[control.Output][]*control.Control
+	controlSet  *control.Set
 }
 
 // First says whether the recipe is loaded for its first architecture, the one
@@ -60,6 +64,15 @@ func (r *Recipe) Typed() string {
 		return r.Name
 	}
 	return r.Name + " --arch " + r.Architecture
+}
+
+// Controls choose what the image is hardened with: its container and the root
+// of its disk by what profiles ask of containers, the disk also by what they
+// ask of machines.
+type Controls struct {
+	Profiles []string `json:"profiles,omitempty" jsonschema_description:"profiles of controls, such as cis-l1; imgbuild controls list shows them"`
+	// Except are not applied. A scan holds them against the image all the same.
+	Except []string `json:"except,omitempty" jsonschema_description:"ids of controls that are not applied; a scan reports them all the same, unless they are waived"`
 }
 
 // Boot is what is added to the root for outputs that boot.
@@ -146,6 +159,16 @@ type VM struct {
 	Formats []string `json:"formats,omitempty" jsonschema:"enum=qcow2,enum=raw" merge:"replace"`
 	// Size of the virtual disk in bytes.
 	Size Bytes `json:"size,omitempty" jsonschema_description:"size of the virtual disk, such as 4GiB"`
+	// Partitions are file systems of their own, by mount point. The root's is
+	// the last partition and has what they leave.
+	Partitions map[string]Partition `json:"partitions,omitempty" jsonschema_description:"file systems of their own, by mount point, such as /var/log; the root has what they leave of the disk"`
+}
+
+// Partition is a file system of its own.
+type Partition struct {
+	Size Bytes `json:"size" jsonschema:"required" jsonschema_description:"its size, such as 512MiB"`
+	// Options are those of fstab(5).
+	Options []string `json:"options,omitempty" jsonschema_description:"options of fstab, such as nodev"`
 }
 
 // Probe is one thing that a running image must answer. Exactly one of HTTP,
@@ -185,6 +208,25 @@ type Gates struct {
 	MaxSize map[string]Bytes `json:"max-size,omitempty" jsonschema_description:"largest stored size of container, qcow2 or raw, such as 200MiB"`
 	// ForbidPackages are names of packages that no output may have.
 	ForbidPackages []string `json:"forbid-packages,omitempty" jsonschema_description:"packages that must not be in the image, whatever depends on them"`
+	// MinScore is the least score of every output by benchmark, in percent,
+	// waivers counted as failures.
+	MinScore map[string]MinScore `json:"min-score,omitempty" jsonschema_description:"least scores by benchmark, in percent; what is waived does not count as met"`
+	// NoFail is the least severity of which no control may fail or be untold,
+	// unless it is waived.
+	NoFail control.Severity `json:"no-fail,omitempty" jsonschema:"enum=low,enum=medium,enum=high,enum=critical" jsonschema_description:"no control of this severity or above may fail, unless it is waived"`
+	// Clean asks that nothing lies in it that must not, and that every file is
+	// what was baked.
+	Clean bool `json:"clean,omitempty" jsonschema_description:"no secrets, identities and traces in any output, and every file as it was baked"`
+}
+
+// Scanned tells whether the gates ask what a scan finds.
+func (g Gates) Scanned() bool { return len(g.MinScore) > 0 || g.NoFail != "" || g.Clean }
+
+// MinScore are the least scores of a benchmark at its levels, in percent; 0 asks
+// for none.
+type MinScore struct {
+	Level1 int `json:"level-1,omitempty" jsonschema_description:"of the sections of level 1"`
+	Level2 int `json:"level-2,omitempty" jsonschema_description:"of the sections up to level 2"`
 }
 
 // Variable is the declaration of a variable.
@@ -206,6 +248,35 @@ type Generation struct {
 	BootPackages []string `json:"boot_packages,omitempty"`
 	// Priorities are what this generation adds to its ancestors.
 	Priorities []string `json:"priorities,omitempty"`
+}
+
+// Hardening are the controls that are applied for an output, sorted by id.
+func (r *Recipe) Hardening(output control.Output) []*control.Control { return r.hardening[output] }
+
+// ControlSet is all controls that the recipe's profiles are chosen from; nil
+// when it chooses none.
+func (r *Recipe) ControlSet() *control.Set { return r.controlSet }
+
+// Scanned tells whether the finished image is to be scanned: it is hardened, or
+// its gates ask for it.
+func (r *Recipe) Scanned() bool { return r.controlSet != nil }
+
+// Platform is what controls call the system of the recipe: "debian-12".
+func (r *Recipe) Platform() string { return Distribution + "-" + Release(r.Suite) }
+
+// Distribution is the ID of os-release(5) of what recipes are made of.
+const Distribution = "debian"
+
+// Release is the VERSION_ID of os-release(5) of a suite that recipes may name,
+// "" of any other.
+func Release(suite string) string {
+	switch suite {
+	case "bookworm":
+		return "12"
+	case "trixie":
+		return "13"
+	}
+	return ""
 }
 
 // Values are what ${name} stands for, built-in variables included; they fill

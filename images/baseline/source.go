@@ -11,11 +11,15 @@ import (
 	"strings"
 
 	"imgbuild/images/baseline/node"
+	"imgbuild/images/control"
 	"imgbuild/images/fault"
 )
 
 // folder is where a project keeps its recipes.
 const folder = "baselines"
+
+// controlsFolder has the controls, of a project as of what is shipped.
+const controlsFolder = "controls"
 
 // Source is where recipes are found by name: in a project's baselines folder,
 // then among the shipped ones.
@@ -92,6 +96,36 @@ func (s *Source) List(ctx context.Context) ([]Listing, error) {
 	}
 	sort.Slice(list, func(i, j int) bool { return list[i].Name < list[j].Name })
 	return list, nil
+}
+
+// Controls reads the controls that come with the program and those of the
+// project's folder of that name.
+func (s *Source) Controls() (*control.Set, error) {
+	var sources []control.Source
+	for _, p := range s.places {
+		files, err := fs.Sub(p.files, controlsFolder)
+		if err != nil {
+			return nil, fmt.Errorf("reading controls: %w", err)
+		}
+		sources = append(sources, control.Source{Name: p.shown + controlsFolder, Files: files})
+	}
+	return control.Load(sources...)
+}
+
+// waiversFile has the waivers of a project.
+const waiversFile = "waivers.yaml"
+
+// Waivers reads the project's accepted exceptions to controls of the set; none
+// without a project or such a file.
+func (s *Source) Waivers(set *control.Set) ([]*control.Waiver, error) {
+	if s.root == nil {
+		return nil, nil
+	}
+	list, err := control.LoadWaivers(s.root.FS(), waiversFile, set)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return list, err
 }
 
 // find reads a recipe by name. from is the node that named it, nil for a name

@@ -170,6 +170,13 @@ func (g *Gates) Validate(n *node.Node) error {
 		}
 	}
 	checkPackages(p, n.Get("forbid-packages"))
+	for name, least := range g.MinScore {
+		for _, percent := range []int{least.Level1, least.Level2} {
+			if percent < 0 || percent > 100 {
+				p.Addf(n.Get("min-score").At(name), "expected a score from 0 to 100 percent, found %d", percent)
+			}
+		}
+	}
 	return p.Err()
 }
 

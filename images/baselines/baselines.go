@@ -1,6 +1,6 @@
 // Package baselines holds the recipes that come with the program, as data: one
-// <name>.yaml each, and below files/ what they copy into images; and the
-// controls that recipes ask for, below controls/. It reads and judges nothing;
+// <name>.yaml each, below files/ what they copy into images, and below controls/
+// the hardening rules that they choose from. It reads and judges nothing;
 // packages baseline and control do.
 package baselines
 
@@ -9,21 +9,8 @@ import (
 	"io/fs"
 )
 
-//go:embed *.yaml files
+//go:embed *.yaml files controls
 var shipped embed.FS
-
-//go:embed controls
-var controls embed.FS
 
 // FS has the shipped recipes at its top.
 func FS() fs.FS { return shipped }
-
-// Controls has the shipped controls at its top, with their benchmarks and
-// profiles: a tree for control.Load.
-func Controls() fs.FS {
-	tree, err := fs.Sub(controls, "controls")
-	if err != nil {
-		panic(err) // a constant path that is valid
-	}
-	return tree
-}

@@ -3,6 +3,7 @@ package baselines_test
 import (
 	"bufio"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -20,7 +21,11 @@ import (
 
 func load(t *testing.T) *control.Set {
 	t.Helper()
-	set, err := control.Load(control.Source{Name: "controls", Files: baselines.Controls()})
+	files, err := fs.Sub(baselines.FS(), "controls")
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := control.Load(control.Source{Name: "controls", Files: files})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/crypto/bcrypt"
+	"oras.land/oras-go/v2/content"
+	"oras.land/oras-go/v2/registry"
 
 	"imgbuild/images/catalog"
 	"imgbuild/images/catalog/registrytest"
@@ -97,7 +99,15 @@ func TestPodmansLoginsAreFound(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			forgetLogins(t)
 			put(t)
-			mustBake(t, open(t, cfg), "web", name, nil)
+			v := mustBake(t, open(t, cfg), "web", name, nil)
+			// And so are they for a repository that need not be a catalog's.
+			repo, err := catalog.Foreign(t.Context(), registry.Reference{Registry: addr, Repository: "team/web"}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := repo.Resolve(t.Context(), v.Number); err != nil || got.Digest != v.Index.Digest {
+				t.Errorf("got %v, %v", got, err)
+			}
 		})
 	}
 	forgetLogins(t)
@@ -119,6 +129,16 @@ func TestForeignReadOnlyLayoutIsRead(t *testing.T) {
 	}
 	c := open(t, catalog.Config{Location: dir})
 	if _, err := c.Verify(ctx, v); err != nil {
+		t.Error(err)
+	}
+	from, release, err := c.Content(ctx, v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := content.FetchAll(ctx, from, v.Index); err != nil {
+		t.Error(err)
+	}
+	if err := release(); err != nil {
 		t.Error(err)
 	}
 	if _, err := c.List(ctx, "nothing"); err != nil {

@@ -37,8 +37,7 @@ type connection struct {
 	plainHTTP *bool // nil until the registry was asked
 }
 
-// connect reads docker://HOST[:PORT][/PREFIX]. Credentials come from podman's
-// and docker's configuration and their helpers.
+// connect reads docker://HOST[:PORT][/PREFIX].
 func connect(cfg Config) (*connection, error) {
 	host, prefix, _ := strings.Cut(strings.TrimPrefix(cfg.Location, registryScheme), "/")
 	prefix = strings.Trim(prefix, "/")
@@ -50,20 +49,30 @@ func connect(cfg Config) (*connection, error) {
 	if cfg.Locks == "" {
 		return nil, fault.Inputf("a registry needs a local directory for locks")
 	}
+	c, err := dial(host, cfg.Transport)
+	if err != nil {
+		return nil, err
+	}
+	c.prefix, c.locks = prefix, cfg.Locks
+	return c, nil
+}
+
+// dial says how a registry is reached; it is not asked yet. Credentials come
+// from podman's and docker's configuration and their helpers.
+func dial(host string, transport http.RoundTripper) (*connection, error) {
 	credential, err := logins()
 	if err != nil {
 		return nil, err
 	}
-	transport := reaching(host, cfg.Transport)
+	transport = reaching(host, transport)
 	return &connection{
-		host: host, prefix: prefix, transport: transport,
+		host: host, transport: transport,
 		client: &auth.Client{
 			Client:     &http.Client{Transport: retry.NewTransport(transport)},
 			Cache:      auth.NewCache(),
 			Credential: credential,
 			Header:     http.Header{"User-Agent": {"imgbuild"}},
 		},
-		locks: cfg.Locks,
 	}, nil
 }
 
@@ -72,13 +81,22 @@ func (c *connection) name(baseline string) string {
 }
 
 func (c *connection) repository(ctx context.Context, baseline string) (repository, error) {
+	repo, err := c.open(ctx, c.name(baseline))
+	if err != nil {
+		return nil, err
+	}
+	return &remoteRepository{conn: c, repo: repo}, nil
+}
+
+// open opens the repository of a name in the registry.
+func (c *connection) open(ctx context.Context, name string) (*remote.Repository, error) {
 	plainHTTP, err := c.plain(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &remoteRepository{conn: c, repo: &remote.Repository{
+	return &remote.Repository{
 		Client:               c.client,
-		Reference:            registry.Reference{Registry: c.host, Repository: c.name(baseline)},
+		Reference:            registry.Reference{Registry: c.host, Repository: name},
 		PlainHTTP:            plainHTTP,
 		ManifestMediaTypes:   []string{ocispec.MediaTypeImageIndex, ocispec.MediaTypeImageManifest},
 		TagListMaxPages:      maxPages,
@@ -86,7 +104,7 @@ func (c *connection) repository(ctx context.Context, baseline string) (repositor
 		MaxMetadataBytes:     maxManifest,
 		// Many registries refuse deletions; a dangling list does no harm.
 		SkipReferrersGC: true,
-	}}, nil
+	}, nil
 }
 
 // baselines lists the repositories right below the prefix.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"imgbuild/images/baseline/node"
+	"imgbuild/images/fault"
 )
 
 // Benchmark is a published list of recommendations, by section, with what of
@@ -126,22 +127,52 @@ func (s *Set) Select(pos node.Position, platform string, output Output, profiles
 			continue
 		}
 		for _, id := range profile.Benchmarks {
-			if b := s.Benchmarks[id]; b.For(platform) {
-				for _, section := range b.Sections {
-					if section.Level <= profile.Level {
-						for _, id := range section.Controls {
-							taken[id] = true
-						}
-					}
-				}
+			s.Benchmarks[id].take(taken, platform, profile.Level)
+		}
+	}
+	return s.on(platform, output, taken), nil
+}
+
+// Of are the controls that benchmarks ask for up to a level, sorted by id: of
+// all benchmarks that speak of the platform when none is named. An unknown one
+// is a fault of the input.
+func (s *Set) Of(platform string, output Output, level int, benchmarks ...string) ([]*Control, error) {
+	if len(benchmarks) == 0 {
+		benchmarks = sortedKeys(s.Benchmarks)
+	}
+	taken := map[string]bool{}
+	for _, id := range benchmarks {
+		b, ok := s.Benchmarks[id]
+		if !ok {
+			return nil, fault.Inputf("unknown benchmark %q%s", id, node.Suggest(id, sortedKeys(s.Benchmarks)))
+		}
+		b.take(taken, platform, level)
+	}
+	return s.on(platform, output, taken), nil
+}
+
+// take notes the controls of the benchmark's sections up to a level.
+func (b *Benchmark) take(taken map[string]bool, platform string, level int) {
+	if !b.For(platform) {
+		return
+	}
+	for _, section := range b.Sections {
+		if section.Level <= level {
+			for _, id := range section.Controls {
+				taken[id] = true
 			}
 		}
 	}
+}
+
+// on are those of the taken controls that are held against an output of a
+// platform.
+func (s *Set) on(platform string, output Output, taken map[string]bool) []*Control {
 	var list []*Control
 	for _, id := range sortedKeys(taken) {
 		if c := s.Controls[id]; c.On(platform, output) {
 			list = append(list, c)
 		}
 	}
-	return list, nil
+	return list
 }

@@ -131,6 +131,16 @@ func (b *Benchmark) Score(level int, findings []Finding) Score {
 	return score
 }
 
+// Score is that of a benchmark at a level, and whether there is one.
+func (r *Report) Score(benchmark string, level int) (Score, bool) {
+	for _, s := range r.Scores {
+		if s.Benchmark == benchmark && s.Level == level {
+			return s, true
+		}
+	}
+	return Score{}, false
+}
+
 // Failed are the findings of a severity and above that fail or could not be
 // told.
 func (r *Report) Failed(least Severity) []Finding {
@@ -146,7 +156,7 @@ func (r *Report) Failed(least Severity) []Finding {
 // NewReport makes a report of findings: sorted by control, with what each is
 // there for, and the score of every benchmark of the platform at each level.
 func (s *Set) NewReport(platform string, output Output, findings []Finding) *Report {
-	r := &Report{Platform: platform, Output: output, Findings: slices.Clone(findings)}
+	r := &Report{Platform: platform, Output: output, Findings: append([]Finding{}, findings...), Scores: []Score{}}
 	slices.SortFunc(r.Findings, func(a, b Finding) int { return strings.Compare(a.Control, b.Control) })
 	for i := range r.Findings {
 		r.Findings[i].References = s.References(r.Findings[i].Control)

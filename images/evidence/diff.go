@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/CycloneDX/cyclonedx-go"
+	"github.com/package-url/packageurl-go"
 
 	"imgbuild/images/catalog"
 	"imgbuild/images/fault"
@@ -81,6 +82,38 @@ func comparePackages(before, after map[string]string) []PackageChange {
 // packages returns the versions of a version's packages by name, from all of
 // its signed CycloneDX documents.
 func packages(ctx context.Context, c *catalog.Catalog, v *catalog.Version, trust signing.Trust) (map[string]string, error) {
+	components, err := components(ctx, c, v, trust)
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]string{}
+	for _, component := range components {
+		found[component.Name] = component.Version
+	}
+	return found, nil
+}
+
+// Packages returns the versions of a version's packages by name and
+// architecture, "libc6:amd64", from all of its signed CycloneDX documents.
+func Packages(ctx context.Context, c *catalog.Catalog, v *catalog.Version, trust signing.Trust) (map[string]string, error) {
+	components, err := components(ctx, c, v, trust)
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]string{}
+	for _, component := range components {
+		purl, err := packageurl.FromString(component.PackageURL)
+		if err != nil {
+			return nil, fault.Worldf("reading the CycloneDX document of %s: package %s", v.Ref(), component.Name).Because(err)
+		}
+		found[component.Name+":"+purl.Qualifiers.Map()["arch"]] = component.Version
+	}
+	return found, nil
+}
+
+// components are the packages in all signed CycloneDX documents of a version,
+// which every output must have.
+func components(ctx context.Context, c *catalog.Catalog, v *catalog.Version, trust signing.Trust) ([]cyclonedx.Component, error) {
 	statements, err := Statements(ctx, c, v, trust, signing.PredicateCycloneDX)
 	if err != nil {
 		return nil, err
@@ -88,7 +121,7 @@ func packages(ctx context.Context, c *catalog.Catalog, v *catalog.Version, trust
 	for _, o := range undescribed(statements, v) {
 		return nil, fault.Worldf("%s has no signed CycloneDX document of its %s", v.Ref(), o.name)
 	}
-	found := map[string]string{}
+	var found []cyclonedx.Component
 	for _, s := range statements {
 		var bom cyclonedx.BOM
 		if err := cyclonedx.NewBOMDecoder(bytes.NewReader(s.Predicate), cyclonedx.BOMFileFormatJSON).Decode(&bom); err != nil {
@@ -99,7 +132,7 @@ func packages(ctx context.Context, c *catalog.Catalog, v *catalog.Version, trust
 		}
 		for _, component := range *bom.Components {
 			if component.Type == cyclonedx.ComponentTypeLibrary {
-				found[component.Name] = component.Version
+				found = append(found, component)
 			}
 		}
 	}

@@ -134,6 +134,8 @@ func Name(predicateType string) string {
 		return "SPDX"
 	case signing.PredicateIntegrity:
 		return "integrity manifest"
+	case signing.PredicateScan:
+		return "scan report"
 	}
 	return predicateType
 }

@@ -43,6 +43,13 @@ func Judge(ctx context.Context, c *catalog.Catalog, v *catalog.Version, trust si
 		}
 		facts.Packages = slices.Sorted(maps.Keys(installed))
 	}
+	if gates.Scanned() {
+		var err error
+		if facts.Reports, err = Reports(ctx, c, v, trust); err != nil {
+			return nil, err
+		}
+		facts.Forms = Forms(v)
+	}
 	return gate.Judge(gates, facts), nil
 }
 

@@ -9,7 +9,9 @@ import (
 	"strings"
 
 	"imgbuild/images/baseline"
+	"imgbuild/images/control"
 	"imgbuild/images/fault"
+	"imgbuild/images/report"
 )
 
 // Facts are what is known of a finished version.
@@ -19,6 +21,9 @@ type Facts struct {
 	Sizes map[string]int64
 	// Packages are the names of all packages in any output.
 	Packages []string
+	// Forms are those that it has, Reports what scans found of them.
+	Forms   []control.Output
+	Reports map[control.Output]*report.Report
 }
 
 // Refusal is a gate that said no.
@@ -49,7 +54,56 @@ func Judge(gates baseline.Gates, facts Facts) []Refusal {
 			refusals = append(refusals, Refusal{"forbid-packages." + name, "the package is installed"})
 		}
 	}
+	if gates.Scanned() {
+		for _, form := range facts.Forms {
+			refusals = append(refusals, scanned(gates, form, facts.Reports[form])...)
+		}
+	}
 	slices.SortFunc(refusals, func(a, b Refusal) int { return strings.Compare(a.Gate, b.Gate) })
+	return refusals
+}
+
+// scanned are the gates that say no to what a scan found of one form.
+func scanned(gates baseline.Gates, form control.Output, r *report.Report) []Refusal {
+	if r == nil {
+		return []Refusal{{"scan." + string(form), "it was not scanned"}}
+	}
+	var refusals []Refusal
+	no := func(gate, why string, args ...any) {
+		refusals = append(refusals, Refusal{gate + "." + string(form), fmt.Sprintf(why, args...)})
+	}
+	for benchmark, least := range gates.MinScore {
+		for level, percent := range []int{1: least.Level1, 2: least.Level2} {
+			if percent == 0 {
+				continue
+			}
+			gate := fmt.Sprintf("min-score.%s.level-%d", benchmark, level)
+			score, ok := r.Score(benchmark, level)
+			switch {
+			case !ok && form == control.Container: // what is for machines says nothing of it
+			case !ok:
+				no(gate, "nothing of the benchmark was held against it")
+			case score.Percent() < float64(percent):
+				no(gate, "the score is %.1f %%, at least %d %% are asked for", score.Percent(), percent)
+			}
+		}
+	}
+	if gates.NoFail != "" {
+		for _, f := range r.Failed(gates.NoFail) {
+			no("no-fail."+f.Control, "%s (%s) has the result %s", f.Title, f.Severity, f.Result)
+		}
+	}
+	if gates.Clean {
+		for _, s := range r.Strays {
+			no("clean", "%s", s)
+		}
+		for _, d := range r.Drift {
+			no("clean", "%s", d)
+		}
+		if !r.Compared {
+			no("clean", "it was not compared with its manifest")
+		}
+	}
 	return refusals
 }
 

@@ -29,6 +29,8 @@ const (
 	PredicateRecipe = "urn:imgbuild:predicate:recipe:v1"
 	// PredicateIntegrity holds an IntegrityPredicate.
 	PredicateIntegrity = "urn:imgbuild:predicate:integrity:v1"
+	// PredicateScan is the report of a scan of one output (images/report).
+	PredicateScan = "urn:imgbuild:predicate:scan:v1"
 )
 
 // IntegrityPredicate binds an integrity manifest to its image.

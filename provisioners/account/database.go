@@ -1,7 +1,8 @@
-// Package account holds the resources of local users and groups, and looks up
-// accounts in a system's own files. It edits passwd(5), group(5), shadow(5)
-// and gshadow(5) of a system that nothing else changes meanwhile, so it takes
-// no locks; it never sets a password, for secrets are not part of an image.
+// Package account holds the resources of local users and groups, of how their
+// passwords age and of rules that all of them obey, and looks up accounts in a
+// system's own files. It edits passwd(5), group(5), shadow(5) and gshadow(5) of
+// a system that nothing else changes meanwhile, so it takes no locks; it locks
+// passwords and never sets one, for secrets are not part of an image.
 package account
 
 import (

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"imgbuild/images/baseline/node"
+	"imgbuild/images/fault"
 	"imgbuild/provisioners/system"
 )
 
@@ -210,7 +211,7 @@ func (f *File) Apply(ctx context.Context, s system.System) (bool, error) {
 	case f.Absent:
 		return true, s.Remove(f.Path)
 	case !f.whole() && (missing || !info.Mode.IsRegular()):
-		return false, errors.New(`there is no such file, and neither "content" nor "from" to make it of`)
+		return false, fault.Worldf(`there is no such file, and neither "content" nor "from" to make it of`)
 	}
 	want, err := f.attributes(s, info)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 // Memory is a system in memory, for tests that change owners without being
 // root. It is not for use by more than one goroutine.
 type Memory struct {
-	files map[string]*memoryFile
+	files memoryFiles
 	// inodes counts the files that were ever made.
 	inodes uint64
 }
@@ -28,62 +28,56 @@ type memoryFile struct {
 
 // NewMemory makes a system with nothing but a root directory.
 func NewMemory() *Memory {
-	return &Memory{files: map[string]*memoryFile{"/": {info: Info{Mode: fs.ModeDir | 0o755}}}}
+	return &Memory{files: memoryFiles{"/": {info: Info{Mode: fs.ModeDir | 0o755}}}}
 }
 
-// maxLinks is how many links a name may lead through, as in Linux.
-const maxLinks = 40
+// memoryFiles are the files of a Memory by their real names.
+type memoryFiles map[string]*memoryFile
 
-// real resolves the links of a name, all of them or all but the last part's.
-func (m *Memory) real(op, name string, last bool) (string, error) {
-	fail := func(err error) (string, error) { return "", &fs.PathError{Op: op, Path: name, Err: err} }
-	if err := check(op, name); err != nil {
-		return "", err
-	}
-	at, rest, links := "/", strings.Split(strings.TrimPrefix(name, "/"), "/"), 0
-	for len(rest) > 0 {
-		part := rest[0]
-		rest = rest[1:]
-		if part == "" || part == "." {
-			continue
-		}
-		if here, ok := m.files[at]; !ok {
-			return fail(fs.ErrNotExist)
-		} else if !here.info.Mode.IsDir() {
-			return fail(errors.New("not a directory"))
-		}
-		next := path.Join(at, part)
-		f := m.files[next]
-		if f == nil || f.info.Mode&fs.ModeSymlink == 0 || len(rest) == 0 && !last {
-			at = next
-			continue
-		}
-		if links++; links > maxLinks {
-			return fail(errors.New("too many levels of symbolic links"))
-		}
-		if path.IsAbs(f.target) {
-			at = "/"
-		}
-		rest = append(strings.Split(f.target, "/"), rest...)
+func (m memoryFiles) Root() string { return "/" }
+
+func (m memoryFiles) Child(dir, name string) (string, error) {
+	at := path.Join(dir, name)
+	if m[at] == nil {
+		return "", fs.ErrNotExist
 	}
 	return at, nil
 }
 
-func (m *Memory) get(op, name string, last bool) (*memoryFile, error) {
-	at, err := m.real(op, name, last)
+func (m memoryFiles) Info(name string) (Info, error) { return m[name].info, nil }
+
+func (m memoryFiles) Target(name string) (string, error) { return m[name].target, nil }
+
+// get finds a file; a link as last part is followed.
+func (m *Memory) get(op, name string) (*memoryFile, error) {
+	at, err := Resolve(m.files, op, name)
+	return m.files[at], err
+}
+
+// getLink finds a file; a link as last part is found itself.
+func (m *Memory) getLink(op, name string) (*memoryFile, error) {
+	at, err := ResolveLink(m.files, op, name)
+	return m.files[at], err
+}
+
+// place finds the real name of what exists or may be made.
+func (m *Memory) place(op, name string) (string, error) {
+	if err := check(op, name); err != nil || name == "/" {
+		return name, err
+	}
+	dir, err := walk(m.files, path.Dir(name), true)
+	if err == nil && !m.files[dir].info.Mode.IsDir() {
+		err = errNotDirectory
+	}
 	if err != nil {
-		return nil, err
+		return "", &fs.PathError{Op: op, Path: name, Err: err}
 	}
-	f, ok := m.files[at]
-	if !ok {
-		return nil, &fs.PathError{Op: op, Path: name, Err: fs.ErrNotExist}
-	}
-	return f, nil
+	return path.Join(dir, path.Base(name)), nil
 }
 
 // Lstat implements Reader.
 func (m *Memory) Lstat(name string) (Info, error) {
-	f, err := m.get("lstat", name, false)
+	f, err := m.getLink("lstat", name)
 	if err != nil {
 		return Info{}, err
 	}
@@ -92,7 +86,7 @@ func (m *Memory) Lstat(name string) (Info, error) {
 
 // Stat implements Reader.
 func (m *Memory) Stat(name string) (Info, error) {
-	f, err := m.get("stat", name, true)
+	f, err := m.get("stat", name)
 	if err != nil {
 		return Info{}, err
 	}
@@ -101,7 +95,7 @@ func (m *Memory) Stat(name string) (Info, error) {
 
 // Open implements Reader.
 func (m *Memory) Open(name string) (io.ReadCloser, error) {
-	f, err := m.get("open", name, true)
+	f, err := m.get("open", name)
 	if err != nil {
 		return nil, err
 	}
@@ -113,16 +107,12 @@ func (m *Memory) Open(name string) (io.ReadCloser, error) {
 
 // ReadDir implements Reader.
 func (m *Memory) ReadDir(name string) ([]string, error) {
-	at, err := m.real("readdir", name, true)
+	at, err := Resolve(m.files, "readdir", name)
 	if err != nil {
 		return nil, err
 	}
-	f, ok := m.files[at]
-	if !ok {
-		return nil, &fs.PathError{Op: "readdir", Path: name, Err: fs.ErrNotExist}
-	}
-	if !f.info.Mode.IsDir() {
-		return nil, &fs.PathError{Op: "readdir", Path: name, Err: errors.New("not a directory")}
+	if !m.files[at].info.Mode.IsDir() {
+		return nil, &fs.PathError{Op: "readdir", Path: name, Err: errNotDirectory}
 	}
 	var names []string
 	for p := range m.files {
@@ -136,7 +126,7 @@ func (m *Memory) ReadDir(name string) ([]string, error) {
 
 // Readlink implements Reader.
 func (m *Memory) Readlink(name string) (string, error) {
-	f, err := m.get("readlink", name, false)
+	f, err := m.getLink("readlink", name)
 	if err != nil {
 		return "", err
 	}
@@ -148,13 +138,13 @@ func (m *Memory) Readlink(name string) (string, error) {
 
 // Xattrs implements Reader: there are none in memory.
 func (m *Memory) Xattrs(name string) (map[string]string, error) {
-	_, err := m.get("listxattr", name, false)
+	_, err := m.getLink("listxattr", name)
 	return nil, err
 }
 
 // put places a file in an existing directory.
 func (m *Memory) put(op, name string, f *memoryFile) error {
-	at, err := m.real(op, name, false)
+	at, err := m.place(op, name)
 	if err != nil {
 		return err
 	}
@@ -210,7 +200,7 @@ func (m *Memory) Chmod(name string, mode fs.FileMode) error {
 }
 
 func (m *Memory) changeable(op, name string) (*memoryFile, error) {
-	f, err := m.get(op, name, false)
+	f, err := m.getLink(op, name)
 	if err != nil {
 		return nil, err
 	}
@@ -222,7 +212,7 @@ func (m *Memory) changeable(op, name string) (*memoryFile, error) {
 
 // Remove implements System.
 func (m *Memory) Remove(name string) error {
-	at, err := m.real("remove", name, false)
+	at, err := m.place("remove", name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil

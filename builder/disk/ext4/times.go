@@ -49,10 +49,10 @@ type volume struct {
 
 // ResetTimes sets the access, change and creation time of every inode to
 // epoch, cuts later modification times down to it, drops fractions of seconds,
-// gives the root directory to root with mode 0755, and writes the inodes'
-// checksums anew (crc32c over UUID, number, generation and inode). The file
-// system begins offset bytes into dev and must not be mounted.
-func ResetTimes(ctx context.Context, dev Device, offset int64, epoch time.Time) error {
+// makes the root directory what it is to be, and writes the inodes' checksums
+// anew (crc32c over UUID, number, generation and inode). The file system begins
+// offset bytes into dev and must not be mounted.
+func ResetTimes(ctx context.Context, dev Device, offset int64, root Root, epoch time.Time) error {
 	v, err := open(dev, offset)
 	if err != nil {
 		return fmt.Errorf("resetting times: %w", err)
@@ -65,7 +65,7 @@ func ResetTimes(ctx context.Context, dev Device, offset int64, epoch time.Time) 
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := v.resetGroup(g, descs[int(g)*v.descSize:][:v.descSize], epoch); err != nil {
+		if err := v.resetGroup(g, descs[int(g)*v.descSize:][:v.descSize], root, epoch); err != nil {
 			return fmt.Errorf("resetting times: group %d: %w", g, err)
 		}
 	}
@@ -113,7 +113,7 @@ func open(dev Device, offset int64) (*volume, error) {
 }
 
 // resetGroup rewrites the used part of one group's inode table.
-func (v *volume) resetGroup(group uint32, desc []byte, epoch time.Time) error {
+func (v *volume) resetGroup(group uint32, desc []byte, root Root, epoch time.Time) error {
 	le := binary.LittleEndian
 	if le.Uint16(desc[0x12:])&groupInodeUninit != 0 {
 		return nil
@@ -135,10 +135,7 @@ func (v *volume) resetGroup(group uint32, desc []byte, epoch time.Time) error {
 		}
 		number := group*v.inodesPerGroup + i + 1
 		if number == rootInode {
-			le.PutUint16(inode[0x0:], 0o040755)
-			for _, owner := range []int{0x2, 0x18, 0x78, 0x7a} { // uid, gid, their high halves
-				le.PutUint16(inode[owner:], 0)
-			}
+			root.write(inode)
 		}
 		resetInode(inode, epoch.Unix())
 		v.sum(inode, number)
@@ -147,6 +144,18 @@ func (v *volume) resetGroup(group uint32, desc []byte, epoch time.Time) error {
 		return fmt.Errorf("writing inodes: %w", err)
 	}
 	return nil
+}
+
+// write puts the mode, the owner and the time of the root directory.
+func (r Root) write(inode []byte) {
+	le := binary.LittleEndian
+	le.PutUint16(inode[0x0:], 0o040000|r.Mode)
+	for at, half := range map[int]uint32{0x2: r.UID, 0x18: r.GID, 0x78: r.UID >> 16, 0x7a: r.GID >> 16} {
+		le.PutUint16(inode[at:], uint16(half))
+	}
+	if r.ModTime != 0 {
+		putTime(inode, mtime, mtimeExtra, r.ModTime)
+	}
 }
 
 // Places of an inode's times: the low 32 bits of the seconds, and the extra
@@ -174,17 +183,19 @@ func resetInode(inode []byte, epoch int64) {
 	if extended(inode) {
 		modified += int64(le.Uint32(inode[mtimeExtra:])&3) << 32
 	}
-	put := func(at, extra int, seconds int64) {
-		le.PutUint32(inode[at:], uint32(seconds))
-		if extended(inode) {
-			le.PutUint32(inode[extra:], uint32((seconds-int64(int32(seconds)))>>32)&3)
-		}
-	}
-	put(atime, atimeExtra, epoch)
-	put(ctime, ctimeExtra, epoch)
-	put(mtime, mtimeExtra, min(modified, epoch))
+	putTime(inode, atime, atimeExtra, epoch)
+	putTime(inode, ctime, ctimeExtra, epoch)
+	putTime(inode, mtime, mtimeExtra, min(modified, epoch))
 	if extended(inode) {
-		put(crtime, crtimeExtra, epoch)
+		putTime(inode, crtime, crtimeExtra, epoch)
+	}
+}
+
+func putTime(inode []byte, at, extra int, seconds int64) {
+	le := binary.LittleEndian
+	le.PutUint32(inode[at:], uint32(seconds))
+	if extended(inode) {
+		le.PutUint32(inode[extra:], uint32((seconds-int64(int32(seconds)))>>32)&3)
 	}
 }
 

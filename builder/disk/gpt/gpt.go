@@ -1,6 +1,6 @@
-// Package gpt writes GUID partition tables (UEFI 2.10, chapter 5) with their
-// protective MBR into disk images of 512-byte sectors. It writes the same bytes
-// for the same table and never reads one or touches what lies in a partition.
+// Package gpt writes and reads GUID partition tables (UEFI 2.10, chapter 5) with
+// their protective MBR in disk images of 512-byte sectors. It writes the same
+// bytes for the same table and never touches what lies in a partition.
 package gpt
 
 import (

@@ -2,11 +2,14 @@ package gpt_test
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"imgbuild/builder/disk/gpt"
 )
@@ -138,5 +141,62 @@ func TestDerive(t *testing.T) {
 		if _, err := gpt.Parse(bad); err == nil {
 			t.Errorf("Parse(%q) accepted", bad)
 		}
+	}
+}
+
+func TestWhatIsWrittenIsRead(t *testing.T) {
+	want := table()
+	want.Partitions[1].Name, want.Partitions[1].Attributes = "Größe 𝄞", 1<<60
+	data, err := os.ReadFile(write(t, want))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := gpt.Read(bytes.NewReader(data), int64(len(data)))
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("%v\n%s", err, diff)
+	}
+	// Every byte of header and entries is covered by a checksum.
+	for at := 0; at < 34*gpt.SectorSize; at++ {
+		data[at] ^= 0xff
+		again, err := gpt.Read(bytes.NewReader(data), int64(len(data)))
+		if err == nil && !cmp.Equal(got, again) {
+			t.Fatalf("byte %d decides unnoticed: %+v", at, again)
+		}
+		if err == nil && at >= gpt.SectorSize && at < gpt.SectorSize+92 {
+			t.Errorf("a damaged header at byte %d is accepted", at)
+		}
+		data[at] ^= 0xff
+	}
+	for _, size := range []int{0, 600, 20 << 10, 60 << 20} {
+		if _, err := gpt.Read(bytes.NewReader(data[:size]), int64(size)); err == nil {
+			t.Errorf("a disk cut to %d bytes is accepted", size)
+		}
+	}
+	if _, err := gpt.Read(bytes.NewReader(make([]byte, 1<<20)), 1<<20); !errors.Is(err, gpt.ErrNone) {
+		t.Errorf("an empty disk: %v", err)
+	}
+}
+
+// TestSgdisksTableIsRead has a table with a gap in its numbers.
+func TestSgdisksTableIsRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "disk.raw")
+	if err := os.WriteFile(path, make([]byte, 16<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "sgdisk", "-n", "2:2048:4095", "-t", "2:8304", "-c", "2:root", "-n", "5:6144:8191", "-t", "5:ef00", path)
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	got, err := gpt.Read(f, 16<<20)
+	if err != nil || len(got.Partitions) != 5 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if p := got.Partitions[1]; p.Name != "root" || p.Type != gpt.TypeRootAMD64 || p.First != 2048 || p.Last != 4095 {
+		t.Errorf("partition 2 is %+v", p)
+	}
+	if p := got.Partitions[4]; p.Type != gpt.TypeESP || p.First != 6144 {
+		t.Errorf("partition 5 is %+v", p)
 	}
 }

@@ -40,8 +40,10 @@ type Command struct {
 	Env []string
 	// Work is the directory that appears as Work; it may be empty.
 	Work string
-	// Tree is the directory that appears as Tree; it may be empty.
-	Tree string
+	// Tree is the directory that appears as Tree; it may be empty. Covered are
+	// directories below it that appear empty, by their relative paths.
+	Tree    string
+	Covered []string
 	// Epoch is the time the tool shall believe it is.
 	Epoch time.Time
 	// Stdin may be nil.
@@ -76,6 +78,19 @@ func (r Root) Run(ctx context.Context, c Command) error {
 	}
 	if c.Tree != "" {
 		mounts = append(mounts, sandbox.Mount{Source: c.Tree, Target: Tree, ReadOnly: true})
+	}
+	if len(c.Covered) > 0 {
+		nothing, err := os.MkdirTemp("", "imgbuild-covered-")
+		if err != nil {
+			return fmt.Errorf("covering directories: %w", err)
+		}
+		defer os.Remove(nothing)
+		if err := os.Chmod(nothing, 0o755); err != nil {
+			return fmt.Errorf("covering directories: %w", err)
+		}
+		for _, dir := range c.Covered {
+			mounts = append(mounts, sandbox.Mount{Source: nothing, Target: path.Join(Tree, dir), ReadOnly: true})
+		}
 	}
 	var said tail
 	err := sandbox.Run(ctx, sandbox.Spec{

@@ -1,0 +1,38 @@
+package hygiene
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"imgbuild/provisioners/system"
+)
+
+// maxAccounts bounds a file of accounts, in bytes.
+const maxAccounts = 4 << 20
+
+// accounts looks for passwords that let somebody in: shadow(5), passwd(5).
+func (i *inspection) accounts() error {
+	for _, name := range []string{"/etc/shadow", "/etc/passwd", "/etc/gshadow"} {
+		data, err := system.ReadFile(i.reader, name, maxAccounts)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("looking for passwords: %w", err)
+		}
+		for line := range strings.Lines(string(data)) {
+			account, rest, ok := strings.Cut(strings.TrimSpace(line), ":")
+			password, _, _ := strings.Cut(rest, ":")
+			switch {
+			case !ok || strings.HasPrefix(password, "!") || strings.HasPrefix(password, "*") || password == "x":
+			case password != "":
+				i.add(Password, name, "%s has a password", account)
+			case name != "/etc/gshadow": // a group without a password has none
+				i.add(Password, name, "%s needs no password", account)
+			}
+		}
+	}
+	return nil
+}

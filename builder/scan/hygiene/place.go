@@ -1,0 +1,108 @@
+package hygiene
+
+import (
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"imgbuild/images/integrity"
+)
+
+// place judges a file by where it lies and by its mode.
+func (i *inspection) place(e integrity.Entry) {
+	name := path.Join("/", e.Path)
+	i.mode(name, e)
+	if e.Mode.IsDir() {
+		return
+	}
+	switch {
+	case matches(name, "/etc/ssh/ssh_host_*_key"):
+		i.add(HostKey, name, "every server would have it; it is made at first boot")
+	case name == "/etc/machine-id" && e.Size > 0, name == "/var/lib/dbus/machine-id" && e.Mode.IsRegular():
+		i.add(MachineID, name, "every server would have it; the file is to be empty")
+	case matches(name, "/var/lib/systemd/random-seed", "/var/lib/systemd/credential.secret"):
+		i.add(MachineID, name, "every server would have it; systemd makes it")
+	case e.Size > 0 && isHistory(name):
+		i.add(History, name, "it tells what somebody did")
+	case isPackageCache(name) && e.Mode.IsRegular() && e.Size > 0:
+		i.add(PackageCache, name, "%d bytes that no server needs", e.Size)
+	}
+}
+
+func matches(name string, patterns ...string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		ok, err := path.Match(pattern, name)
+		return ok && err == nil
+	})
+}
+
+// isHistory tells what shells and clients keep of their users in a home.
+func isHistory(name string) bool {
+	dir, base := path.Split(name)
+	if dir != "/root/" && !matches(dir, "/home/*/") {
+		return false
+	}
+	return strings.HasPrefix(base, ".") && strings.HasSuffix(base, "_history") ||
+		slices.Contains([]string{".viminfo", ".lesshst", ".wget-hsts", ".histfile", ".zhistory", ".sh_history"}, base)
+}
+
+func isPackageCache(name string) bool {
+	switch {
+	case strings.HasPrefix(name, "/var/lib/apt/lists/"):
+		return path.Base(name) != "lock"
+	case strings.HasPrefix(name, "/var/cache/apt/"):
+		return path.Base(name) != "lock"
+	}
+	return false
+}
+
+// mode judges who may write to a file and as whom it runs.
+func (i *inspection) mode(name string, e integrity.Entry) {
+	switch {
+	case e.Mode&fs.ModeSymlink != 0, e.Mode&fs.ModeDevice != 0:
+		return
+	case e.Mode&0o002 != 0 && e.Mode.IsDir() && e.Mode&fs.ModeSticky == 0:
+		i.add(WorldWritable, name, "everybody may remove what others put there")
+	case e.Mode&0o002 != 0 && !e.Mode.IsDir():
+		i.add(WorldWritable, name, "everybody may write to it")
+	}
+	if e.Mode.IsDir() || e.Mode&(fs.ModeSetuid|fs.ModeSetgid) == 0 && e.Xattrs["security.capability"] == "" {
+		return
+	}
+	if slices.Contains(i.expected.Setuid, name) || i.packages.owned[unmerged(name, i.packages.owned)] && knownPrivileged(name) {
+		return
+	}
+	what := "it runs with capabilities"
+	if e.Mode&fs.ModeSetuid != 0 {
+		what = "it runs as its owner"
+	} else if e.Mode&fs.ModeSetgid != 0 {
+		what = "it runs with its group"
+	}
+	i.add(Setuid, name, "%s, and is not known to need that", what)
+}
+
+// unmerged is the name under which a package brought a file that the merged
+// /usr moved: bin/su of what lies at usr/bin/su.
+func unmerged(name string, owned map[string]bool) string {
+	if before, ok := strings.CutPrefix(name, "/usr"); ok && !owned[name] && owned[before] {
+		return before
+	}
+	return name
+}
+
+// privileged are the programs of Debian that are setuid, setgid or have
+// capabilities, by base name: they ask for a password, open a device or a
+// socket, or lock a mail box, on behalf of who calls them.
+var privileged = []string{
+	"chage", "chfn", "chsh", "expiry", "gpasswd", "newgidmap", "newgrp", "newuidmap", "passwd", "unix_chkpwd",
+	"su", "sudo", "sudoedit", "doas", "pkexec", "polkit-agent-helper-1", "pam_timestamp_check",
+	"mount", "umount", "fusermount", "fusermount3", "mount.nfs", "mount.cifs", "ntfs-3g",
+	"ping", "ping4", "ping6", "traceroute6.iputils", "mtr-packet", "arping", "clockdiff", "dumpcap",
+	"ssh-agent", "ssh-keysign", "dbus-daemon-launch-helper", "wall", "write", "write.ul", "bsd-write",
+	"crontab", "at", "dotlockfile", "mlock", "locate", "mlocate", "plocate", "lockfile", "procmail",
+	"postdrop", "postqueue", "exim4", "sendmail", "utempter", "chrome-sandbox", "vmware-user-suid-wrapper",
+	"gst-ptp-helper", "snap-confine", "systemd-detect-virt", "pppd", "Xorg.wrap", "screen", "newaliases",
+}
+
+func knownPrivileged(name string) bool { return slices.Contains(privileged, path.Base(name)) }

@@ -1,0 +1,81 @@
+package scan
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"imgbuild/images/control"
+	"imgbuild/images/fault"
+	"imgbuild/provisioners/system"
+)
+
+// Target is one finished output, opened read-only.
+type Target struct {
+	// Name is what its user calls it.
+	Name string
+	// Output is the form that controls know it by.
+	Output control.Output
+	// Platform is the system in it: "debian-12".
+	Platform string
+	// System is the tree. It may be read by several goroutines at once.
+	System system.Reader
+
+	close func() error
+}
+
+// Close lets the target go.
+func (t *Target) Close() error { return t.close() }
+
+// newTarget finds out what system a tree holds.
+func newTarget(name string, output control.Output, r system.Reader, close func() error) (*Target, error) {
+	platform, err := platformOf(r)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("opening %s: %w", name, err), close())
+	}
+	return &Target{Name: name, Output: output, Platform: platform, System: r, close: close}, nil
+}
+
+// Directory opens a tree that lies in a directory as a machine's root or a
+// container's.
+func Directory(dir string, output control.Output) (*Target, error) {
+	root, err := system.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("opening %s: %w", dir, err)
+	}
+	return newTarget(dir, output, root, root.Close)
+}
+
+// platformOf reads os-release(5): ID and the first part of VERSION_ID.
+func platformOf(r system.Reader) (string, error) {
+	f, err := r.Open("/etc/os-release")
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fault.Inputf("it has no /etc/os-release: no root of a Linux system").
+			WithHint("give a disk image, a container image, or the directory that has etc/ and usr/")
+	}
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	var id, version string
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		key, value, _ := strings.Cut(lines.Text(), "=")
+		value = strings.Trim(value, `"'`)
+		switch key {
+		case "ID":
+			id = value
+		case "VERSION_ID":
+			version, _, _ = strings.Cut(value, ".")
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return "", fmt.Errorf("reading /etc/os-release: %w", err)
+	}
+	if version == "" {
+		return id, nil
+	}
+	return id + "-" + version, nil
+}

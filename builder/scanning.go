@@ -1,0 +1,98 @@
+package builder
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"imgbuild/builder/progress"
+	"imgbuild/builder/scan"
+	"imgbuild/builder/scan/hygiene"
+	"imgbuild/images/catalog"
+	"imgbuild/images/control"
+	"imgbuild/images/evidence"
+	"imgbuild/images/report"
+	"imgbuild/images/sbom"
+	"imgbuild/images/signing"
+	"imgbuild/images/updates"
+)
+
+// scan scans the forms of a version that have no signed report yet and attaches
+// what it found.
+func (b *Builder) scan(ctx context.Context, plan *Plan, v *catalog.Version) error {
+	have, err := evidence.Reports(ctx, b.Catalog, v, b.Trust)
+	if err != nil {
+		return err
+	}
+	for _, form := range evidence.Forms(v) {
+		if have[form] != nil {
+			continue
+		}
+		task := b.Report.Start("scan of the "+string(form), 0, progress.Items)
+		found, err := b.scanForm(ctx, plan, v, form)
+		if err == nil {
+			err = AttachReport(ctx, b.Catalog, v, b.Key, found)
+		}
+		if err != nil {
+			task.Fail(err)
+			return err
+		}
+		task.Done(fmt.Sprintf("controls: %d, files: %d", len(found.Findings), found.Files))
+	}
+	return nil
+}
+
+func (b *Builder) scanForm(ctx context.Context, plan *Plan, v *catalog.Version, form control.Output) (_ *report.Report, err error) {
+	output, sets := evidence.OutputContainer, []updates.Set{updates.Root}
+	if form == control.Machine {
+		output, sets = evidence.OutputDisk, append(sets, updates.Boot)
+	}
+	spec := scan.Spec{
+		Set: plan.Recipe.ControlSet(), Vars: plan.Recipe.Values(), Waivers: b.Waivers, Baseline: v.Baseline, Now: time.Now(),
+		Hygiene: hygiene.Expected{Locked: map[string]string{}, BuildPaths: []string{b.Stages.Dir}},
+	}
+	for _, set := range sets {
+		for _, p := range plan.Lock.InSet(set) {
+			spec.Hygiene.Locked[p.Name+":"+p.Architecture] = p.Version
+		}
+	}
+	if spec.Manifest, err = evidence.Manifest(ctx, b.Catalog, v, b.Trust, output); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(b.ScanDir, 0o755); err != nil {
+		return nil, fmt.Errorf("scanning %s: %w", v.Ref(), err)
+	}
+	target, err := scan.Version(ctx, b.Catalog, v, form, b.ScanDir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, target.Close()) }()
+	return scan.Run(ctx, target, spec)
+}
+
+// AttachReport signs a report and makes it evidence of the version. The newest
+// report of an output is the one that gates go by.
+func AttachReport(ctx context.Context, c *catalog.Catalog, v *catalog.Version, key *signing.Key, r *report.Report) error {
+	predicate, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("writing the report of a scan: %w", err)
+	}
+	of := sbom.Container
+	if r.Output == control.Machine {
+		of = sbom.Disk
+	}
+	envelope, err := signing.SignStatement(ctx, signing.Statement{
+		Subjects: subjectsOf(v, of), PredicateType: signing.PredicateScan, Predicate: predicate, SignedAt: r.At,
+	}, key)
+	if err != nil {
+		return err
+	}
+	artifact, err := signing.AttestationReferrer(v.Index, envelope)
+	if err != nil {
+		return err
+	}
+	return c.PutTagged(ctx, v, artifact)
+}

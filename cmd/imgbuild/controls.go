@@ -1,0 +1,183 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"imgbuild/images/baseline/node"
+	"imgbuild/images/control"
+	"imgbuild/images/fault"
+)
+
+func newControlsCommand(env *environment) *cobra.Command {
+	var f controlsFlags
+	list := func(*cobra.Command, []string) error { return listControls(env, f) }
+	cmd := &cobra.Command{
+		Use:   "controls",
+		Short: "List and show the hardening rules",
+		Long: `A control is one hardening rule: a desired state, why it is desired, and the sections
+of benchmarks that ask for it. Bakes apply those that the profiles of a recipe take,
+scans hold all of a benchmark against the finished image. Controls come with the
+program; a project's own are in its folder controls/. Without a further word, list
+them.`,
+		Example: "  imgbuild controls\n  imgbuild controls show sshd-no-root-login",
+		Args:    cobra.NoArgs,
+		RunE:    list,
+	}
+	listing := &cobra.Command{
+		Use:     "list",
+		Short:   "List the controls",
+		Long:    "List the controls with the sections of benchmarks that ask for them.",
+		Example: "  imgbuild controls list\n  imgbuild controls list --benchmark cis-debian-12 --level 1 --output json",
+		Args:    cobra.NoArgs,
+		RunE:    list,
+	}
+	flags := listing.Flags()
+	flags.StringVar(&f.benchmark, "benchmark", "", "only those of a `BENCHMARK`")
+	flags.IntVar(&f.level, "level", 2, "only those of sections up to this `LEVEL`: 1 or 2")
+	cmd.AddCommand(listing, newControlsShowCommand(env))
+	return cmd
+}
+
+type controlsFlags struct {
+	benchmark string
+	level     int
+}
+
+// controlSet reads the shipped controls and the project's.
+func (e *environment) controlSet() (*control.Set, error) {
+	source, err := e.baselines()
+	if err != nil {
+		return nil, err
+	}
+	set, err := source.Controls()
+	if closed := source.Close(); err == nil {
+		err = closed
+	}
+	return set, err
+}
+
+// listedControl is an entry of controls list --output json.
+type listedControl struct {
+	ID         string              `json:"id"`
+	Title      string              `json:"title"`
+	Severity   control.Severity    `json:"severity"`
+	References []control.Reference `json:"references"`
+}
+
+func listControls(env *environment, f controlsFlags) error {
+	set, err := env.controlSet()
+	if err != nil {
+		return err
+	}
+	if f.benchmark != "" && set.Benchmarks[f.benchmark] == nil {
+		return fault.Inputf("unknown benchmark %q%s", f.benchmark, node.Suggest(f.benchmark, benchmarkIDs(set)))
+	}
+	listed := []listedControl{}
+	for _, id := range set.IDs() {
+		c := set.Controls[id]
+		entry := listedControl{ID: id, Title: c.Title, Severity: c.Severity, References: []control.Reference{}}
+		for _, r := range set.References(id) {
+			if r.Level <= f.level && (f.benchmark == "" || r.Benchmark == f.benchmark) {
+				entry.References = append(entry.References, r)
+			}
+		}
+		if f.benchmark == "" || len(entry.References) > 0 {
+			listed = append(listed, entry)
+		}
+	}
+	return env.answer(listed, func(w io.Writer) {
+		for _, c := range listed {
+			fmt.Fprintf(w, "%-8s  %-44s  %s\n", c.Severity, c.ID, c.Title)
+		}
+	}, env.command("controls", "show", "ID"))
+}
+
+func benchmarkIDs(set *control.Set) []string {
+	var ids []string
+	for id := range set.Benchmarks {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// shownControl is the document of controls show --output json.
+type shownControl struct {
+	ID string `json:"id"`
+	*control.Control
+	// Resources is the desired state as it is defined.
+	Resources  []string            `json:"resources"`
+	When       []string            `json:"when,omitempty"`
+	References []control.Reference `json:"references"`
+	Defined    string              `json:"defined"`
+}
+
+func newControlsShowCommand(env *environment) *cobra.Command {
+	return &cobra.Command{
+		Use:     "show ID",
+		Short:   "Show a control: what it demands, why, and who asks for it",
+		Long:    "Show a control: the state it demands, why, what may stop to work, and the sections of\nbenchmarks that ask for it.",
+		Example: "  imgbuild controls show sshd-no-root-login\n  imgbuild controls show sshd-no-root-login --output json",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			set, err := env.controlSet()
+			if err != nil {
+				return err
+			}
+			c, ok := set.Controls[args[0]]
+			if !ok {
+				return fault.Inputf("there is no control %q%s", args[0], node.Suggest(args[0], set.IDs())).WithHint("%s", env.command("controls", "list"))
+			}
+			shown := shownControl{
+				ID: c.ID, Control: c, Resources: yamlLines(c.Resources), When: yamlLines(c.When),
+				References: append([]control.Reference{}, set.References(c.ID)...), Defined: c.Pos().String(),
+			}
+			return env.answer(shown, func(w io.Writer) { writeControl(w, shown) }, "")
+		},
+	}
+}
+
+// yamlLines is a tree as YAML, a line each.
+func yamlLines(n *node.Node) []string {
+	if n == nil {
+		return nil
+	}
+	var lines []string
+	for _, line := range node.Lines(n) {
+		lines = append(lines, line.Text)
+	}
+	return lines
+}
+
+func writeControl(w io.Writer, c shownControl) {
+	fmt.Fprintf(w, "%s: %s\n", c.ID, c.Title)
+	row := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(w, "  %-11s  %s\n", name, value)
+		}
+	}
+	row("severity", string(c.Severity))
+	row("why", c.Rationale)
+	row("impact", c.Impact)
+	row("platforms", strings.Join(c.Platforms, " "))
+	var outputs []string
+	for _, o := range c.Outputs {
+		outputs = append(outputs, string(o))
+	}
+	row("outputs", strings.Join(outputs, " "))
+	for _, r := range c.References {
+		row("asked for", fmt.Sprintf("%s %s, section %s, level %d", r.Benchmark, r.Version, r.Section, r.Level))
+	}
+	for i, line := range c.When {
+		row([]string{"when", " "}[min(i, 1)], line)
+	}
+	for i, line := range c.Resources {
+		row([]string{"state", " "}[min(i, 1)], line)
+	}
+	row("defined", c.Defined)
+}

@@ -1,0 +1,257 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"imgbuild/builder"
+	"imgbuild/builder/progress"
+	"imgbuild/builder/scan"
+	"imgbuild/builder/scan/hygiene"
+	"imgbuild/builder/scan/layers"
+	"imgbuild/images/catalog"
+	"imgbuild/images/control"
+	"imgbuild/images/evidence"
+	"imgbuild/images/fault"
+	"imgbuild/images/report"
+)
+
+// scanFlags are the flags of scan.
+type scanFlags struct {
+	form             string
+	benchmarks       []string
+	level            int
+	page, sarif, xml string
+	attach           bool
+}
+
+func newScanCommand(env *environment) *cobra.Command {
+	var f scanFlags
+	cmd := &cobra.Command{
+		Use:   "scan IMAGE",
+		Short: "Judge a finished image: controls, integrity, secrets",
+		Long: `Open a finished output read-only, without booting or mounting it, and judge it:
+against the controls of the benchmarks that speak of its system, against its signed
+integrity manifest, and for what no image may carry, such as private keys, tokens,
+passwords, histories, unexpected setuid files and packages that its lock lacks.
+
+IMAGE is a version of the catalog, a disk image (raw or qcow2), a container image
+(oci:DIR, oci-archive:FILE, docker://HOST/NAME:TAG), or a directory that holds a root.
+Of a version the disk is scanned, or with --form container its container.
+
+Ends with exit code 3 when a control of at least medium severity fails or cannot be
+told, when a file is not what was baked, or when something lies in the image that
+must not.`,
+		Example: `  imgbuild scan debian-12-nginx
+  imgbuild scan debian-12-nginx:released --form container
+  imgbuild scan web.qcow2 --report report.html --sarif scan.sarif --junit scan.xml
+  imgbuild scan oci:layout --level 1 --output json
+  imgbuild scan debian-12-nginx --attach`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return scanImage(cmd.Context(), env, args[0], f) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.form, "form", "", "`FORM` of the version or directory: vm or container")
+	flags.StringSliceVar(&f.benchmarks, "benchmark", nil, "`BENCHMARK` to judge by (default: all that speak of its system)")
+	flags.IntVar(&f.level, "level", 2, "judge by the sections up to this `LEVEL`: 1 or 2")
+	flags.StringVar(&f.page, "report", "", "write the report to `FILE` as a page for a browser")
+	flags.StringVar(&f.sarif, "sarif", "", "write the report to `FILE` as SARIF 2.1.0")
+	flags.StringVar(&f.xml, "junit", "", "write the report to `FILE` as JUnit XML")
+	flags.BoolVar(&f.attach, "attach", false, "sign the report and attach it to the version: gates go by the newest one")
+	return cmd
+}
+
+func scanImage(ctx context.Context, env *environment, name string, f scanFlags) (err error) {
+	if f.level != 1 && f.level != 2 {
+		return fault.Inputf("--level is %d", f.level).WithHint("use 1 or 2")
+	}
+	p, err := env.project()
+	if err != nil {
+		return err
+	}
+	source, err := env.baselines()
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	spec := scan.Spec{Benchmarks: f.benchmarks, Level: f.level, Now: time.Now(), Hygiene: hygiene.Expected{BuildPaths: []string{p.Config.Cache.Dir}}}
+	if spec.Set, err = source.Controls(); err != nil {
+		return err
+	}
+	if spec.Waivers, err = source.Waivers(spec.Set); err != nil {
+		return err
+	}
+	dir := filepath.Join(p.Config.Cache.Dir, scansDir)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("scanning %s: %w", name, err)
+	}
+	task := env.reporter().Start("scan", 0, progress.Items)
+	target, of, err := openTarget(ctx, env, name, f.form, dir, &spec)
+	if err != nil {
+		task.Fail(err)
+		return err
+	}
+	defer func() { err = errors.Join(err, target.Close()) }()
+	found, err := scan.Run(ctx, target, spec)
+	if err != nil {
+		task.Fail(err)
+		return err
+	}
+	task.Done(fmt.Sprintf("controls: %d, files: %d", len(found.Findings), found.Files))
+	if f.attach {
+		if err := attachReport(ctx, env, of, found); err != nil {
+			return err
+		}
+	}
+	if err := writeReports(found, f); err != nil {
+		return err
+	}
+	if err := env.answer(found, func(w io.Writer) { _ = report.Table(w, found) }, ""); err != nil {
+		return err
+	}
+	return verdict(found)
+}
+
+// openTarget opens what a user names, and learns what is known of it. A version
+// of the catalog is returned too.
+func openTarget(ctx context.Context, env *environment, name, form, dir string, spec *scan.Spec) (*scan.Target, *catalog.Version, error) {
+	if form != "" && form != string(control.Machine) && form != string(control.Container) {
+		return nil, nil, fault.Inputf("--form is %q", form).WithHint("use vm or container")
+	}
+	if t, err := openForeign(ctx, name, form, dir); t != nil || err != nil {
+		return t, nil, err
+	}
+	p, c, err := env.catalog(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	v, err := find(ctx, c, name, catalog.AllowRevoked)
+	if err != nil {
+		return nil, nil, err
+	}
+	trust, err := p.Trust(p.Config.Catalog)
+	if err != nil {
+		return nil, nil, err
+	}
+	output, known := scannedForm(v, form)
+	if spec.Manifest, err = evidence.Manifest(ctx, c, v, trust, known); err != nil {
+		return nil, nil, err
+	}
+	if spec.Hygiene.Locked, err = evidence.Packages(ctx, c, v, trust); err != nil {
+		return nil, nil, err
+	}
+	spec.Baseline = v.Baseline
+	t, err := scan.Version(ctx, c, v, output, dir)
+	return t, v, err
+}
+
+// openForeign opens what is no version of the catalog; nil when the name may be
+// that of one.
+func openForeign(ctx context.Context, name, form, dir string) (*scan.Target, error) {
+	for _, scheme := range []string{"oci:", "oci-archive:", "docker://"} {
+		if strings.HasPrefix(name, scheme) {
+			from, err := layers.ParseSource(name)
+			if err != nil {
+				return nil, err
+			}
+			return scan.Container(ctx, from, dir)
+		}
+	}
+	info, err := os.Stat(name)
+	switch {
+	case err != nil || !info.IsDir() && !strings.ContainsAny(name, "/."):
+		return nil, nil
+	case info.IsDir():
+		return scan.Directory(name, directoryForm(form))
+	}
+	return scan.Disk(name)
+}
+
+// attachReport signs a report and attaches it to the version that it is of.
+func attachReport(ctx context.Context, env *environment, v *catalog.Version, r *report.Report) error {
+	if v == nil {
+		return fault.Inputf("--attach is for versions of the catalog").WithHint("leave it out, or name a version")
+	}
+	p, c, err := env.catalog(ctx)
+	if err != nil {
+		return err
+	}
+	key, _, err := p.SigningKey(env.ask())
+	if err != nil {
+		return err
+	}
+	return builder.AttachReport(ctx, c, v, key, r)
+}
+
+func directoryForm(form string) control.Output {
+	if form == "" {
+		return control.Machine
+	}
+	return control.Output(form)
+}
+
+// scannedForm is the output of a version that is scanned, and what its evidence
+// calls it.
+func scannedForm(v *catalog.Version, form string) (control.Output, string) {
+	if form == string(control.Container) || form == "" && len(v.Disks) == 0 {
+		return control.Container, evidence.OutputContainer
+	}
+	return control.Machine, evidence.OutputDisk
+}
+
+func writeReports(r *report.Report, f scanFlags) error {
+	for _, out := range []struct {
+		path  string
+		write func(io.Writer) error
+	}{
+		{f.page, func(w io.Writer) error { return report.Page(w, r, nil) }},
+		{f.sarif, func(w io.Writer) error { return report.SARIF(w, r, version) }},
+		{f.xml, func(w io.Writer) error { return report.JUnit(w, r) }},
+	} {
+		if out.path == "" {
+			continue
+		}
+		var b bytes.Buffer
+		if err := out.write(&b); err != nil {
+			return fmt.Errorf("writing %s: %w", out.path, err)
+		}
+		if err := os.WriteFile(out.path, b.Bytes(), 0o644); err != nil {
+			return fmt.Errorf("writing the report: %w", err)
+		}
+	}
+	return nil
+}
+
+// verdict is an error of kind fault.Gate for a report with something wrong.
+func verdict(r *report.Report) error {
+	var wrong []string
+	for _, w := range []struct {
+		count     int
+		one, many string
+	}{
+		{len(r.Failed(control.Medium)), "a control of medium severity or above is not met", "%d controls of medium severity or above are not met"},
+		{len(r.Drift), "a file is not what was baked", "%d files are not what was baked"},
+		{len(r.Strays), "something lies in it that must not", "%d things lie in it that must not"},
+	} {
+		switch w.count {
+		case 0:
+		case 1:
+			wrong = append(wrong, w.one)
+		default:
+			wrong = append(wrong, fmt.Sprintf(w.many, w.count))
+		}
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	return fault.Gatef("%s is not as it should be: %s", r.Target, strings.Join(wrong, ", "))
+}

@@ -1,0 +1,111 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+
+	"imgbuild/images/control"
+)
+
+// item is one thing that was looked at, of whatever kind.
+type item struct {
+	// Rule is the control's id, "integrity", or "hygiene-" and a kind.
+	Rule, Title string
+	Severity    control.Severity
+	Result      control.Result
+	// Why and Evidence say what was found; Paths are the files it was found in.
+	Why      string
+	Evidence []string
+	Paths    []string
+	Sections []string
+}
+
+// The titles of what is no control.
+const (
+	integrityRule  = "integrity"
+	integrityTitle = "every file is what was baked"
+	hygienePrefix  = "hygiene-"
+	hygieneTitle   = "nothing lies in the image that must not"
+)
+
+// items are all things of a report: its controls, then what differs from the
+// manifest, then what must not be there.
+func items(r *Report) []item {
+	var list []item
+	for _, f := range r.Findings {
+		i := item{Rule: f.Control, Title: f.Title, Severity: f.Severity, Result: f.Result, Why: f.Why}
+		for _, d := range f.Differences {
+			i.Evidence = append(i.Evidence, d.String())
+			if path, _, _ := strings.Cut(d.Subject, ":"); strings.HasPrefix(path, "/") {
+				i.Paths = append(i.Paths, path)
+			}
+		}
+		for _, ref := range f.References {
+			i.Sections = append(i.Sections, ref.Benchmark+" "+ref.Section)
+		}
+		list = append(list, i)
+	}
+	return append(append(list, drift(r)), hygienic(r)...)
+}
+
+// drift is the one item of the integrity manifest.
+func drift(r *Report) item {
+	i := item{Rule: integrityRule, Title: integrityTitle, Severity: control.High, Result: control.Pass}
+	switch {
+	case !r.Compared:
+		i.Result, i.Why = control.NotApplicable, "there is no manifest to compare with"
+	case len(r.Drift) > 0:
+		i.Result = control.Fail
+	}
+	for _, d := range r.Drift {
+		i.Evidence = append(i.Evidence, d.String())
+		i.Paths = append(i.Paths, "/"+d.Path)
+	}
+	return i
+}
+
+// hygienic are the kinds of what must not be there that were found, one item
+// that passes without any.
+func hygienic(r *Report) []item {
+	if len(r.Strays) == 0 {
+		return []item{{Rule: strings.TrimSuffix(hygienePrefix, "-"), Title: hygieneTitle, Severity: control.High, Result: control.Pass}}
+	}
+	var list []item
+	for _, f := range r.Strays {
+		rule := hygienePrefix + f.Kind
+		if len(list) == 0 || list[len(list)-1].Rule != rule {
+			list = append(list, item{Rule: rule, Title: fmt.Sprintf("%s: %s", hygieneTitle, f.Kind), Severity: control.High, Result: control.Fail})
+		}
+		last := &list[len(list)-1]
+		last.Evidence = append(last.Evidence, f.Path+": "+f.Detail)
+		last.Paths = append(last.Paths, f.Path)
+	}
+	return list
+}
+
+// lines is all that is to be said of an item.
+func (i item) lines() []string {
+	var list []string
+	if i.Why != "" {
+		list = append(list, plain(i.Why))
+	}
+	for _, evidence := range i.Evidence {
+		list = append(list, plain(evidence))
+	}
+	return list
+}
+
+// plain is a text of an image as no terminal and no reader of XML stumbles over
+// it.
+func plain(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if unicode.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			fmt.Fprintf(&b, "\\x%02x", r)
+		}
+	}
+	return b.String()
+}

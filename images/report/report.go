@@ -1,0 +1,41 @@
+// Package report is what a scan found of a finished output, and how that is
+// written: as a table for a terminal, as SARIF 2.1.0, as JUnit XML, and as one
+// page for a browser. It looks at nothing itself and decides nothing.
+package report
+
+import (
+	"time"
+
+	"imgbuild/images/control"
+	"imgbuild/images/integrity"
+)
+
+// Report is what was found.
+type Report struct {
+	// Target is what was scanned, as its user calls it.
+	Target string `json:"target"`
+	// Baseline is empty when it is not known.
+	Baseline string    `json:"baseline,omitempty"`
+	At       time.Time `json:"at"`
+	// Files is how many the tree has.
+	Files int `json:"files"`
+	*control.Report
+	// Compared says that the integrity manifest was known, Drift is what
+	// differs from it.
+	Compared bool                   `json:"compared"`
+	Drift    []integrity.Difference `json:"drift"`
+	// Strays are what must not lie in an image.
+	Strays []Stray `json:"strays"`
+}
+
+// Stray is one thing that must not lie in an image. A secret itself is no part
+// of it.
+type Stray struct {
+	// Kind is such as "private-key" or "world-writable".
+	Kind string `json:"kind"`
+	// Path is absolute; of a package that is not locked its name.
+	Path   string `json:"path"`
+	Detail string `json:"detail"`
+}
+
+func (s Stray) String() string { return s.Kind + ": " + s.Path + ": " + s.Detail }

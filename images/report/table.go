@@ -1,0 +1,53 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"imgbuild/images/control"
+)
+
+// shown is how many lines of evidence the table has of one item.
+const shown = 5
+
+// Table writes a report for a terminal: the scores, and what is not as it
+// should be.
+func Table(w io.Writer, r *Report) error {
+	fmt.Fprintf(w, "%s: %s, %s, %d files\n\n", r.Target, r.Platform, r.Output, r.Files)
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if len(r.Scores) > 0 {
+		fmt.Fprintln(table, "benchmark\tlevel\tscore\twith waivers\tpass\tfail\terror\twaived\tmanual\tnot applicable")
+		for _, s := range r.Scores {
+			c := s.Counts
+			fmt.Fprintf(table, "%s %s\t%d\t%.1f %%\t%.1f %%\t%d\t%d\t%d\t%d\t%d\t%d\n", s.Benchmark, s.Version, s.Level, s.Percent(), s.PercentWaived(),
+				c[control.Pass], c[control.Fail], c[control.Error], c[control.Waived], c[control.Manual], c[control.NotApplicable])
+		}
+		fmt.Fprintln(table)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	for _, i := range items(r) {
+		switch i.Result {
+		case control.Fail, control.Error, control.Waived:
+			i.write(w)
+		}
+		if i.Result == control.Pass && (i.Rule == integrityRule || strings.HasPrefix(i.Rule, strings.TrimSuffix(hygienePrefix, "-"))) {
+			fmt.Fprintf(w, "%-6s  %s\n", i.Result, i.Title)
+		}
+	}
+	return nil
+}
+
+func (i item) write(w io.Writer) {
+	fmt.Fprintf(w, "%-6s  %-8s  %s: %s\n", i.Result, i.Severity, i.Rule, i.Title)
+	lines := i.lines()
+	for _, line := range lines[:min(len(lines), shown)] {
+		fmt.Fprintf(w, "                  %s\n", line)
+	}
+	if len(lines) > shown {
+		fmt.Fprintf(w, "                  and %d more\n", len(lines)-shown)
+	}
+}

@@ -1,0 +1,214 @@
+package apparmor
+
+import (
+	"fmt"
+	"strings"
+)
+
+// The limits of a file of profiles.
+const (
+	maxFile  = 4 << 20
+	maxNest  = 32
+	maxWords = 10_000
+)
+
+// word is one word of a statement with its place in the file.
+type word struct {
+	text       string
+	start, end int
+}
+
+// scanner takes a file of profiles apart into statements, by the rules of
+// apparmor.d(5): a statement ends at a comma that nothing follows, a block has
+// braces that stand alone, and the braces and commas inside a path are the
+// path's.
+type scanner struct {
+	text string
+	at   int
+}
+
+// ends of statements.
+const (
+	endOfFile = iota
+	endOfRule
+	openBlock
+	closeBlock
+)
+
+func (s *scanner) line() int { return 1 + strings.Count(s.text[:min(s.at, len(s.text))], "\n") }
+
+// statement returns the words up to an end, and which end it was. Includes and
+// assignments end with their line and are left out, but for assignments, which
+// the caller gets through assign.
+func (s *scanner) statement(assign func(name, op string, values []string)) ([]word, int, error) {
+	var words []word
+	for {
+		s.blanks()
+		if s.at >= len(s.text) {
+			return words, endOfFile, nil
+		}
+		switch c := s.text[s.at]; {
+		case c == '#':
+			s.restOfLine() // a comment, or an include in its old form
+			continue
+		case c == ',':
+			s.at++
+			return words, endOfRule, nil
+		case c == '{':
+			s.at++
+			return words, openBlock, nil
+		case c == '}':
+			s.at++
+			return words, closeBlock, nil
+		}
+		w, err := s.word()
+		if err != nil {
+			return nil, 0, err
+		}
+		if len(words) == 0 && w.text == "include" {
+			s.restOfLine()
+			continue
+		}
+		if len(words) == 0 && variable(w.text) {
+			if done, err := s.assignment(w, assign); err != nil {
+				return nil, 0, err
+			} else if done {
+				continue
+			}
+		}
+		if words = append(words, w); len(words) > maxWords {
+			return nil, 0, fmt.Errorf("line %d: a statement of more than %d words", s.line(), maxWords)
+		}
+	}
+}
+
+func (s *scanner) blanks() {
+	for s.at < len(s.text) && strings.IndexByte(" \t\r\n\v\f", s.text[s.at]) >= 0 {
+		s.at++
+	}
+}
+
+func (s *scanner) restOfLine() string {
+	rest := s.text[s.at:]
+	if end := strings.IndexByte(rest, '\n'); end >= 0 {
+		rest = rest[:end]
+	}
+	s.at += len(rest)
+	return rest
+}
+
+// word reads one word: quotes and a list in parentheses after "=" or alone are
+// part of it.
+func (s *scanner) word() (word, error) {
+	w := word{start: s.at}
+	var b strings.Builder
+	braces := 0
+	for s.at < len(s.text) {
+		c := s.text[s.at]
+		switch {
+		case strings.IndexByte(" \t\r\n\v\f", c) >= 0:
+			goto done
+		case c == ',' && (s.at+1 == len(s.text) || strings.IndexByte(" \t\r\n\v\f#", s.text[s.at+1]) >= 0 || s.text[s.at+1] == '}' && braces == 0):
+			goto done
+		case c == '{':
+			braces++
+			b.WriteByte(c)
+			s.at++
+		case c == '}' && braces > 0:
+			braces--
+			b.WriteByte(c)
+			s.at++
+		case c == '\\' && s.at+1 < len(s.text):
+			b.WriteString(s.text[s.at : s.at+2])
+			s.at += 2
+		case c == '"':
+			end := s.at + 1
+			for end < len(s.text) && s.text[end] != '"' {
+				if s.text[end] == '\\' {
+					end++
+				}
+				end++
+			}
+			if end >= len(s.text) {
+				return w, fmt.Errorf("line %d: a quote that does not end", s.line())
+			}
+			b.WriteString(s.text[s.at+1 : end])
+			s.at = end + 1
+		case c == '(' && (b.Len() == 0 || strings.HasSuffix(b.String(), "=")):
+			end := strings.IndexByte(s.text[s.at:], ')')
+			if end < 0 {
+				return w, fmt.Errorf("line %d: a list that does not end", s.line())
+			}
+			b.WriteString(s.text[s.at : s.at+end+1])
+			s.at += end + 1
+			goto done
+		default:
+			b.WriteByte(c)
+			s.at++
+		}
+	}
+done:
+	w.text, w.end = b.String(), s.at
+	return w, nil
+}
+
+// variable tells whether a word is a variable alone or begins its assignment.
+func variable(text string) bool {
+	if !strings.HasPrefix(text, "@{") && !strings.HasPrefix(text, "${") {
+		return false
+	}
+	end := strings.IndexByte(text, '}')
+	rest := text[end+1:]
+	return end > 0 && (rest == "" || strings.HasPrefix(rest, "=") || strings.HasPrefix(rest, "+="))
+}
+
+// assignment reads "@{NAME} += values" up to the end of the line; it is none
+// when no operator follows.
+func (s *scanner) assignment(first word, assign func(name, op string, values []string)) (bool, error) {
+	end := strings.IndexByte(first.text, '}') + 1
+	name, rest := first.text[:end], first.text[end:]
+	was := s.at
+	s.at = first.start + strings.IndexByte(s.text[first.start:], '}') + 1
+	if rest == "" {
+		for s.at < len(s.text) && (s.text[s.at] == ' ' || s.text[s.at] == '\t') {
+			s.at++
+		}
+	}
+	op := ""
+	for _, candidate := range []string{"+=", "="} {
+		if strings.HasPrefix(s.text[s.at:], candidate) {
+			op = candidate
+			break
+		}
+	}
+	if op == "" {
+		s.at = was
+		return false, nil
+	}
+	s.at += len(op)
+	var values []string
+	for {
+		for s.at < len(s.text) && strings.IndexByte(" \t\r", s.text[s.at]) >= 0 {
+			s.at++
+		}
+		switch {
+		case s.at >= len(s.text) || s.text[s.at] == '\n' || s.text[s.at] == '#':
+			assign(name, op, values)
+			return true, nil
+		case strings.HasPrefix(s.text[s.at:], "\\\n"):
+			s.at += 2
+			continue
+		}
+		w, err := s.word()
+		if err != nil {
+			return false, err
+		}
+		if w.end == w.start {
+			s.at++ // a comma between values means nothing
+			continue
+		}
+		if values = append(values, w.text); len(values) > maxWords {
+			return false, fmt.Errorf("line %d: more than %d values", s.line(), maxWords)
+		}
+	}
+}

@@ -1,0 +1,4 @@
+package audit
+
+// Sources is what Compile is given.
+var Sources = sources

@@ -1,0 +1,166 @@
+// Package dpkg holds the resource of Debian packages that a system must have or
+// must not have. It reads dpkg's database and never installs or removes
+// anything: what a baked system has follows from its lock.
+package dpkg
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
+	"imgbuild/provisioners/system"
+)
+
+// Where dpkg keeps its database, and the journal of changes that it has not yet
+// written into it (dpkg(1), "FILES").
+const (
+	statusPath  = "/var/lib/dpkg/status"
+	updatesPath = "/var/lib/dpkg/updates"
+)
+
+// The limits of the database: bytes of a file, and files of the journal.
+const (
+	maxStatus  = 64 << 20
+	maxUpdates = 1000
+)
+
+// read tells in what state each package is, by name: what follows the wanted
+// action in its Status field, "ok installed". Of a package with several
+// architectures it is the one that is there most.
+func read(r system.Reader) (map[string]string, error) {
+	// A package is one paragraph for a name and an architecture.
+	states := map[[2]string]string{}
+	if err := readFile(r, statusPath, states); err != nil {
+		return nil, err
+	}
+	names, err := r.ReadDir(updatesPath)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("listing dpkg's journal: %w", err)
+	}
+	if len(names) > maxUpdates {
+		return nil, fmt.Errorf("reading dpkg's journal: more than %d files", maxUpdates)
+	}
+	for _, name := range names {
+		if strings.Trim(name, "0123456789") != "" {
+			continue // tmp.i, which dpkg has not finished
+		}
+		if err := readFile(r, path.Join(updatesPath, name), states); err != nil {
+			return nil, err
+		}
+	}
+	byName := map[string]string{}
+	for key, state := range states {
+		if old, ok := byName[key[0]]; !ok || rank(state) > rank(old) || rank(state) == rank(old) && state < old {
+			byName[key[0]] = state
+		}
+	}
+	return byName, nil
+}
+
+func rank(state string) int {
+	switch {
+	case installed(state):
+		return 2
+	case !gone(state):
+		return 1
+	}
+	return 0
+}
+
+// installed tells whether a package is there and configured. One that waits for
+// a trigger is.
+func installed(state string) bool {
+	switch state {
+	case "ok installed", "ok triggers-pending", "ok triggers-awaited":
+		return true
+	}
+	return false
+}
+
+// gone tells whether nothing of a package is there but its configuration.
+func gone(state string) bool {
+	return state == "ok not-installed" || state == "ok config-files"
+}
+
+func readFile(r system.Reader, name string, states map[[2]string]string) error {
+	data, err := system.ReadFile(r, name, maxStatus)
+	if err != nil {
+		return fmt.Errorf("reading dpkg's database: %w", err)
+	}
+	if err := parse(string(data), states); err != nil {
+		return fmt.Errorf("reading dpkg's database: %s: %w", name, err)
+	}
+	return nil
+}
+
+// parse reads paragraphs of control data (Debian Policy 5.1) for the three
+// fields that tell a package's state.
+func parse(text string, states map[[2]string]string) error {
+	fields := map[string]string{}
+	started, field := 0, false
+	end := func() error {
+		if started == 0 {
+			return nil
+		}
+		state, err := stateOf(fields)
+		if err != nil {
+			return fmt.Errorf("paragraph at line %d: %w", started, err)
+		}
+		states[[2]string{fields["package"], fields["architecture"]}] = state
+		clear(fields)
+		started, field = 0, false
+		return nil
+	}
+	number := 0
+	for line := range strings.Lines(text) {
+		number++
+		line = strings.TrimRight(line, " \t\r\n")
+		switch {
+		case line == "":
+			if err := end(); err != nil {
+				return err
+			}
+			continue
+		case line[0] == ' ' || line[0] == '\t':
+			if !field {
+				return fmt.Errorf("line %d continues no field", number)
+			}
+			continue
+		}
+		name, value, ok := strings.Cut(line, ":")
+		if !ok || name == "" {
+			return fmt.Errorf("line %d is not field: value", number)
+		}
+		if field = true; started == 0 {
+			started = number
+		}
+		switch name = strings.ToLower(name); name {
+		case "package", "status", "architecture":
+			if _, again := fields[name]; again {
+				return fmt.Errorf("line %d gives the field %s again", number, name)
+			}
+			fields[name] = strings.TrimSpace(value)
+		}
+	}
+	return end()
+}
+
+// stateOf checks a paragraph's fields; Status is three words (dpkg(1), "PACKAGE
+// STATES").
+func stateOf(fields map[string]string) (string, error) {
+	if fields["package"] == "" {
+		return "", errors.New("no field Package")
+	}
+	words := strings.Fields(fields["status"])
+	if len(words) != 3 {
+		return "", fmt.Errorf("package %s: the status %q is not three words", fields["package"], fields["status"])
+	}
+	switch words[2] {
+	case "not-installed", "config-files", "half-installed", "unpacked", "half-configured", "triggers-awaited", "triggers-pending", "installed":
+	default:
+		return "", fmt.Errorf("package %s: dpkg knows no state %q", fields["package"], words[2])
+	}
+	return words[1] + " " + words[2], nil
+}

@@ -1,0 +1,201 @@
+package kernel
+
+import (
+	"fmt"
+	"strings"
+)
+
+// menuPath is where GRUB's menu is, for BIOS and UEFI.
+const menuPath = "/boot/grub/grub.cfg"
+
+// word is one word of GRUB's script language.
+type word struct {
+	// text is the word without quotes; start and end are where it lies in the
+	// script as written.
+	text       string
+	start, end int
+	// variable is a word that holds one, so that its text is not known, and
+	// plain a word without any quotes or escapes.
+	variable, plain bool
+}
+
+// kernelLine is one command that boots Linux: the kernel and its arguments.
+type kernelLine struct {
+	// line counts from 1.
+	line      int
+	command   word
+	kernel    word
+	arguments []word
+}
+
+// separators end a command and a word.
+const separators = "\n;&|<>{}"
+
+// maxWords and maxKernels bound a menu.
+const (
+	maxWords   = 100_000
+	maxKernels = 500
+)
+
+// parseMenu finds the commands of a menu that boot Linux, by the rules of GRUB's
+// manual, "Shell-like scripting": blanks part words, quotes and backslashes keep
+// them together, a comment goes to the end of its line. What ends inside quotes
+// is an error.
+func parseMenu(text string) ([]kernelLine, error) {
+	var list []kernelLine
+	var command []word
+	end := func() error {
+		defer func() { command = nil }()
+		for len(command) > 0 && command[0].plain && opens(command[0].text) {
+			command = command[1:]
+		}
+		if len(command) == 0 || !boots(command[0].text) {
+			return nil
+		}
+		if len(list) == maxKernels {
+			return fmt.Errorf("more than %d kernels", maxKernels)
+		}
+		line := 1 + strings.Count(text[:command[0].start], "\n")
+		if len(command) == 1 {
+			return fmt.Errorf("line %d names no kernel", line)
+		}
+		for _, w := range command[2:] {
+			if w.variable {
+				return fmt.Errorf("line %d: what %s stands for is known at boot only", line, text[w.start:w.end])
+			}
+		}
+		list = append(list, kernelLine{line: line, command: command[0], kernel: command[1], arguments: command[2:]})
+		return nil
+	}
+	words := 0
+	for at := 0; at < len(text); {
+		switch c := text[at]; {
+		case c == ' ' || c == '\t' || c == '\r':
+			at++
+			continue
+		case c == '\\' && strings.HasPrefix(text[at+1:], "\n"):
+			at += 2
+			continue
+		case c == '#':
+			if i := strings.IndexByte(text[at:], '\n'); i >= 0 {
+				at += i
+			} else {
+				at = len(text)
+			}
+			continue
+		case strings.IndexByte(separators, c) >= 0:
+			if err := end(); err != nil {
+				return nil, err
+			}
+			at++
+			continue
+		}
+		w, err := menuWord(text, at)
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", 1+strings.Count(text[:at], "\n"), err)
+		}
+		if words++; words > maxWords {
+			return nil, fmt.Errorf("more than %d words", maxWords)
+		}
+		at = w.end
+		command = append(command, w)
+	}
+	return list, end()
+}
+
+// opens tells whether a word begins a list of commands, so that the next word
+// is a command.
+func opens(text string) bool {
+	switch text {
+	case "if", "then", "else", "elif", "while", "until", "do", "!", "time":
+		return true
+	}
+	return false
+}
+
+// boots tells whether a command is one of those that load Linux.
+func boots(command string) bool {
+	switch command {
+	case "linux", "linux16", "linuxefi":
+		return true
+	}
+	return false
+}
+
+// menuWord reads the word that begins at a place.
+func menuWord(text string, start int) (word, error) {
+	w := word{start: start, plain: true}
+	var b strings.Builder
+	quote := byte(0)
+	at := start
+	for ; at < len(text); at++ {
+		c := text[at]
+		switch {
+		case quote == 0 && strings.IndexByte(" \t\r"+separators, c) >= 0:
+			w.text, w.end = b.String(), at
+			return w, nil
+		case c == '\'' && quote != '"' || c == '"' && quote != '\'':
+			w.plain = false
+			if quote == 0 {
+				quote = c
+			} else {
+				quote = 0
+			}
+		case c == '\\' && quote != '\'':
+			w.plain = false
+			if at++; at == len(text) {
+				return w, fmt.Errorf("a backslash ends the script")
+			}
+			// Within quotes a backslash escapes but three characters.
+			if quote == '"' && strings.IndexByte("\"\\$\n", text[at]) < 0 {
+				b.WriteByte('\\')
+			}
+			if text[at] != '\n' {
+				b.WriteByte(text[at])
+			}
+		case c == '$' && quote != '\'':
+			w.variable, w.plain = true, false
+			if strings.HasPrefix(text[at+1:], "{") {
+				length := strings.IndexByte(text[at:], '}')
+				if length < 0 {
+					return w, fmt.Errorf("the braces of a variable are not closed")
+				}
+				b.WriteString(text[at : at+length])
+				at += length
+				c = '}'
+			}
+			b.WriteByte(c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	if quote != 0 {
+		return w, fmt.Errorf("quotes are not closed")
+	}
+	w.text, w.end = b.String(), at
+	return w, nil
+}
+
+// splitCommandLine parts the command line of a running kernel: blanks within
+// double quotes are part of a word (Documentation/admin-guide/kernel-parameters).
+func splitCommandLine(text string) []string {
+	var list []string
+	var b strings.Builder
+	inside, quoted := false, false
+	for _, c := range []byte(text + " ") {
+		switch {
+		case c == '"':
+			quoted, inside = !quoted, true
+		case (c == ' ' || c == '\t' || c == '\n') && !quoted:
+			if inside {
+				list = append(list, b.String())
+			}
+			b.Reset()
+			inside = false
+		default:
+			b.WriteByte(c)
+			inside = true
+		}
+	}
+	return list
+}

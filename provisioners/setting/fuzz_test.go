@@ -1,0 +1,83 @@
+package setting_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"imgbuild/images/baseline/node"
+	"imgbuild/provisioners/edit"
+	"imgbuild/provisioners/setting"
+	"imgbuild/provisioners/system"
+)
+
+// FuzzSetting gives a key a value in any text: no text harms the program, what
+// was applied holds and needs no second time, and of the lines that were there
+// no more than the key's are gone.
+func FuzzSetting(f *testing.F) {
+	for _, text := range []string{
+		"A 1\n", "#A 2\nB 3", "A = \"x\n", "[S]\nA=1 \\\n# c\n2", "[S]\n;A=1\n[", "* hard core 1\n@a -\n* - core 2", "export A='\\", "\"", "\ufeff[S]\r\nA=\r\n", "A\n=\n",
+	} {
+		for format := range byte(6) {
+			f.Add(text, format)
+		}
+	}
+	f.Fuzz(func(t *testing.T, text string, format byte) {
+		form := []struct{ path, format, key string }{
+			{"/etc/login.defs", "words", "A"},
+			{"/etc/security/faillock.conf", "equals", "A"},
+			{"/etc/default/x", "equals", "A"},
+			{"/etc/audit/auditd.conf", "equals", "A"},
+			{"/etc/systemd/x.conf", "ini", "S.A"},
+			{"/etc/security/limits.conf", "limits", "* hard core"},
+		}[format%6]
+		s := system.NewMemory()
+		if err := system.MkdirAll(s, "/etc/systemd"); err != nil {
+			t.Fatal(err)
+		}
+		for _, dir := range []string{"/etc/security", "/etc/default", "/etc/audit"} {
+			if err := s.Mkdir(dir, system.Attr{Mode: 0o755}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.WriteFile(form.path, strings.NewReader(text), system.Attr{Mode: 0o600}); err != nil {
+			t.Fatal(err)
+		}
+		scalar := func(text string) *node.Node { return &node.Node{Kind: node.String, Text: text} }
+		r, err := setting.New(node.Entry{Key: "x", Value: &node.Node{Kind: node.Map, Entries: []node.Entry{
+			{Key: "path", Value: scalar(form.path)}, {Key: "format", Value: scalar(form.format)},
+			{Key: "key", Value: scalar(form.key)}, {Key: "at-most", Value: scalar("3")},
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx := context.Background()
+		found, err := r.Check(ctx, s)
+		if err != nil {
+			return
+		}
+		changed, err := r.Apply(ctx, s)
+		if err != nil {
+			t.Fatalf("applying to %q: %v", text, err)
+		}
+		if changed != (len(found) > 0) {
+			t.Fatalf("%d differences and changed is %v", len(found), changed)
+		}
+		if again, err := r.Apply(ctx, s); again || err != nil {
+			t.Fatalf("a second time: %v, %v", again, err)
+		}
+		after, err := system.ReadFile(s, form.path, 1<<21)
+		if err != nil {
+			t.Fatal(err)
+		}
+		gone := 0
+		for _, line := range edit.Lines(text) {
+			if line = strings.TrimSuffix(line, "\n"); !strings.Contains(string(after), line) {
+				gone++
+			}
+		}
+		if form.format == "words" && gone > 1 {
+			t.Errorf("%d lines of %q are gone from %q", gone, text, after)
+		}
+	})
+}

@@ -1,0 +1,149 @@
+package setting
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"imgbuild/provisioners/edit"
+	"imgbuild/provisioners/system"
+)
+
+// maxFiles bounds how many files one setting is read from.
+const maxFiles = 1000
+
+// source is one file that a program reads.
+type source struct {
+	path, text string
+	list       []assignment
+}
+
+// layout is which files a program reads, in its order: the one of the last
+// assignment counts.
+type layout struct {
+	// main are the places of the main file; the first one that exists is read.
+	main []string
+	// dirs are the directories of drop-ins. A name in one hides the same name
+	// in those after it; the files are read in the order of their names.
+	dirs []string
+	// mainLast says that drop-ins are read before the main file.
+	mainLast bool
+}
+
+// layoutOf tells how a file is read.
+func layoutOf(format, name string) layout {
+	switch {
+	case format == "ini" && strings.HasPrefix(name, "/etc/systemd/") && strings.HasSuffix(name, ".conf"):
+		// systemd-system.conf(5), "Configuration directories and precedence".
+		below := strings.TrimPrefix(name, "/etc/")
+		l := layout{}
+		for _, dir := range []string{"/etc", "/run", "/usr/local/lib", "/usr/lib"} {
+			l.main = append(l.main, path.Join(dir, below))
+			l.dirs = append(l.dirs, path.Join(dir, below)+".d")
+		}
+		return l
+	case name == "/etc/security/limits.conf":
+		return layout{main: []string{name}, dirs: []string{"/etc/security/limits.d"}} // limits.conf(5)
+	case name == "/etc/security/pwquality.conf":
+		return layout{main: []string{name}, dirs: []string{name + ".d"}, mainLast: true} // pwquality.conf(5)
+	}
+	return layout{main: []string{name}}
+}
+
+// read reads and parses all files of a layout. That there are none is no
+// error.
+func (l layout) read(r system.Reader, g grammar) ([]source, error) {
+	drops, err := dropIns(r, l.dirs)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, name := range l.main {
+		info, err := r.Stat(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if info.Mode.IsRegular() {
+			names = append(names, name)
+		}
+		break // a device such as /dev/null hides the ones after it
+	}
+	if l.mainLast {
+		names = append(drops, names...)
+	} else {
+		names = append(names, drops...)
+	}
+	return parseAll(r, names, g)
+}
+
+func parseAll(r system.Reader, names []string, g grammar) ([]source, error) {
+	var list []source
+	for _, name := range names {
+		data, err := system.ReadFile(r, name, edit.MaxFile)
+		if err != nil {
+			return nil, err
+		}
+		s := source{path: name, text: string(data)}
+		if strings.ContainsRune(s.text, 0) {
+			return nil, fmt.Errorf("reading %s: it is not a text: it has a zero byte", name)
+		}
+		if s.list, err = g.parse(s.text); err != nil {
+			return nil, fmt.Errorf("reading %s: %w", name, err)
+		}
+		list = append(list, s)
+	}
+	return list, nil
+}
+
+// dropIns lists the *.conf files of directories as they are read. Hidden by a
+// name in an earlier directory, a file is not; a link to nothing hides as well.
+func dropIns(r system.Reader, dirs []string) ([]string, error) {
+	first := map[string]string{}
+	for _, dir := range dirs {
+		names, err := r.ReadDir(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			if info, statErr := r.Stat(dir); statErr == nil && !info.Mode.IsDir() {
+				continue
+			}
+			return nil, err
+		}
+		for _, name := range names {
+			file := path.Join(dir, name)
+			if !strings.HasSuffix(name, ".conf") || strings.HasPrefix(name, ".") || first[name] != "" {
+				continue
+			}
+			first[name] = file
+		}
+		if len(first) > maxFiles {
+			return nil, fmt.Errorf("reading %s: there are more than %d files", dir, maxFiles)
+		}
+	}
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(first)) {
+		info, err := r.Stat(first[name])
+		if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode.IsRegular() {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, first[name])
+	}
+	return list, nil
+}
+
+// masks tells whether a file is a link to /dev/null.
+func masks(r system.Reader, name string) bool {
+	target, err := r.Readlink(name)
+	return err == nil && target == "/dev/null"
+}

@@ -1,0 +1,241 @@
+package sshd
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"imgbuild/images/baseline/node"
+	"imgbuild/images/fault"
+	"imgbuild/provisioners/edit"
+	"imgbuild/provisioners/system"
+)
+
+// The places.
+const (
+	mainFile = "/etc/ssh/sshd_config"
+	baseDir  = "/etc/ssh"
+	dropIn   = "/etc/ssh/sshd_config.d/00-imgbuild.conf"
+)
+
+// The limits of a configuration. The depth is OpenSSH's own.
+const (
+	maxDepth = 16
+	maxFiles = 1000
+	maxLines = 100_000
+)
+
+// line is one line that says something.
+type line struct {
+	file string
+	// number counts from 0.
+	number  int
+	keyword *keyword
+	args    []string
+	// within are the Match blocks that it stands in, the ones around an Include
+	// before the ones in the included file.
+	within []*block
+}
+
+func (l *line) String() string { return fmt.Sprintf("%s:%d", l.file, l.number+1) }
+
+// block is a Match block.
+type block struct {
+	// criteria are the arguments of Match.
+	criteria []string
+	file     string
+	number   int
+}
+
+// everyone tells whether a block is for all connections.
+func (b *block) everyone() bool {
+	return len(b.criteria) == 1 && strings.EqualFold(b.criteria[0], "all")
+}
+
+// always tells whether a line is for all connections.
+func (l *line) always() bool {
+	return !slices.ContainsFunc(l.within, func(b *block) bool { return !b.everyone() })
+}
+
+// config is a configuration with its includes, in the order in which sshd reads
+// it.
+type config struct {
+	known vocabulary
+	lines []*line
+	files int
+	count int
+}
+
+// read reads the configuration of a system.
+func read(r system.Reader) (*config, error) {
+	if _, err := r.Stat(mainFile); errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.Inputf("the system has no %s", mainFile).WithHint("install the package openssh-server")
+	}
+	c := &config{known: newVocabulary()}
+	return c, c.file(r, mainFile, nil, 0)
+}
+
+func (c *config) file(r system.Reader, name string, within []*block, depth int) error {
+	if c.files++; c.files > maxFiles || depth > maxDepth {
+		return fmt.Errorf("reading %s: too many files include one another", name)
+	}
+	data, err := system.ReadFile(r, name, edit.MaxFile)
+	if err != nil {
+		return fmt.Errorf("reading sshd's configuration: %w", err)
+	}
+	// A block ends with the file that it begins in.
+	here := within
+	for i, raw := range edit.Lines(string(data)) {
+		if c.count++; c.count > maxLines {
+			return fmt.Errorf("reading %s: sshd's configuration has more than %d lines", name, maxLines)
+		}
+		fail := func(format string, args ...any) error {
+			return fmt.Errorf("reading %s:%d, which sshd would refuse: %w", name, i+1, fmt.Errorf(format, args...))
+		}
+		if strings.ContainsRune(raw, 0) {
+			return fail("there is a zero byte")
+		}
+		word, rest, err := keywordOf(raw)
+		if err != nil {
+			return fail("%w", err)
+		}
+		if word == "" {
+			continue
+		}
+		args, err := arguments(rest)
+		if err != nil {
+			return fail("%s: %w", word, err)
+		}
+		switch lower := strings.ToLower(word); {
+		case lower == "include":
+			for _, pattern := range args {
+				if err := c.include(r, pattern, here, depth); err != nil {
+					return err
+				}
+			}
+		case lower == "match":
+			b := &block{criteria: args, file: name, number: i}
+			if err := b.check(); err != nil {
+				return fail("%w", err)
+			}
+			here = append(slices.Clip(within), b)
+		case slices.Contains(ignored, lower):
+		default:
+			l := &line{file: name, number: i, keyword: c.known.find(word), args: args, within: here}
+			switch {
+			case l.keyword == nil:
+				return fail("unknown keyword %q%s", word, node.Suggest(word, names()))
+			case l.keyword.single() && len(args) > 1:
+				return fail("%s has more than one argument", word)
+			case !l.keyword.match && !l.always():
+				return fail("%s is not allowed in a Match block", word)
+			}
+			c.lines = append(c.lines, l)
+		}
+	}
+	return nil
+}
+
+func (c *config) include(r system.Reader, pattern string, within []*block, depth int) error {
+	if !strings.HasPrefix(pattern, "/") {
+		pattern = path.Join(baseDir, pattern)
+	}
+	files, err := glob(r, pattern)
+	if err != nil {
+		return err
+	}
+	for _, name := range files {
+		if err := c.file(r, name, within, depth+1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// check refuses criteria that sshd does not know: sshd_config(5), Match. A name
+// and what it is compared with are two arguments, or one with =.
+func (b *block) check() error {
+	if b.everyone() {
+		return nil
+	}
+	alone := []string{"invalid-user"}
+	known := []string{"user", "group", "host", "localaddress", "localport", "rdomain", "address", "version", "sessiontype", "command"}
+	for rest := b.criteria; len(rest) > 0; {
+		name, _, joined := strings.Cut(strings.ToLower(rest[0]), "=")
+		switch {
+		case slices.Contains(alone, name):
+			rest = rest[1:]
+		case !slices.Contains(known, name):
+			return fmt.Errorf("unknown criterion %q of Match%s", rest[0], node.Suggest(name, known))
+		case joined:
+			rest = rest[1:]
+		case len(rest) < 2:
+			return fmt.Errorf("the criterion %q of Match has no argument", rest[0])
+		default:
+			rest = rest[2:]
+		}
+	}
+	return nil
+}
+
+// glob lists the files that a pattern of glob(3) finds, sorted by their bytes.
+func glob(r system.Reader, pattern string) ([]string, error) {
+	found := []string{"/"}
+	for _, part := range strings.Split(strings.Trim(pattern, "/"), "/") {
+		var next []string
+		for _, dir := range found {
+			names := []string{part}
+			if strings.ContainsAny(part, `*?[\`) {
+				var err error
+				if names, err = entries(r, dir, part); err != nil {
+					return nil, err
+				}
+			}
+			for _, name := range names {
+				full := path.Join(dir, name)
+				if _, err := r.Lstat(full); err == nil {
+					next = append(next, full)
+				} else if !absent(err) {
+					return nil, err
+				}
+			}
+			if len(next) > maxFiles {
+				return nil, fmt.Errorf("reading sshd's configuration: %q finds more than %d files", pattern, maxFiles)
+			}
+		}
+		found = next
+	}
+	slices.Sort(found)
+	return found, nil
+}
+
+// entries lists the names in a directory that match; none when it is none.
+func entries(r system.Reader, dir, pattern string) ([]string, error) {
+	if info, err := r.Stat(dir); err != nil || !info.Mode.IsDir() {
+		if err == nil || absent(err) {
+			return nil, nil
+		}
+		return nil, err
+	}
+	all, err := r.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	pattern = strings.ReplaceAll(pattern, "[!", "[^")
+	var list []string
+	for _, name := range all {
+		matched, err := path.Match(pattern, name)
+		if err != nil {
+			return nil, nil // a pattern that is none finds nothing
+		}
+		if matched && (name[0] != '.' || pattern[0] == '.') {
+			list = append(list, name)
+		}
+	}
+	return list, nil
+}
+
+func absent(err error) bool { return errors.Is(err, fs.ErrNotExist) }
