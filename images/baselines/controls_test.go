@@ -17,6 +17,7 @@ import (
 	"imgbuild/images/baseline/node"
 	"imgbuild/images/baselines"
 	"imgbuild/images/control"
+	"imgbuild/provisioners"
 )
 
 func load(t *testing.T) *control.Set {
@@ -38,6 +39,12 @@ func all(set *control.Set) []*control.Control {
 		list = append(list, set.Controls[id])
 	}
 	return list
+}
+
+func TestEveryControlIsOfResourcesThatAreKnown(t *testing.T) {
+	if _, err := provisioners.DecodeControls(all(load(t)), nil); err != nil {
+		t.Error(err)
+	}
 }
 
 // The lists in testdata are facts about the benchmarks: the number of every
