@@ -13,7 +13,7 @@ import (
 // FuzzApply decodes anything as resources and applies them to a system: no
 // input harms the program, and what was applied needs no second time.
 func FuzzApply(f *testing.F) {
-	for _, c := range cases {
+	for _, c := range cases() {
 		f.Add([]byte(c.recipe))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"sort"
 	"strings"
 	"testing"
@@ -64,6 +65,13 @@ func before(t *testing.T, s system.System) {
 		{"/usr/lib/systemd/system/nginx.socket", "[Install]\nWantedBy=sockets.target\n", system.Attr{Mode: 0o644}},
 		{"/usr/lib/systemd/system/getty@.service", "[Install]\nWantedBy=getty.target\nDefaultInstance=tty1\n", system.Attr{Mode: 0o644}},
 		{"/etc/apparmor.d/usr.bin.tool", "/usr/bin/tool flags=(complain) {\n  /etc/tool.conf r,\n}\n", system.Attr{Mode: 0o644}},
+		{"/etc/nginx/nginx.conf", "user www-data;\nhttp {\n\tinclude conf.d/*.conf;\n\tserver { listen 80; autoindex on; }\n}\n", system.Attr{Mode: 0o640, GID: 33}},
+		{"/etc/apache2/apache2.conf", "ServerTokens OS\nIncludeOptional mods-enabled/*.load\nIncludeOptional conf-enabled/*.conf\n", system.Attr{Mode: 0o644}},
+		{"/etc/apache2/mods-available/auth_basic.load", "# Depends: authn_core\nLoadModule auth_basic_module a.so\n", system.Attr{Mode: 0o644}},
+		{"/etc/apache2/mods-available/authn_core.load", "LoadModule authn_core_module b.so\n", system.Attr{Mode: 0o644}},
+		{"/etc/apache2/mods-available/status.load", "LoadModule status_module c.so\n", system.Attr{Mode: 0o644}},
+		{"/etc/apache2/mods-available/status.conf", "ExtendedStatus On\n", system.Attr{Mode: 0o644}},
+		{"/etc/ssl/openssl.cnf", "HOME = .\n", system.Attr{Mode: 0o644}},
 		{"/usr/lib/systemd/system/apt-daily.timer", "[Install]\nWantedBy=timers.target\n", system.Attr{Mode: 0o644}},
 		{"/etc/sysctl.conf", "# local\nnet/ipv4/ip_forward=1\n;end\n", system.Attr{Mode: 0o640}},
 		{"/usr/lib/sysctl.d/99-protect-links.conf", "fs.protected_fifos = 1\n", system.Attr{Mode: 0o644}},
@@ -92,6 +100,8 @@ func before(t *testing.T, s system.System) {
 		"/etc/resolv.conf":                                            "../run/resolv.conf",
 		"/lib":                                                        "usr/lib",
 		"/etc/old/dir/link":                                           "/etc/passwd",
+		"/etc/apache2/mods-enabled/status.load":                       "../mods-available/status.load",
+		"/etc/apache2/mods-enabled/status.conf":                       "../mods-available/status.conf",
 	} {
 		if err := system.MkdirAll(s, path.Dir(link)); err != nil {
 			t.Fatal(err)
@@ -172,190 +182,23 @@ func changes(a, b map[string]string) map[string]string {
 	return out
 }
 
-var cases = []struct {
+// applyCase is a recipe, and what it changes in the system that before makes.
+type applyCase struct {
 	name, recipe string
 	want         map[string]string
-}{
-	{"file with content", "files:\n  /etc/new/motd: {content: \"hi ${who}\\n\"}", map[string]string{
-		"/etc/new": "drwxr-xr-x 0:0", "/etc/new/motd": "-rw-r--r-- 0:0 hi ${who}\n",
-	}},
-	{"file from the project", "files:\n  /etc/motd: {from: ../site/index.html, owner: www-data, mode: 0600}", map[string]string{
-		"/etc/motd": "-rw------- 33:0 hello ${who}\n",
-	}},
-	{"file from a template", "files:\n  /etc/motd: {from: ../site/index.html, template: true, group: \"7\", mode: \"4750\"}", map[string]string{
-		"/etc/motd": "urwxr-x--- 0:7 hello world\n",
-	}},
-	{"file attributes only", "files:\n  /etc/motd: {mode: 0640}", map[string]string{"/etc/motd": "-rw-r----- 33:33 welcome\n"}},
-	{"file in place of a link", "files:\n  /etc/resolv.conf: {content: \"\"}", map[string]string{"/etc/resolv.conf": "-rw-r--r-- 0:0 "}},
-	{"file below a link", "files:\n  /var/lib/data/x: {content: y}", map[string]string{"/srv/data/x": "-rw-r--r-- 0:0 y"}},
-	{"file absent", "files:\n  /etc/motd: {absent: true}", map[string]string{"/etc/motd": "gone"}},
-	{"directory", "directories:\n  /srv/a/b: {owner: www-data, group: adm, mode: 2775}", map[string]string{
-		"/srv/a": "drwxr-xr-x 0:0", "/srv/a/b": "dgrwxrwxr-x 33:4",
-	}},
-	{"directory attributes", "directories:\n  /srv/data: {mode: \"0700\"}", map[string]string{"/srv/data": "drwx------ 0:0"}},
-	{"directory absent", "directories:\n  /etc/old: {absent: true}", map[string]string{
-		"/etc/old": "gone", "/etc/old/dir": "gone", "/etc/old/dir/link": "gone",
-	}},
-	{"directory tree", "directories:\n  /srv/data: {from: ../site, owner: www-data, exclude: [.git, 'cgi/*.bak']}", map[string]string{
-		"/srv/data": "drwxr-xr-x 33:0", "/srv/data/index.html": "-rw-r--r-- 33:0 hello ${who}\n", "/srv/data/cgi": "drwxr-xr-x 33:0",
-		"/srv/data/cgi/run": "-rwxr-xr-x 33:0 #!/bin/sh\n", "/srv/data/latest": "-> index.html",
-	}},
-	{"symlink", "symlinks:\n  /etc/motd: /run/motd\n  /etc/sites/a: {target: ../b}\n  /etc/old-link: {absent: true}", map[string]string{
-		"/etc/motd": "-> /run/motd", "/etc/sites": "drwxr-xr-x 0:0", "/etc/sites/a": "-> ../b", "/etc/old-link": "gone",
-	}},
-	{"line replaced and doubles removed", "lines:\n  root:\n    path: /etc/ssh/sshd_config\n    match: '^#?PermitRootLogin\\b'\n    line: PermitRootLogin no", map[string]string{
-		"/etc/ssh/sshd_config": "-rw------- 0:0 PermitRootLogin no\nX11Forwarding yes\n",
-	}},
-	{"line added", "lines:\n  banner: {path: /etc/ssh/sshd_config, line: Banner none}", map[string]string{
-		"/etc/ssh/sshd_config": "-rw------- 0:0 #PermitRootLogin prohibit-password\nX11Forwarding yes\nPermitRootLogin yes\nBanner none\n",
-	}},
-	{"line absent", "lines:\n  x11: {path: /etc/ssh/sshd_config, match: ^X11, absent: true}", map[string]string{
-		"/etc/ssh/sshd_config": "-rw------- 0:0 #PermitRootLogin prohibit-password\nPermitRootLogin yes",
-	}},
-	{"group", "groups:\n  app: {system: true}\n  www-data: {gid: 330}\n  adm: {absent: true}", map[string]string{
-		"/etc/group":   "-rw-r--r-- 0:0 root:x:0:\nshadow:x:42:\nwww-data:x:330:\nold:x:1500:\napp:x:999:\n",
-		"/etc/gshadow": "-rw-r----- 0:42 root:*::\nshadow:*::\nwww-data:*::\nold:!::\napp:!::\n",
-	}},
-	{"user", "users:\n  deploy: {comment: Deployer, groups: [adm]}", map[string]string{
-		"/etc/passwd":           "-rw-r--r-- 0:0 root:x:0:0:root:/root:/bin/bash\nwww-data:x:33:33:www-data:/var/www:/usr/sbin/nologin\nold:x:1500:1500::/home/old:/bin/sh\ndeploy:x:1501:1501:Deployer:/home/deploy:/bin/bash\n",
-		"/etc/group":            "-rw-r--r-- 0:0 root:x:0:\nshadow:x:42:\nwww-data:x:33:\nold:x:1500:\nadm:x:4:old,deploy\ndeploy:x:1501:\n",
-		"/etc/shadow":           "-rw-r----- 0:42 root:*:19000:0:99999:7:::\nwww-data:*:19000:0:99999:7:::\nold:!:19000:0:99999:7:::\ndeploy:!::0:99999:7:::\n",
-		"/etc/gshadow":          "-rw-r----- 0:42 root:*::\nshadow:*::\nwww-data:*::\nold:!::\nadm:*::old,deploy\ndeploy:!::\n",
-		"/home":                 "drwxr-xr-x 0:0",
-		"/home/deploy":          "drwx------ 1501:1501",
-		"/home/deploy/.profile": "-rw-r--r-- 1501:1501 # profile\n",
-	}},
-	{"user changed", "users:\n  www-data: {shell: /bin/false, system: true}", map[string]string{
-		"/etc/passwd": "-rw-r--r-- 0:0 root:x:0:0:root:/root:/bin/bash\nwww-data:x:33:33:www-data:/var/www:/bin/false\nold:x:1500:1500::/home/old:/bin/sh\n",
-	}},
-	{"user absent", "users:\n  old: {absent: true}", map[string]string{
-		"/etc/passwd":  "-rw-r--r-- 0:0 root:x:0:0:root:/root:/bin/bash\nwww-data:x:33:33:www-data:/var/www:/usr/sbin/nologin\n",
-		"/etc/group":   "-rw-r--r-- 0:0 root:x:0:\nshadow:x:42:\nwww-data:x:33:\nadm:x:4:\n",
-		"/etc/shadow":  "-rw-r----- 0:42 root:*:19000:0:99999:7:::\nwww-data:*:19000:0:99999:7:::\n",
-		"/etc/gshadow": "-rw-r----- 0:42 root:*::\nshadow:*::\nwww-data:*::\nadm:*::\n",
-	}},
-	{"service enabled", "services:\n  nginx: enabled\n  getty@: {state: enabled}", map[string]string{
-		"/etc/systemd/system/multi-user.target.wants":               "drwxr-xr-x 0:0",
-		"/etc/systemd/system/multi-user.target.wants/nginx.service": "-> /usr/lib/systemd/system/nginx.service",
-		"/etc/systemd/system/sockets.target.wants":                  "drwxr-xr-x 0:0",
-		"/etc/systemd/system/sockets.target.wants/nginx.socket":     "-> /usr/lib/systemd/system/nginx.socket",
-		"/etc/systemd/system/web.service":                           "-> /usr/lib/systemd/system/nginx.service",
-		"/etc/systemd/system/getty.target.wants":                    "drwxr-xr-x 0:0",
-		"/etc/systemd/system/getty.target.wants/getty@tty1.service": "-> /usr/lib/systemd/system/getty@.service",
-	}},
-	{"service disabled", "services:\n  apt-daily.timer: disabled", map[string]string{
-		"/etc/systemd/system/timers.target.wants/apt-daily.timer": "gone",
-		"/etc/systemd/system-preset":                              "drwxr-xr-x 0:0",
-		"/etc/systemd/system-preset/00-apt-daily.timer.preset":    "-rw-r--r-- 0:0 disable apt-daily.timer\n",
-	}},
-	{"service enabled without its companion", "services:\n  nginx.service: enabled\n  nginx.socket: disabled", map[string]string{
-		"/etc/systemd/system/multi-user.target.wants":               "drwxr-xr-x 0:0",
-		"/etc/systemd/system/multi-user.target.wants/nginx.service": "-> /usr/lib/systemd/system/nginx.service",
-		"/etc/systemd/system/sockets.target.wants":                  "drwxr-xr-x 0:0",
-		"/etc/systemd/system/web.service":                           "-> /usr/lib/systemd/system/nginx.service",
-		"/etc/systemd/system-preset":                                "drwxr-xr-x 0:0",
-		"/etc/systemd/system-preset/00-nginx.socket.preset":         "-rw-r--r-- 0:0 disable nginx.socket\n",
-	}},
-	{"service masked", "services:\n  apt-daily.timer: masked\n  not-there: masked", map[string]string{
-		"/etc/systemd/system/apt-daily.timer":   "-> /dev/null",
-		"/etc/systemd/system/not-there.service": "-> /dev/null",
-	}},
-	{"sysctl set", "sysctls:\n  net.ipv4.tcp_syncookies: \"1\"\n  kernel.core_pattern: {value: \"|/bin/false\"}\n  net.ipv4.conf.eth0/1.rp_filter: {one-of: [\"1\", \"2\"]}\n  fs.protected_fifos: \"2\"", map[string]string{
-		"/etc/sysctl.d/99-zz-imgbuild.conf": "-rw-r--r-- 0:0 # The kernel's parameters that the recipe of this image states; sysctl.d(5).\nfs.protected_fifos = 2\nkernel.core_pattern = |/bin/false\nnet.ipv4.conf.eth0/1.rp_filter = 1\nnet.ipv4.tcp_syncookies = 1\n",
-	}},
-	{"sysctl edited", "sysctls:\n  net.ipv4.ip_forward: \"0\"", map[string]string{
-		"/etc/sysctl.conf": "-rw-r----- 0:0 # local\nnet/ipv4/ip_forward = 0\n;end\n",
-	}},
-	{"sysctl of a package overridden", "sysctls:\n  kernel.sysrq: \"0\"", map[string]string{
-		"/etc/sysctl.d/99-zz-imgbuild.conf": "-rw-r--r-- 0:0 # The kernel's parameters that the recipe of this image states; sysctl.d(5).\nkernel.sysrq = 0\n",
-		"/etc/sysctl.d/zz-vendor.conf":      "-rw-r--r-- 0:0 # vendor\n-kernel.sysrq = 0\nkernel.pid_max = 1\n",
-	}},
-	{"kernel module blocked", "kernel-modules:\n  usb-storage: blocked\n  cramfs: {state: blocked}\n  pcspkr: blocked", map[string]string{
-		"/etc/modprobe.d": "drwxr-xr-x 0:0",
-		"/etc/modprobe.d/00-imgbuild.conf": "-rw-r--r-- 0:0 # Kernel modules that the recipe of this image blocks; modprobe.d(5).\n" +
-			"install cramfs /bin/false\nblacklist cramfs\ninstall pcspkr /bin/false\nblacklist pcspkr\ninstall usb-storage /bin/false\nblacklist usb-storage\n",
-	}},
-	{"kernel module loaded", "kernel-modules:\n  nf_conntrack: loaded\n  br_netfilter: loaded", map[string]string{
-		"/etc/modprobe.d":                   "drwxr-xr-x 0:0",
-		"/etc/modprobe.d/zz-vendor.conf":    "-rw-r--r-- 0:0 install usb_storage /sbin/modprobe -i usb_storage\nblacklist pcspkr\n",
-		"/etc/modules-load.d":               "drwxr-xr-x 0:0",
-		"/etc/modules-load.d/imgbuild.conf": "-rw-r--r-- 0:0 # Kernel modules that the recipe of this image loads; modules-load.d(5).\nbr_netfilter\nnf_conntrack\n",
-	}},
-	{"kernel argument", "kernel-arguments:\n  apparmor: \"1\"\n  audit_backlog_limit: {at-least: 8192}\n  nousb: {}\n  quiet: {absent: true}", map[string]string{
-		"/boot/grub/grub.cfg": "-rw------- 0:0 set default=0\nmenuentry 'Linux 2' {\n  linux /boot/vmlinuz-2 root=UUID=1 ro apparmor=1 audit_backlog_limit=8192 nousb\n}\n" +
-			"menuentry 'Linux 1' {\n  linux /boot/vmlinuz-1 root=UUID=1 ro audit_backlog_limit=8192 apparmor=1 nousb -- single\n}\n",
-	}},
-	{"mount", "mounts:\n  /home: {separate: true, options: [nodev, nosuid]}\n  /tmp: {type: tmpfs, options: [nodev, nosuid, noexec]}\n  /dev/shm: {options: [noexec]}\n  /: {options: [relatime], without: [errors]}", map[string]string{
-		"/etc/fstab": "-rw-r--r-- 0:0 # <file system> <mount point>\nUUID=1 / ext4 relatime 0 1\nUUID=2  /home/  ext4  defaults,nodev,nosuid 0  2\ntmpfs /dev/shm tmpfs noexec 0 0\ntmpfs /tmp tmpfs nodev,nosuid,noexec 0 0\n",
-	}},
-	{"mount of a unit", "mounts:\n  /var/tmp: {type: tmpfs, options: [noexec], without: [mode]}", map[string]string{
-		"/etc/systemd/system/var-tmp.mount.d":                  "drwxr-xr-x 0:0",
-		"/etc/systemd/system/var-tmp.mount.d/zz-imgbuild.conf": "-rw-r--r-- 0:0 [Mount]\nOptions=size=50%%,noexec\n",
-	}},
-	{"settings in place", "settings:\n  max: {path: /etc/login.defs, format: words, key: PASS_MAX_DAYS, at-most: 365}\n  cost: {path: /etc/login.defs, format: words, key: YESCRYPT_COST_FACTOR, at-least: 8}\n  log: {path: /etc/login.defs, format: words, key: LOG_OK_LOGINS, value: \"yes\"}\n  umask: {path: /etc/login.defs, format: words, key: UMASK, one-of: [027, 077]}", map[string]string{
-		"/etc/login.defs": "-rw-r--r-- 0:0 # login\nPASS_MAX_DAYS\t365\nYESCRYPT_COST_FACTOR\t8\nUMASK\t\t027\nLOG_OK_LOGINS\tyes\n",
-	}},
-	{"settings of PAM", "settings:\n  len: {path: /etc/security/pwquality.conf, format: equals, key: minlen, at-least: 14}\n  root: {path: /etc/security/pwquality.conf, format: equals, key: enforce_for_root, value: ''}\n  retry: {path: /etc/security/pwquality.conf, format: equals, key: retry, at-least: 1, at-most: 3}", map[string]string{
-		"/etc/security/pwquality.conf": "-rw-r--r-- 0:0 minlen = 14\nenforce_for_root\nretry=3 # tries\n",
-	}},
-	{"settings of shells and auditd", "settings:\n  inactive: {path: /etc/default/useradd, format: equals, key: INACTIVE, at-least: 0, at-most: 45, value: 30}\n  size: {path: /etc/audit/auditd.conf, format: equals, key: max_log_file, at-least: 32}\n  full: {path: /etc/audit/auditd.conf, format: equals, key: space_left_action, one-of: [email, exec]}", map[string]string{
-		"/etc/default/useradd":   "-rw-r--r-- 0:0 # useradd\nSHELL=/bin/sh\nINACTIVE=30\n",
-		"/etc/audit/auditd.conf": "-rw-r----- 0:0 # audit\nmax_log_file = 32\nspace_left_action = email\n",
-	}},
-	{"setting absent", "settings:\n  shell: {path: /etc/default/useradd, format: equals, key: SHELL, absent: true}", map[string]string{
-		"/etc/default/useradd": "-rw-r--r-- 0:0 # useradd\n#SHELL=/bin/sh\n# INACTIVE=-1\n",
-	}},
-	{"settings of journald", "settings:\n  storage: {path: /etc/systemd/journald.conf, format: ini, key: Journal.Storage, value: persistent}\n  use: {path: /etc/systemd/journald.conf, format: ini, key: Journal.SystemMaxUse, at-most: 1G, drop-in: 60-imgbuild.conf}", map[string]string{
-		"/etc/systemd/journald.conf":                    "-rw-r--r-- 0:0 [Journal]\nStorage=persistent\n#Compress=yes\n",
-		"/etc/systemd/journald.conf.d":                  "drwxr-xr-x 0:0",
-		"/etc/systemd/journald.conf.d/60-imgbuild.conf": "-rw-r--r-- 0:0 [Journal]\nSystemMaxUse=1G\n",
-	}},
-	{"limit", "settings:\n  core: {path: /etc/security/limits.conf, format: limits, key: '* hard core', at-most: 0, drop-in: 60-imgbuild.conf}", map[string]string{
-		"/etc/security/limits.conf":               "-rw-r--r-- 0:0 #*               soft    core            0\n@adm\thard\tcore\t0\n# End of file\n",
-		"/etc/security/limits.d":                  "drwxr-xr-x 0:0",
-		"/etc/security/limits.d/60-imgbuild.conf": "-rw-r--r-- 0:0 *\thard\tcore\t0\n",
-	}},
-	{"units hardened", "units:\n  nginx.service:\n    Service.NoNewPrivileges: true\n    Service.UMask: 0027\n    Service.CapabilityBoundingSet: {only: [CAP_CHOWN, CAP_SETUID]}\n  getty@tty1.service: {Unit.Description: x}", map[string]string{
-		"/etc/systemd/system/nginx.service.d":                    "drwxr-xr-x 0:0",
-		"/etc/systemd/system/nginx.service.d/imgbuild.conf":      "-rw-r--r-- 0:0 [Service]\nCapabilityBoundingSet=\nCapabilityBoundingSet=CAP_CHOWN CAP_SETUID\nNoNewPrivileges=true\nUMask=0027\n",
-		"/etc/systemd/system/getty@tty1.service.d":               "drwxr-xr-x 0:0",
-		"/etc/systemd/system/getty@tty1.service.d/imgbuild.conf": "-rw-r--r-- 0:0 [Unit]\nDescription=x\n",
-	}},
-	{"sshd in place", "sshd:\n  PermitRootLogin: no\n  maxauthtries: {at-most: 4}\n  Ciphers: {without: [aes128-ctr, aes192-ctr]}\n  access: {any-of: [AllowUsers, AllowGroups], else: {AllowGroups: ssh admins}}", map[string]string{
-		"/etc/ssh/sshd_config": "-rw------- 0:0 #PermitRootLogin prohibit-password\nX11Forwarding yes\nPermitRootLogin no\n" +
-			"Ciphers chacha20-poly1305@openssh.com,aes256-ctr,aes128-gcm@openssh.com,aes256-gcm@openssh.com\nAllowGroups ssh admins\nMaxAuthTries 4\n",
-	}},
-	{"sweep of world-writable files", "sweeps:\n  world-writable: {except: ['/srv/**']}", map[string]string{"/etc/motd": "-rw-rw-r-- 33:33 welcome\n"}},
-	{"sweep of system files", "sweeps:\n  system-files: {}", map[string]string{"/etc/motd": "-rw-r--r-- 33:33 welcome\n"}},
-	{"apparmor", "apparmor:\n  enforced: {}", map[string]string{"/etc/apparmor.d/usr.bin.tool": "-rw-r--r-- 0:0 /usr/bin/tool {\n  /etc/tool.conf r,\n}\n"}},
-	{"nftables", "nftables:\n  inet filter input: {policy: drop, loopback: true, rules: [\"ct state established,related accept\", tcp dport 22 accept]}\n  inet filter web: {exact: true, rules: [return]}", map[string]string{
-		"/etc/nftables.conf": "-rwxr-xr-x 0:0 #!/usr/sbin/nft -f\n# Each chain is in a file of its own.\n\nflush ruleset\n\ninclude \"/etc/nftables.d/*.nft\"\n",
-		"/etc/nftables.d":    "drwxr-xr-x 0:0",
-		"/etc/nftables.d/50-inet-filter-input.nft": "-rw-r--r-- 0:0 table inet filter {\n\tchain input {\n\t\ttype filter hook input priority filter; policy drop;\n" +
-			"\t\tiif lo accept\n\t\tip saddr 127.0.0.0/8 drop\n\t\tip6 saddr ::1 drop\n\t\tct state established,related accept\n\t\ttcp dport 22 accept\n\t}\n}\n",
-		"/etc/nftables.d/40-inet-filter-web.nft": "-rw-r--r-- 0:0 table inet filter {\n\tchain web {\n\t}\n}\nflush chain inet filter web\ntable inet filter {\n\tchain web {\n\t\treturn\n\t}\n}\n",
-	}},
-	{"audit rules", "audit-rules:\n  motd: {rules: [-w /etc/motd -p wa -k motd]}\n  last: {rules: [-e 2]}", map[string]string{
-		"/etc/audit/rules.d":               "drwxr-x--- 0:0",
-		"/etc/audit/rules.d/50-motd.rules": "-rw------- 0:0 -w /etc/motd -p wa -k motd\n",
-		"/etc/audit/rules.d/99-last.rules": "-rw------- 0:0 -e 2\n",
-		"/etc/audit/audit.rules":           "-rw-r----- 0:0 ## This file is automatically generated from /etc/audit/rules.d\n\n\n\n-w /etc/motd -p wa -k motd\n-e 2\n",
-	}},
-	{"PAM line added and option removed", "pam:\n  a-wheel: {stack: su, type: auth, control: required, module: pam_wheel.so, arguments: [use_uid], after: pam_rootok.so}\n  b-nullok: {stack: su, type: auth, module: pam_unix.so, arguments-absent: [nullok]}", map[string]string{
-		"/etc/pam.d/su": "-rw-r--r-- 0:0 # su\nauth sufficient pam_rootok.so\nauth required pam_wheel.so use_uid\nauth required pam_unix.so # all\n",
-	}},
-	{"sudo's settings and tags", "sudoers: {use_pty: {}, logfile: /var/log/sudo.log, NOPASSWD: absent}", map[string]string{
-		"/etc/sudoers":               "-r--r----- 0:0 Defaults env_reset\nold ALL=(ALL) ALL\n@includedir /etc/sudoers.d\n",
-		"/etc/sudoers.d":             "drwxr-xr-x 0:0",
-		"/etc/sudoers.d/00-imgbuild": "-r--r----- 0:0 # The settings of sudo that the image's recipe asks for.\nDefaults logfile=\"/var/log/sudo.log\"\nDefaults use_pty\n",
-	}},
-	{"ageing", "ageing: {old: {max-days: {at-most: 365}, min-days: 1, inactive-days: {at-most: 45}}}", map[string]string{
-		"/etc/shadow": "-rw-r----- 0:42 root:*:19000:0:99999:7:::\nwww-data:*:19000:0:99999:7:::\nold:!:19000:1:365:7:45::\n",
-	}},
-	{"rule for accounts", "accounts: {home-directories: {}}", map[string]string{
-		"/root": "drwx------ 0:0", "/root/.profile": "-rw-r--r-- 0:0 # profile\n",
-		"/home": "drwxr-xr-x 0:0", "/home/old": "drwx------ 1500:1500", "/home/old/.profile": "-rw-r--r-- 1500:1500 # profile\n",
-	}},
+}
+
+// cases are those of every type.
+func cases() []applyCase {
+	return slices.Concat(fileCases(), accountCases(), serviceCases(), kernelCases(), settingCases(), webCases(), guardCases())
+}
+
+// mistake is a recipe that is refused, and a part of what is said.
+type mistake struct{ name, recipe, want string }
+
+// mistakes are those of every type.
+func mistakes() []mistake {
+	return slices.Concat(fileMistakes(), accountMistakes(), serviceMistakes(), kernelMistakes(), settingMistakes(), guardMistakes())
 }
 
 func TestEveryTypeAppliesOnceAndThenAgrees(t *testing.T) {
@@ -364,7 +207,7 @@ func TestEveryTypeAppliesOnceAndThenAgrees(t *testing.T) {
 		"root":   rootSystem,
 	}
 	for kind, open := range systems {
-		for _, c := range cases {
+		for _, c := range cases() {
 			t.Run(kind+"/"+c.name, func(t *testing.T) {
 				ctx := context.Background()
 				s := open(t)
@@ -444,56 +287,7 @@ func TestServiceStatesFollowEachOther(t *testing.T) {
 }
 
 func TestMistakesAreFoundAtTheirPlace(t *testing.T) {
-	for _, c := range []struct{ name, recipe, want string }{
-		{"type", "file:\n  /a: {}", `baselines/test.yaml:1:1: unknown type of resource "file"; did you mean "files"?`},
-		{"key", "files:\n  /a: {contents: x}", `baselines/test.yaml:2:8: unknown key "contents"; did you mean "content"?`},
-		{"relative path", "files:\n  a/b: {content: x}", `baselines/test.yaml:2:3: expected an absolute path`},
-		{"dots", "directories:\n  /a/../b: {}", `baselines/test.yaml:2:3: expected an absolute path`},
-		{"mode", "files:\n  /a: {content: x, mode: 0o99}", `baselines/test.yaml:2:26: expected a mode of three or four octal digits`},
-		{"both", "files:\n  /a: {content: x, from: ../site/index.html}", `"content" does not go with "from"`},
-		{"missing file", "files:\n  /a: {from: ../site/indx.html}", `baselines/test.yaml:2:14: cannot read "../site/indx.html": file does not exist; did you mean "../site/index.html"?`},
-		{"leaves", "files:\n  /a: {from: ../../etc/passwd}", `"../../etc/passwd" leaves the project`},
-		{"absolute", "files:\n  /a: {from: /etc/passwd}", `"/etc/passwd" is absolute`},
-		{"twice", "files:\n  /a/b: {content: x}\nsymlinks:\n  /a/b: c", `baselines/test.yaml:4:3: /a/b is described already at baselines/test.yaml:2:3`},
-		{"state", "services:\n  nginx: enable", `baselines/test.yaml:2:10: unknown value "enable" for "state"; did you mean "enabled"?`},
-		{"user name", "users:\n  Deploy: {}", `"Deploy" is not the name of a user`},
-		{"line", "lines:\n  a: {path: /b, line: x, match: ^y}", `does not match the line itself`},
-		{"injected", "users:\n  a: {comment: \"x:0:0\"}", `a comment has no colon`},
-		{"empty", "files:\n  /a:\n", `"/a" is empty`},
-		{"number", "sysctls:\n  net.ipv4.ip_forward: 0", `expected text for "value", found the number 0; quote it: "0"`},
-		{"parameter twice", "sysctls:\n  net.ipv4.ip_forward: \"0\"\n  net/ipv4/ip_forward: \"0\"", `sysctl net.ipv4.ip_forward is described already at baselines/test.yaml:2:3`},
-		{"pattern", "sysctls:\n  net.ipv4.conf.*.rp_filter: \"1\"", `baselines/test.yaml:2:3: "net.ipv4.conf.*.rp_filter" is not the name of a kernel parameter`},
-		{"way out", "sysctls:\n  net/../../etc/x: \"1\"", `is not the name of a kernel parameter`},
-		{"two lines", "sysctls:\n  a.b: \"1\\nc.d = 2\"", `is not a value that sysctl.d can hold`},
-		{"module", "kernel-modules:\n  cramfs: block", `unknown value "block" for "state"; did you mean "blocked"?`},
-		{"module twice", "kernel-modules:\n  usb-storage: blocked\n  usb_storage: blocked", `kernel module usb_storage is described already`},
-		{"argument", "kernel-arguments:\n  quiet: {value: \"a b\"}", `holds a blank or a character that GRUB takes apart`},
-		{"bounds", "kernel-arguments:\n  a: {value: \"1\", absent: true}", `expected one of "value", "at-least" and "absent"`},
-		{"mount point", "mounts:\n  /tmp/: {separate: true}", `"/tmp/" is not a mount point`},
-		{"options", "mounts:\n  /tmp: {options: [nodev, dev]}", `the options contradict each other or "without": nodev`},
-		{"option", "mounts:\n  /tmp: {options: [\"nodev,nosuid\"]}", `"nodev,nosuid" is not one option of a mount`},
-		{"package state", "packages:\n  chrony: installed", `unknown state "installed" of a package; expected one of absent, present`},
-		{"package name", "packages:\n  Chrony: present", `"Chrony" is not the name of a package`},
-		{"sweep", "sweeps: {world-writeable: {}}", `baselines/test.yaml:1:10: unknown sweep "world-writeable"; did you mean "world-writable"?`},
-		{"sweep pattern", "sweeps: {unowned: {except: [srv]}}", `expected a pattern of absolute paths`},
-		{"sweep allow", "sweeps: {unowned: {allow: [/srv]}}", `"allow" is for setuid and capabilities`},
-		{"apparmor", "apparmor: {enforce: {}}", `baselines/test.yaml:1:12: unknown state "enforce"; did you mean "enforced"?`},
-		{"nftables name", "nftables: {filter input: {}}", `baselines/test.yaml:1:12: expected a family, a table and a chain`},
-		{"nftables rule", "nftables:\n  inet filter input: {rules: [\"tcp dport { 22 accept\"]}", `baselines/test.yaml:2:31: rule "tcp dport { 22 accept": rule:1: a brace that is not closed`},
-		{"nftables hook", "nftables: {inet filter web: {policy: drop}}", `"policy" needs a chain with a "hook"`},
-		{"audit rule", "audit-rules:\n  a: {rules: [-w /etc/passwd -p wq]}", `baselines/test.yaml:2:15: audit rule "-w /etc/passwd -p wq": -p wq: "wq": expected some of the letters`},
-		{"audit key", "audit-rules: {a: {rules: [-e 2], key: x}}", `"key" goes with "setuid"`},
-		{"PAM module", "pam:\n  a: {stack: su, type: auth, module: unix, control: required}", `baselines/test.yaml:2:30: "unix" is not the name of a module`},
-		{"sudo tag", "sudoers:\n  NOPASWD: absent", `baselines/test.yaml:2:3: "NOPASWD" is neither a setting of sudo nor a tag; did you mean "NOPASSWD"?`},
-		{"days", "ageing:\n  all: {max-days: {at-most: soon}}", `"soon" is not a number`},
-		{"rule", "accounts:\n  unique-uid: {}", `baselines/test.yaml:2:3: "unique-uid" is not a rule for accounts; did you mean "unique-uids"?`},
-		{"format", "settings:\n  a: {path: /etc/a, format: word, key: A, value: b}", `baselines/test.yaml:2:29: unknown value "word" for "format"; did you mean "words"?`},
-		{"key twice", "settings:\n  a: {path: /etc/a, format: words, key: A, value: b}\n  b: {path: /etc/a, format: words, key: A, value: c}", `baselines/test.yaml:3:3: /etc/a: A is described already at baselines/test.yaml:2:3`},
-		{"unit", "units:\n  nginx: {Service.UMask: 0027}", `baselines/test.yaml:2:3: expected the name of a unit such as nginx.service, found "nginx"`},
-		{"unit's key", "units:\n  nginx.service: {UMask: 0027}", `baselines/test.yaml:2:19: expected a section and a key such as Service.NoNewPrivileges`},
-		{"keyword", "sshd:\n  PermitRootLogon: \"no\"", `baselines/test.yaml:2:3: unknown keyword "PermitRootLogon" of sshd; did you mean "PermitRootLogin"?`},
-		{"keyword twice", "sshd:\n  PermitRootLogin: \"no\"\n  permitrootlogin: \"yes\"", `sshd PermitRootLogin is described already at`},
-	} {
+	for _, c := range mistakes() {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := decode(t, c.recipe)
 			if err == nil || !strings.Contains(err.Error(), c.want) {

@@ -5,6 +5,7 @@ import (
 
 	"imgbuild/images/baseline/node"
 	"imgbuild/provisioners/account"
+	"imgbuild/provisioners/apache"
 	"imgbuild/provisioners/apparmor"
 	"imgbuild/provisioners/audit"
 	"imgbuild/provisioners/dpkg"
@@ -12,12 +13,14 @@ import (
 	"imgbuild/provisioners/kernel"
 	"imgbuild/provisioners/mount"
 	"imgbuild/provisioners/nftables"
+	"imgbuild/provisioners/nginx"
 	"imgbuild/provisioners/pam"
 	"imgbuild/provisioners/service"
 	"imgbuild/provisioners/setting"
 	"imgbuild/provisioners/sshd"
 	"imgbuild/provisioners/sudo"
 	"imgbuild/provisioners/sweep"
+	"imgbuild/provisioners/tlspolicy"
 )
 
 // resourceType is one key below "resources".
@@ -83,6 +86,18 @@ func types() []resourceType {
 		},
 		{
 			key: "sshd", about: "effective values of the SSH server's configuration, by keyword; a text is the value", sample: sshd.Directive{}, short: value(), decode: of(sshd.New),
+		},
+		{
+			key: "nginx", about: "directives of nginx in effect, by name; a text is the value, or present or absent", sample: nginx.State{}, short: text(), decode: of(nginx.New),
+		},
+		{
+			key: "apache-modules", about: "Debian's modules of Apache httpd, by name; a text is the state", sample: apache.Module{}, short: text("enabled", "disabled"), decode: of(apache.NewModule),
+		},
+		{
+			key: "apache", about: "directives of Apache httpd in effect, by name; a text is the value, or present or absent", sample: apache.State{}, short: text(), decode: of(apache.New),
+		},
+		{
+			key: "tls-policy", about: "which versions of TLS and which cipher suites servers may speak, by any name", sample: tlspolicy.Policy{}, decode: of(tlspolicy.New),
 		},
 		{
 			key: "pam", about: "lines of PAM's stacks, by any name", sample: pam.Line{}, decode: of(pam.New),

@@ -1,0 +1,237 @@
+package apache_test
+
+import (
+	"context"
+	"path"
+	"strings"
+	"testing"
+
+	"imgbuild/images/baseline/node"
+	"imgbuild/provisioners/apache"
+	"imgbuild/provisioners/system"
+)
+
+// state decodes a map with one state.
+func state(t testing.TB, text string) *apache.State {
+	t.Helper()
+	s, err := tryState(text)
+	if err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return s
+}
+
+func tryState(text string) (*apache.State, error) {
+	n, err := node.Parse("t.yaml", nil, "t.yaml", []byte(text))
+	if err != nil {
+		return nil, err
+	}
+	return apache.New(n.Entries[0])
+}
+
+func put(t testing.TB, s system.System, files map[string]string) {
+	t.Helper()
+	for name, text := range files {
+		if err := system.MkdirAll(s, path.Dir(name)); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if target, link := strings.CutPrefix(text, "-> "); link {
+			err = s.Symlink(target, name)
+		} else {
+			err = s.WriteFile(name, strings.NewReader(text), system.Attr{Mode: 0o644})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func read(t testing.TB, r system.Reader, name string) string {
+	t.Helper()
+	data, err := system.ReadFile(r, name, 1<<20)
+	if err != nil {
+		return "gone"
+	}
+	return string(data)
+}
+
+const (
+	mainFile = "/etc/apache2/apache2.conf"
+	security = "/etc/apache2/conf-available/security.conf"
+	site     = "/etc/apache2/sites-available/one.conf"
+	dropIn   = "/etc/apache2/conf-available/imgbuild.conf"
+	head     = "# Written by imgbuild from the recipe's apache states.\n"
+)
+
+// base is of the form of Debian's configuration.
+func base() map[string]string {
+	return map[string]string{
+		"/etc/apache2/envvars": "export APACHE_LOG_DIR=/var/log/apache2$SUFFIX\nexport APACHE_RUN_USER=www-data\n",
+		mainFile: "# Timeout 1 \\\n# still a comment\nUser ${APACHE_RUN_USER}\nIncludeOptional mods-enabled/*.load\nIncludeOptional mods-enabled/*.conf\n" +
+			"<Directory />\n\tOptions FollowSymLinks\n\tAllowOverride None\n\tRequire all denied\n</Directory>\n" +
+			"<Directory /srv>\n\tOptions +Indexes\n\tAllowOverride All\n</Directory>\n" +
+			"IncludeOptional conf-enabled/*.conf\nIncludeOptional sites-enabled/*.conf\n",
+		"/etc/apache2/mods-available/ssl.load":     "LoadModule ssl_module /usr/lib/apache2/modules/mod_ssl.so\n",
+		"/etc/apache2/mods-available/headers.load": "LoadModule headers_module /usr/lib/apache2/modules/mod_headers.so\n",
+		"/etc/apache2/mods-enabled/ssl.load":       "-> ../mods-available/ssl.load",
+		"/etc/apache2/mods-enabled/headers.load":   "-> ../mods-available/headers.load",
+		security:                                   "ServerTokens OS\nServerSignature On\n",
+		"/etc/apache2/conf-enabled/security.conf":  "-> ../conf-available/security.conf",
+		site:                                  "<VirtualHost *:80>\n\tKeepAlive off\n\t<Directory /srv/www>\n\t\tOptions -MultiViews\n\t</Directory>\n</VirtualHost>\n",
+		"/etc/apache2/sites-enabled/one.conf": "-> ../sites-available/one.conf",
+	}
+}
+
+func TestApplyWritesWhatDecides(t *testing.T) {
+	was := base()
+	edited := func(name, old, now string) map[string]string {
+		return map[string]string{name: strings.Replace(was[name], old, now, 1)}
+	}
+	added := func(text string) map[string]string { return map[string]string{dropIn: head + text} }
+	for _, c := range []struct {
+		state  string
+		change map[string]string
+		want   map[string]string
+	}{
+		{`ServerTokens: {one-of: [Prod, ProductOnly]}`, nil, edited(security, "OS", "Prod")},
+		{`servertokens: Prod`, map[string]string{security: "SERVERTOKENS \\\n  Full\nServerName x"}, map[string]string{security: "SERVERTOKENS Prod\nServerName x"}},
+		{`TraceEnable: "off"`, nil, added("TraceEnable off\n")},
+		{`Timeout: {at-most: "10"}`, map[string]string{site: "<VirtualHost *>\n  Timeout 0\n</VirtualHost>\n"}, map[string]string{
+			dropIn: head + "Timeout 10\n", site: "<VirtualHost *>\n  Timeout 10\n</VirtualHost>\n"}},
+		{`KeepAlive: "On"`, nil, edited(site, "KeepAlive off", "KeepAlive On")},
+		{`LimitRequestLine: {at-most: "8190"}`, map[string]string{security: "LimitRequestLine 9000"}, map[string]string{security: "LimitRequestLine 8190"}},
+		{`Options: {directory: /, value: None}`, nil, edited(mainFile, "Options FollowSymLinks", "Options None")},
+		{`Options: {each: directory, not: [Indexes]}`, nil, edited(mainFile, "Options +Indexes", "Options -Indexes")},
+		{`Options: {each: directory, not: [Includes]}`, map[string]string{site: "<Directory /a>\nOptions All\n</Directory>\n"}, map[string]string{
+			site: "<Directory /a>\nOptions ExecCGI FollowSymLinks Indexes SymLinksIfOwnerMatch\n</Directory>\n"}},
+		{`AllowOverride: {each: directory, value: None}`, nil, edited(mainFile, "AllowOverride All", "AllowOverride None")},
+		{`AllowOverride: {directory: /, value: None}`, map[string]string{mainFile: "IncludeOptional conf-enabled/*.conf\n"}, added("<Directory />\n\tAllowOverride None\n</Directory>\n")},
+		{`Require: {directory: /, value: all denied}`, map[string]string{mainFile: "<Directory />\n</Directory>\n"}, map[string]string{mainFile: "<Directory />\n\tRequire all denied\n</Directory>\n"}},
+		{`Require: {directory: /, value: all denied}`, map[string]string{mainFile: "<Directory />\n  Require all granted\n</Directory>\n"}, map[string]string{mainFile: "<Directory />\n  Require all denied\n</Directory>\n"}},
+		{`LimitExcept GET POST OPTIONS: {directory: /srv, with: {Require: all denied}}`, nil, edited(mainFile, "<Directory /srv>\n", "<Directory /srv>\n\t<LimitExcept GET POST OPTIONS>\n\t\tRequire all denied\n\t</LimitExcept>\n")},
+		{`Header always set X-Frame-Options: SAMEORIGIN`, nil, added("Header always set X-Frame-Options SAMEORIGIN\n")},
+		{`Header always set X-Frame-Options: SAMEORIGIN`, map[string]string{security: "Header always set x-frame-options \"ALLOW\"\n"}, map[string]string{
+			security: "Header always set X-Frame-Options SAMEORIGIN\n"}},
+		{`SSLProtocol: {value: -all +TLSv1.2 +TLSv1.3}`, nil, added("SSLProtocol -all +TLSv1.2 +TLSv1.3\n")},
+		{`ErrorLog: {present: true, value: syslog}`, nil, added("ErrorLog syslog\n")},
+		{`FilesMatch "^\.ht": {each: server, with: {Require: all denied}}`, nil, added("<FilesMatch ^\\.ht>\n\tRequire all denied\n</FilesMatch>\n")},
+		{`KeepAlive: absent`, nil, edited(site, "\tKeepAlive off\n", "")},
+		{`User: {not: [www-data], value: web}`, nil, edited(mainFile, "${APACHE_RUN_USER}", "web")},
+		{`ErrorLog: {define: [Container], value: syslog}`, map[string]string{security: "<IfDefine Container>\nErrorLog /dev/stderr\n</IfDefine>\n<IfDefine !Container>\nErrorLog syslog\n</IfDefine>\n"},
+			map[string]string{security: "<IfDefine Container>\nErrorLog syslog\n</IfDefine>\n<IfDefine !Container>\nErrorLog syslog\n</IfDefine>\n"}},
+		{`RewriteEngine: {each: virtualhost, value: "On"}`, map[string]string{
+			"/etc/apache2/mods-enabled/rewrite.load": "LoadModule rewrite_module x.so\n"}, edited(site, "\tKeepAlive", "\tRewriteEngine On\n\tKeepAlive")},
+	} {
+		t.Run(c.state, func(t *testing.T) {
+			ctx := context.Background()
+			sys := system.NewMemory()
+			files := base()
+			for name, text := range c.change {
+				files[name] = text
+			}
+			put(t, sys, files)
+			s := state(t, c.state)
+			if d, err := s.Check(ctx, sys); err != nil || len(d) == 0 {
+				t.Fatalf("before: %v, %v", d, err)
+			}
+			if changed, err := s.Apply(ctx, sys); err != nil || !changed {
+				t.Fatalf("apply: %v, %v", changed, err)
+			}
+			files[dropIn] = "gone"
+			for name, text := range c.want {
+				files[name] = text
+			}
+			for name, want := range files {
+				if got := read(t, sys, name); !strings.HasPrefix(want, "-> ") && got != want {
+					t.Errorf("%s:\n got %q\nwant %q", name, got, want)
+				}
+			}
+			if d, err := s.Check(ctx, sys); err != nil || len(d) != 0 {
+				t.Errorf("after: %v, %v", d, err)
+			}
+			if changed, err := s.Apply(ctx, sys); err != nil || changed {
+				t.Errorf("a second time: %v, %v", changed, err)
+			}
+		})
+	}
+}
+
+func TestWhatHoldsAlready(t *testing.T) {
+	for text, change := range map[string]string{
+		`ServerTokens: Prod`:                                    "<IfModule mod_ssl.c>\nServerTokens prod\n</IfModule>\n<IfModule !ssl_module>\nServerTokens OS\n</IfModule>\n",
+		`Timeout: {at-most: "10"}`:                              "Define t 8\n<IfDefine t>\nTimeout ${t}\n</IfDefine>\n<IfDefine other>\nTimeout 99\n</IfDefine>\n",
+		`FileETag: None`:                                        "<IfVersion >= 2.4>\nFileETag None\n</IfVersion>\n<IfVersion < 2.2>\nFileETag All\n</IfVersion>\n",
+		`UserDir: {value: disabled}`:                            "",
+		`Options: {directory: /x, value: None}`:                 "<Directory /x>\nOptions All\n</Directory>\n<Directory /x/>\nOptions None\n</Directory>\n",
+		`ErrorLog: {not: [/dev/null]}`:                          "",
+		`User: www-data`:                                        "",
+		`LogLevel: {one-of: [warn, notice, info]}`:              "",
+		`AllowOverride: {each: directory, one-of: [None, All]}`: "",
+		`Header always set X-A: '"a \"b\" c"'`:                  `Header always set X-A "a \"b\" c"` + "\n",
+	} {
+		sys := system.NewMemory()
+		files := base()
+		files[security] = change
+		put(t, sys, files)
+		if d, err := state(t, text).Check(context.Background(), sys); err != nil || len(d) > 0 {
+			t.Errorf("%s: %v, %v", text, d, err)
+		}
+	}
+}
+
+func TestWhatIsNotUnderstoodIsAnError(t *testing.T) {
+	for name, text := range map[string]string{
+		"open section":  "<Directory />\n",
+		"open line":     "<Directory /\n</Directory>\n",
+		"wrong close":   "<Directory />\n</Location>\n",
+		"closed twice":  "</Directory>\n",
+		"missing file":  "Include nothing.conf\n",
+		"no match":      "Include nothing/*.conf\n",
+		"itself":        "Include apache2.conf\n",
+		"macro":         "<Macro m>\nServerTokens Prod\n</Macro>\nUse m\n",
+		"exact version": "<IfVersion >= 2.4.50>\nServerTokens Prod\n</IfVersion>\n",
+		"no condition":  "<IfModule>\n</IfModule>\n",
+	} {
+		sys := system.NewMemory()
+		put(t, sys, map[string]string{mainFile: text})
+		if d, err := state(t, `ServerTokens: Prod`).Check(context.Background(), sys); err == nil {
+			t.Errorf("%s: no error, but %v", name, d)
+		}
+	}
+	sys := system.NewMemory()
+	if _, err := state(t, `ServerTokens: Prod`).Check(context.Background(), sys); err == nil {
+		t.Error("a system without httpd agrees")
+	}
+	put(t, sys, map[string]string{mainFile: "<Directory /srv>\nRequire all granted\n</Directory>\n"})
+	if _, err := state(t, `ErrorLog: present`).Apply(context.Background(), sys); err == nil || !strings.Contains(err.Error(), "what to write") {
+		t.Errorf("a directive without arguments: %v", err)
+	}
+	// httpd would serve every method, whatever LimitExcept says beside it.
+	limit := state(t, `LimitExcept GET: {directory: /srv, with: {Require: all denied}}`)
+	if _, err := limit.Apply(context.Background(), sys); err == nil || !strings.Contains(err.Error(), "in vain") {
+		t.Errorf("a LimitExcept without effect: %v", err)
+	}
+	put(t, sys, map[string]string{mainFile: ""})
+	if _, err := state(t, `Header set A: b`).Apply(context.Background(), sys); err == nil || !strings.Contains(err.Error(), "module headers") {
+		t.Errorf("a directive of a module that is not loaded: %v", err)
+	}
+}
+
+func TestMistakesInStates(t *testing.T) {
+	for text, want := range map[string]string{
+		`ServerTokens: {}`:                                       `expected "value"`,
+		`ServerTokens: {value: "a\nb"}`:                          `not the arguments of one directive`,
+		`"<Server": {value: "a"}`:                                `does not begin with the name`,
+		`Options: {value: None}`:                                 `about directories`,
+		`Options: {value: None, directory: srv}`:                 `not an absolute path`,
+		`Options: {value: None, directory: /srv, each: section}`: `does not go with "each"`,
+		`LimitExcept GET: {with: {Require: all denied}}`:         `needs "each" or "directory"`,
+		`Timeout: {at-most: 10s}`:                                `no quantity`,
+		`Timeout: {at-mots: "10"}`:                               `did you mean "at-most"`,
+	} {
+		if _, err := tryState(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %s", text, err, want)
+		}
+	}
+}
