@@ -24,7 +24,7 @@ of benchmarks that ask for it. Bakes apply those that the profiles of a recipe t
 scans hold all of a benchmark against the finished image. Controls come with the
 program; a project's own are in its folder controls/. Without a further word, list
 them.`,
-		Example: "  imgbuild controls\n  imgbuild controls show sshd-no-root-login",
+		Example: "  imgbuild controls\n  imgbuild controls show sshd-no-root",
 		Args:    cobra.NoArgs,
 		RunE:    list,
 	}
@@ -122,7 +122,7 @@ func newControlsShowCommand(env *environment) *cobra.Command {
 		Use:     "show ID",
 		Short:   "Show a control: what it demands, why, and who asks for it",
 		Long:    "Show a control: the state it demands, why, what may stop to work, and the sections of\nbenchmarks that ask for it.",
-		Example: "  imgbuild controls show sshd-no-root-login\n  imgbuild controls show sshd-no-root-login --output json",
+		Example: "  imgbuild controls show sshd-no-root\n  imgbuild controls show sshd-no-root --output json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			set, err := env.controlSet()

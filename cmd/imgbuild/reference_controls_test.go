@@ -2,6 +2,9 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +18,16 @@ import (
 // meets it.
 func benchmarkPages(t *testing.T) map[string]string {
 	t.Helper()
+	set := shippedControls(t)
+	pages := map[string]string{}
+	for _, id := range benchmarkIDs(set) {
+		pages["benchmark-"+id+".md"] = benchmarkPage(set, set.Benchmarks[id])
+	}
+	return pages
+}
+
+func shippedControls(t *testing.T) *control.Set {
+	t.Helper()
 	source, err := baseline.NewSource("", baselines.FS())
 	if err != nil {
 		t.Fatal(err)
@@ -23,11 +36,7 @@ func benchmarkPages(t *testing.T) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pages := map[string]string{}
-	for _, id := range benchmarkIDs(set) {
-		pages["benchmark-"+id+".md"] = benchmarkPage(set, set.Benchmarks[id])
-	}
-	return pages
+	return set
 }
 
 func benchmarkPage(set *control.Set, b *control.Benchmark) string {
@@ -51,6 +60,27 @@ func benchmarkPage(set *control.Set, b *control.Benchmark) string {
 		}
 	}
 	return page.String()
+}
+
+// TestExamplesNameControlsThatAreThere reads the examples of the pages and of the
+// commands' help.
+func TestExamplesNameControlsThatAreThere(t *testing.T) {
+	set := shippedControls(t)
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range append(pages, "../../README.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`(?:controls show|  control:) ([a-z0-9-]+)`).FindAllStringSubmatch(string(text), -1) {
+			if set.Controls[m[1]] == nil {
+				t.Errorf("%s names the control %q, which is not there", page, m[1])
+			}
+		}
+	}
 }
 
 // cell is a text in a table's cell.

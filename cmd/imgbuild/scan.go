@@ -79,6 +79,8 @@ func (f scanFlags) check(name string) error {
 		return fault.Inputf("--level is %d", f.level).WithHint("use 1 or 2")
 	case f.form != "" && f.form != string(control.Machine) && f.form != string(control.Container):
 		return fault.Inputf("--form is %q", f.form).WithHint("use vm or container")
+	case f.page == "-" || f.sarif == "-" || f.xml == "-":
+		return fault.Inputf("reports go to files").WithHint("name a file; --output json writes the whole report to standard output")
 	case f.attach && (f.level != 2 || len(f.benchmarks) > 0):
 		return fault.Inputf("--attach is for whole reports: gates go by them").WithHint("leave out --level and --benchmark")
 	case f.attach && foreign(name):
@@ -203,6 +205,8 @@ func openForeign(ctx context.Context, name, form, dir string) (*scan.Target, err
 	switch {
 	case err != nil:
 		return nil, fault.Inputf("there is no file or directory %s", name).WithHint("a version of the catalog has a name without a slash: %s", "imgbuild images list")
+	case info.IsDir() && filepath.Clean(name) == "/":
+		return nil, fault.Inputf("/ is the running system, not a finished image").WithHint("name the directory that holds a root")
 	case info.IsDir():
 		return scan.Directory(name, directoryForm(form))
 	case form == string(control.Container):
