@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"imgbuild/provisioners/peertest"
+	"imgbuild/images/peertest"
 	"imgbuild/provisioners/sshd"
 	"imgbuild/provisioners/system"
 )
@@ -321,7 +321,7 @@ func sshdRoot(t *testing.T) string {
 	t.Helper()
 	root := os.Getenv("IMGBUILD_SSHD_ROOT")
 	if root == "" {
-		root = peertest.Make(t, "/usr/sbin/sshd", "openssh-server", "libwrap0")
+		root = peertest.Root(t, []string{"openssh-server", "libwrap0"}, "/usr/sbin/sshd")
 	}
 	peertest.Write(t, root, "/etc/passwd", "root:x:0:0::/root:/bin/sh\nsshd:x:100:65534::/run/sshd:/usr/sbin/nologin\nalice:x:1000:1000::/:/bin/sh\n")
 	peertest.Write(t, root, "/etc/group", "root:x:0:\nalice:x:1000:\nnogroup:x:65534:\n")
