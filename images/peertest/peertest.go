@@ -54,9 +54,9 @@ func (t Tree) environment() []string {
 	return append(os.Environ(), "LD_LIBRARY_PATH="+strings.Join(dirs, ":"))
 }
 
-// Root makes a root directory with the files of packages and the libraries that
-// the programs, or modules of theirs, are linked with. It is the test's own.
-// Where it cannot be made, or not entered, the test is skipped.
+// Root makes a root directory with the files of packages, the libraries that
+// the programs, or modules of theirs, are linked with, and the users that a
+// server is run as. It is the test's own. Where it cannot be made, or not entered, the test is skipped.
 func Root(t testing.TB, packages []string, programs ...string) string {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -92,6 +92,8 @@ func Root(t testing.TB, packages []string, programs ...string) string {
 		write(t, filepath.Join(root, word), data, 0o755)
 	}
 	Write(t, root, "/dev/null", "")
+	Write(t, root, "/etc/passwd", "root:x:0:0::/root:/bin/sh\nwww-data:x:33:33::/var/www:/usr/sbin/nologin\nnobody:x:65534:65534::/nonexistent:/usr/sbin/nologin\n")
+	Write(t, root, "/etc/group", "root:x:0:\nwww-data:x:33:\nnogroup:x:65534:\n")
 	return root
 }
 
