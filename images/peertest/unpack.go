@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -54,18 +55,22 @@ type store struct{ dir string }
 func openStore() (store, error) {
 	// Beside the packages that the tests of package builder keep.
 	s := store{filepath.Join(os.TempDir(), "imgbuild-test-packages", "peers")}
-	if err := os.MkdirAll(s.dir, 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(s.dir), 0o755); err != nil {
 		return s, err
 	}
-	// Programs are run from here, and others may write to the directory above.
-	for _, dir := range []string{filepath.Dir(s.dir), s.dir} {
+	if err := os.Mkdir(s.dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return s, err
+	}
+	// Programs are run from here, so nobody else may write; and there may be old
+	// ones that are set-user-ID, so nobody else may read.
+	for dir, forbidden := range map[string]fs.FileMode{filepath.Dir(s.dir): 0o022, s.dir: 0o077} {
 		info, err := os.Lstat(dir)
 		if err != nil {
 			return s, err
 		}
 		owner, ok := info.Sys().(*syscall.Stat_t)
-		if !info.IsDir() || !ok || int(owner.Uid) != os.Getuid() || info.Mode().Perm()&0o022 != 0 {
-			return s, fmt.Errorf("%s is not a directory that this user alone may write to: remove it, or set TMPDIR", dir)
+		if !info.IsDir() || !ok || int(owner.Uid) != os.Getuid() || info.Mode().Perm()&forbidden != 0 {
+			return s, fmt.Errorf("%s is not a directory of this user's with mode %03o at most: remove it, or set TMPDIR", dir, 0o777&^forbidden)
 		}
 	}
 	return s, nil

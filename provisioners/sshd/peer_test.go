@@ -149,7 +149,7 @@ func TestSshdAgrees(t *testing.T) {
 // for generated configurations and several connections.
 func compareEffective(t *testing.T, root string) {
 	connections := connections()
-	for seed := range uint64(220) {
+	for seed := range uint64(110) {
 		files := generate(rand.New(rand.NewPCG(seed, 1)))
 		s := place(t, root, files)
 		for _, connection := range connections[seed%3 : seed%3+1] {
