@@ -99,11 +99,12 @@ func (s store) tree(options, packages []string) (string, error) {
 		if _, err := os.Stat(dir); err == nil {
 			return dir, nil
 		}
-		work, err := os.MkdirTemp(s.dir, "new-*")
-		if err != nil {
+		work := filepath.Join(s.dir, "new")
+		defer os.RemoveAll(work)
+		// A run that was killed may have left some of it.
+		if err := errors.Join(os.RemoveAll(work), os.Mkdir(work, 0o700)); err != nil {
 			return "", err
 		}
-		defer os.RemoveAll(work)
 		if err := s.fill(work, options, packages); err != nil {
 			return "", err
 		}
