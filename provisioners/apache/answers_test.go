@@ -5,8 +5,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -23,50 +21,40 @@ func TestAnswersChange(t *testing.T) {
 	}
 	address := listener.Addr().String()
 	listener.Close()
-	sys := stock(t)
+	sys, root := stock(t), httpd(t)
 	put(t, sys, map[string]string{
-		"/etc/apache2/ports.conf":                   "ServerName localhost\nListen " + address + "\n",
+		"/etc/apache2/ports.conf":                   "ServerName localhost\nListen " + address + "\nMutex file:/log default\n", // a root has no /dev/zero
 		"/etc/apache2/conf-available/security.conf": "ServerTokens Full\nTraceEnable On\n",
 		"/etc/apache2/sites-available/000-default.conf": "<VirtualHost *>\nDocumentRoot /srv/www\n</VirtualHost>\n<Directory /srv/www>\nOptions Indexes\nRequire all granted\n" +
 			"<LimitExcept GET POST OPTIONS>\nRequire all denied\n</LimitExcept>\n</Directory>\n",
 	})
-	if code, server, body := ask(t, sys, address, "GET"); code != 200 || !strings.Contains(server, "/2.4") || !strings.Contains(body, "Index of") {
+	if code, server, body := ask(t, sys, root, address, "GET"); code != 200 || !strings.Contains(server, "/2.4") || !strings.Contains(body, "Index of") {
 		t.Fatalf("before: %d, %q, %q", code, server, body)
 	}
-	if code, _, _ := ask(t, sys, address, "TRACE"); code != 200 {
+	if code, _, _ := ask(t, sys, root, address, "TRACE"); code != 200 {
 		t.Fatalf("before: TRACE is answered %d", code)
 	}
 	// This is why a LimitExcept beside what grants everything is called in vain.
-	if code, _, _ := ask(t, sys, address, "DELETE"); code == 403 {
+	if code, _, _ := ask(t, sys, root, address, "DELETE"); code == 403 {
 		t.Fatal("before: DELETE is forbidden already")
 	}
 	settle(t, sys, []string{states[0], states[2], states[12], states[17]})
-	if code, server, _ := ask(t, sys, address, "GET"); code != 403 || server != "Apache" {
+	if code, server, _ := ask(t, sys, root, address, "GET"); code != 403 || server != "Apache" {
 		t.Errorf("after: %d, %q", code, server)
 	}
-	if code, _, _ := ask(t, sys, address, "TRACE"); code != 405 && code != 403 {
+	if code, _, _ := ask(t, sys, root, address, "TRACE"); code != 405 && code != 403 {
 		t.Errorf("after: TRACE is answered %d", code)
 	}
-	if code, _, _ := ask(t, sys, address, "DELETE"); code != 403 {
+	if code, _, _ := ask(t, sys, root, address, "DELETE"); code != 403 {
 		t.Errorf("after: DELETE is answered %d", code)
 	}
 }
 
 // ask starts httpd, asks it once and stops it.
-func ask(t *testing.T, r system.Reader, address, method string) (code int, server, body string) {
+func ask(t *testing.T, r system.Reader, root, address, method string) (code int, server, body string) {
 	t.Helper()
-	c := export(t, r)
-	// The workers are www-data's.
-	for d := c.dir; d != os.TempDir() && d != "/"; d = filepath.Dir(d) {
-		if err := os.Chmod(d, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	cmd := exec.Command(program(t), "-X", "-d", c.dir+"/etc/apache2", "-f", c.dir+mainFile)
-	cmd.Env = []string{
-		"APACHE_RUN_DIR=" + c.dir + "/log", "APACHE_LOCK_DIR=" + c.dir + "/log", "APACHE_LOG_DIR=" + c.dir + "/log",
-		"APACHE_PID_FILE=" + c.dir + "/pid", "APACHE_RUN_USER=www-data", "APACHE_RUN_GROUP=www-data",
-	}
+	export(t, r, root)
+	cmd := command(root, "-X")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +71,7 @@ func ask(t *testing.T, r system.Reader, address, method string) (code int, serve
 		response, err := client.Do(request)
 		if err != nil {
 			if try > 100 {
-				log, _ := os.ReadFile(c.dir + "/log/error.log")
+				log, _ := os.ReadFile(root + "/log/error.log")
 				t.Fatalf("apache2 does not answer: %v\n%s", err, log)
 			}
 			time.Sleep(50 * time.Millisecond)

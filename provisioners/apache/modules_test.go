@@ -3,42 +3,41 @@ package apache_test
 import (
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"imgbuild/images/peertest"
 	"imgbuild/provisioners/system"
 )
 
 // TestModulesAreThoseOfA2enmod compares the links after every change with what
 // a2enmod and a2dismod make of the same directory.
 func TestModulesAreThoseOfA2enmod(t *testing.T) {
-	if _, err := os.Stat("/usr/sbin/a2enmod"); err != nil {
-		t.Skip("a2enmod is not installed")
-	}
+	tree := peertest.Unpack(t, packages...)
 	ctx := context.Background()
 	for _, steps := range [][]string{
 		{"enabled ssl"}, {"enabled proxy_balancer"}, {"enabled auth_form"}, {"disabled status"}, {"disabled negotiation"},
 		{"enabled headers", "disabled headers"}, {"disabled autoindex", "enabled autoindex"}, {"disabled userdir"}, {"enabled lbmethod_byrequests", "disabled lbmethod_byrequests"},
 	} {
 		sys := stock(t)
-		c := export(t, sys)
+		dir := t.TempDir()
+		export(t, sys, dir)
 		// The copy has files where the system has links.
-		if err := os.RemoveAll(c.dir + "/etc/apache2/mods-enabled"); err != nil {
+		if err := os.RemoveAll(dir + "/etc/apache2/mods-enabled"); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Mkdir(c.dir+"/etc/apache2/mods-enabled", 0o755); err != nil {
+		if err := os.Mkdir(dir+"/etc/apache2/mods-enabled", 0o755); err != nil {
 			t.Fatal(err)
 		}
 		for name, target := range links(t, sys) {
-			if err := os.Symlink(target, filepath.Join(c.dir, "/etc/apache2/mods-enabled", name)); err != nil {
+			if err := os.Symlink(target, filepath.Join(dir, "/etc/apache2/mods-enabled", name)); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := os.MkdirAll(c.dir+"/state", 0o755); err != nil {
+		if err := os.MkdirAll(dir+"/state", 0o755); err != nil {
 			t.Fatal(err)
 		}
 		for _, step := range steps {
@@ -49,13 +48,13 @@ func TestModulesAreThoseOfA2enmod(t *testing.T) {
 			if again, err := module(t, name, to).Apply(ctx, sys); again || err != nil {
 				t.Fatalf("%s a second time: %v, %v", step, again, err)
 			}
-			tool := map[string]string{"enabled": "/usr/sbin/a2enmod", "disabled": "/usr/sbin/a2dismod"}[to]
-			cmd := exec.Command(tool, "-f", "-q", name)
-			cmd.Env = append(os.Environ(), "APACHE_CONFDIR="+c.dir+"/etc/apache2", "APACHE_STATE_DIRECTORY="+c.dir+"/state")
+			tool := map[string]string{"enabled": "usr/sbin/a2enmod", "disabled": "usr/sbin/a2dismod"}[to]
+			cmd := tree.Command(tool, "-f", "-q", name)
+			cmd.Env = append(cmd.Env, "APACHE_CONFDIR="+dir+"/etc/apache2", "APACHE_STATE_DIRECTORY="+dir+"/state")
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Fatalf("%s: %v\n%s", step, err, out)
 			}
-			host, err := system.OpenRoot(c.dir)
+			host, err := system.OpenRoot(dir)
 			if err != nil {
 				t.Fatal(err)
 			}

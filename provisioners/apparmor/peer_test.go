@@ -9,18 +9,21 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"imgbuild/images/peertest"
 	"imgbuild/provisioners/apparmor"
-	"imgbuild/provisioners/debtest"
 )
 
 // TestNamesAreThoseOfTheParser reads the profiles that Debian ships, and has
 // AppArmor's own parser name those in them.
 func TestNamesAreThoseOfTheParser(t *testing.T) {
-	tree := debtest.Unpack(t, "apparmor", "apparmor-profiles", "apparmor-profiles-extra")
-	base := tree.Path("etc/apparmor.d")
+	tree := peertest.Unpack(t, "apparmor", "apparmor-profiles", "apparmor-profiles-extra")
+	base := t.TempDir()
+	if err := os.CopyFS(base, os.DirFS(tree.Path("etc/apparmor.d"))); err != nil {
+		t.Fatal(err)
+	}
 	var files []string
-	for _, pattern := range []string{"etc/apparmor.d/*", "usr/share/apparmor/extra-profiles/*"} {
-		found, err := filepath.Glob(tree.Path(pattern))
+	for _, pattern := range []string{base + "/*", tree.Path("usr/share/apparmor/extra-profiles/*")} {
+		found, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
 		}

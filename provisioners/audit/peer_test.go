@@ -9,14 +9,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"imgbuild/images/peertest"
 	"imgbuild/provisioners/audit"
-	"imgbuild/provisioners/debtest"
 	"imgbuild/provisioners/system"
 )
 
-func unpack(t *testing.T) debtest.Tree {
+func unpack(t *testing.T) peertest.Tree {
 	t.Helper()
-	return debtest.Unpack(t, "auditd", "libaudit1", "libaudit-common", "libauparse0")
+	return peertest.Unpack(t, "auditd", "libaudit1", "libaudit-common", "libauparse0")
 }
 
 // TestCompileIsAugenrules runs the real script, with its paths replaced, over

@@ -13,14 +13,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"imgbuild/provisioners/debtest"
+	"imgbuild/images/peertest"
 	"imgbuild/provisioners/nftables"
 	"imgbuild/provisioners/system"
 )
 
 // real loads a ruleset into the kernel of a network namespace of its own and
 // returns what nft lists then, as text and as JSON.
-func real(t *testing.T, tree debtest.Tree, file string) (text, structure string) {
+func real(t *testing.T, tree peertest.Tree, file string) (text, structure string) {
 	t.Helper()
 	nft := tree.Command("usr/sbin/nft")
 	const script = `"$0" -c -f "$1" && "$0" -f "$1" && "$0" list ruleset && echo ---- && "$0" -j list ruleset`
@@ -41,7 +41,7 @@ func TestRulesetsAreThoseOfTheKernel(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("a network namespace takes root")
 	}
-	tree := debtest.Unpack(t, "nftables", "libnftables1", "libnftnl11", "libmnl0", "libxtables12", "libjansson4")
+	tree := peertest.Unpack(t, "nftables", "libnftables1", "libnftnl11", "libmnl0", "libxtables12", "libjansson4")
 	probe := tree.Command("usr/sbin/nft", "list", "ruleset")
 	inside := exec.Command("unshare", "-n", probe.Path, "list", "ruleset")
 	inside.Env = probe.Env
@@ -118,7 +118,7 @@ func TestFormsAreOneToTheKernel(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("a network namespace takes root")
 	}
-	tree := debtest.Unpack(t, "nftables", "libnftables1", "libnftnl11", "libmnl0", "libxtables12", "libjansson4")
+	tree := peertest.Unpack(t, "nftables", "libnftables1", "libnftnl11", "libmnl0", "libxtables12", "libjansson4")
 	var b strings.Builder
 	b.WriteString("table inet t {\n")
 	for i, group := range groups {

@@ -9,8 +9,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"imgbuild/images/baselines"
+	"imgbuild/images/peertest"
 	"imgbuild/provisioners/nginx"
 	"imgbuild/provisioners/system"
 )
@@ -47,61 +46,31 @@ var states = []string{
 	`location ~ /\.: {each: server, with: {deny: all}}`,
 }
 
-func program(t *testing.T) string {
+// nginxRoot makes a root directory with Debian's nginx and its configuration.
+func nginxRoot(t *testing.T) (string, system.System) {
 	t.Helper()
-	name, err := exec.LookPath("nginx")
+	root := peertest.Root(t, []string{"nginx", "nginx-common", "libpcre2-8-0", "libssl3"}, "/usr/sbin/nginx")
+	for _, dir := range []string{"run", "var/www/html"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// What the package's installation would do.
+	if err := os.Symlink("/etc/nginx/sites-available/default", filepath.Join(root, "etc/nginx/sites-enabled/default")); err != nil {
+		t.Fatal(err)
+	}
+	sys, err := system.OpenRoot(root)
 	if err != nil {
-		if name, err = exec.LookPath("/usr/sbin/nginx"); err != nil {
-			t.Skip("nginx is not installed")
-		}
+		t.Fatal(err)
 	}
-	return name
+	t.Cleanup(func() { sys.Close() })
+	return root, sys
 }
 
-// export writes a system's /etc/nginx below a directory, so that nginx finds
-// everything there.
-func export(t *testing.T, r system.Reader, dir string) {
+// accepted has nginx test a main file, and returns all that it reads.
+func accepted(t *testing.T, root, main string) string {
 	t.Helper()
-	inside := strings.NewReplacer(
-		"/etc/nginx/", dir+"/etc/nginx/", "/var/log/nginx/", dir+"/log/", "/usr/share/nginx/modules-available/", "/usr/share/nginx/modules-available/",
-		"pid /run/", "pid "+dir+"/", "/dev/stdout", dir+"/log/out", "/var/www/html", dir+"/www",
-	)
-	var walk func(name string)
-	walk = func(name string) {
-		names, err := r.ReadDir(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, n := range names {
-			full := path.Join(name, n)
-			info, err := r.Stat(full)
-			if err != nil {
-				continue // a link that leads out of /etc/nginx
-			}
-			if info.Mode.IsDir() {
-				walk(full)
-				continue
-			}
-			if err := os.MkdirAll(filepath.Join(dir, name), 0o755); err != nil {
-				t.Fatal(err)
-			}
-			text := inside.Replace(read(t, r, full))
-			if err := os.WriteFile(filepath.Join(dir, full), []byte(text), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	walk("/etc/nginx")
-	for _, name := range []string{"log", "www"} {
-		if err := os.MkdirAll(filepath.Join(dir, name), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-func accepted(t *testing.T, nginx, dir, main string) string {
-	t.Helper()
-	out, err := exec.Command(nginx, "-T", "-p", dir, "-c", filepath.Join(dir, main), "-e", filepath.Join(dir, "log/start")).CombinedOutput()
+	out, err := peertest.Command(root, "/usr/sbin/nginx", "-T", "-c", main).CombinedOutput()
 	if err != nil {
 		t.Fatalf("nginx refuses it: %v\n%s", err, out)
 	}
@@ -109,11 +78,11 @@ func accepted(t *testing.T, nginx, dir, main string) string {
 }
 
 // sameFiles compares the files that nginx reads with those that are read here.
-func sameFiles(t *testing.T, r system.Reader, dir, main, dump string) {
+func sameFiles(t *testing.T, r system.Reader, root, main string) {
 	t.Helper()
 	var want []string
-	for line := range strings.SplitSeq(dump, "\n") {
-		if name, found := strings.CutPrefix(line, "# configuration file "+dir); found {
+	for line := range strings.SplitSeq(accepted(t, root, main), "\n") {
+		if name, found := strings.CutPrefix(line, "# configuration file "); found {
 			want = append(want, strings.TrimSuffix(name, ":"))
 		}
 	}
@@ -148,70 +117,21 @@ func settle(t *testing.T, sys system.System, list []string) {
 	}
 }
 
-// stock copies the installed /etc/nginx.
-func stock(t *testing.T) system.System {
-	t.Helper()
-	host, err := system.OpenRoot("/")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer host.Close()
-	sys := system.NewMemory()
-	var walk func(name string)
-	walk = func(name string) {
-		names, err := host.ReadDir(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, n := range names {
-			full := path.Join(name, n)
-			info, err := host.Lstat(full)
-			if err != nil {
-				t.Fatal(err)
-			}
-			switch {
-			case info.Mode.IsDir():
-				if err := system.MkdirAll(sys, full); err != nil {
-					t.Fatal(err)
-				}
-				walk(full)
-			case info.Mode.IsRegular():
-				put(t, sys, map[string]string{full: read(t, host, full)})
-			default:
-				target, err := host.Readlink(full)
-				if err != nil {
-					t.Fatal(err)
-				}
-				put(t, sys, map[string]string{full: "-> " + target})
-			}
-		}
-	}
-	walk("/etc/nginx")
-	return sys
-}
-
 func TestNginxAcceptsTheHardenedStockConfiguration(t *testing.T) {
-	bin := program(t)
-	sys := stock(t)
-	was := read(t, sys, "/etc/nginx/nginx.conf")
-	if !strings.Contains(was, "sites-enabled") {
-		t.Skip("the installed nginx.conf is not Debian's")
+	root, sys := nginxRoot(t)
+	if !strings.Contains(read(t, sys, mainFile), "sites-enabled") {
+		t.Skip("the package's nginx.conf is not Debian's")
 	}
-	before := t.TempDir()
-	export(t, sys, before)
-	sameFiles(t, sys, before, mainFile, accepted(t, bin, before, mainFile))
+	sameFiles(t, sys, root, mainFile)
 	settle(t, sys, states)
-	dir := t.TempDir()
-	export(t, sys, dir)
-	sameFiles(t, sys, dir, mainFile, accepted(t, bin, dir, mainFile))
+	sameFiles(t, sys, root, mainFile)
 }
 
 // TestOurOwnImageIsHardenedInBothMainFiles takes the files of the shipped
 // recipe: a state holds for the machine's main file and the container's.
 func TestOurOwnImageIsHardenedInBothMainFiles(t *testing.T) {
-	bin := program(t)
+	root, sys := nginxRoot(t)
 	const container = "/etc/nginx/container.conf"
-	sys := stock(t)
 	for name, from := range map[string]string{container: "files/nginx/container.conf", "/etc/nginx/conf.d/site.conf": "files/nginx/site.conf"} {
 		text, err := fs.ReadFile(baselines.FS(), from)
 		if err != nil {
@@ -227,10 +147,8 @@ func TestOurOwnImageIsHardenedInBothMainFiles(t *testing.T) {
 		t.Errorf("stock TLS versions: %v, %v", d, err)
 	}
 	settle(t, sys, states)
-	dir := t.TempDir()
-	export(t, sys, dir)
 	for _, main := range []string{mainFile, container} {
-		sameFiles(t, sys, dir, main, accepted(t, bin, dir, main))
+		sameFiles(t, sys, root, main)
 	}
 }
 
@@ -303,22 +221,19 @@ func generate(random *rand.Rand) map[string]string {
 }
 
 func TestNginxAcceptsGeneratedConfigurationsWhenHardened(t *testing.T) {
-	bin := program(t)
-	for seed := range uint64(60) {
+	root, sys := nginxRoot(t)
+	for seed := range uint64(30) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			t.Parallel()
+			if err := os.RemoveAll(filepath.Join(root, "etc/nginx")); err != nil {
+				t.Fatal(err)
+			}
 			random := rand.New(rand.NewPCG(seed, 1))
-			sys := system.NewMemory()
 			put(t, sys, generate(random))
-			before := t.TempDir()
-			export(t, sys, before)
-			sameFiles(t, sys, before, mainFile, accepted(t, bin, before, mainFile))
+			sameFiles(t, sys, root, mainFile)
 			list := slices.Clone(states)
 			random.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
 			settle(t, sys, list)
-			dir := t.TempDir()
-			export(t, sys, dir)
-			sameFiles(t, sys, dir, mainFile, accepted(t, bin, dir, mainFile))
+			sameFiles(t, sys, root, mainFile)
 		})
 	}
 }
@@ -326,48 +241,39 @@ func TestNginxAcceptsGeneratedConfigurationsWhenHardened(t *testing.T) {
 // TestAnswersChange starts nginx with a configuration before and after the
 // states were applied.
 func TestAnswersChange(t *testing.T) {
-	bin := program(t)
+	root, sys := nginxRoot(t)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	address := listener.Addr().String()
 	listener.Close()
-	sys := system.NewMemory()
 	put(t, sys, map[string]string{
 		mainFile:                      "daemon off;\nmaster_process off;\npid /run/nginx.pid;\nevents {}\nhttp {\n\taccess_log off;\n\tinclude /etc/nginx/conf.d/*.conf;\n}\n",
 		"/etc/nginx/conf.d/site.conf": "server {\n\tlisten " + address + ";\n\troot /var/www/html;\n\tlocation / {\n\t\tautoindex on;\n\t\tserver_tokens on;\n\t}\n}\n",
 	})
-	if code, server, body := ask(t, bin, sys, address, "GET", "/"); code != 200 || !strings.Contains(server, "/") || !strings.Contains(body, "Index of") {
+	if code, server, body := ask(t, root, address, "GET", "/"); code != 200 || !strings.Contains(server, "/") || !strings.Contains(body, "Index of") {
 		t.Fatalf("before: %d, %q, %q", code, server, body)
 	}
-	if code, _, _ := ask(t, bin, sys, address, "PUT", "/x"); code == 403 {
+	if code, _, _ := ask(t, root, address, "PUT", "/x"); code == 403 {
 		t.Fatal("before: PUT is forbidden already")
 	}
 	settle(t, sys, []string{states[0], states[1], states[17], states[18], states[12]})
-	if code, server, _ := ask(t, bin, sys, address, "GET", "/"); code != 403 || server != "nginx" {
+	if code, server, _ := ask(t, root, address, "GET", "/"); code != 403 || server != "nginx" {
 		t.Errorf("after: %d, %q", code, server)
 	}
-	if code, _, _ := ask(t, bin, sys, address, "PUT", "/x"); code != 403 {
+	if code, _, _ := ask(t, root, address, "PUT", "/x"); code != 403 {
 		t.Errorf("after: PUT is answered %d", code)
 	}
-	if code, _, _ := ask(t, bin, sys, address, "GET", "/.git/config"); code != 403 {
+	if code, _, _ := ask(t, root, address, "GET", "/.git/config"); code != 403 {
 		t.Errorf("after: a hidden file is answered %d", code)
 	}
 }
 
 // ask starts nginx, asks it once and stops it.
-func ask(t *testing.T, bin string, r system.Reader, address, method, name string) (code int, server, body string) {
+func ask(t *testing.T, root, address, method, name string) (code int, server, body string) {
 	t.Helper()
-	dir := t.TempDir()
-	// The worker is www-data's.
-	for d := dir; d != os.TempDir() && d != "/"; d = filepath.Dir(d) {
-		if err := os.Chmod(d, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	export(t, r, dir)
-	cmd := exec.Command(bin, "-p", dir, "-c", filepath.Join(dir, mainFile), "-e", filepath.Join(dir, "log/start"))
+	cmd := peertest.Command(root, "/usr/sbin/nginx")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -384,7 +290,7 @@ func ask(t *testing.T, bin string, r system.Reader, address, method, name string
 		response, err := client.Do(request)
 		if err != nil {
 			if try > 100 {
-				log, _ := os.ReadFile(filepath.Join(dir, "log/start"))
+				log, _ := os.ReadFile(filepath.Join(root, "var/log/nginx/error.log"))
 				t.Fatalf("nginx does not answer: %v\n%s", err, log)
 			}
 			time.Sleep(50 * time.Millisecond)

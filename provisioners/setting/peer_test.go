@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"imgbuild/provisioners/peertest"
+	"imgbuild/images/peertest"
 	"imgbuild/provisioners/system"
 )
 
@@ -231,7 +231,7 @@ func TestWordsAreReadAsUseraddReadsThem(t *testing.T) {
 // TestEqualsIsReadAsPwqualityReadsIt asks for the shortest password by trying a
 // short one.
 func TestEqualsIsReadAsPwqualityReadsIt(t *testing.T) {
-	root := peertest.Make(t, "/usr/bin/pwscore", "libpwquality-tools", "libpwquality1", "libcrack2")
+	root := peertest.Root(t, []string{"libpwquality-tools", "libpwquality1", "libcrack2"}, "/usr/bin/pwscore")
 	shorter := regexp.MustCompile(`shorter than ([0-9]+)`)
 	s, err := system.OpenRoot(root)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"imgbuild/provisioners/peertest"
+	"imgbuild/images/peertest"
 	"imgbuild/provisioners/sshd"
 	"imgbuild/provisioners/system"
 )
@@ -149,7 +149,7 @@ func TestSshdAgrees(t *testing.T) {
 // for generated configurations and several connections.
 func compareEffective(t *testing.T, root string) {
 	connections := connections()
-	for seed := range uint64(220) {
+	for seed := range uint64(110) {
 		files := generate(rand.New(rand.NewPCG(seed, 1)))
 		s := place(t, root, files)
 		for _, connection := range connections[seed%3 : seed%3+1] {
@@ -321,7 +321,7 @@ func sshdRoot(t *testing.T) string {
 	t.Helper()
 	root := os.Getenv("IMGBUILD_SSHD_ROOT")
 	if root == "" {
-		root = peertest.Make(t, "/usr/sbin/sshd", "openssh-server", "libwrap0")
+		root = peertest.Root(t, []string{"openssh-server", "libwrap0"}, "/usr/sbin/sshd")
 	}
 	peertest.Write(t, root, "/etc/passwd", "root:x:0:0::/root:/bin/sh\nsshd:x:100:65534::/run/sshd:/usr/sbin/nologin\nalice:x:1000:1000::/:/bin/sh\n")
 	peertest.Write(t, root, "/etc/group", "root:x:0:\nalice:x:1000:\nnogroup:x:65534:\n")

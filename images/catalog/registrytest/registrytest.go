@@ -1,5 +1,6 @@
 // Package registrytest runs a registry for tests: Debian's docker-registry,
-// which has no referrers API.
+// which has no referrers API, from its unpacked package, for once installed it
+// serves on every interface.
 package registrytest
 
 import (
@@ -7,24 +8,21 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"imgbuild/images/peertest"
 )
 
 // Start runs a registry on a loopback port until the test ends, and returns its
 // host:port. settings are further lines of its configuration, which are YAML;
-// mostly none. Where docker-registry is not installed the test is skipped.
+// mostly none. Where docker-registry is not to be had the test is skipped.
 func Start(t testing.TB, settings string) string {
 	t.Helper()
-	program, err := exec.LookPath("docker-registry")
-	if err != nil {
-		t.Skip("docker-registry is not installed")
-	}
-	dir := t.TempDir()
+	tree, dir := peertest.Unpack(t, "docker-registry"), t.TempDir()
 	probe, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -44,9 +42,9 @@ http: {addr: %s}
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(program, "serve", config)
+	cmd := tree.Command("usr/bin/docker-registry", "serve", config)
 	// Every REGISTRY_* variable is a setting to it, podman's too.
-	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "REGISTRY_") })
+	cmd.Env = slices.DeleteFunc(cmd.Env, func(v string) bool { return strings.HasPrefix(v, "REGISTRY_") })
 	var said strings.Builder // read after the process has ended
 	cmd.Stderr = &said
 	if err := cmd.Start(); err != nil {
