@@ -10,6 +10,7 @@ import (
 
 	"imgbuild/images/fault"
 	"imgbuild/provisioners/confset"
+	"imgbuild/provisioners/edit"
 )
 
 // The drop-in, as a2enconf(8) enables it.
@@ -162,9 +163,7 @@ func extend(files *confset.Set, c *Config, text string) error {
 			return err
 		}
 		have = old
-		if have != "" && !strings.HasSuffix(have, "\n") {
-			have += "\n"
-		}
+		have = edit.Ended(have)
 	}
 	files.Put(name, have+text)
 	return nil

@@ -125,14 +125,11 @@ func read(r system.Reader) (*state, error) {
 	if s.composed, err = s.effect(rulesDir, Compile(list, false)); err != nil {
 		return nil, fmt.Errorf("reading audit rules: compiling %w", err)
 	}
-	text, err := system.ReadFile(r, compiled, maxFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return s, nil
+	text, there, err := system.ReadText(r, compiled, maxFile)
+	if err != nil || !there {
+		return s, err
 	}
-	if err != nil {
-		return nil, err
-	}
-	present, err := s.effect(compiled, string(text))
+	present, err := s.effect(compiled, text)
 	if err != nil {
 		return nil, fmt.Errorf("reading audit rules: %w", err)
 	}

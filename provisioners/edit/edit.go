@@ -5,7 +5,6 @@
 package edit
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -107,33 +106,33 @@ func (d *Draft) ReadDir(name string) ([]string, error) {
 func (d *Draft) Save(s system.System) (bool, error) {
 	changed := false
 	for _, name := range d.order {
-		attr := system.Attr{Mode: 0o644}
-		info, err := s.Lstat(name)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			if err := system.MkdirAll(s, path.Dir(name)); err != nil {
-				return changed, err
-			}
-		case err != nil:
-			return changed, err
-		case !info.Mode.IsRegular():
+		switch info, err := s.Lstat(name); {
+		case err == nil && !info.Mode.IsRegular():
 			return changed, fmt.Errorf("editing %s: it is not a regular file", name)
-		default:
-			have, err := system.ReadFile(s, name, MaxFile)
-			if err != nil {
-				return changed, err
-			}
-			if bytes.Equal(have, []byte(d.texts[name])) {
-				continue
-			}
-			attr = system.Attr{Mode: info.Mode, UID: info.UID, GID: info.GID}
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
+			return changed, err
 		}
-		if err := s.WriteFile(name, strings.NewReader(d.texts[name]), attr); err != nil {
+		have, there, err := system.ReadText(s, name, MaxFile)
+		if err != nil {
+			return changed, err
+		}
+		if there && have == d.texts[name] {
+			continue
+		}
+		if err := system.Replace(s, name, d.texts[name], 0o644); err != nil {
 			return changed, err
 		}
 		changed = true
 	}
 	return changed, nil
+}
+
+// Ended is a text whose last line ends, if it has one.
+func Ended(text string) string {
+	if text != "" && !strings.HasSuffix(text, "\n") {
+		text += "\n"
+	}
+	return text
 }
 
 // Lines cuts a text into lines, their newlines with them.

@@ -2,9 +2,7 @@ package kernel
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"regexp"
 	"slices"
 	"strconv"
@@ -118,14 +116,13 @@ func (a *Argument) plan(ctx context.Context, r system.Reader) (menu string, diff
 	if err := ctx.Err(); err != nil {
 		return "", nil, err
 	}
-	data, err := system.ReadFile(r, menuPath, maxMenu)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", []system.Difference{{Subject: menuPath, Have: "absent", Want: "a menu with " + a.want()}}, nil
-	}
+	menu, there, err := system.ReadText(r, menuPath, maxMenu)
 	if err != nil {
 		return "", nil, err
 	}
-	menu = string(data)
+	if !there {
+		return "", []system.Difference{{Subject: menuPath, Have: "absent", Want: "a menu with " + a.want()}}, nil
+	}
 	lines, err := parseMenu(menu)
 	if err != nil {
 		return "", nil, fmt.Errorf("reading %s: %w", menuPath, err)
@@ -213,14 +210,11 @@ func (a *Argument) Check(ctx context.Context, r system.Reader) ([]system.Differe
 		return nil, err
 	}
 	const live = "/proc/cmdline"
-	running, err := system.ReadFile(r, live, maxFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return differences, nil
-	}
+	running, runs, err := system.ReadText(r, live, maxFile)
 	if err != nil {
 		return nil, fmt.Errorf("asking the running kernel: %w", err)
 	}
-	if have, ok := a.fits(splitCommandLine(string(running))); !ok {
+	if have, ok := a.fits(splitCommandLine(running)); runs && !ok {
 		differences = append(differences, system.Difference{Subject: live, Have: have, Want: a.want()})
 	}
 	return differences, nil
@@ -236,5 +230,5 @@ func (a *Argument) Apply(ctx context.Context, s system.System) (bool, error) {
 		return false, fault.Inputf("there is no kernel in %s to give %s to", menuPath, a.Name).
 			WithHint("put kernel-arguments below the recipe's boot: resources:, and have it make a vm")
 	}
-	return true, write(s, menuPath, menu)
+	return true, system.Replace(s, menuPath, menu, 0o644)
 }

@@ -52,10 +52,7 @@ func dropIns(r system.Reader, kind string, dotted bool) ([]source, error) {
 	seen := map[string]bool{}
 	for _, above := range []string{"/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"} {
 		dir := path.Join(above, kind)
-		names, err := r.ReadDir(dir)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
+		names, err := system.Names(r, dir)
 		if err != nil {
 			return nil, fmt.Errorf("listing %s: %w", dir, err)
 		}
@@ -123,22 +120,6 @@ func place(r system.Reader, kind, name string) string {
 
 // administered tells whether a file is the administrator's own to edit.
 func administered(name string) bool { return strings.HasPrefix(name, "/etc/") }
-
-// write puts text into a file; one that is there keeps its owner and mode, and
-// a link is replaced.
-func write(s system.System, name, text string) error {
-	attr := system.Attr{Mode: 0o644}
-	switch info, err := s.Lstat(name); {
-	case err == nil && info.Mode.IsRegular():
-		attr = system.Attr{Mode: system.Bits(info.Mode), UID: info.UID, GID: info.GID}
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return err
-	}
-	if err := system.MkdirAll(s, path.Dir(name)); err != nil {
-		return err
-	}
-	return s.WriteFile(name, strings.NewReader(text), attr)
-}
 
 // match tells whether a pattern of glob(7), as fnmatch(3) takes it too, matches a
 // whole name.
@@ -215,7 +196,7 @@ func (t *set) write(sys system.System) error {
 		if !t.changed[s.name()] {
 			continue
 		}
-		if err := write(sys, place(sys, t.kind, s.path), s.text); err != nil {
+		if err := system.Replace(sys, place(sys, t.kind, s.path), s.text, 0o644); err != nil {
 			return err
 		}
 	}

@@ -2,9 +2,7 @@ package kernel
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -231,11 +229,11 @@ func (s *Sysctl) Check(ctx context.Context, r system.Reader) ([]system.Differenc
 		return nil, err
 	}
 	// A kernel without the parameter has nothing to agree with.
-	running, err := system.ReadFile(r, "/proc/sys/"+s.Key, maxFile)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	running, runs, err := system.ReadText(r, "/proc/sys/"+s.Key, maxFile)
+	if err != nil {
 		return nil, fmt.Errorf("asking the running kernel: %w", err)
 	}
-	if value := strings.TrimSpace(string(running)); err == nil && !s.fits(value) {
+	if value := strings.TrimSpace(running); runs && !s.fits(value) {
 		differences = append(differences, system.Difference{Subject: "/proc/sys/" + s.Key, Have: value, Want: s.want()})
 	}
 	return differences, nil

@@ -150,7 +150,7 @@ func (c *sysctls) replace(a found, line string) {
 // write puts the changed files where they belong.
 func (c *sysctls) write(s system.System) error {
 	if c.confChanged {
-		if err := write(s, sysctlConf, c.conf.text); err != nil {
+		if err := system.Replace(s, sysctlConf, c.conf.text, 0o644); err != nil {
 			return err
 		}
 	}

@@ -73,15 +73,15 @@ func readSection(r system.Reader, file string) (s section, ok bool, err error) {
 	if err != nil {
 		return s, false, fmt.Errorf("reading mount unit: %w", err)
 	}
-	data, err := system.ReadFile(r, file, maxUnit)
-	if errors.Is(err, fs.ErrNotExist) {
-		return s, false, nil // a link to nowhere
-	}
+	text, there, err := system.ReadText(r, file, maxUnit)
 	if err != nil {
 		return s, false, fmt.Errorf("reading mount unit: %w", err)
 	}
-	s.masked = len(data) == 0
-	if err := s.parse(string(data)); err != nil {
+	if !there {
+		return s, false, nil // a link to nowhere
+	}
+	s.masked = text == ""
+	if err := s.parse(text); err != nil {
 		return s, false, fmt.Errorf("reading mount unit %s: %w", file, err)
 	}
 	return s, true, nil
@@ -163,10 +163,7 @@ func dropIns(r system.Reader, name string) ([]section, error) {
 		dirs = append(dirs, path.Join(dir, "mount.d"))
 	}
 	for _, dir := range dirs {
-		names, err := r.ReadDir(dir)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
+		names, err := system.Names(r, dir)
 		if err != nil {
 			return nil, fmt.Errorf("listing %s: %w", dir, err)
 		}
@@ -197,10 +194,7 @@ func dropIns(r system.Reader, name string) ([]section, error) {
 // pulledIn tells whether another unit wants or requires this one.
 func pulledIn(r system.Reader, name string) (bool, error) {
 	for _, dir := range slices.Concat(dirsAbove, dirsBelow) {
-		names, err := r.ReadDir(dir)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
+		names, err := system.Names(r, dir)
 		if err != nil {
 			return false, fmt.Errorf("listing units: %w", err)
 		}

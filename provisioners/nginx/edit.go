@@ -10,6 +10,7 @@ import (
 
 	"imgbuild/images/fault"
 	"imgbuild/provisioners/confset"
+	"imgbuild/provisioners/edit"
 )
 
 // dropIn is where what nginx.conf does not say itself is written. Its name
@@ -211,9 +212,7 @@ func (s *State) extend(files *confset.Set, text string) error {
 		if _, have, err = files.Read(name); err != nil {
 			return err
 		}
-		if have != "" && !strings.HasSuffix(have, "\n") {
-			have += "\n"
-		}
+		have = edit.Ended(have)
 	}
 	files.Put(name, have+s.statement(text)+"\n")
 	return nil

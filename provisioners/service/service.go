@@ -2,13 +2,10 @@ package service
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 	"regexp"
 	"slices"
-	"strings"
 
 	"imgbuild/images/baseline/node"
 	"imgbuild/provisioners/system"
@@ -90,14 +87,14 @@ func (s *Service) plan(ctx context.Context, r system.Reader) (*plan, error) {
 	p := &plan{}
 	// A preset is in the way of every state but one.
 	file := preset(s.Unit)
-	have, err := system.ReadFile(r, file, maxUnit)
+	have, there, err := system.ReadText(r, file, maxUnit)
 	switch {
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
+	case err != nil:
 		return nil, err
-	case s.State == disabled && string(have) != s.line():
+	case s.State == disabled && have != s.line():
 		p.preset = true
 		p.differ(file, "absent or different", "there")
-	case s.State != disabled && err == nil:
+	case s.State != disabled && there:
 		p.remove = append(p.remove, file)
 		p.differ(file, "there", "absent")
 	}
@@ -169,10 +166,7 @@ func (p *plan) disable(r system.Reader, name string) error {
 		real = u.name
 	}
 	template, instance := split(real)
-	names, err := r.ReadDir(configDir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	names, err := system.Names(r, configDir)
 	if err != nil {
 		return err
 	}
@@ -245,10 +239,7 @@ func (s *Service) Apply(ctx context.Context, sys system.System) (bool, error) {
 	}
 	if p.preset {
 		name := preset(s.Unit)
-		if err := system.MkdirAll(sys, path.Dir(name)); err != nil {
-			return false, err
-		}
-		if err := sys.WriteFile(name, strings.NewReader(s.line()), system.Attr{Mode: 0o644}); err != nil {
+		if err := system.Replace(sys, name, s.line(), 0o644); err != nil {
 			return false, err
 		}
 	}

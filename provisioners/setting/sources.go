@@ -107,10 +107,7 @@ func parseAll(r system.Reader, names []string, g grammar) ([]source, error) {
 func dropIns(r system.Reader, dirs []string) ([]string, error) {
 	first := map[string]string{}
 	for _, dir := range dirs {
-		names, err := r.ReadDir(dir)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
+		names, err := system.Names(r, dir)
 		if err != nil {
 			if info, statErr := r.Stat(dir); statErr == nil && !info.Mode.IsDir() {
 				continue

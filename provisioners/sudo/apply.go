@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
-	"strings"
 
 	"imgbuild/images/fault"
 	"imgbuild/provisioners/edit"
@@ -113,21 +112,13 @@ func add(draft *edit.Draft, line string) error {
 	if !there {
 		have = ownHead
 	}
-	draft.Set(ownFile, ended(have)+"Defaults "+line+"\n")
+	draft.Set(ownFile, edit.Ended(have)+"Defaults "+line+"\n")
 	p, err := read(draft)
 	if err != nil {
 		return err
 	}
 	if _, reads := p.files[ownFile]; !reads {
-		draft.Set(mainFile, ended(string(p.files[mainFile]))+"@includedir "+dropIns+"\n")
+		draft.Set(mainFile, edit.Ended(string(p.files[mainFile]))+"@includedir "+dropIns+"\n")
 	}
 	return nil
-}
-
-// ended is a text whose last line ends.
-func ended(text string) string {
-	if text != "" && !strings.HasSuffix(text, "\n") {
-		text += "\n"
-	}
-	return text
 }

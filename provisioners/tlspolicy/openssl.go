@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"imgbuild/provisioners/confset"
+	"imgbuild/provisioners/edit"
 	"imgbuild/provisioners/system"
 )
 
@@ -301,9 +302,7 @@ func (s *defaults) step(d *document) {
 			if err != nil {
 				return // readCnf has read it
 			}
-			if text != "" && !strings.HasSuffix(text, "\n") {
-				text += "\n"
-			}
+			text = edit.Ended(text)
 			d.files.Put(real, text+"\n["+name+"]\n")
 		}
 		return
