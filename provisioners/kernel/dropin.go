@@ -121,46 +121,6 @@ func place(r system.Reader, kind, name string) string {
 // administered tells whether a file is the administrator's own to edit.
 func administered(name string) bool { return strings.HasPrefix(name, "/etc/") }
 
-// match tells whether a pattern of glob(7), as fnmatch(3) takes it too, matches a
-// whole name.
-func match(pattern, name string) (bool, error) {
-	// path.Match knows the same but for how brackets are written.
-	var b strings.Builder
-	for i := 0; i < len(pattern); i++ {
-		b.WriteByte(pattern[i])
-		switch {
-		case pattern[i] == '\\' && i+1 < len(pattern):
-			i++
-			b.WriteByte(pattern[i])
-			continue
-		case pattern[i] != '[':
-			continue
-		}
-		if i++; i < len(pattern) && (pattern[i] == '!' || pattern[i] == '^') {
-			b.WriteByte('^')
-			i++
-		}
-		for first := true; i < len(pattern) && (first || pattern[i] != ']'); first, i = false, i+1 {
-			if pattern[i] == '[' && i+1 < len(pattern) && strings.IndexByte(":.=", pattern[i+1]) >= 0 {
-				return false, fmt.Errorf("the class of characters in %q is not understood", pattern)
-			}
-			if c := pattern[i]; c == ']' || c == '-' && (first || strings.HasPrefix(pattern[i+1:], "]")) {
-				b.WriteByte('\\')
-			}
-			b.WriteByte(pattern[i])
-		}
-		b.WriteString("]")
-	}
-	ok, err := path.Match(b.String(), name)
-	if err != nil {
-		return false, fmt.Errorf("%q is not a pattern", pattern)
-	}
-	return ok, nil
-}
-
-// isGlob tells whether a name is a pattern.
-func isGlob(name string) bool { return strings.ContainsAny(name, "*?[") }
-
 // set is a kind of drop-ins with the changes that are planned to it.
 type set struct {
 	kind    string

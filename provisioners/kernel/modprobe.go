@@ -125,9 +125,9 @@ func (t *set) directives(verb, module string) ([]placed, error) {
 				continue
 			}
 			about := d.module == module
-			if verb == "install" && isGlob(d.module) {
+			if verb == "install" && system.IsPattern(d.module) {
 				var err error
-				if about, err = match(d.module, module); err != nil {
+				if about, err = system.Match(d.module, module); err != nil {
 					return nil, fmt.Errorf("reading %s: %w", s.path, err)
 				}
 			}

@@ -131,7 +131,7 @@ func (m *Module) block(p *modulePlan) error {
 			return err
 		}
 		end := command.end
-		if isGlob(command.module) {
+		if system.IsPattern(command.module) {
 			end = command.start // it decides on other modules too
 		}
 		t.change(command.source, command.start, end, "install "+m.Name+" /bin/false\n")
@@ -176,7 +176,7 @@ func (m *Module) open(p *modulePlan) error {
 		return err
 	}
 	for _, d := range commands {
-		if refuses(d.rest) && !isGlob(d.module) {
+		if refuses(d.rest) && !system.IsPattern(d.module) {
 			list = append(list, d)
 		}
 	}

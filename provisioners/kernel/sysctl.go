@@ -131,7 +131,7 @@ func (s *Sysctl) plan(ctx context.Context, r system.Reader) (*sysctls, []system.
 		case err != nil:
 			return nil, nil, err
 		case written: // whether that is enough, the next turn tells
-		case wrong == nil || isGlob(wrong.key):
+		case wrong == nil || system.IsPattern(wrong.key):
 			return nil, nil, fmt.Errorf("setting %s: %s has no effect", dotted(s.Key), c.sources[managed].path)
 		default:
 			c.replace(*wrong, s.spelled(*wrong))

@@ -46,14 +46,7 @@ func (s *Setting) Apply(ctx context.Context, sys system.System) (bool, error) {
 		return false, fault.Failedf("changing the rules of sudo does not bring about %s: %s", s, differences[0]).
 			WithHint("look for what is included after %s", dropIns)
 	}
-	_, err = sys.Stat(ownFile)
-	fresh := errors.Is(err, fs.ErrNotExist)
-	changed, err := draft.Save(sys)
-	if _, there, _ := draft.Text(ownFile); err == nil && fresh && there {
-		// The mode of sudo's own files.
-		err = sys.Chmod(ownFile, 0o440)
-	}
-	return changed, err
+	return draft.Save(sys)
 }
 
 // cut is a piece of a file to take out.
@@ -112,7 +105,7 @@ func add(draft *edit.Draft, line string) error {
 	if !there {
 		have = ownHead
 	}
-	draft.Set(ownFile, edit.Ended(have)+"Defaults "+line+"\n")
+	draft.Make(ownFile, edit.Ended(have)+"Defaults "+line+"\n", 0o440) // the mode of sudo's own files
 	p, err := read(draft)
 	if err != nil {
 		return err
