@@ -48,12 +48,11 @@ var directiveName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]*$`)
 // value, or "present" or "absent".
 func New(e node.Entry) (*State, error) {
 	value := e.Value
-	if value.Kind == node.String {
-		entry := node.Entry{Key: "value", Pos: e.Pos, Value: value}
-		if value.Text == "present" || value.Text == "absent" {
-			entry = node.Entry{Key: value.Text, Pos: e.Pos, Value: &node.Node{Kind: node.Bool, Text: "true", Pos: value.Pos}}
-		}
-		value = &node.Node{Kind: node.Map, Pos: value.Pos, Entries: []node.Entry{entry}}
+	switch {
+	case value.Kind == node.String && (value.Text == "present" || value.Text == "absent"):
+		value = term.Said(value)
+	case value.Kind == node.String:
+		value = term.Under("value", value)
 	}
 	s := &State{Key: e.Key}
 	if err := node.Decode(value, s); err != nil {

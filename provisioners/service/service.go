@@ -9,6 +9,7 @@ import (
 
 	"imgbuild/images/baseline/node"
 	"imgbuild/provisioners/system"
+	"imgbuild/provisioners/term"
 )
 
 // unitName is systemd.unit(5)'s, without the escapes that nobody writes by hand.
@@ -39,7 +40,7 @@ type Service struct {
 func New(e node.Entry) (*Service, error) {
 	value := e.Value
 	if value.Kind == node.String {
-		value = &node.Node{Kind: node.Map, Pos: value.Pos, Entries: []node.Entry{{Key: "state", Pos: e.Pos, Value: value}}}
+		value = term.Under("state", value)
 	}
 	s := &Service{Unit: fullName(e.Key)}
 	p := &node.Problems{}

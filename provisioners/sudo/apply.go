@@ -35,7 +35,11 @@ func (s *Setting) Apply(ctx context.Context, sys system.System) (bool, error) {
 		return false, err
 	}
 	if len(differences) > 0 && !s.Absent {
-		if err := add(draft, s.line()); err != nil {
+		line, err := s.line()
+		if err == nil {
+			err = add(draft, line)
+		}
+		if err != nil {
 			return false, err
 		}
 		if differences, err = s.Check(ctx, draft); err != nil {
