@@ -187,10 +187,10 @@ func TestWhatAnArgumentLacks(t *testing.T) {
 		{"bare word", "quiet", "{}", with, []string{efi + " is absent, should be quiet"}},
 		{"absent", "quiet", "{absent: true}", with, []string{two + " is quiet, should be absent", one + " is quiet, should be absent"}},
 		{"at least", "audit_backlog_limit", "{at-least: 64}", with, []string{
-			two + " is absent, should be audit_backlog_limit=64 or more", efi + " is absent, should be audit_backlog_limit=64 or more"}},
+			two + " is absent, should be audit_backlog_limit at least 64", efi + " is absent, should be audit_backlog_limit at least 64"}},
 		{"the last counts", "a", `"1"`, line("a=1 a=0"), []string{"/boot/grub/grub.cfg line 1, /k is a=0, should be a=1"}},
 		{"the last is right", "a", `"1"`, line("a=0 a=1"), nil},
-		{"no number", "a", "{at-least: 1}", line("a=lots"), []string{"/boot/grub/grub.cfg line 1, /k is a=lots, should be a=1 or more"}},
+		{"no number", "a", "{at-least: 1}", line("a=lots"), []string{"/boot/grub/grub.cfg line 1, /k is a=lots, should be a at least 1"}},
 		{"a value where there should be none", "quiet", "{}", line("quiet=1"), []string{"/boot/grub/grub.cfg line 1, /k is quiet=1, should be quiet"}},
 		{"no menu", "quiet", "{}", nil, []string{"/boot/grub/grub.cfg is absent, should be a menu with quiet"}},
 		{"no menu to be absent from", "quiet", "{absent: true}", nil, []string{"/boot/grub/grub.cfg is absent, should be a menu with absent"}},

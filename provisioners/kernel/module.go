@@ -12,6 +12,7 @@ import (
 	"imgbuild/images/baseline/node"
 	"imgbuild/images/fault"
 	"imgbuild/provisioners/system"
+	"imgbuild/provisioners/term"
 )
 
 // The states of a module.
@@ -51,7 +52,7 @@ type Module struct {
 func NewModule(e node.Entry) (*Module, error) {
 	value := e.Value
 	if value.Kind == node.String {
-		value = short("state", e)
+		value = term.Under("state", value)
 	}
 	m := &Module{Name: e.Key}
 	p := &node.Problems{}
