@@ -103,8 +103,8 @@ func types() []resourceType {
 			key: "pam", about: "lines of PAM's stacks, by any name", sample: pam.Line{}, decode: of(pam.New),
 		},
 		{
-			key: "sudoers", about: "settings of sudo and tags of its rules, by name; a text is the value, absent means nowhere",
-			sample: sudo.Setting{}, short: either(text(), &jsonschema.Schema{Type: "integer"}), decode: of(sudo.New),
+			key: "sudoers", about: "settings of sudo and tags of its rules, by name; a text is the value, absent means nowhere, {} is a flag that is on",
+			sample: sudo.Setting{}, short: value(), decode: of(sudo.New),
 		},
 		{
 			key: "ageing", about: "how passwords age, by user; all are those of every user with a usable one", sample: account.Ageing{}, decode: of(account.NewAgeing),

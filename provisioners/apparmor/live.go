@@ -34,7 +34,7 @@ func (r *Enforced) live(ctx context.Context, from system.Reader, files []file, v
 		return nil, err
 	}
 	if runs && strings.TrimSpace(enabled) != "Y" {
-		differ("AppArmor in the kernel", "off", "on")
+		differ(enabledFile, "off", "on")
 		return list, nil
 	}
 	text, there, err := system.ReadText(from, profilesFile, maxFile)
@@ -55,7 +55,7 @@ func (r *Enforced) live(ctx context.Context, from system.Reader, files []file, v
 		}
 		modes[parts[1]] = parts[2]
 		if name := parts[1]; !r.fine(parts[2]) && !r.exceptedName(files, name) {
-			differ("profile "+name+" in the kernel", parts[2], r.want())
+			differ(profilesFile+": "+name, parts[2], r.want())
 		}
 	}
 	var guards []guard
@@ -65,7 +65,7 @@ func (r *Enforced) live(ctx context.Context, from system.Reader, files []file, v
 				continue
 			}
 			if _, loaded := modes[p.Name]; !loaded && !strings.Contains(p.Name, "@{") {
-				differ("profile "+p.Name+" in the kernel", "not loaded", "loaded")
+				differ(profilesFile+": "+p.Name, "not loaded", "loaded")
 			}
 			if p.Attachment != "" {
 				expression, err := pattern(p.Attachment, variables)
@@ -130,7 +130,7 @@ func processes(ctx context.Context, from system.Reader, guards []guard, differ f
 				return err
 			}
 			if current == "unconfined" {
-				differ(fmt.Sprintf("process %s of %s", pid, exe), "unconfined", "confined by "+g.name)
+				differ(path.Join("/proc", pid)+": "+exe, "unconfined", "confined by "+g.name)
 			}
 			break
 		}

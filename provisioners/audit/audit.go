@@ -144,7 +144,7 @@ func read(r system.Reader) (*state, error) {
 }
 
 func (s *state) effect(name, text string) (Effect, error) {
-	lines, err := ParseFile(name, text)
+	lines, err := parseFile(name, text)
 	if err != nil {
 		return Effect{}, err
 	}
@@ -226,7 +226,7 @@ func (s *state) compare(demands []want) []system.Difference {
 		for _, l := range e.Repeated {
 			differ(l.at(), fmt.Sprintf("%q again", l.Text), "no rule twice, where auditctl stops")
 		}
-		for _, l := range e.Blinding() {
+		for _, l := range e.blinding() {
 			differ(l.at(), fmt.Sprintf("%q", l.Text), "no rule that silences all others")
 		}
 	}

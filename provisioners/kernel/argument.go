@@ -153,7 +153,7 @@ func (a *Argument) plan(ctx context.Context, r system.Reader) (menu string, diff
 			continue
 		}
 		differences = append(differences, system.Difference{
-			Subject: fmt.Sprintf("%s line %d, %s", menuPath, l.line, l.kernel.text), Have: have, Want: a.want(),
+			Subject: fmt.Sprintf("%s:%d: %s", menuPath, l.line, l.kernel.text), Have: have, Want: a.want(),
 		})
 		edits = append(edits, a.edits(menu, l, written)...)
 	}

@@ -114,9 +114,9 @@ func (s *Sysctl) plan(ctx context.Context, r system.Reader) (*sysctls, []system.
 			return c, differences, err
 		}
 		if turn == 0 {
-			d := system.Difference{Subject: dotted(s.Key) + ": configuration", Have: "not set", Want: s.String()}
+			d := system.Difference{Subject: c.kind + ": " + dotted(s.Key), Have: "not set", Want: s.String()}
 			if wrong != nil && wrong.assigns {
-				d.Subject, d.Have = dotted(s.Key)+" in "+c.file(wrong.source).path, wrong.value
+				d.Subject, d.Have = c.file(wrong.source).path+": "+dotted(s.Key), wrong.value
 			}
 			differences = append(differences, d)
 		}
@@ -157,7 +157,7 @@ func (s *Sysctl) contradictions(c *sysctls, value string) ([]system.Difference, 
 		if len(differences) == maxRepeats {
 			return nil, fmt.Errorf("reading %s: %s is assigned more than %d times", c.kind, dotted(s.Key), maxRepeats)
 		}
-		differences = append(differences, system.Difference{Subject: dotted(s.Key) + " in " + file, Have: a.value, Want: s.String()})
+		differences = append(differences, system.Difference{Subject: file + ": " + dotted(s.Key), Have: a.value, Want: s.String()})
 		c.replace(a, s.spelled(a, value))
 	}
 	slices.Reverse(differences)

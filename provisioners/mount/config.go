@@ -40,7 +40,7 @@ type mounted struct {
 	// is the unit file that forbids it, if that is why.
 	there         bool
 	because, mask string
-	// origin is the file that decides on the options.
+	// origin is the place that decides on the options, a file or its line.
 	origin  string
 	kind    string
 	options options
@@ -97,7 +97,7 @@ func (c *config) result() (mounted, error) {
 	enabled := c.pulledIn
 	fromTable := func() {
 		e := entries[0]
-		m.origin, m.kind, m.options = fmt.Sprintf("%s line %d", fstabPath, e.line), e.kind, e.options
+		m.origin, m.kind, m.options = fmt.Sprintf("%s:%d", fstabPath, e.line), e.kind, e.options
 	}
 	for _, e := range entries {
 		enabled = enabled || !e.options.has("noauto") || e.options.has("x-systemd.automount")

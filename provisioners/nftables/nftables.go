@@ -182,14 +182,14 @@ func (s *State) Check(ctx context.Context, r system.Reader) ([]system.Difference
 func (s *State) compare(set *Ruleset) []system.Difference {
 	var list []system.Difference
 	differ := func(what, have, want string) {
-		list = append(list, system.Difference{Subject: "chain " + s.Name + what, Have: have, Want: want})
+		list = append(list, system.Difference{Subject: mainFile + ": chain " + s.Name + what, Have: have, Want: want})
 	}
 	c := set.Chain(s.family, s.table, s.chain)
 	if c == nil {
 		differ("", "absent", "there")
 		return list
 	}
-	if set.Dormant(s.family, s.table) {
+	if set.asleep(s.family, s.table) {
 		differ(": table", "dormant", "in use")
 	}
 	if c.Hook != s.Hook || c.Type != s.Type {

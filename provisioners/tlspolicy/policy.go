@@ -59,7 +59,7 @@ func New(e node.Entry) (*Policy, error) {
 }
 
 // Identity is the policy's.
-func (p *Policy) Identity() string { return "tls-policy " + p.Name }
+func (p *Policy) Identity() string { return "tls policy " + p.Name }
 
 // part is a state of one program's settings that the policy is made of.
 type part interface {
