@@ -125,7 +125,7 @@ func readSysctls(r system.Reader) (*sysctls, error) {
 			return c, nil
 		}
 	}
-	c.conf.text, _, err = readSource(r, sysctlConf)
+	c.conf.text, err = readSource(r, sysctlConf)
 	return c, err
 }
 
