@@ -40,7 +40,7 @@ func kernelCases() []applyCase {
 
 func kernelMistakes() []mistake {
 	return []mistake{
-		{"number", "sysctls:\n  net.ipv4.ip_forward: 0", `expected text for "value", found the number 0; quote it: "0"`},
+		{"default", "sysctls:\n  net.ipv4.ip_forward: {absent: true}", `a parameter always has a value`},
 		{"parameter twice", "sysctls:\n  net.ipv4.ip_forward: \"0\"\n  net/ipv4/ip_forward: \"0\"", `sysctl net.ipv4.ip_forward is described already at baselines/test.yaml:2:3`},
 		{"pattern", "sysctls:\n  net.ipv4.conf.*.rp_filter: \"1\"", `baselines/test.yaml:2:3: "net.ipv4.conf.*.rp_filter" is not the name of a kernel parameter`},
 		{"way out", "sysctls:\n  net/../../etc/x: \"1\"", `is not the name of a kernel parameter`},
@@ -48,7 +48,7 @@ func kernelMistakes() []mistake {
 		{"module", "kernel-modules:\n  cramfs: block", `unknown value "block" for "state"; did you mean "blocked"?`},
 		{"module twice", "kernel-modules:\n  usb-storage: blocked\n  usb_storage: blocked", `kernel module usb_storage is described already`},
 		{"argument", "kernel-arguments:\n  quiet: {value: \"a b\"}", `holds a blank or a character that GRUB takes apart`},
-		{"bounds", "kernel-arguments:\n  a: {value: \"1\", absent: true}", `expected one of "value", "at-least" and "absent"`},
+		{"bounds", "kernel-arguments:\n  a: {value: \"1\", absent: true}", `"value" does not go with "absent"`},
 		{"mount point", "mounts:\n  /tmp/: {separate: true}", `"/tmp/" is not a mount point`},
 		{"options", "mounts:\n  /tmp: {options: [nodev, dev]}", `the options contradict each other or "without": nodev`},
 		{"option", "mounts:\n  /tmp: {options: [\"nodev,nosuid\"]}", `"nodev,nosuid" is not one option of a mount`},

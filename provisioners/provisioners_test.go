@@ -314,7 +314,7 @@ func TestApplyingNamesThePlace(t *testing.T) {
 		"directories: {/etc/motd/below: {}}":                                   `/etc/motd`,
 		"lines: {a: {path: /etc/resolv.conf, line: x}}":                        `no such file`,
 		"mounts: {/srv: {separate: true}}":                                     `baselines/test.yaml:1:10: applying mount /srv: /srv is not a mount of its own`,
-		"mounts: {/home: {type: tmpfs}}":                                       `/home is a file system of type ext4 in /etc/fstab line 3, not tmpfs`,
+		"mounts: {/home: {type: tmpfs}}":                                       `/home is a file system of type ext4 in /etc/fstab:3, not tmpfs`,
 		"packages: {chrony: present}":                                          `reading dpkg's database: `,
 		"units: {ngnix.service: {Service.UMask: 7}}":                           `the system has no unit "ngnix.service"; did you mean "nginx.service"?`,
 		"settings: {a: {path: /etc/nothing, format: words, key: A, value: b}}": `there is no file /etc/nothing to give A a value in`,

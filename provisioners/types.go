@@ -67,13 +67,13 @@ func types() []resourceType {
 			key: "services", about: "systemd units, by name; a text is the state", sample: service.Service{}, short: text("enabled", "disabled", "masked"), decode: of(service.New),
 		},
 		{
-			key: "sysctls", about: "parameters of the running kernel, by name; a text is the value", sample: kernel.Sysctl{}, short: text(), decode: of(kernel.NewSysctl),
+			key: "sysctls", about: "parameters of the running kernel, by name; a text is the value", sample: kernel.Sysctl{}, short: value(), decode: of(kernel.NewSysctl),
 		},
 		{
 			key: "kernel-modules", about: "modules of the kernel, by name; a text is the state", sample: kernel.Module{}, short: text("blocked", "loaded"), decode: of(kernel.NewModule),
 		},
 		{
-			key: "kernel-arguments", about: "arguments on the kernel's command line, by name; a text is the value, {} is a bare word; they belong to boot:, as the menu does", sample: kernel.Argument{}, short: text(), decode: of(kernel.NewArgument),
+			key: "kernel-arguments", about: "arguments on the kernel's command line, by name; a text is the value, {} is a bare word; they belong to boot:, as the menu does", sample: kernel.Argument{}, short: value(), decode: of(kernel.NewArgument),
 		},
 		{
 			key: "mounts", about: "mount points, by path; they belong to boot:, as /etc/fstab does", sample: mount.Mount{}, decode: of(mount.New),
@@ -103,8 +103,8 @@ func types() []resourceType {
 			key: "pam", about: "lines of PAM's stacks, by any name", sample: pam.Line{}, decode: of(pam.New),
 		},
 		{
-			key: "sudoers", about: "settings of sudo and tags of its rules, by name; a text is the value, absent means nowhere",
-			sample: sudo.Setting{}, short: either(text(), &jsonschema.Schema{Type: "integer"}), decode: of(sudo.New),
+			key: "sudoers", about: "settings of sudo and tags of its rules, by name; a text is the value, absent means nowhere, {} is a flag that is on",
+			sample: sudo.Setting{}, short: value(), decode: of(sudo.New),
 		},
 		{
 			key: "ageing", about: "how passwords age, by user; all are those of every user with a usable one", sample: account.Ageing{}, decode: of(account.NewAgeing),

@@ -1,9 +1,7 @@
 package account
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"strconv"
 	"strings"
 
@@ -19,18 +17,9 @@ const (
 // maxText bounds these files and shells' profiles, in bytes.
 const maxText = 1 << 20
 
-// optional reads a file, "" when there is none.
-func optional(r system.Reader, name string) (string, error) {
-	data, err := system.ReadFile(r, name, maxText)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
-	}
-	return string(data), err
-}
-
 // defs reads login.defs(5): a name, white space, a value; the last one counts.
 func defs(r system.Reader) (map[string]string, error) {
-	text, err := optional(r, loginDefs)
+	text, _, err := system.ReadText(r, loginDefs, maxText)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +59,7 @@ func nologin(shell string) bool {
 
 // loginShells reads shells(5), without those that let nobody in.
 func loginShells(r system.Reader) (map[string]bool, error) {
-	text, err := optional(r, shellsFile)
+	text, _, err := system.ReadText(r, shellsFile, maxText)
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package account
 
 import (
 	"errors"
-	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -111,11 +110,10 @@ func (l *lexer) line(line string) [][]string {
 func profiles(r system.Reader) ([]string, error) {
 	const dir = "/etc/profile.d"
 	list := []string{"/etc/profile"}
-	names, err := r.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	names, err := system.Names(r, dir)
+	if err != nil {
 		return nil, err
 	}
-	slices.Sort(names)
 	for _, name := range names {
 		if strings.HasSuffix(name, ".sh") {
 			list = append(list, path.Join(dir, name))
@@ -129,7 +127,7 @@ func profiles(r system.Reader) ([]string, error) {
 func commandsOf(r system.Reader, files []string) ([]command, error) {
 	var all []command
 	for _, file := range files {
-		text, err := optional(r, file)
+		text, _, err := system.ReadText(r, file, maxText)
 		if err != nil {
 			return nil, err
 		}

@@ -104,10 +104,7 @@ func (v *survey) dotFiles() error {
 		if !path.IsAbs(home) || path.Clean(home) != home {
 			continue
 		}
-		names, err := v.r.ReadDir(home)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
+		names, err := system.Names(v.r, home)
 		if err != nil {
 			return err
 		}

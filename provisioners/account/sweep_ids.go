@@ -198,7 +198,7 @@ func (v *survey) noShellLocked() error {
 }
 
 func (v *survey) nologinListed() error {
-	text, err := optional(v.r, shellsFile)
+	text, _, err := system.ReadText(v.r, shellsFile, maxText)
 	if err != nil {
 		return err
 	}
@@ -216,19 +216,10 @@ func listed(line string) bool {
 }
 
 func (v *survey) mendShells(sys system.System) error {
-	text, err := optional(v.r, shellsFile)
+	text, _, err := system.ReadText(v.r, shellsFile, maxText)
 	if err != nil {
 		return err
 	}
 	lines := slices.DeleteFunc(strings.SplitAfter(text, "\n"), listed)
-	return replace(sys, shellsFile, strings.Join(lines, ""))
-}
-
-// replace writes a text file; owner and mode stay, a new one is root's.
-func replace(sys system.System, name, text string) error {
-	attr := system.Attr{Mode: 0o644}
-	if info, err := sys.Stat(name); err == nil {
-		attr = system.Attr{Mode: info.Mode, UID: info.UID, GID: info.GID}
-	}
-	return sys.WriteFile(name, strings.NewReader(text), attr)
+	return system.Replace(sys, shellsFile, strings.Join(lines, ""), 0o644)
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"imgbuild/provisioners/edit"
 	"imgbuild/provisioners/pam"
 	"imgbuild/provisioners/system"
 )
@@ -188,11 +189,11 @@ func (v *survey) mendUmask(sys system.System) error {
 		var err error
 		switch d.Subject {
 		case "/etc/profile: umask":
-			err = makeProfile(sys, umaskFile, "# New files are not for others to read.\numask 027\n")
+			err = system.Replace(sys, umaskFile, "# New files are not for others to read.\numask 027\n", 0o644)
 		case bashrc + ": umask":
 			var text string
-			if text, err = optional(sys, bashrc); err == nil {
-				err = replace(sys, bashrc, ended(text)+"umask 027\n")
+			if text, _, err = system.ReadText(sys, bashrc, maxText); err == nil {
+				err = system.Replace(sys, bashrc, edit.Ended(text)+"umask 027\n", 0o644)
 			}
 		}
 		if err != nil {
@@ -202,21 +203,6 @@ func (v *survey) mendUmask(sys system.System) error {
 	return nil
 }
 
-// ended is a text whose last line ends.
-func ended(text string) string {
-	if text != "" && !strings.HasSuffix(text, "\n") {
-		text += "\n"
-	}
-	return text
-}
-
-func makeProfile(sys system.System, name, text string) error {
-	if err := system.MkdirAll(sys, path.Dir(name)); err != nil {
-		return err
-	}
-	return replace(sys, name, text)
-}
-
 // takeOut removes commands that are alone on their lines.
 func takeOut(sys system.System, list []command) error {
 	slices.SortStableFunc(list, func(a, b command) int { return b.line - a.line })
@@ -224,7 +210,7 @@ func takeOut(sys system.System, list []command) error {
 		if !c.alone {
 			return fmt.Errorf("%s: line %d does more than %q; change it by hand", c.file, c.line+1, strings.Join(c.words, " "))
 		}
-		text, err := optional(sys, c.file)
+		text, _, err := system.ReadText(sys, c.file, maxText)
 		if err != nil {
 			return err
 		}
@@ -237,7 +223,7 @@ func takeOut(sys system.System, list []command) error {
 		} else {
 			lines[c.line] = indent + ":\n"
 		}
-		if err := replace(sys, c.file, strings.Join(lines, "")); err != nil {
+		if err := system.Replace(sys, c.file, strings.Join(lines, ""), 0o644); err != nil {
 			return err
 		}
 	}
@@ -247,7 +233,7 @@ func takeOut(sys system.System, list []command) error {
 // setDef sets a value of login.defs(5), in the place of the first line that
 // has one.
 func setDef(sys system.System, name, value string) error {
-	text, err := optional(sys, loginDefs)
+	text, _, err := system.ReadText(sys, loginDefs, maxText)
 	if err != nil {
 		return err
 	}
@@ -264,9 +250,9 @@ func setDef(sys system.System, name, value string) error {
 	}
 	text = strings.Join(out, "")
 	if !done {
-		text = ended(text) + name + "\t\t" + value + "\n"
+		text = edit.Ended(text) + name + "\t\t" + value + "\n"
 	}
-	return replace(sys, loginDefs, text)
+	return system.Replace(sys, loginDefs, text, 0o644)
 }
 
 // longest is the longest time without input, in seconds.
@@ -340,10 +326,10 @@ func (v *survey) mendTimeout(sys system.System) error {
 	if err := takeOut(sys, commands); err != nil {
 		return err
 	}
-	return makeProfile(sys, timeoutFile, fmt.Sprintf(`# Shells end when nothing was typed for this many seconds. Of the shells here
+	return system.Replace(sys, timeoutFile, fmt.Sprintf(`# Shells end when nothing was typed for this many seconds. Of the shells here
 # bash alone knows it; a readonly variable takes its value once.
 if [ -n "${BASH_VERSION-}" ] && ! readonly -p | grep -q ' TMOUT='; then
     declare -xr TMOUT=%d
 fi
-`, v.longest()))
+`, v.longest()), 0o644)
 }

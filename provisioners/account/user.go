@@ -316,10 +316,7 @@ func makeHome(s system.System, record []string) error {
 	if err := s.Mkdir(home, system.Attr{Mode: 0o700, UID: uid, GID: gid}); err != nil {
 		return err
 	}
-	names, err := s.ReadDir(skeleton)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	names, err := system.Names(s, skeleton)
 	if err != nil {
 		return err
 	}

@@ -17,8 +17,9 @@ import (
 
 	"imgbuild/images/baseline/node"
 	"imgbuild/images/fault"
-	"imgbuild/provisioners/confset"
+	"imgbuild/provisioners/edit"
 	"imgbuild/provisioners/system"
+	"imgbuild/provisioners/term"
 )
 
 // State is what one directive must be in effect.
@@ -30,7 +31,7 @@ import (
 type State struct {
 	Key string `json:"-"`
 
-	confset.Wish
+	term.Wish
 	With      map[string]string `json:"with,omitempty" jsonschema_description:"for a section such as LimitExcept: the directives in it with their arguments"`
 	Each      string            `json:"each,omitempty" jsonschema:"enum=server,enum=virtualhost,enum=tls-virtualhost,enum=plain-virtualhost,enum=directory,enum=section" jsonschema_description:"the sections it must hold in; default: the server and whatever section says otherwise"`
 	Directory string            `json:"directory,omitempty" jsonschema_description:"the path of the one <Directory> it must hold in"`
@@ -47,12 +48,11 @@ var directiveName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]*$`)
 // value, or "present" or "absent".
 func New(e node.Entry) (*State, error) {
 	value := e.Value
-	if value.Kind == node.String {
-		entry := node.Entry{Key: "value", Pos: e.Pos, Value: value}
-		if value.Text == "present" || value.Text == "absent" {
-			entry = node.Entry{Key: value.Text, Pos: e.Pos, Value: &node.Node{Kind: node.Bool, Text: "true", Pos: value.Pos}}
-		}
-		value = &node.Node{Kind: node.Map, Pos: value.Pos, Entries: []node.Entry{entry}}
+	switch {
+	case value.Kind == node.String && (value.Text == "present" || value.Text == "absent"):
+		value = term.Said(value)
+	case value.Kind == node.String:
+		value = term.Under("value", value)
 	}
 	s := &State{Key: e.Key}
 	if err := node.Decode(value, s); err != nil {
@@ -95,7 +95,7 @@ func (s *State) Prepare() error {
 	case factOf(s.name).dir && s.Each == "" && s.Directory == "":
 		return fault.Inputf(`it is about directories: name one in "directory", or all by "each: directory"`)
 	}
-	return s.Wish.Prepare(confset.Rules{
+	return s.Wish.Prepare(term.Rules{
 		Words: func(text string) ([]string, error) {
 			if strings.ContainsAny(text, "\n\r") || strings.HasSuffix(text, `\`) {
 				return nil, fault.Inputf("%q is not the arguments of one directive", text)
@@ -138,7 +138,7 @@ func (s *State) wants() string {
 }
 
 // configs reads the configuration, without and with the parameters of Define.
-func (s *State) configs(files *confset.Set) ([]*Config, error) {
+func (s *State) configs(files *edit.Draft) ([]*Config, error) {
 	main := s.Main
 	if main == "" {
 		main = mainFile
@@ -166,7 +166,7 @@ func (s *State) Check(ctx context.Context, r system.Reader) ([]system.Difference
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	configs, err := s.configs(confset.New(r))
+	configs, err := s.configs(edit.New(r))
 	if err != nil {
 		return nil, err
 	}
@@ -183,9 +183,9 @@ func (s *State) Check(ctx context.Context, r system.Reader) ([]system.Difference
 
 // Apply edits the files that decide.
 func (s *State) Apply(ctx context.Context, sys system.System) (bool, error) {
-	files := confset.New(sys)
+	files := edit.New(sys)
 	if err := s.edit(ctx, files); err != nil {
 		return false, err
 	}
-	return len(files.Changed()) > 0, files.Write(sys)
+	return files.Save(sys)
 }

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"imgbuild/images/fault"
-	"imgbuild/provisioners/confset"
+	"imgbuild/provisioners/edit"
 )
 
 // The drop-in, as a2enconf(8) enables it.
@@ -25,7 +25,7 @@ const (
 // edit changes the set until the state holds. What is replaced is replaced at
 // once, back to front; otherwise one edit is made at a time and the
 // configuration read again, for an edit moves what follows it.
-func (s *State) edit(ctx context.Context, files *confset.Set) error {
+func (s *State) edit(ctx context.Context, files *edit.Draft) error {
 	for range maxEdits {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -57,7 +57,7 @@ func (s *State) edit(ctx context.Context, files *confset.Set) error {
 
 // replaceAll gives all directives that stand where they should, but with other
 // arguments than they should, the right ones; it tells whether there are any.
-func (s *State) replaceAll(files *confset.Set, list []violation) (bool, error) {
+func (s *State) replaceAll(files *edit.Draft, list []violation) (bool, error) {
 	text, writes := s.Text()
 	if !writes || s.Absent || len(s.With) > 0 || text == "" && len(s.selector) == 0 {
 		return false, nil
@@ -82,7 +82,7 @@ func (s *State) replaceAll(files *confset.Set, list []violation) (bool, error) {
 }
 
 // mend makes the one edit that takes a violation away.
-func (s *State) mend(files *confset.Set, c *Config, v violation) error {
+func (s *State) mend(files *edit.Draft, c *Config, v violation) error {
 	if v.needs != "" {
 		return fault.Inputf("apache's module %s, which knows %s, is not loaded", v.needs, s.name).
 			WithHint("enable it: resources: {apache-modules: {%s: enabled}}", v.needs)
@@ -125,22 +125,18 @@ func (s *State) statement(text string) string {
 }
 
 // replace gives a directive other arguments.
-func (s *State) replace(files *confset.Set, d *Directive, text string) error {
-	if _, _, err := files.Read(d.File); err != nil {
-		return err
-	}
-	files.Replace(d.File, d.argsStart, d.argsEnd, strings.TrimPrefix(s.statement(text), s.name))
-	return nil
+func (s *State) replace(files *edit.Draft, d *Directive, text string) error {
+	return files.Splice(d.File, d.argsStart, d.argsEnd, strings.TrimPrefix(s.statement(text), s.name))
 }
 
 // newSection writes the directory's section with its lines.
-func (s *State) newSection(files *confset.Set, c *Config, lines []string) error {
+func (s *State) newSection(files *edit.Draft, c *Config, lines []string) error {
 	return extend(files, c, "<Directory "+quote(s.Directory)+">\n"+indentation+strings.Join(lines, "\n"+indentation)+"\n</Directory>\n")
 }
 
 // extend adds text to the drop-in and enables it; without Debian's directory
 // of such files it goes to the end of the main file.
-func extend(files *confset.Set, c *Config, text string) error {
+func extend(files *edit.Draft, c *Config, text string) error {
 	name := c.Root.File
 	head := ""
 	if c.includes(enabled) {
@@ -162,11 +158,9 @@ func extend(files *confset.Set, c *Config, text string) error {
 			return err
 		}
 		have = old
-		if have != "" && !strings.HasSuffix(have, "\n") {
-			have += "\n"
-		}
+		have = edit.Ended(have)
 	}
-	files.Put(name, have+text)
+	files.Set(name, have+text)
 	return nil
 }
 
@@ -179,25 +173,24 @@ func (c *Config) includes(name string) bool {
 }
 
 // insert puts a line first into a section.
-func insert(files *confset.Set, section *Directive, statement string) error {
+func insert(files *edit.Draft, section *Directive, statement string) error {
 	_, text, err := files.Read(section.File)
 	if err != nil {
 		return err
 	}
-	indent := confset.Indent(text, section.start+leading(text[section.start:])) + indentation
+	indent := edit.Indent(text, section.start+leading(text[section.start:])) + indentation
 	if len(section.Block) > 0 && section.Block[0].File == section.File {
 		first := section.Block[0].start
-		indent = confset.Indent(text, first+leading(text[first:]))
+		indent = edit.Indent(text, first+leading(text[first:]))
 	}
-	files.Replace(section.File, section.bodyStart, section.bodyStart, indent+strings.ReplaceAll(statement, "\n", "\n"+indent)+"\n")
-	return nil
+	return files.Splice(section.File, section.bodyStart, section.bodyStart, indent+strings.ReplaceAll(statement, "\n", "\n"+indent)+"\n")
 }
 
 // leading is how much white space a line begins with.
 func leading(text string) int { return len(text) - len(strings.TrimLeft(text, " \t")) }
 
 // remove takes a directive out with its line.
-func remove(files *confset.Set, d *Directive) error {
+func remove(files *edit.Draft, d *Directive) error {
 	_, text, err := files.Read(d.File)
 	if err != nil {
 		return err
@@ -206,12 +199,11 @@ func remove(files *confset.Set, d *Directive) error {
 	if end < len(text) && text[end] == '\n' && !d.Section {
 		end++
 	}
-	files.Replace(d.File, d.start, end, "")
-	return nil
+	return files.Splice(d.File, d.start, end, "")
 }
 
 // mendSection writes the section that the state describes, or what it lacks.
-func (s *State) mendSection(files *confset.Set, c *Config, v violation) error {
+func (s *State) mendSection(files *edit.Draft, c *Config, v violation) error {
 	if v.bad != nil {
 		for _, name := range s.withNames() {
 			for _, d := range v.bad.Block {

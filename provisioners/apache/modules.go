@@ -13,6 +13,7 @@ import (
 	"imgbuild/images/baseline/node"
 	"imgbuild/images/fault"
 	"imgbuild/provisioners/system"
+	"imgbuild/provisioners/term"
 )
 
 // Where Debian's modules are, and where a2enmod(8) notes what an administrator
@@ -40,7 +41,7 @@ var moduleName = regexp.MustCompile(`^[a-z0-9][a-z0-9_.+-]*$`)
 func NewModule(e node.Entry) (*Module, error) {
 	value := e.Value
 	if value.Kind == node.String {
-		value = &node.Node{Kind: node.Map, Pos: value.Pos, Entries: []node.Entry{{Key: "state", Pos: e.Pos, Value: value}}}
+		value = term.Under("state", value)
 	}
 	m := &Module{Name: e.Key}
 	p := &node.Problems{}

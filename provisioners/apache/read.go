@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"strings"
 
-	"imgbuild/provisioners/confset"
+	"imgbuild/provisioners/edit"
 	"imgbuild/provisioners/system"
 )
 
@@ -35,7 +35,7 @@ type Config struct {
 
 	// patterns are those of the files that the server itself includes.
 	patterns []string
-	files    *confset.Set
+	files    *edit.Draft
 	modules  map[string]bool
 	defines  map[string]bool
 	vars     map[string]string
@@ -49,11 +49,11 @@ type Config struct {
 // Read reads the configuration with the main file called main, "" for
 // Debian's, with the parameters that -D would define.
 func Read(r system.Reader, main string, defines []string) (*Config, error) {
-	return read(confset.New(r), cmp.Or(main, mainFile), defines)
+	return read(edit.New(r), cmp.Or(main, mainFile), defines)
 }
 
 // read reads the configuration, with the parameters that -D would define.
-func read(files *confset.Set, main string, defines []string) (*Config, error) {
+func read(files *edit.Draft, main string, defines []string) (*Config, error) {
 	c := &Config{
 		Root: &Directive{Name: "server", File: main, Section: true}, files: files, modules: map[string]bool{},
 		defines: map[string]bool{}, vars: map[string]string{}, root: serverRoot,
@@ -292,9 +292,9 @@ func (c *Config) include(into, d *Directive, pattern string, depth int) error {
 		c.patterns = append(c.patterns, pattern)
 	}
 	names := []string{pattern}
-	if confset.Magic(pattern) {
+	if system.IsPattern(pattern) {
 		var err error
-		if names, err = c.files.Glob(pattern); err != nil {
+		if names, err = system.Glob(c.files, pattern); err != nil {
 			return d.errorf("%v", err)
 		}
 	}
@@ -307,7 +307,7 @@ func (c *Config) include(into, d *Directive, pattern string, depth int) error {
 		var err error
 		if c.files.IsDir(name) {
 			var inside []string
-			if inside, err = c.files.Glob(path.Join(name, "*")); err == nil {
+			if inside, err = system.Glob(c.files, path.Join(name, "*")); err == nil {
 				for _, one := range inside {
 					if depth > maxDepth {
 						return d.errorf("directories are nested more than %d deep", maxDepth)

@@ -263,7 +263,7 @@ func (r *Enforced) Apply(ctx context.Context, sys system.System) (bool, error) {
 			if !info.Mode.IsRegular() {
 				return changed, fmt.Errorf("%s is a link; mend the file that it points at", f.path)
 			}
-			if err := sys.WriteFile(f.path, strings.NewReader(withoutComplain(f.text, complaining)), system.Attr{Mode: info.Mode, UID: info.UID, GID: info.GID}); err != nil {
+			if err := system.Replace(sys, f.path, withoutComplain(f.text, complaining), 0o644); err != nil {
 				return changed, err
 			}
 			changed = true

@@ -192,10 +192,10 @@ func TestLiveHost(t *testing.T) {
 		want   []string
 	}{
 		"as it is": {nil, []string{
-			"profile /usr/sbin/b in the kernel is complain, should be enforce", "profile /usr/sbin/c in the kernel is not loaded, should be loaded",
-			"process 20 of /usr/sbin/a-x is unconfined, should be confined by a", "process 22 of /usr/sbin/b is unconfined, should be confined by /usr/sbin/b",
+			"/sys/kernel/security/apparmor/profiles: /usr/sbin/b is complain, should be enforce", "/sys/kernel/security/apparmor/profiles: /usr/sbin/c is not loaded, should be loaded",
+			"/proc/20: /usr/sbin/a-x is unconfined, should be confined by a", "/proc/22: /usr/sbin/b is unconfined, should be confined by /usr/sbin/b",
 		}},
-		"switched off": {map[string]string{"/sys/module/apparmor/parameters/enabled": "N\n"}, []string{"AppArmor in the kernel is off, should be on"}},
+		"switched off": {map[string]string{"/sys/module/apparmor/parameters/enabled": "N\n"}, []string{"/sys/module/apparmor/parameters/enabled is off, should be on"}},
 	} {
 		all := map[string]string{}
 		for f, text := range files {

@@ -29,23 +29,23 @@ func (r *Enforced) live(ctx context.Context, from system.Reader, files []file, v
 	differ := func(subject, have, want string) {
 		list = append(list, system.Difference{Subject: subject, Have: have, Want: want})
 	}
-	enabled, err := system.ReadFile(from, enabledFile, 1<<10)
-	if err == nil && strings.TrimSpace(string(enabled)) != "Y" {
-		differ("AppArmor in the kernel", "off", "on")
-		return list, nil
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	text, err := system.ReadFile(from, profilesFile, maxFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return list, nil
-	}
+	enabled, runs, err := system.ReadText(from, enabledFile, 1<<10)
 	if err != nil {
 		return nil, err
 	}
+	if runs && strings.TrimSpace(enabled) != "Y" {
+		differ(enabledFile, "off", "on")
+		return list, nil
+	}
+	text, there, err := system.ReadText(from, profilesFile, maxFile)
+	if err != nil {
+		return nil, err
+	}
+	if !there {
+		return list, nil
+	}
 	modes := map[string]string{}
-	for l := range strings.SplitSeq(strings.TrimSpace(string(text)), "\n") {
+	for l := range strings.SplitSeq(strings.TrimSpace(text), "\n") {
 		if l == "" {
 			continue
 		}
@@ -55,7 +55,7 @@ func (r *Enforced) live(ctx context.Context, from system.Reader, files []file, v
 		}
 		modes[parts[1]] = parts[2]
 		if name := parts[1]; !r.fine(parts[2]) && !r.exceptedName(files, name) {
-			differ("profile "+name+" in the kernel", parts[2], r.want())
+			differ(profilesFile+": "+name, parts[2], r.want())
 		}
 	}
 	var guards []guard
@@ -65,7 +65,7 @@ func (r *Enforced) live(ctx context.Context, from system.Reader, files []file, v
 				continue
 			}
 			if _, loaded := modes[p.Name]; !loaded && !strings.Contains(p.Name, "@{") {
-				differ("profile "+p.Name+" in the kernel", "not loaded", "loaded")
+				differ(profilesFile+": "+p.Name, "not loaded", "loaded")
 			}
 			if p.Attachment != "" {
 				expression, err := pattern(p.Attachment, variables)
@@ -99,11 +99,8 @@ type guard struct {
 // processes finds those that run unconfined though a profile is for their
 // program: they were started before it was loaded.
 func processes(ctx context.Context, from system.Reader, guards []guard, differ func(subject, have, want string)) error {
-	names, err := from.ReadDir("/proc")
-	if errors.Is(err, fs.ErrNotExist) || len(guards) == 0 {
-		return nil
-	}
-	if err != nil {
+	names, err := system.Names(from, "/proc")
+	if err != nil || len(guards) == 0 {
 		return err
 	}
 	if len(names) > maxProcesses {
@@ -133,7 +130,7 @@ func processes(ctx context.Context, from system.Reader, guards []guard, differ f
 				return err
 			}
 			if current == "unconfined" {
-				differ(fmt.Sprintf("process %s of %s", pid, exe), "unconfined", "confined by "+g.name)
+				differ(path.Join("/proc", pid)+": "+exe, "unconfined", "confined by "+g.name)
 			}
 			break
 		}
@@ -145,11 +142,10 @@ func processes(ctx context.Context, from system.Reader, guards []guard, differ f
 // attr/current may be another one's.
 func confinement(from system.Reader, pid string) (string, error) {
 	for _, name := range []string{"attr/apparmor/current", "attr/current"} {
-		text, err := system.ReadFile(from, path.Join("/proc", pid, name), 1<<16)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
+		text, there, err := system.ReadText(from, path.Join("/proc", pid, name), 1<<16)
+		if there || err != nil {
+			return strings.TrimRight(text, "\n\x00"), err
 		}
-		return strings.TrimRight(string(text), "\n\x00"), err
 	}
 	return "", fs.ErrNotExist
 }

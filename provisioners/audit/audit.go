@@ -125,14 +125,11 @@ func read(r system.Reader) (*state, error) {
 	if s.composed, err = s.effect(rulesDir, Compile(list, false)); err != nil {
 		return nil, fmt.Errorf("reading audit rules: compiling %w", err)
 	}
-	text, err := system.ReadFile(r, compiled, maxFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return s, nil
+	text, there, err := system.ReadText(r, compiled, maxFile)
+	if err != nil || !there {
+		return s, err
 	}
-	if err != nil {
-		return nil, err
-	}
-	present, err := s.effect(compiled, string(text))
+	present, err := s.effect(compiled, text)
 	if err != nil {
 		return nil, fmt.Errorf("reading audit rules: %w", err)
 	}
@@ -147,7 +144,7 @@ func read(r system.Reader) (*state, error) {
 }
 
 func (s *state) effect(name, text string) (Effect, error) {
-	lines, err := ParseFile(name, text)
+	lines, err := parseFile(name, text)
 	if err != nil {
 		return Effect{}, err
 	}
@@ -229,7 +226,7 @@ func (s *state) compare(demands []want) []system.Difference {
 		for _, l := range e.Repeated {
 			differ(l.at(), fmt.Sprintf("%q again", l.Text), "no rule twice, where auditctl stops")
 		}
-		for _, l := range e.Blinding() {
+		for _, l := range e.blinding() {
 			differ(l.at(), fmt.Sprintf("%q", l.Text), "no rule that silences all others")
 		}
 	}

@@ -1,9 +1,7 @@
 package audit
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -25,10 +23,7 @@ type Source struct{ Name, Text string }
 
 // sources reads rules.d in the order of augenrules(8), which is that of ls -v.
 func sources(r system.Reader) ([]Source, error) {
-	names, err := r.ReadDir(rulesDir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	names, err := system.Names(r, rulesDir)
 	if err != nil {
 		return nil, err
 	}

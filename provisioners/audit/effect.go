@@ -17,9 +17,9 @@ type Line struct {
 
 func (l Line) at() string { return fmt.Sprintf("%s:%d", l.File, l.Number) }
 
-// ParseFile reads a file of rules. A line that auditctl would refuse is an
+// parseFile reads a file of rules. A line that auditctl would refuse is an
 // error: what stands after it is not loaded.
-func ParseFile(name, text string) ([]Line, error) {
+func parseFile(name, text string) ([]Line, error) {
 	if strings.Count(text, "\n") > maxLines {
 		return nil, fmt.Errorf("%s: more than %d lines", name, maxLines)
 	}
@@ -166,9 +166,9 @@ func (e Effect) Missing(want Rule, anyKey bool) string {
 	return left.String()
 }
 
-// Blinding returns the rules that keep all later ones from seeing anything:
+// blinding returns the rules that keep all later ones from seeing anything:
 // those that never report and have no condition but the architecture.
-func (e Effect) Blinding() []Line {
+func (e Effect) blinding() []Line {
 	var list []Line
 	for _, l := range e.Rules {
 		narrow := slices.ContainsFunc(l.Fields, func(f string) bool { return !strings.HasPrefix(f, "arch=") })

@@ -6,7 +6,6 @@ package dpkg
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 	"strings"
 
@@ -35,8 +34,8 @@ func read(r system.Reader) (map[string]string, error) {
 	if err := readFile(r, statusPath, states); err != nil {
 		return nil, err
 	}
-	names, err := r.ReadDir(updatesPath)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	names, err := system.Names(r, updatesPath)
+	if err != nil {
 		return nil, fmt.Errorf("listing dpkg's journal: %w", err)
 	}
 	if len(names) > maxUpdates {

@@ -120,5 +120,5 @@ func (l *Line) Apply(ctx context.Context, s system.System) (bool, error) {
 	if !info.Mode.IsRegular() {
 		return false, fmt.Errorf("editing a line: %s is %s", l.Path, kind(info.Mode))
 	}
-	return true, s.WriteFile(l.Path, strings.NewReader(want), system.Attr{Mode: info.Mode, UID: info.UID, GID: info.GID})
+	return true, system.Replace(s, l.Path, want, 0o644)
 }

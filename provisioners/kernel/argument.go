@@ -2,9 +2,7 @@ package kernel
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"regexp"
 	"slices"
 	"strconv"
@@ -13,6 +11,7 @@ import (
 	"imgbuild/images/baseline/node"
 	"imgbuild/images/fault"
 	"imgbuild/provisioners/system"
+	"imgbuild/provisioners/term"
 )
 
 var (
@@ -27,17 +26,15 @@ const maxMenu = 4 << 20
 // Without any key it is a bare word: quiet. The kernel takes the last of several
 // that have one name, and takes dashes in a name for underscores.
 type Argument struct {
-	Name    string `json:"-"`
-	Value   string `json:"value,omitempty" jsonschema_description:"the value after the equals sign"`
-	AtLeast *int64 `json:"at-least,omitempty" jsonschema_description:"the smallest number that is all right; written where there is a smaller one or none"`
-	Absent  bool   `json:"absent,omitempty" jsonschema_description:"the argument must not be there, with a value or without"`
+	Name string `json:"-"`
+	term.Bounds
 }
 
 // NewArgument decodes the argument called e.Key; a text is its value.
 func NewArgument(e node.Entry) (*Argument, error) {
 	value := e.Value
-	if value.Kind == node.String || value.Kind == node.Int || value.Kind == node.Bool {
-		value = short("value", e)
+	if value.Kind != node.Map {
+		value = term.Under("value", value)
 	}
 	a := &Argument{Name: e.Key}
 	p := &node.Problems{}
@@ -45,13 +42,29 @@ func NewArgument(e node.Entry) (*Argument, error) {
 	if !argumentName.MatchString(e.Key) {
 		p.Addf(e.Pos, "%q is not the name of a kernel argument", e.Key)
 	}
-	if v := value.Get("value"); v != nil && v.Kind == node.String && !argumentValue.MatchString(v.Text) {
-		p.Addf(v.Pos, "kernel argument %s: %q is empty, or holds a blank or a character that GRUB takes apart", e.Key, v.Text)
+	for _, text := range a.Texts() {
+		if !argumentValue.MatchString(string(text)) {
+			p.Addf(value.Pos, "kernel argument %s: %q is empty, or holds a blank or a character that GRUB takes apart", e.Key, text)
+		}
 	}
-	if len(value.Entries) > 1 {
-		p.Addf(value.Pos, `kernel argument %s: expected one of "value", "at-least" and "absent"`, e.Key)
-	}
+	p.Add(a.CheckNumbers(value, argumentSense()))
 	return a, p.Err()
+}
+
+// Validate checks the bounds, which a bare word has none of.
+func (a *Argument) Validate(n *node.Node) error {
+	if !a.Given() {
+		return nil
+	}
+	return a.Bounds.Validate(n)
+}
+
+// argumentSense is how the kernel reads numbers: kstrtoll and its kin.
+func argumentSense() term.Sense {
+	return term.Sense{Measure: func(text string) ([]int64, bool) {
+		n, err := strconv.ParseInt(text, 0, 64)
+		return []int64{n}, err == nil
+	}}
 }
 
 // Identity is the argument's, as the kernel compares names.
@@ -80,36 +93,33 @@ func (a *Argument) fits(words []string) (have string, ok bool) {
 			have = w
 		}
 	}
-	_, value, _ := strings.Cut(have, "=")
+	_, value, valued := strings.Cut(have, "=")
 	switch {
 	case have == "absent" || a.Absent:
 		return have, have == "absent" && a.Absent
-	case a.AtLeast != nil:
-		n, err := strconv.ParseInt(value, 0, 64)
-		return have, err == nil && n >= *a.AtLeast
+	case !a.Given():
+		return have, !valued
 	}
-	return have, have == strings.SplitN(have, "=", 2)[0]+a.suffix()
+	return have, valued && a.Holds(value, argumentSense())
 }
 
-// suffix is what follows the name where the argument is written.
-func (a *Argument) suffix() string {
-	switch {
-	case a.AtLeast != nil:
-		return "=" + strconv.FormatInt(*a.AtLeast, 10)
-	case a.Value != "":
-		return "=" + a.Value
+// written is the argument as it is written where it does not fit.
+func (a *Argument) written() (string, error) {
+	if a.Absent || !a.Given() {
+		return a.Name, nil
 	}
-	return ""
+	text, err := a.Write("", argumentSense())
+	return a.Name + "=" + text, err
 }
 
 func (a *Argument) want() string {
 	switch {
 	case a.Absent:
 		return "absent"
-	case a.AtLeast != nil:
-		return fmt.Sprintf("%s=%d or more", a.Name, *a.AtLeast)
+	case !a.Given():
+		return a.Name
 	}
-	return a.Name + a.suffix()
+	return a.Of(a.Name)
 }
 
 // plan tells how the menu differs and gives it as it should be. menu is "" when
@@ -118,20 +128,23 @@ func (a *Argument) plan(ctx context.Context, r system.Reader) (menu string, diff
 	if err := ctx.Err(); err != nil {
 		return "", nil, err
 	}
-	data, err := system.ReadFile(r, menuPath, maxMenu)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", []system.Difference{{Subject: menuPath, Have: "absent", Want: "a menu with " + a.want()}}, nil
-	}
+	menu, there, err := system.ReadText(r, menuPath, maxMenu)
 	if err != nil {
 		return "", nil, err
 	}
-	menu = string(data)
+	if !there {
+		return "", []system.Difference{{Subject: menuPath, Have: "absent", Want: "a menu with " + a.want()}}, nil
+	}
 	lines, err := parseMenu(menu)
 	if err != nil {
 		return "", nil, fmt.Errorf("reading %s: %w", menuPath, err)
 	}
 	if len(lines) == 0 {
 		return "", []system.Difference{{Subject: menuPath, Have: "without a kernel", Want: "a kernel with " + a.want()}}, nil
+	}
+	written, err := a.written()
+	if err != nil {
+		return "", nil, err
 	}
 	var edits []edit
 	for _, l := range lines {
@@ -140,9 +153,9 @@ func (a *Argument) plan(ctx context.Context, r system.Reader) (menu string, diff
 			continue
 		}
 		differences = append(differences, system.Difference{
-			Subject: fmt.Sprintf("%s line %d, %s", menuPath, l.line, l.kernel.text), Have: have, Want: a.want(),
+			Subject: fmt.Sprintf("%s:%d: %s", menuPath, l.line, l.kernel.text), Have: have, Want: a.want(),
 		})
-		edits = append(edits, a.edits(menu, l)...)
+		edits = append(edits, a.edits(menu, l, written)...)
 	}
 	return edited(menu, edits), differences, nil
 }
@@ -176,7 +189,7 @@ func edited(text string, edits []edit) string {
 
 // edits bring one line into the state: the last argument of the name is
 // replaced, since it counts, or one is added at the end of the kernel's.
-func (a *Argument) edits(menu string, l kernelLine) []edit {
+func (a *Argument) edits(menu string, l kernelLine, written string) []edit {
 	mine := l.arguments
 	if i := slices.IndexFunc(mine, func(w word) bool { return w.text == "--" }); i >= 0 {
 		mine = mine[:i]
@@ -195,14 +208,14 @@ func (a *Argument) edits(menu string, l kernelLine) []edit {
 		}
 		return list
 	case n > 0:
-		list[n-1].by = a.Name + a.suffix()
+		list[n-1].by = written
 		return list[n-1:]
 	}
 	end := l.kernel.end
 	if len(mine) > 0 {
 		end = mine[len(mine)-1].end
 	}
-	return []edit{{end, end, " " + a.Name + a.suffix()}}
+	return []edit{{end, end, " " + written}}
 }
 
 // Check tells how the menu, and the running kernel's command line where there
@@ -213,14 +226,11 @@ func (a *Argument) Check(ctx context.Context, r system.Reader) ([]system.Differe
 		return nil, err
 	}
 	const live = "/proc/cmdline"
-	running, err := system.ReadFile(r, live, maxFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return differences, nil
-	}
+	running, runs, err := system.ReadText(r, live, maxFile)
 	if err != nil {
 		return nil, fmt.Errorf("asking the running kernel: %w", err)
 	}
-	if have, ok := a.fits(splitCommandLine(string(running))); !ok {
+	if have, ok := a.fits(splitCommandLine(running)); runs && !ok {
 		differences = append(differences, system.Difference{Subject: live, Have: have, Want: a.want()})
 	}
 	return differences, nil
@@ -236,5 +246,5 @@ func (a *Argument) Apply(ctx context.Context, s system.System) (bool, error) {
 		return false, fault.Inputf("there is no kernel in %s to give %s to", menuPath, a.Name).
 			WithHint("put kernel-arguments below the recipe's boot: resources:, and have it make a vm")
 	}
-	return true, write(s, menuPath, menu)
+	return true, system.Replace(s, menuPath, menu, 0o644)
 }

@@ -17,11 +17,9 @@ import (
 
 // The limits of what is read.
 const (
-	// maxFile bounds one configuration file and maxKind all of a kind, in bytes;
-	// maxFiles is how many of these there may be.
-	maxFile  = 1 << 20
-	maxKind  = 4 << 20
-	maxFiles = 2000
+	// maxFile bounds one configuration file and maxKind all of a kind, in bytes.
+	maxFile = 1 << 20
+	maxKind = 4 << 20
 	// maxTurns is how many files may be taken out of the way of a setting.
 	maxTurns = 20
 	// maxLines bounds the lines of a kind that say something, maxRepeats those
@@ -42,58 +40,47 @@ type source struct {
 func (s source) name() string { return path.Base(s.path) }
 
 // dropIns reads the files *.conf of the directories called kind, as sysctl.d(5),
-// modules-load.d(5) and modprobe.d(5) have it: the name in an earlier directory
-// hides the same name in a later one, and a link to /dev/null or to nowhere
-// hides it as well. They are sorted by name, wherever they lie. Names that begin
-// with a dot are among them only if dotted says so.
+// modules-load.d(5) and modprobe.d(5) have it. Names that begin with a dot are
+// among them only if dotted says so.
 func dropIns(r system.Reader, kind string, dotted bool) ([]source, error) {
+	var dirs []string
+	for _, above := range []string{"/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"} {
+		dirs = append(dirs, path.Join(above, kind))
+	}
+	files, err := system.DropIns(r, dirs, func(name string) bool {
+		return strings.HasSuffix(name, ".conf") && (dotted || name[0] != '.')
+	})
+	if err != nil {
+		return nil, err
+	}
 	var list []source
 	size := 0
-	seen := map[string]bool{}
-	for _, above := range []string{"/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"} {
-		dir := path.Join(above, kind)
-		names, err := r.ReadDir(dir)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
+	for _, file := range files {
+		text, err := readSource(r, file)
 		if err != nil {
-			return nil, fmt.Errorf("listing %s: %w", dir, err)
+			return nil, err
 		}
-		for _, name := range names {
-			if !strings.HasSuffix(name, ".conf") || strings.HasPrefix(name, ".") && !dotted || seen[name] {
-				continue
-			}
-			text, directory, err := readSource(r, path.Join(dir, name))
-			if err != nil {
-				return nil, err
-			}
-			if directory {
-				continue
-			}
-			seen[name] = true
-			if size += len(text); len(seen) > maxFiles || size > maxKind {
-				return nil, fmt.Errorf("reading %s: more than %d files or %d bytes", kind, maxFiles, maxKind)
-			}
-			list = append(list, source{path: path.Join(dir, name), text: text})
+		if size += len(text); size > maxKind {
+			return nil, fmt.Errorf("reading %s: more than %d bytes", kind, maxKind)
 		}
+		list = append(list, source{path: file, text: text})
 	}
-	slices.SortFunc(list, func(a, b source) int { return strings.Compare(a.name(), b.name()) })
 	return list, nil
 }
 
 // readSource reads one file; what is there but no regular file is empty.
-func readSource(r system.Reader, name string) (text string, directory bool, err error) {
+func readSource(r system.Reader, name string) (string, error) {
 	info, err := r.Stat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", false, nil
+		return "", nil
 	case err != nil:
-		return "", false, fmt.Errorf("reading %s: %w", name, err)
+		return "", fmt.Errorf("reading %s: %w", name, err)
 	case !info.Mode.IsRegular():
-		return "", info.Mode.IsDir(), nil
+		return "", nil
 	}
 	data, err := system.ReadFile(r, name, maxFile)
-	return string(data), false, err
+	return string(data), err
 }
 
 // place is where the changed text of a configuration file belongs: into the
@@ -123,62 +110,6 @@ func place(r system.Reader, kind, name string) string {
 
 // administered tells whether a file is the administrator's own to edit.
 func administered(name string) bool { return strings.HasPrefix(name, "/etc/") }
-
-// write puts text into a file; one that is there keeps its owner and mode, and
-// a link is replaced.
-func write(s system.System, name, text string) error {
-	attr := system.Attr{Mode: 0o644}
-	switch info, err := s.Lstat(name); {
-	case err == nil && info.Mode.IsRegular():
-		attr = system.Attr{Mode: system.Bits(info.Mode), UID: info.UID, GID: info.GID}
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return err
-	}
-	if err := system.MkdirAll(s, path.Dir(name)); err != nil {
-		return err
-	}
-	return s.WriteFile(name, strings.NewReader(text), attr)
-}
-
-// match tells whether a pattern of glob(7), as fnmatch(3) takes it too, matches a
-// whole name.
-func match(pattern, name string) (bool, error) {
-	// path.Match knows the same but for how brackets are written.
-	var b strings.Builder
-	for i := 0; i < len(pattern); i++ {
-		b.WriteByte(pattern[i])
-		switch {
-		case pattern[i] == '\\' && i+1 < len(pattern):
-			i++
-			b.WriteByte(pattern[i])
-			continue
-		case pattern[i] != '[':
-			continue
-		}
-		if i++; i < len(pattern) && (pattern[i] == '!' || pattern[i] == '^') {
-			b.WriteByte('^')
-			i++
-		}
-		for first := true; i < len(pattern) && (first || pattern[i] != ']'); first, i = false, i+1 {
-			if pattern[i] == '[' && i+1 < len(pattern) && strings.IndexByte(":.=", pattern[i+1]) >= 0 {
-				return false, fmt.Errorf("the class of characters in %q is not understood", pattern)
-			}
-			if c := pattern[i]; c == ']' || c == '-' && (first || strings.HasPrefix(pattern[i+1:], "]")) {
-				b.WriteByte('\\')
-			}
-			b.WriteByte(pattern[i])
-		}
-		b.WriteString("]")
-	}
-	ok, err := path.Match(b.String(), name)
-	if err != nil {
-		return false, fmt.Errorf("%q is not a pattern", pattern)
-	}
-	return ok, nil
-}
-
-// isGlob tells whether a name is a pattern.
-func isGlob(name string) bool { return strings.ContainsAny(name, "*?[") }
 
 // set is a kind of drop-ins with the changes that are planned to it.
 type set struct {
@@ -215,7 +146,7 @@ func (t *set) write(sys system.System) error {
 		if !t.changed[s.name()] {
 			continue
 		}
-		if err := write(sys, place(sys, t.kind, s.path), s.text); err != nil {
+		if err := system.Replace(sys, place(sys, t.kind, s.path), s.text, 0o644); err != nil {
 			return err
 		}
 	}

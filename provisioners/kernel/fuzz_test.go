@@ -6,6 +6,7 @@ import (
 
 	"imgbuild/provisioners/kernel"
 	"imgbuild/provisioners/system"
+	"imgbuild/provisioners/term"
 )
 
 // hold applies a resource to files that anyone may have written: either they
@@ -27,13 +28,15 @@ func hold(t *testing.T, r resource, s system.System) {
 	}
 }
 
+func text(t term.Text) *term.Text { return &t }
+
 func FuzzSysctls(f *testing.F) {
 	f.Add("net.ipv4.ip_forward = 1\n", "-net.ipv4.ip_forward", "net/ipv4/ip_forward=2")
 	f.Fuzz(func(t *testing.T, mine, vendor, conf string) {
 		s := memory(t, map[string]string{
 			"/etc/sysctl.d/99-zz-imgbuild.conf": mine, "/etc/sysctl.d/zz.conf": conf, "/usr/lib/sysctl.d/zzz.conf": vendor, "/etc/sysctl.conf": conf,
 		})
-		hold(t, &kernel.Sysctl{Key: "net/ipv4/ip_forward", Value: "0"}, s)
+		hold(t, &kernel.Sysctl{Key: "net/ipv4/ip_forward", Bounds: term.Bounds{Value: text("0")}}, s)
 	})
 }
 
@@ -54,10 +57,12 @@ func FuzzModules(f *testing.F) {
 func FuzzMenu(f *testing.F) {
 	f.Add(menu)
 	f.Add("linux /k a b=1 -- c\n")
-	f.Fuzz(func(t *testing.T, text string) {
-		least := int64(5)
-		for _, a := range []*kernel.Argument{{Name: "a", Value: "1"}, {Name: "b", AtLeast: &least}, {Name: "c"}, {Name: "a", Absent: true}} {
-			s := memory(t, map[string]string{"/boot/grub/grub.cfg": text})
+	f.Fuzz(func(t *testing.T, have string) {
+		for _, a := range []*kernel.Argument{
+			{Name: "a", Bounds: term.Bounds{Value: text("1")}}, {Name: "b", Bounds: term.Bounds{AtLeast: text("5")}},
+			{Name: "c"}, {Name: "a", Bounds: term.Bounds{Absent: true}},
+		} {
+			s := memory(t, map[string]string{"/boot/grub/grub.cfg": have})
 			if _, err := a.Apply(context.Background(), s); err == nil {
 				hold(t, a, s)
 			}

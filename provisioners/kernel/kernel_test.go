@@ -79,22 +79,22 @@ func TestWhatAParameterLacks(t *testing.T) {
 		files map[string]string
 		want  []string
 	}{
-		{"nothing", nil, []string{"net.ipv4.ip_forward: configuration is not set, should be 0"}},
-		{"nothing but the kernel's default", map[string]string{"/proc/sys/net/ipv4/ip_forward": "0\n"}, []string{"net.ipv4.ip_forward: configuration is not set, should be 0"}},
+		{"nothing", nil, []string{"sysctl.d: net.ipv4.ip_forward is not set, should be 0"}},
+		{"nothing but the kernel's default", map[string]string{"/proc/sys/net/ipv4/ip_forward": "0\n"}, []string{"sysctl.d: net.ipv4.ip_forward is not set, should be 0"}},
 		{"set", map[string]string{"/usr/lib/sysctl.d/a.conf": key + "=0"}, nil},
 		{"by a path", map[string]string{"/lib/sysctl.d/a.conf": "net/ipv4/ip_forward = 0"}, nil},
 		{"by a pattern", map[string]string{"/etc/sysctl.d/a.conf": "net.ipv4.ip_* = 0"}, nil},
-		{"excluded from the pattern", map[string]string{"/etc/sysctl.d/a.conf": "net.ipv4.ip_* = 0\n-" + key}, []string{key + ": configuration is not set, should be 0"}},
+		{"excluded from the pattern", map[string]string{"/etc/sysctl.d/a.conf": "net.ipv4.ip_* = 0\n-" + key}, []string{"sysctl.d: " + key + " is not set, should be 0"}},
 		{"set and running otherwise", map[string]string{"/etc/sysctl.d/a.conf": key + "=0", "/proc/sys/net/ipv4/ip_forward": "1\n"}, []string{"/proc/sys/net/ipv4/ip_forward is 1, should be 0"}},
-		{"hidden by a link to nothing", map[string]string{"/usr/lib/sysctl.d/a.conf": key + "=0", "/etc/sysctl.d/a.conf": "-> /dev/null"}, []string{key + ": configuration is not set, should be 0"}},
-		{"a value with a comment", map[string]string{"/etc/sysctl.d/a.conf": key + " = 0 # off"}, []string{key + " in /etc/sysctl.d/a.conf is 0 # off, should be 0"}},
-		{"contradicted where it loses", map[string]string{"/etc/sysctl.d/a.conf": key + "=1", "/etc/sysctl.d/b.conf": key + "=0"}, []string{key + " in /etc/sysctl.d/a.conf is 1, should be 0"}},
+		{"hidden by a link to nothing", map[string]string{"/usr/lib/sysctl.d/a.conf": key + "=0", "/etc/sysctl.d/a.conf": "-> /dev/null"}, []string{"sysctl.d: " + key + " is not set, should be 0"}},
+		{"a value with a comment", map[string]string{"/etc/sysctl.d/a.conf": key + " = 0 # off"}, []string{"/etc/sysctl.d/a.conf: " + key + " is 0 # off, should be 0"}},
+		{"contradicted where it loses", map[string]string{"/etc/sysctl.d/a.conf": key + "=1", "/etc/sysctl.d/b.conf": key + "=0"}, []string{"/etc/sysctl.d/a.conf: " + key + " is 1, should be 0"}},
 		{"contradicted by a package where it loses", map[string]string{"/usr/lib/sysctl.d/a.conf": key + "=1", "/etc/sysctl.d/b.conf": key + "=0"}, nil},
-		{"won over by a package", map[string]string{"/etc/sysctl.d/99-zz-imgbuild.conf": key + "=0", "/usr/lib/sysctl.d/zz.conf": key + "=1"}, []string{key + " in /usr/lib/sysctl.d/zz.conf is 1, should be 0"}},
-		{"excluded after it was set", map[string]string{"/etc/sysctl.d/99-zz-imgbuild.conf": key + "=0", "/usr/lib/sysctl.d/zz.conf": "-" + key}, []string{key + ": configuration is not set, should be 0"}},
-		{"in sysctl.conf, which systemd does not read", map[string]string{"/etc/sysctl.conf": key + "=0"}, []string{key + ": configuration is not set, should be 0"}},
+		{"won over by a package", map[string]string{"/etc/sysctl.d/99-zz-imgbuild.conf": key + "=0", "/usr/lib/sysctl.d/zz.conf": key + "=1"}, []string{"/usr/lib/sysctl.d/zz.conf: " + key + " is 1, should be 0"}},
+		{"excluded after it was set", map[string]string{"/etc/sysctl.d/99-zz-imgbuild.conf": key + "=0", "/usr/lib/sysctl.d/zz.conf": "-" + key}, []string{"sysctl.d: " + key + " is not set, should be 0"}},
+		{"in sysctl.conf, which systemd does not read", map[string]string{"/etc/sysctl.conf": key + "=0"}, []string{"sysctl.d: " + key + " is not set, should be 0"}},
 		{"in sysctl.conf by a link", map[string]string{"/etc/sysctl.conf": key + "=0", "/etc/sysctl.d/99-sysctl.conf": "-> ../sysctl.conf"}, nil},
-		{"contradicted in sysctl.conf", map[string]string{"/etc/sysctl.conf": key + "=1", "/usr/lib/sysctl.d/z.conf": key + "=0"}, []string{key + " in /etc/sysctl.conf is 1, should be 0"}},
+		{"contradicted in sysctl.conf", map[string]string{"/etc/sysctl.conf": key + "=1", "/usr/lib/sysctl.d/z.conf": key + "=0"}, []string{"/etc/sysctl.conf: " + key + " is 1, should be 0"}},
 		{"not text", map[string]string{"/etc/sysctl.d/a.conf": key + "=\x000"}, []string{"error: reading /etc/sysctl.d/a.conf: line 1 holds a character that ends it for some programs and not for others"}},
 		{"too many", map[string]string{"/etc/sysctl.d/a.conf": strings.Repeat("a.b=1\n", 20_000)}, []string{"error: reading sysctl.d: more than 10000 assignments"}},
 		{"too often", map[string]string{"/etc/sysctl.d/a.conf": strings.Repeat(key+"=1\n", 200)}, []string{"error: reading sysctl.d: net.ipv4.ip_forward is assigned more than 100 times"}},
@@ -172,7 +172,7 @@ if [ "$grub_platform" = "efi" ]; then linuxefi (hd0,gpt1)/vmlinuz; fi
 `
 
 func TestWhatAnArgumentLacks(t *testing.T) {
-	const two, one, efi = "/boot/grub/grub.cfg line 14, /boot/vmlinuz-6.1.0-2", "/boot/grub/grub.cfg line 17, /boot/vmlinuz-6.1.0-1", "/boot/grub/grub.cfg line 19, (hd0,gpt1)/vmlinuz"
+	const two, one, efi = "/boot/grub/grub.cfg:14: /boot/vmlinuz-6.1.0-2", "/boot/grub/grub.cfg:17: /boot/vmlinuz-6.1.0-1", "/boot/grub/grub.cfg:19: (hd0,gpt1)/vmlinuz"
 	with := map[string]string{"/boot/grub/grub.cfg": menu}
 	line := func(text string) map[string]string {
 		return map[string]string{"/boot/grub/grub.cfg": "linux /k " + text + "\n"}
@@ -187,11 +187,11 @@ func TestWhatAnArgumentLacks(t *testing.T) {
 		{"bare word", "quiet", "{}", with, []string{efi + " is absent, should be quiet"}},
 		{"absent", "quiet", "{absent: true}", with, []string{two + " is quiet, should be absent", one + " is quiet, should be absent"}},
 		{"at least", "audit_backlog_limit", "{at-least: 64}", with, []string{
-			two + " is absent, should be audit_backlog_limit=64 or more", efi + " is absent, should be audit_backlog_limit=64 or more"}},
-		{"the last counts", "a", `"1"`, line("a=1 a=0"), []string{"/boot/grub/grub.cfg line 1, /k is a=0, should be a=1"}},
+			two + " is absent, should be audit_backlog_limit at least 64", efi + " is absent, should be audit_backlog_limit at least 64"}},
+		{"the last counts", "a", `"1"`, line("a=1 a=0"), []string{"/boot/grub/grub.cfg:1: /k is a=0, should be a=1"}},
 		{"the last is right", "a", `"1"`, line("a=0 a=1"), nil},
-		{"no number", "a", "{at-least: 1}", line("a=lots"), []string{"/boot/grub/grub.cfg line 1, /k is a=lots, should be a=1 or more"}},
-		{"a value where there should be none", "quiet", "{}", line("quiet=1"), []string{"/boot/grub/grub.cfg line 1, /k is quiet=1, should be quiet"}},
+		{"no number", "a", "{at-least: 1}", line("a=lots"), []string{"/boot/grub/grub.cfg:1: /k is a=lots, should be a at least 1"}},
+		{"a value where there should be none", "quiet", "{}", line("quiet=1"), []string{"/boot/grub/grub.cfg:1: /k is quiet=1, should be quiet"}},
 		{"no menu", "quiet", "{}", nil, []string{"/boot/grub/grub.cfg is absent, should be a menu with quiet"}},
 		{"no menu to be absent from", "quiet", "{absent: true}", nil, []string{"/boot/grub/grub.cfg is absent, should be a menu with absent"}},
 		{"no kernel", "quiet", "{}", map[string]string{"/boot/grub/grub.cfg": "set x=1\n"}, []string{"/boot/grub/grub.cfg is without a kernel, should be a kernel with quiet"}},

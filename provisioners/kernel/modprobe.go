@@ -125,9 +125,9 @@ func (t *set) directives(verb, module string) ([]placed, error) {
 				continue
 			}
 			about := d.module == module
-			if verb == "install" && isGlob(d.module) {
+			if verb == "install" && system.IsPattern(d.module) {
 				var err error
-				if about, err = match(d.module, module); err != nil {
+				if about, err = system.Match(d.module, module); err != nil {
 					return nil, fmt.Errorf("reading %s: %w", s.path, err)
 				}
 			}
@@ -154,10 +154,7 @@ func (t *set) install(module string) (*placed, error) {
 
 // kernels are the releases of a system's kernels.
 func kernels(r system.Reader) ([]string, error) {
-	names, err := r.ReadDir("/lib/modules")
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	names, err := system.Names(r, "/lib/modules")
 	if err != nil {
 		return nil, fmt.Errorf("listing kernels: %w", err)
 	}
@@ -189,14 +186,11 @@ func hasModule(r system.Reader, release, module string) (bool, error) {
 
 // lists tells whether a file has a line that begins with the path of a module.
 func lists(r system.Reader, name, module string) (bool, error) {
-	data, err := system.ReadFile(r, name, maxModules)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
+	text, _, err := system.ReadText(r, name, maxModules)
 	if err != nil {
 		return false, err
 	}
-	for line := range strings.Lines(string(data)) {
+	for line := range strings.Lines(text) {
 		file, _, _ := strings.Cut(strings.TrimSpace(line), ":")
 		base, _, is := strings.Cut(path.Base(file), ".ko")
 		if is && strings.ReplaceAll(base, "-", "_") == module {
@@ -209,17 +203,14 @@ func lists(r system.Reader, name, module string) (bool, error) {
 // running tells whether the running kernel has loaded a module; there is none on
 // a system that does not run.
 func running(r system.Reader, module string) (live, loaded bool, err error) {
-	data, err := system.ReadFile(r, "/proc/modules", maxModules)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, false, nil
-	}
+	text, live, err := system.ReadText(r, "/proc/modules", maxModules)
 	if err != nil {
 		return false, false, fmt.Errorf("asking the running kernel: %w", err)
 	}
-	for line := range strings.Lines(string(data)) {
+	for line := range strings.Lines(text) {
 		if name, _, _ := strings.Cut(line, " "); name == module {
 			return true, true, nil
 		}
 	}
-	return true, false, nil
+	return live, false, nil
 }

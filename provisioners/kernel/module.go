@@ -12,6 +12,7 @@ import (
 	"imgbuild/images/baseline/node"
 	"imgbuild/images/fault"
 	"imgbuild/provisioners/system"
+	"imgbuild/provisioners/term"
 )
 
 // The states of a module.
@@ -51,7 +52,7 @@ type Module struct {
 func NewModule(e node.Entry) (*Module, error) {
 	value := e.Value
 	if value.Kind == node.String {
-		value = short("state", e)
+		value = term.Under("state", value)
 	}
 	m := &Module{Name: e.Key}
 	p := &node.Problems{}
@@ -131,7 +132,7 @@ func (m *Module) block(p *modulePlan) error {
 			return err
 		}
 		end := command.end
-		if isGlob(command.module) {
+		if system.IsPattern(command.module) {
 			end = command.start // it decides on other modules too
 		}
 		t.change(command.source, command.start, end, "install "+m.Name+" /bin/false\n")
@@ -176,7 +177,7 @@ func (m *Module) open(p *modulePlan) error {
 		return err
 	}
 	for _, d := range commands {
-		if refuses(d.rest) && !isGlob(d.module) {
+		if refuses(d.rest) && !system.IsPattern(d.module) {
 			list = append(list, d)
 		}
 	}

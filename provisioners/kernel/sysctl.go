@@ -2,15 +2,14 @@ package kernel
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 	"slices"
 	"strings"
 
 	"imgbuild/images/baseline/node"
 	"imgbuild/provisioners/system"
+	"imgbuild/provisioners/term"
 )
 
 // sysctlFile is the file that Apply writes: by its name it comes after the files
@@ -26,41 +25,51 @@ const sysctlHead = "# The kernel's parameters that the recipe of this image stat
 // difference even where it loses, for it waits for a file to be renamed.
 type Sysctl struct {
 	// Key has slashes between its parts.
-	Key   string   `json:"-"`
-	Value string   `json:"value,omitempty" jsonschema_description:"the value; blanks within it count as one"`
-	OneOf []string `json:"one-of,omitempty" jsonschema_description:"values that are all right; the first is written where there is another"`
+	Key string `json:"-"`
+	term.Bounds
 }
 
 // NewSysctl decodes the parameter called e.Key; a text is its value.
 func NewSysctl(e node.Entry) (*Sysctl, error) {
 	value := e.Value
-	if value.Kind == node.String || value.Kind == node.Int || value.Kind == node.Bool {
-		value = short("value", e)
+	if value.Kind != node.Map {
+		value = term.Under("value", value)
 	}
 	s := &Sysctl{Key: sysctlKey(e.Key)}
 	p := &node.Problems{}
-	decoding := node.Decode(value, s)
-	p.Add(decoding)
+	p.Add(node.Decode(value, s))
 	if !keyWord(e.Key, s.Key) {
 		p.Addf(e.Pos, "%q is not the name of a kernel parameter such as net.ipv4.ip_forward", e.Key)
 	}
-	if decoding == nil && (s.Value == "") == (len(s.OneOf) == 0) {
-		p.Addf(e.Value.Pos, `sysctl %s: expected exactly one of "value" and "one-of"`, e.Key)
+	if s.Absent {
+		p.Addf(value.At("absent"), "sysctl %s: a parameter always has a value; state one", e.Key)
 	}
-	for _, v := range append([]string{s.Value}, s.OneOf...) {
-		if len(v) > 1024 || strings.ContainsFunc(v, func(r rune) bool { return r < ' ' || r == 0x7f }) || v != strings.TrimSpace(v) {
+	for _, text := range s.Texts() {
+		v := string(text)
+		if v == "" || len(v) > 1024 || strings.ContainsFunc(v, func(r rune) bool { return r < ' ' || r == 0x7f }) || v != strings.TrimSpace(v) {
 			p.Addf(value.Pos, "sysctl %s: %q is not a value that sysctl.d can hold", e.Key, v)
 		}
 	}
-	if slices.Contains(s.OneOf, "") {
-		p.Addf(value.At("one-of"), "sysctl %s: an empty value", e.Key)
-	}
+	p.Add(s.CheckNumbers(value, sysctlSense()))
 	return s, p.Err()
 }
 
-// short gives a scalar the form of a map with one key.
-func short(key string, e node.Entry) *node.Node {
-	return &node.Node{Kind: node.Map, Pos: e.Value.Pos, Entries: []node.Entry{{Key: key, Pos: e.Pos, Value: e.Value}}}
+// sysctlSense is how the kernel reads values: words, many of them numbers.
+func sysctlSense() term.Sense {
+	return term.Sense{
+		Separator: " ",
+		Equal:     func(a, b string) bool { return slices.Equal(strings.Fields(a), strings.Fields(b)) },
+		Measure: func(text string) (list []int64, ok bool) {
+			for _, word := range strings.Fields(text) {
+				n, ok := term.Decimal(word)
+				if !ok {
+					return nil, false
+				}
+				list = append(list, n...)
+			}
+			return list, len(list) > 0
+		},
+	}
 }
 
 // keyWord tells whether a name is one parameter's: no pattern, and no path that
@@ -78,27 +87,7 @@ func keyWord(written, key string) bool {
 func (s *Sysctl) Identity() string { return "sysctl " + dotted(s.Key) }
 
 // fits tells whether a value is what the state asks for.
-func (s *Sysctl) fits(value string) bool {
-	for _, v := range s.values() {
-		if strings.Join(strings.Fields(v), " ") == strings.Join(strings.Fields(value), " ") {
-			return true
-		}
-	}
-	return false
-}
-
-// values are those that are all right, the one to write first.
-func (s *Sysctl) values() []string {
-	if s.Value != "" {
-		return []string{s.Value}
-	}
-	return s.OneOf
-}
-
-func (s *Sysctl) want() string { return strings.Join(s.values(), " or ") }
-
-// line is the assignment as it is written.
-func (s *Sysctl) line() string { return dotted(s.Key) + " = " + s.values()[0] }
+func (s *Sysctl) fits(value string) bool { return s.Holds(value, sysctlSense()) }
 
 // plan tells how the configuration differs and changes it in memory.
 func (s *Sysctl) plan(ctx context.Context, r system.Reader) (*sysctls, []system.Difference, error) {
@@ -109,7 +98,11 @@ func (s *Sysctl) plan(ctx context.Context, r system.Reader) (*sysctls, []system.
 	if err != nil {
 		return nil, nil, err
 	}
-	differences, err := s.contradictions(c)
+	value, err := s.Write("", sysctlSense())
+	if err != nil {
+		return nil, nil, err
+	}
+	differences, err := s.contradictions(c, value)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -121,26 +114,26 @@ func (s *Sysctl) plan(ctx context.Context, r system.Reader) (*sysctls, []system.
 			return c, differences, err
 		}
 		if turn == 0 {
-			d := system.Difference{Subject: dotted(s.Key) + ": configuration", Have: "not set", Want: s.want()}
+			d := system.Difference{Subject: c.kind + ": " + dotted(s.Key), Have: "not set", Want: s.String()}
 			if wrong != nil && wrong.assigns {
-				d.Subject, d.Have = dotted(s.Key)+" in "+c.file(wrong.source).path, wrong.value
+				d.Subject, d.Have = c.file(wrong.source).path+": "+dotted(s.Key), wrong.value
 			}
 			differences = append(differences, d)
 		}
 		managed := c.at(sysctlFile)
-		written, err := s.insert(c, managed)
+		written, err := s.insert(c, managed, value)
 		switch {
 		case err != nil:
 			return nil, nil, err
 		case written: // whether that is enough, the next turn tells
-		case wrong == nil || isGlob(wrong.key):
+		case wrong == nil || system.IsPattern(wrong.key):
 			return nil, nil, fmt.Errorf("setting %s: %s has no effect", dotted(s.Key), c.sources[managed].path)
 		default:
-			c.replace(*wrong, s.spelled(*wrong))
+			c.replace(*wrong, s.spelled(*wrong, value))
 			if wrong.source != last && !administered(c.sources[wrong.source].path) {
 				// The copy in /etc, like any file there, has no other value.
 				c.sources[wrong.source].path = path.Join("/etc", c.kind, c.sources[wrong.source].name())
-				if _, err := s.contradictions(c); err != nil {
+				if _, err := s.contradictions(c, value); err != nil {
 					return nil, nil, err
 				}
 			}
@@ -150,7 +143,7 @@ func (s *Sysctl) plan(ctx context.Context, r system.Reader) (*sysctls, []system.
 }
 
 // contradictions takes other values out of the files below /etc.
-func (s *Sysctl) contradictions(c *sysctls) ([]system.Difference, error) {
+func (s *Sysctl) contradictions(c *sysctls, value string) ([]system.Difference, error) {
 	list, err := c.assignments()
 	if err != nil {
 		return nil, err
@@ -164,16 +157,16 @@ func (s *Sysctl) contradictions(c *sysctls) ([]system.Difference, error) {
 		if len(differences) == maxRepeats {
 			return nil, fmt.Errorf("reading %s: %s is assigned more than %d times", c.kind, dotted(s.Key), maxRepeats)
 		}
-		differences = append(differences, system.Difference{Subject: dotted(s.Key) + " in " + file, Have: a.value, Want: s.want()})
-		c.replace(a, s.spelled(a))
+		differences = append(differences, system.Difference{Subject: file + ": " + dotted(s.Key), Have: a.value, Want: s.String()})
+		c.replace(a, s.spelled(a, value))
 	}
 	slices.Reverse(differences)
 	return differences, nil
 }
 
 // spelled is the assignment with the value it should have.
-func (s *Sysctl) spelled(a found) string {
-	line := a.name + " = " + s.values()[0]
+func (s *Sysctl) spelled(a found, value string) string {
+	line := a.name + " = " + value
 	if a.forgiving && a.assigns {
 		return "-" + line
 	}
@@ -198,7 +191,7 @@ func (s *Sysctl) loses(c *sysctls) (wrong *found, decided bool, err error) {
 
 // insert adds the line to the managed file, which is sorted by key, unless it
 // is there.
-func (s *Sysctl) insert(c *sysctls, managed int) (bool, error) {
+func (s *Sysctl) insert(c *sysctls, managed int, value string) (bool, error) {
 	if c.sources[managed].text == "" {
 		c.change(managed, 0, 0, sysctlHead)
 	}
@@ -219,7 +212,7 @@ func (s *Sysctl) insert(c *sysctls, managed int) (bool, error) {
 			at, separator = a.start, ""
 		}
 	}
-	c.change(managed, at, at, separator+s.line()+"\n")
+	c.change(managed, at, at, separator+dotted(s.Key)+" = "+value+"\n")
 	return true, nil
 }
 
@@ -231,12 +224,12 @@ func (s *Sysctl) Check(ctx context.Context, r system.Reader) ([]system.Differenc
 		return nil, err
 	}
 	// A kernel without the parameter has nothing to agree with.
-	running, err := system.ReadFile(r, "/proc/sys/"+s.Key, maxFile)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	running, runs, err := system.ReadText(r, "/proc/sys/"+s.Key, maxFile)
+	if err != nil {
 		return nil, fmt.Errorf("asking the running kernel: %w", err)
 	}
-	if value := strings.TrimSpace(string(running)); err == nil && !s.fits(value) {
-		differences = append(differences, system.Difference{Subject: "/proc/sys/" + s.Key, Have: value, Want: s.want()})
+	if value := strings.TrimSpace(running); runs && !s.fits(value) {
+		differences = append(differences, system.Difference{Subject: "/proc/sys/" + s.Key, Have: value, Want: s.String()})
 	}
 	return differences, nil
 }

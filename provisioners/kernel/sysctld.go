@@ -53,10 +53,10 @@ func parseSysctl(text string) ([]assignment, error) {
 		}
 		a.name, a.value, a.assigns = strings.TrimSpace(name), strings.TrimSpace(value), assigns
 		a.key = sysctlKey(a.name)
-		if _, err := match(a.key, ""); err != nil {
+		if _, err := system.Match(a.key, ""); err != nil {
 			return nil, fmt.Errorf("line %d: %w", number+1, err)
 		}
-		if isGlob(a.key) && strings.ContainsRune(a.key, '{') {
+		if system.IsPattern(a.key) && strings.ContainsRune(a.key, '{') {
 			return nil, fmt.Errorf("line %d: a pattern with braces is not understood; write one line for each", number+1)
 		}
 		list = append(list, a)
@@ -125,7 +125,7 @@ func readSysctls(r system.Reader) (*sysctls, error) {
 			return c, nil
 		}
 	}
-	c.conf.text, _, err = readSource(r, sysctlConf)
+	c.conf.text, err = readSource(r, sysctlConf)
 	return c, err
 }
 
@@ -150,7 +150,7 @@ func (c *sysctls) replace(a found, line string) {
 // write puts the changed files where they belong.
 func (c *sysctls) write(s system.System) error {
 	if c.confChanged {
-		if err := write(s, sysctlConf, c.conf.text); err != nil {
+		if err := system.Replace(s, sysctlConf, c.conf.text, 0o644); err != nil {
 			return err
 		}
 	}
@@ -189,7 +189,7 @@ func effective(list []found, key string) *found {
 		switch {
 		case a.key == key:
 			own = &a
-		case isGlob(a.key):
+		case system.IsPattern(a.key):
 			i := slices.IndexFunc(patterns, func(p found) bool { return p.key == a.key })
 			if i >= 0 && patterns[i].value == a.value && patterns[i].assigns == a.assigns {
 				continue
@@ -204,7 +204,7 @@ func effective(list []found, key string) *found {
 		return own
 	}
 	for _, p := range slices.Backward(patterns) {
-		if about, err := match(p.key, key); p.assigns && about && err == nil {
+		if about, err := system.Match(p.key, key); p.assigns && about && err == nil {
 			return &p
 		}
 	}

@@ -1,9 +1,7 @@
 package mount
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -42,7 +40,7 @@ type mounted struct {
 	// is the unit file that forbids it, if that is why.
 	there         bool
 	because, mask string
-	// origin is the file that decides on the options.
+	// origin is the place that decides on the options, a file or its line.
 	origin  string
 	kind    string
 	options options
@@ -53,11 +51,11 @@ type mounted struct {
 // readConfig reads what there is about a mount point.
 func readConfig(r system.Reader, point string) (*config, error) {
 	c := &config{point: point, unit: unitName(point)}
-	data, err := system.ReadFile(r, fstabPath, maxFstab)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	var err error
+	if c.table, _, err = system.ReadText(r, fstabPath, maxFstab); err != nil {
 		return nil, err
 	}
-	c.table, c.written = string(data), string(data)
+	c.written = c.table
 	if api[point] != "" {
 		return c, nil
 	}
@@ -99,7 +97,7 @@ func (c *config) result() (mounted, error) {
 	enabled := c.pulledIn
 	fromTable := func() {
 		e := entries[0]
-		m.origin, m.kind, m.options = fmt.Sprintf("%s line %d", fstabPath, e.line), e.kind, e.options
+		m.origin, m.kind, m.options = fmt.Sprintf("%s:%d", fstabPath, e.line), e.kind, e.options
 	}
 	for _, e := range entries {
 		enabled = enabled || !e.options.has("noauto") || e.options.has("x-systemd.automount")
@@ -171,7 +169,7 @@ func (c *config) beaten() string {
 // write puts the changes that were made in memory into the system.
 func (c *config) write(s system.System) error {
 	if c.table != c.written {
-		if err := put(s, fstabPath, c.table); err != nil {
+		if err := system.Replace(s, fstabPath, c.table, 0o644); err != nil {
 			return err
 		}
 	}
@@ -179,21 +177,5 @@ func (c *config) write(s system.System) error {
 		return nil
 	}
 	text := "[Mount]\nOptions=" + strings.ReplaceAll(c.dropIn.String(), "%", "%%") + "\n"
-	return put(s, c.dropInPath(), text)
-}
-
-// put writes a file; one that is there keeps its owner and mode.
-func put(s system.System, name, text string) error {
-	attr := system.Attr{Mode: 0o644}
-	info, err := s.Lstat(name)
-	switch {
-	case err == nil && info.Mode.IsRegular():
-		attr = system.Attr{Mode: system.Bits(info.Mode), UID: info.UID, GID: info.GID}
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return err
-	}
-	if err := system.MkdirAll(s, path.Dir(name)); err != nil {
-		return err
-	}
-	return s.WriteFile(name, strings.NewReader(text), attr)
+	return system.Replace(s, c.dropInPath(), text, 0o644)
 }

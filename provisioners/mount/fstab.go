@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"path"
 	"strings"
+
+	"imgbuild/provisioners/edit"
 )
 
 // fstabPath is the table of file systems, and maxFstab bounds it, in bytes.
@@ -129,8 +131,6 @@ func withOptions(table string, e entry, to options) string {
 
 // withEntry gives the table with one more line.
 func withEntry(table, source, point, kind string, o options) string {
-	if table != "" && !strings.HasSuffix(table, "\n") {
-		table += "\n"
-	}
+	table = edit.Ended(table)
 	return table + fmt.Sprintf("%s %s %s %s 0 0\n", source, escape(point), kind, o)
 }

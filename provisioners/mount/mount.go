@@ -111,7 +111,7 @@ func (m *Mount) plan(ctx context.Context, r system.Reader) (c *config, differenc
 	}
 	for _, e := range slices.Backward(entries) { // what is before a line stays where it is
 		if wrong := m.wrong(e.options); len(wrong) > 0 {
-			differ(fmt.Sprintf("%s: options in %s line %d", m.Point, fstabPath, e.line), e.options.String(), strings.Join(wrong, ", "))
+			differ(fmt.Sprintf("%s:%d: %s: options", fstabPath, e.line, m.Point), e.options.String(), strings.Join(wrong, ", "))
 			c.table = withOptions(c.table, e, m.mend(e.options))
 		}
 	}
@@ -127,7 +127,7 @@ func (m *Mount) plan(ctx context.Context, r system.Reader) (c *config, differenc
 		return nil, nil, nil, err
 	}
 	if m.Type != "" && at.kind != m.Type {
-		differ(m.Point+": type in "+at.origin, orNone(at.kind), m.Type)
+		differ(at.origin+": "+m.Point+": type", orNone(at.kind), m.Type)
 		return c, differences, fault.Inputf("%s is a file system of type %s in %s, not %s", m.Point, orNone(at.kind), at.origin, m.Type).
 			WithHint("change what makes that mount, or the type of the resource"), nil
 	}
@@ -135,7 +135,7 @@ func (m *Mount) plan(ctx context.Context, r system.Reader) (c *config, differenc
 	switch {
 	case len(wrong) == 0:
 	case at.unit:
-		differ(m.Point+": options in "+at.origin, at.options.String(), strings.Join(wrong, ", "))
+		differ(at.origin+": "+m.Point+": options", at.options.String(), strings.Join(wrong, ", "))
 		if other := c.beaten(); other != "" {
 			return c, differences, fault.Failedf("%s would win over %s", other, c.dropInPath()).WithHint("remove that drop-in by an entry of the recipe's files"), nil
 		}
@@ -144,7 +144,7 @@ func (m *Mount) plan(ctx context.Context, r system.Reader) (c *config, differenc
 	case api[m.Point] == "" || len(entries) > 0:
 		return nil, nil, nil, fmt.Errorf("changing options of %s in %s: %s cannot be had", m.Point, at.origin, strings.Join(wrong, ", "))
 	default: // what systemd mounts by itself, without a line
-		differ(m.Point+": options in "+at.origin, "not there", strings.Join(wrong, ", "))
+		differ(at.origin+": "+m.Point+": options", "not there", strings.Join(wrong, ", "))
 		c.table = withEntry(c.table, at.kind, m.Point, at.kind, m.mend(nil))
 	}
 	return c, differences, nil, nil

@@ -1,9 +1,7 @@
 package mount
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
 
@@ -30,14 +28,14 @@ type live struct {
 // running reads what is mounted at a place, the last one when several lie upon
 // one another. known is false on a system that does not run.
 func running(r system.Reader, point string) (found *live, known bool, err error) {
-	data, err := system.ReadFile(r, mountinfoPath, maxMountinfo)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, false, nil
-	}
+	text, known, err := system.ReadText(r, mountinfoPath, maxMountinfo)
 	if err != nil {
 		return nil, false, fmt.Errorf("asking the running kernel: %w", err)
 	}
-	found, err = parseMountinfo(string(data), point)
+	if !known {
+		return nil, false, nil
+	}
+	found, err = parseMountinfo(text, point)
 	if err != nil {
 		return nil, false, fmt.Errorf("reading %s: %w", mountinfoPath, err)
 	}

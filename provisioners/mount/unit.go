@@ -19,11 +19,8 @@ var (
 	dirsBelow = []string{"/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"}
 )
 
-// The limits of what is read: bytes of a unit, and drop-ins of one.
-const (
-	maxUnit    = 256 << 10
-	maxDropIns = 500
-)
+// maxUnit bounds a unit file, in bytes.
+const maxUnit = 256 << 10
 
 // unitName is the name of the unit that mounts a path (systemd.unit(5), "String
 // escaping for inclusion in unit names").
@@ -73,15 +70,15 @@ func readSection(r system.Reader, file string) (s section, ok bool, err error) {
 	if err != nil {
 		return s, false, fmt.Errorf("reading mount unit: %w", err)
 	}
-	data, err := system.ReadFile(r, file, maxUnit)
-	if errors.Is(err, fs.ErrNotExist) {
-		return s, false, nil // a link to nowhere
-	}
+	text, there, err := system.ReadText(r, file, maxUnit)
 	if err != nil {
 		return s, false, fmt.Errorf("reading mount unit: %w", err)
 	}
-	s.masked = len(data) == 0
-	if err := s.parse(string(data)); err != nil {
+	if !there {
+		return s, false, nil // a link to nowhere
+	}
+	s.masked = text == ""
+	if err := s.parse(text); err != nil {
 		return s, false, fmt.Errorf("reading mount unit %s: %w", file, err)
 	}
 	return s, true, nil
@@ -148,10 +145,8 @@ func dropInDirs(name string) []string {
 	}
 }
 
-// dropIns reads the drop-ins of a unit in the order in which they apply: by
-// name, of equal names the one in the first directory.
+// dropIns reads the drop-ins of a unit in the order in which they apply.
 func dropIns(r system.Reader, name string) ([]section, error) {
-	byName := map[string]section{}
 	var dirs []string
 	all := slices.Concat(dirsAbove, dirsBelow)
 	for _, dir := range all {
@@ -162,45 +157,27 @@ func dropIns(r system.Reader, name string) ([]section, error) {
 	for _, dir := range all {
 		dirs = append(dirs, path.Join(dir, "mount.d"))
 	}
-	for _, dir := range dirs {
-		names, err := r.ReadDir(dir)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
+	files, err := system.DropIns(r, dirs, nil)
+	if err != nil {
+		return nil, err
+	}
+	var list []section
+	for _, file := range files {
+		s, ok, err := readSection(r, file)
 		if err != nil {
-			return nil, fmt.Errorf("listing %s: %w", dir, err)
+			return nil, err
 		}
-		for _, n := range names {
-			if _, hidden := byName[n]; hidden || !strings.HasSuffix(n, ".conf") || strings.HasPrefix(n, ".") {
-				continue
-			}
-			s, ok, err := readSection(r, path.Join(dir, n))
-			if err != nil {
-				return nil, err
-			}
-			if ok {
-				byName[n] = s
-			}
-			if len(byName) > maxDropIns {
-				return nil, fmt.Errorf("reading %s: more than %d drop-ins", dir, maxDropIns)
-			}
+		if ok {
+			list = append(list, s)
 		}
 	}
-	list := make([]section, 0, len(byName))
-	for _, s := range byName {
-		list = append(list, s)
-	}
-	slices.SortFunc(list, func(a, b section) int { return strings.Compare(path.Base(a.file), path.Base(b.file)) })
 	return list, nil
 }
 
 // pulledIn tells whether another unit wants or requires this one.
 func pulledIn(r system.Reader, name string) (bool, error) {
 	for _, dir := range slices.Concat(dirsAbove, dirsBelow) {
-		names, err := r.ReadDir(dir)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
+		names, err := system.Names(r, dir)
 		if err != nil {
 			return false, fmt.Errorf("listing units: %w", err)
 		}

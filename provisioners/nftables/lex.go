@@ -1,12 +1,11 @@
 package nftables
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/netip"
 	"path"
+	"slices"
 	"strings"
 
 	"imgbuild/provisioners/system"
@@ -196,11 +195,15 @@ func (l *lexer) include(depth int) error {
 	}
 	name = path.Clean(name)
 	names := []string{name}
-	if strings.ContainsAny(name, "*?[") {
+	if system.IsPattern(name) {
 		var err error
-		if names, err = glob(l.r, name); err != nil {
+		if names, err = system.Glob(l.r, name); err != nil {
 			return where.errorf("include %q: %v", name, err)
 		}
+		names = slices.DeleteFunc(names, func(one string) bool {
+			info, err := l.r.Stat(one)
+			return err == nil && info.Mode.IsDir()
+		})
 	}
 	for _, one := range names {
 		text, err := system.ReadFile(l.r, one, maxFile)
@@ -212,43 +215,4 @@ func (l *lexer) include(depth int) error {
 		}
 	}
 	return nil
-}
-
-// glob lists the regular files that a pattern means, in byte order.
-func glob(r system.Reader, pattern string) ([]string, error) {
-	list := []string{"/"}
-	parts := strings.Split(strings.TrimPrefix(pattern, "/"), "/")
-	for i, part := range parts {
-		var next []string
-		for _, dir := range list {
-			names := []string{part}
-			if strings.ContainsAny(part, "*?[") {
-				var err error
-				names, err = r.ReadDir(dir)
-				if err != nil && !errors.Is(err, fs.ErrNotExist) {
-					return nil, err
-				}
-			}
-			for _, name := range names {
-				ok, err := path.Match(part, name)
-				if err != nil {
-					return nil, err
-				}
-				if name != part && (!ok || name[0] == '.' && part[0] != '.') {
-					continue
-				}
-				full := path.Join(dir, name)
-				info, err := r.Stat(full)
-				if err != nil || i < len(parts)-1 && !info.Mode.IsDir() || i == len(parts)-1 && !info.Mode.IsRegular() {
-					continue
-				}
-				next = append(next, full)
-			}
-			if len(next) > maxFiles {
-				return nil, fmt.Errorf("more than %d files", maxFiles)
-			}
-		}
-		list = next
-	}
-	return list, nil
 }

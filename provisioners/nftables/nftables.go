@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -183,14 +182,14 @@ func (s *State) Check(ctx context.Context, r system.Reader) ([]system.Difference
 func (s *State) compare(set *Ruleset) []system.Difference {
 	var list []system.Difference
 	differ := func(what, have, want string) {
-		list = append(list, system.Difference{Subject: "chain " + s.Name + what, Have: have, Want: want})
+		list = append(list, system.Difference{Subject: mainFile + ": chain " + s.Name + what, Have: have, Want: want})
 	}
 	c := set.Chain(s.family, s.table, s.chain)
 	if c == nil {
 		differ("", "absent", "there")
 		return list
 	}
-	if set.Dormant(s.family, s.table) {
+	if set.asleep(s.family, s.table) {
 		differ(": table", "dormant", "in use")
 	}
 	if c.Hook != s.Hook || c.Type != s.Type {
@@ -290,30 +289,28 @@ func (s *State) has(forms []string) bool {
 
 // mainText returns what the main file should be, and whether that is another text
 // than there is.
-func mainText(r system.Reader) (text string, attr system.Attr, change bool, err error) {
-	attr = system.Attr{Mode: 0o755} // as the package has it, for it is a script
+func mainText(r system.Reader) (text string, change bool, err error) {
 	info, err := r.Lstat(mainFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return ours, attr, true, nil
+		return ours, true, nil
 	}
 	if err != nil {
-		return "", attr, false, err
+		return "", false, err
 	}
 	if !info.Mode.IsRegular() {
-		return "", attr, false, fmt.Errorf("%s is no regular file; put the rules where it points", mainFile)
+		return "", false, fmt.Errorf("%s is no regular file; put the rules where it points", mainFile)
 	}
 	have, err := system.ReadFile(r, mainFile, maxFile)
 	if err != nil {
-		return "", attr, false, err
+		return "", false, err
 	}
-	attr = system.Attr{Mode: info.Mode, UID: info.UID, GID: info.GID}
 	switch text := string(have); {
 	case slices.Contains(lines(text), includes):
-		return text, attr, false, nil
+		return text, false, nil
 	case strings.TrimSpace(text) == "" || sameWords(text, stock):
-		return ours, attr, true, nil
+		return ours, true, nil
 	default:
-		return strings.TrimSuffix(text, "\n") + "\n\n" + includes + "\n", attr, true, nil
+		return strings.TrimSuffix(text, "\n") + "\n\n" + includes + "\n", true, nil
 	}
 }
 
@@ -349,21 +346,16 @@ func (s *State) Apply(ctx context.Context, sys system.System) (bool, error) {
 	if err != nil || len(differences) == 0 {
 		return false, err
 	}
-	text, attr, change, err := mainText(sys)
+	text, change, err := mainText(sys)
 	if err != nil {
 		return false, err
 	}
-	if err := system.MkdirAll(sys, dropDir); err != nil {
-		return false, err
-	}
-	if err := sys.WriteFile(s.file(), strings.NewReader(s.text()), system.Attr{Mode: 0o644}); err != nil {
+	if err := system.Replace(sys, s.file(), s.text(), 0o644); err != nil {
 		return false, err
 	}
 	if change {
-		if err := system.MkdirAll(sys, path.Dir(mainFile)); err != nil {
-			return true, err
-		}
-		if err := sys.WriteFile(mainFile, strings.NewReader(text), attr); err != nil {
+		// The mode that the package gives it, for it is a script.
+		if err := system.Replace(sys, mainFile, text, 0o755); err != nil {
 			return true, err
 		}
 	}

@@ -219,20 +219,20 @@ func TestCheck(t *testing.T) {
 		want               []string
 	}{
 		{"as it should be", want, fmt.Sprintf(chain, "iif lo accept\nct state invalid drop\ntcp dport ssh accept\ndrop"), nil},
-		{"absent", want, "table inet filter {}", []string{"chain inet filter input is absent, should be there"}},
-		{"order", want, fmt.Sprintf(chain, "tcp dport 22 accept\niif lo accept"), []string{"chain inet filter input: rule is before another that it should follow, should be tcp dport 22 accept"}},
-		{"missing", want, fmt.Sprintf(chain, "iif lo accept"), []string{"chain inet filter input: rule is missing, should be tcp dport 22 accept"}},
+		{"absent", want, "table inet filter {}", []string{"/etc/nftables.conf: chain inet filter input is absent, should be there"}},
+		{"order", want, fmt.Sprintf(chain, "tcp dport 22 accept\niif lo accept"), []string{"/etc/nftables.conf: chain inet filter input: rule is before another that it should follow, should be tcp dport 22 accept"}},
+		{"missing", want, fmt.Sprintf(chain, "iif lo accept"), []string{"/etc/nftables.conf: chain inet filter input: rule is missing, should be tcp dport 22 accept"}},
 		{"policy, priority and hook", "inet filter input: {hook: forward, priority: filter + 10, policy: drop}", "table inet filter { chain input { type filter hook input priority 0; }; }", []string{
-			"chain inet filter input: hook is filter input, should be filter forward", "chain inet filter input: priority is 0, should be 10", "chain inet filter input: policy is accept, should be drop",
+			"/etc/nftables.conf: chain inet filter input: hook is filter input, should be filter forward", "/etc/nftables.conf: chain inet filter input: priority is 0, should be 10", "/etc/nftables.conf: chain inet filter input: policy is accept, should be drop",
 		}},
-		{"flushed later", want, fmt.Sprintf(chain, "iif lo accept\ntcp dport 22 accept") + "\nflush ruleset\n", []string{"chain inet filter input is absent, should be there"}},
-		{"dormant", "inet filter input: {policy: drop}", "table inet filter { flags dormant; chain input { type filter hook input priority 0; policy drop; }; }", []string{"chain inet filter input: table is dormant, should be in use"}},
-		{"accepts all", want, fmt.Sprintf(chain, "iif lo accept\ntcp dport 22 accept\ncounter accept"), []string{"chain inet filter input: rule is accept, for everything, should be absent"}},
-		{"drops all", want, fmt.Sprintf(chain, "iif lo accept\ndrop\ntcp dport 22 accept"), []string{"chain inet filter input: rule is drop, before rules that nothing gets to then, should be absent"}},
-		{"exact", "inet filter input: {policy: drop, exact: true, rules: [iif lo accept]}", fmt.Sprintf(chain, "iif lo accept\nudp dport 53 accept"), []string{"chain inet filter input: rule is udp dport 53 accept, should be absent"}},
+		{"flushed later", want, fmt.Sprintf(chain, "iif lo accept\ntcp dport 22 accept") + "\nflush ruleset\n", []string{"/etc/nftables.conf: chain inet filter input is absent, should be there"}},
+		{"dormant", "inet filter input: {policy: drop}", "table inet filter { flags dormant; chain input { type filter hook input priority 0; policy drop; }; }", []string{"/etc/nftables.conf: chain inet filter input: table is dormant, should be in use"}},
+		{"accepts all", want, fmt.Sprintf(chain, "iif lo accept\ntcp dport 22 accept\ncounter accept"), []string{"/etc/nftables.conf: chain inet filter input: rule is accept, for everything, should be absent"}},
+		{"drops all", want, fmt.Sprintf(chain, "iif lo accept\ndrop\ntcp dport 22 accept"), []string{"/etc/nftables.conf: chain inet filter input: rule is drop, before rules that nothing gets to then, should be absent"}},
+		{"exact", "inet filter input: {policy: drop, exact: true, rules: [iif lo accept]}", fmt.Sprintf(chain, "iif lo accept\nudp dport 53 accept"), []string{"/etc/nftables.conf: chain inet filter input: rule is udp dport 53 accept, should be absent"}},
 		{"loopback", "inet filter input: {policy: drop, loopback: true}", fmt.Sprintf(chain, "iifname \"lo\" counter accept\nip6 saddr ::1 counter drop\niif != lo ip saddr 127.0.0.0/8 drop"), nil},
 		{"loopback too late", "inet filter input: {policy: drop, loopback: true}", fmt.Sprintf(chain, "ip saddr 127.0.0.0/8 drop\niif lo accept\nip6 saddr ::1 drop"),
-			[]string{"chain inet filter input: rule is before another that it should follow, should be ip saddr 127.0.0.0/8 drop"}},
+			[]string{"/etc/nftables.conf: chain inet filter input: rule is before another that it should follow, should be ip saddr 127.0.0.0/8 drop"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			found, err := decode(t, c.recipe)[0].Check(context.Background(), memory(t, map[string]string{"/etc/nftables.conf": c.text}))

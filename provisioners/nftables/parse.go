@@ -36,8 +36,8 @@ func (s *Ruleset) Chain(family, table, name string) *Chain {
 	return nil
 }
 
-// Dormant tells whether a table is there but switched off.
-func (s *Ruleset) Dormant(family, table string) bool { return s.dormant[family+" "+table] }
+// asleep tells whether a table is there but switched off.
+func (s *Ruleset) asleep(family, table string) bool { return s.dormant[family+" "+table] }
 
 // Load reads a ruleset and all files that it includes.
 func Load(r system.Reader, name string) (*Ruleset, error) {

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"imgbuild/images/fault"
-	"imgbuild/provisioners/confset"
+	"imgbuild/provisioners/edit"
 )
 
 // dropIn is where what nginx.conf does not say itself is written. Its name
@@ -25,7 +25,7 @@ const maxEdits = 20_000
 // replaced is replaced at once, back to front; otherwise one edit is made at a
 // time and the configuration read again, for an edit moves what follows it and
 // may change what is inherited.
-func (s *State) edit(ctx context.Context, files *confset.Set) error {
+func (s *State) edit(ctx context.Context, files *edit.Draft) error {
 	mains, err := s.mains(files)
 	if err != nil {
 		return err
@@ -70,7 +70,7 @@ func (s *State) edit(ctx context.Context, files *confset.Set) error {
 
 // replaceAll gives all directives that stand where they should, but with other
 // arguments than they should, the right ones; it tells whether there are any.
-func (s *State) replaceAll(files *confset.Set, list []violation, root *Directive) (bool, error) {
+func (s *State) replaceAll(files *edit.Draft, list []violation, root *Directive) (bool, error) {
 	text, writes := s.Text()
 	if !writes || s.Absent || len(s.With) > 0 || text == "" && len(s.selector) == 0 {
 		return false, nil
@@ -101,7 +101,7 @@ func (s *State) replaceAll(files *confset.Set, list []violation, root *Directive
 
 // mend makes the one edit that takes a violation away. others are the
 // configurations of the other main files.
-func (s *State) mend(files *confset.Set, v violation, others []*Directive) error {
+func (s *State) mend(files *edit.Draft, v violation, others []*Directive) error {
 	if v.have == "no such block" && len(s.With) == 0 {
 		return fault.Inputf("the configuration has no %s block", v.at.kind)
 	}
@@ -163,7 +163,7 @@ func quote(word string) string {
 }
 
 // replace gives a directive other arguments; those that select it stay.
-func (s *State) replace(files *confset.Set, d *Directive, text string) error {
+func (s *State) replace(files *edit.Draft, d *Directive, text string) error {
 	_, old, err := files.Read(d.File)
 	if err != nil {
 		return err
@@ -174,8 +174,7 @@ func (s *State) replace(files *confset.Set, d *Directive, text string) error {
 	for start > d.start && strings.ContainsRune(" \t\r\n", rune(old[start-1])) {
 		start--
 	}
-	files.Replace(d.File, start, end, args)
-	return nil
+	return files.Splice(d.File, start, end, args)
 }
 
 // dropInServes tells whether the drop-in is read inside the http block and
@@ -201,7 +200,7 @@ func (s *State) dropInServes(http *Directive, others []*Directive) bool {
 }
 
 // extend adds the directive to the drop-in.
-func (s *State) extend(files *confset.Set, text string) error {
+func (s *State) extend(files *edit.Draft, text string) error {
 	name, err := files.Real(dropIn)
 	if err != nil {
 		return err
@@ -211,36 +210,32 @@ func (s *State) extend(files *confset.Set, text string) error {
 		if _, have, err = files.Read(name); err != nil {
 			return err
 		}
-		if have != "" && !strings.HasSuffix(have, "\n") {
-			have += "\n"
-		}
+		have = edit.Ended(have)
 	}
-	files.Put(name, have+s.statement(text)+"\n")
+	files.Set(name, have+s.statement(text)+"\n")
 	return nil
 }
 
 // insert puts a statement first into a block, or into the main file.
-func insert(files *confset.Set, block *Directive, statement string) error {
+func insert(files *edit.Draft, block *Directive, statement string) error {
 	_, text, err := files.Read(block.File)
 	if err != nil {
 		return err
 	}
 	if block.Name == "main" && !block.hasBraces(text) {
-		files.Replace(block.File, 0, 0, statement+"\n")
-		return nil
+		return files.Splice(block.File, 0, 0, statement+"\n")
 	}
-	indent := confset.Indent(text, block.start) + "\t"
+	indent := edit.Indent(text, block.start) + "\t"
 	if len(block.Block) > 0 && block.Block[0].File == block.File {
 		if first := block.Block[0].start; strings.Contains(text[block.bodyStart:first], "\n") {
-			indent = confset.Indent(text, first)
+			indent = edit.Indent(text, first)
 		}
 	}
 	addition := "\n" + indent + statement
 	if rest := text[block.bodyStart:]; !strings.HasPrefix(strings.TrimLeft(rest, " \t\r"), "\n") {
 		addition += "\n" + indent
 	}
-	files.Replace(block.File, block.bodyStart, block.bodyStart, addition)
-	return nil
+	return files.Splice(block.File, block.bodyStart, block.bodyStart, addition)
 }
 
 // hasBraces tells a real block from the one that stands for a whole file.
@@ -249,17 +244,16 @@ func (d *Directive) hasBraces(text string) bool {
 }
 
 // after puts a statement on a line behind another.
-func after(files *confset.Set, d *Directive, statement string) error {
+func after(files *edit.Draft, d *Directive, statement string) error {
 	_, text, err := files.Read(d.File)
 	if err != nil {
 		return err
 	}
-	files.Replace(d.File, d.end, d.end, "\n"+confset.Indent(text, d.start)+statement)
-	return nil
+	return files.Splice(d.File, d.end, d.end, "\n"+edit.Indent(text, d.start)+statement)
 }
 
 // remove takes a statement out, with its line when it is alone on it.
-func remove(files *confset.Set, d *Directive) error {
+func remove(files *edit.Draft, d *Directive) error {
 	_, text, err := files.Read(d.File)
 	if err != nil {
 		return err
@@ -270,12 +264,11 @@ func remove(files *confset.Set, d *Directive) error {
 	if strings.TrimSpace(text[line:start]) == "" && rest >= 0 && strings.TrimSpace(text[end:end+rest]) == "" {
 		start, end = line, end+rest+1
 	}
-	files.Replace(d.File, start, end, "")
-	return nil
+	return files.Splice(d.File, start, end, "")
 }
 
 // mendBlock writes the block that the state describes, or what it lacks.
-func (s *State) mendBlock(files *confset.Set, v violation) error {
+func (s *State) mendBlock(files *edit.Draft, v violation) error {
 	if v.source == nil && len(v.bad) > 0 {
 		// A limit_except that leaves too much open: there can be only one.
 		d := v.bad[0]
@@ -284,8 +277,7 @@ func (s *State) mendBlock(files *confset.Set, v violation) error {
 			return err
 		}
 		head := s.name + " " + strings.Join(s.selector, " ") + " "
-		files.Replace(d.File, d.start, d.start+strings.IndexByte(text[d.start:], '{'), head)
-		return nil
+		return files.Splice(d.File, d.start, d.start+strings.IndexByte(text[d.start:], '{'), head)
 	}
 	if v.source != nil {
 		block := v.bad[0]

@@ -16,8 +16,9 @@ import (
 
 	"imgbuild/images/baseline/node"
 	"imgbuild/images/fault"
-	"imgbuild/provisioners/confset"
+	"imgbuild/provisioners/edit"
 	"imgbuild/provisioners/system"
+	"imgbuild/provisioners/term"
 )
 
 // State is what one directive must be in effect.
@@ -28,7 +29,7 @@ import (
 type State struct {
 	Key string `json:"-"`
 
-	confset.Wish
+	term.Wish
 	With map[string]string `json:"with,omitempty" jsonschema_description:"for a block such as limit_except: the directives in it with their arguments"`
 	Each string            `json:"each,omitempty" jsonschema:"enum=server,enum=location,enum=tls-server,enum=plain-server,enum=default-server,enum=proxy" jsonschema_description:"the blocks it must hold in; default: every one from the outermost that knows the directive"`
 	Main []string          `json:"main,omitempty" jsonschema_description:"main files; default: /etc/nginx/nginx.conf and /etc/nginx/container.conf, those that are there"`
@@ -43,12 +44,11 @@ var directiveName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 // value, or "present" or "absent".
 func New(e node.Entry) (*State, error) {
 	value := e.Value
-	if value.Kind == node.String {
-		entry := node.Entry{Key: "value", Pos: e.Pos, Value: value}
-		if value.Text == "present" || value.Text == "absent" {
-			entry = node.Entry{Key: value.Text, Pos: e.Pos, Value: &node.Node{Kind: node.Bool, Text: "true", Pos: value.Pos}}
-		}
-		value = &node.Node{Kind: node.Map, Pos: value.Pos, Entries: []node.Entry{entry}}
+	switch {
+	case value.Kind == node.String && (value.Text == "present" || value.Text == "absent"):
+		value = term.Said(value)
+	case value.Kind == node.String:
+		value = term.Under("value", value)
 	}
 	s := &State{Key: e.Key}
 	if err := node.Decode(value, s); err != nil {
@@ -96,7 +96,7 @@ func (s *State) withNames() []string { return slices.Sorted(maps.Keys(s.With)) }
 func (s *State) Identity() string { return "nginx " + s.Key }
 
 // mains are the main files that the state is about.
-func (s *State) mains(files *confset.Set) ([]string, error) {
+func (s *State) mains(files *edit.Draft) ([]string, error) {
 	if len(s.Main) > 0 {
 		return s.Main, nil
 	}
@@ -114,7 +114,7 @@ func (s *State) mains(files *confset.Set) ([]string, error) {
 
 // Check tells where the directive's value in effect differs.
 func (s *State) Check(ctx context.Context, r system.Reader) ([]system.Difference, error) {
-	files := confset.New(r)
+	files := edit.New(r)
 	mains, err := s.mains(files)
 	if err != nil {
 		return nil, err
@@ -140,16 +140,16 @@ func (s *State) Check(ctx context.Context, r system.Reader) ([]system.Difference
 
 // Apply edits the files that decide.
 func (s *State) Apply(ctx context.Context, sys system.System) (bool, error) {
-	files := confset.New(sys)
+	files := edit.New(sys)
 	if err := s.edit(ctx, files); err != nil {
 		return false, err
 	}
-	return len(files.Changed()) > 0, files.Write(sys)
+	return files.Save(sys)
 }
 
 // Files lists the files of the configuration with the main file called main,
 // in the order in which nginx reads them, a file that is included twice twice.
 func Files(r system.Reader, main string) ([]string, error) {
-	_, order, err := read(confset.New(r), main)
+	_, order, err := read(edit.New(r), main)
 	return order, err
 }

@@ -5,7 +5,8 @@ import (
 	"path"
 	"strings"
 
-	"imgbuild/provisioners/confset"
+	"imgbuild/provisioners/edit"
+	"imgbuild/provisioners/system"
 )
 
 // The limits of what a configuration may nest and hold.
@@ -38,7 +39,7 @@ type Directive struct {
 
 // reader reads the files of one configuration.
 type reader struct {
-	files *confset.Set
+	files *edit.Draft
 	// prefix is the directory of the main file, which relative names of
 	// included files are relative to.
 	prefix string
@@ -50,7 +51,7 @@ type reader struct {
 // read reads the configuration with the main file called main: what nginx
 // itself would read with -c main. The result stands for the whole; its Block
 // has the statements of the main context.
-func read(files *confset.Set, main string) (*Directive, []string, error) {
+func read(files *edit.Draft, main string) (*Directive, []string, error) {
 	r := &reader{files: files, prefix: path.Dir(main)}
 	root := &Directive{Name: "main", File: main, braces: true}
 	if err := r.file(root, main, 0); err != nil {
@@ -127,9 +128,9 @@ func (r *reader) include(into *Directive, l *lexer, d *Directive, depth int) err
 	pattern = path.Clean(pattern)
 	into.Includes = append(into.Includes, pattern)
 	names := []string{pattern}
-	if confset.Magic(pattern) {
+	if system.IsPattern(pattern) {
 		var err error
-		if names, err = r.files.Glob(pattern); err != nil {
+		if names, err = system.Glob(r.files, pattern); err != nil {
 			return l.errorf(d.Line, "%v", err)
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"imgbuild/provisioners/confset"
+	"imgbuild/provisioners/term"
 )
 
 var quantityPart = regexp.MustCompile(`^([0-9]+)(ms|[smhdwMykKgG]?)`)
@@ -45,8 +45,8 @@ func quantity(text string, time bool) (int64, bool) {
 }
 
 // rules are how nginx reads the arguments of a directive.
-func rules(name string) confset.Rules {
-	return confset.Rules{
+func rules(name string) term.Rules {
+	return term.Rules{
 		Words:     words,
 		Quantity:  func(word string) (int64, bool) { return quantity(word, duration(name)) },
 		Same:      sameWord,

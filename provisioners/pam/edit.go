@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"imgbuild/images/fault"
+	"imgbuild/provisioners/edit"
 	"imgbuild/provisioners/system"
 )
 
@@ -190,10 +191,7 @@ func (l *Line) below(src *source, lines []*line) (map[string]string, error) {
 	if err != nil || !strings.Contains("\n"+string(data), "\n"+endMark) {
 		return nil, err
 	}
-	text := string(data)
-	if !strings.HasSuffix(text, "\n") {
-		text += "\n"
-	}
+	text := edit.Ended(string(data))
 	return map[string]string{lines[0].file: text + l.String() + "\n"}, nil
 }
 

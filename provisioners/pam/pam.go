@@ -19,6 +19,7 @@ import (
 
 	"imgbuild/images/baseline/node"
 	"imgbuild/provisioners/system"
+	"imgbuild/provisioners/term"
 )
 
 // Line is a line of a stack. With a control the stack has such a line; without
@@ -219,8 +220,8 @@ func (l *Line) differences(subject string, stack []*line, at int) []system.Diffe
 		}
 	}
 	for _, b := range l.bounds() {
-		if have, ok := b.met(one.args); !ok {
-			differ(have, b.String())
+		if have, _, ok := b.met(one.args); !ok {
+			differ(have, b.Of(b.key))
 		}
 	}
 	for i, other := range stack {
@@ -239,63 +240,39 @@ func (l *Line) differences(subject string, stack []*line, at int) []system.Diffe
 
 // bound is what an argument's value may be.
 type bound struct {
-	key         string
-	least, most *int
+	key string
+	term.Bounds
 }
 
 func (l *Line) bounds() []bound {
-	by := map[string]*bound{}
-	at := func(key string) *bound {
-		if by[key] == nil {
-			by[key] = &bound{key: key}
+	number := func(numbers map[string]int, key string) *term.Text {
+		n, given := numbers[key]
+		if !given {
+			return nil
 		}
-		return by[key]
-	}
-	for key, n := range l.AtLeast {
-		at(key).least = &n
-	}
-	for key, n := range l.AtMost {
-		at(key).most = &n
+		text := term.Text(strconv.Itoa(n))
+		return &text
 	}
 	var list []bound
-	for _, key := range slices.Sorted(maps.Keys(by)) {
-		list = append(list, *by[key])
+	keys := slices.AppendSeq(slices.Collect(maps.Keys(l.AtLeast)), maps.Keys(l.AtMost))
+	slices.Sort(keys)
+	for _, key := range slices.Compact(keys) {
+		list = append(list, bound{key, term.Bounds{AtLeast: number(l.AtLeast, key), AtMost: number(l.AtMost, key)}})
 	}
 	return list
 }
 
-func (b bound) String() string {
-	var parts []string
-	if b.least != nil {
-		parts = append(parts, fmt.Sprintf("at least %d", *b.least))
-	}
-	if b.most != nil {
-		parts = append(parts, fmt.Sprintf("at most %d", *b.most))
-	}
-	return b.key + " " + strings.Join(parts, " and ")
-}
-
-// option is the argument with the value nearest to what nobody bounded.
-func (b bound) option() string {
-	n := b.least
-	if n == nil {
-		n = b.most
-	}
-	return fmt.Sprintf("%s=%d", b.key, *n)
-}
-
-// met looks for the value among arguments; the last one counts.
-func (b bound) met(args []string) (have string, ok bool) {
-	have = "without " + b.key
+// met judges the value among arguments, of which the last one counts; want is
+// the argument to write where it does not do.
+func (b bound) met(args []string) (have, want string, ok bool) {
+	have, value := "without "+b.key, ""
 	for _, a := range args {
-		name, value, _ := strings.Cut(a, "=")
-		if name != b.key {
-			continue
+		if name, v, _ := strings.Cut(a, "="); name == b.key {
+			have, value = "with "+a, v
 		}
-		n, err := strconv.Atoi(value)
-		have, ok = "with "+a, err == nil && (b.least == nil || n >= *b.least) && (b.most == nil || n <= *b.most)
 	}
-	return have, ok
+	nearest, _ := b.Write(value, term.Sense{}) // there is one, as bounds are numbers
+	return have, b.key + "=" + nearest, b.Holds(value, term.Sense{})
 }
 
 // mend returns a line's arguments as they should be: what is not spoken of
@@ -324,8 +301,8 @@ func (l *Line) mend(args []string) []string {
 		}
 	}
 	for _, b := range l.bounds() {
-		if _, ok := b.met(out); !ok {
-			set(b.option())
+		if _, want, ok := b.met(out); !ok {
+			set(want)
 		}
 	}
 	return out

@@ -1,9 +1,7 @@
 package pam
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 	"regexp"
 	"slices"
@@ -136,10 +134,7 @@ func byPriority(a, b *profile) int {
 
 // readProfiles reads all profiles of a system, in order.
 func readProfiles(r system.Reader) ([]*profile, error) {
-	names, err := r.ReadDir(profileDir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	names, err := system.Names(r, profileDir)
 	if err != nil {
 		return nil, err
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"path"
 	"regexp"
@@ -36,7 +35,7 @@ type generated struct {
 	// edits are the options added and removed by hand, by file and line.
 	edits map[string]map[string]*change
 	// files are the common-* files.
-	files map[string][]byte
+	files map[string]string
 }
 
 // change is what was changed of the options of a line.
@@ -69,32 +68,34 @@ func (g *generated) edit(kind, key string) *change {
 // readGenerated reads the state. The error is errLocal when there is none to
 // go by.
 func readGenerated(r system.Reader) (*generated, error) {
-	g := &generated{seen: map[string]bool{}, edits: map[string]map[string]*change{}, files: map[string][]byte{}}
+	g := &generated{seen: map[string]bool{}, edits: map[string]map[string]*change{}, files: map[string]string{}}
 	var err error
 	if g.profiles, err = readProfiles(r); err != nil {
 		return nil, err
 	}
 	found := map[string]bool{}
 	for _, kind := range kinds {
-		if g.files[kind], err = optional(r, path.Join(configDir, "common-"+kind)); err != nil {
-			return nil, err
-		}
-		saved, err := optional(r, path.Join(stateDir, kind))
+		text, there, err := system.ReadText(r, path.Join(configDir, "common-"+kind), maxFile)
 		if err != nil {
 			return nil, err
 		}
-		if g.files[kind] == nil || saved == nil {
+		saved, known, err := system.ReadText(r, path.Join(stateDir, kind), maxFile)
+		if err != nil {
+			return nil, err
+		}
+		if !there || !known {
 			return nil, errLocal
 		}
-		if err := g.compare(kind, string(saved), found); err != nil {
+		g.files[kind] = text
+		if err := g.compare(kind, saved, found); err != nil {
 			return nil, err
 		}
 	}
-	seen, err := optional(r, path.Join(stateDir, "seen"))
+	seen, _, err := system.ReadText(r, path.Join(stateDir, "seen"), maxFile)
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range strings.Split(strings.TrimSuffix(string(seen), "\n"), "\n") {
+	for _, name := range strings.Split(strings.TrimSuffix(seen, "\n"), "\n") {
 		g.seen[name] = true
 	}
 	for _, p := range g.profiles {
@@ -103,15 +104,6 @@ func readGenerated(r system.Reader) (*generated, error) {
 		}
 	}
 	return g, nil
-}
-
-// optional reads a file, nil when there is none.
-func optional(r system.Reader, name string) ([]byte, error) {
-	data, err := system.ReadFile(r, name, maxFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	return data, err
 }
 
 // savedLine is a line of the state: the profile it is of, what identifies it,
@@ -149,7 +141,7 @@ func (g *generated) compare(kind, text string, found map[string]bool) error {
 	}
 	prefix := regexp.MustCompile(`^` + strings.TrimSuffix(kind, "-noninteractive") + `\s+`)
 	state := 0
-	for _, l := range strings.Split(strings.TrimSuffix(string(g.files[kind]), "\n"), "\n") {
+	for _, l := range strings.Split(strings.TrimSuffix(g.files[kind], "\n"), "\n") {
 		switch {
 		case state == 0:
 			if strings.HasPrefix(l, primaryMark) {
@@ -253,7 +245,7 @@ func (g *generated) render(kind string) (string, error) {
 	marks := []struct{ begin, end, block string }{
 		{primaryMark, fallbackMark, "Primary"}, {additionalMark, endMark, "Additional"},
 	}
-	for _, l := range strings.SplitAfter(string(g.files[kind]), "\n") {
+	for _, l := range strings.SplitAfter(g.files[kind], "\n") {
 		if skip != "" {
 			if !strings.HasPrefix(l, skip) {
 				continue

@@ -2,16 +2,14 @@ package service
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 	"regexp"
 	"slices"
-	"strings"
 
 	"imgbuild/images/baseline/node"
 	"imgbuild/provisioners/system"
+	"imgbuild/provisioners/term"
 )
 
 // unitName is systemd.unit(5)'s, without the escapes that nobody writes by hand.
@@ -42,7 +40,7 @@ type Service struct {
 func New(e node.Entry) (*Service, error) {
 	value := e.Value
 	if value.Kind == node.String {
-		value = &node.Node{Kind: node.Map, Pos: value.Pos, Entries: []node.Entry{{Key: "state", Pos: e.Pos, Value: value}}}
+		value = term.Under("state", value)
 	}
 	s := &Service{Unit: fullName(e.Key)}
 	p := &node.Problems{}
@@ -90,14 +88,14 @@ func (s *Service) plan(ctx context.Context, r system.Reader) (*plan, error) {
 	p := &plan{}
 	// A preset is in the way of every state but one.
 	file := preset(s.Unit)
-	have, err := system.ReadFile(r, file, maxUnit)
+	have, there, err := system.ReadText(r, file, maxUnit)
 	switch {
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
+	case err != nil:
 		return nil, err
-	case s.State == disabled && string(have) != s.line():
+	case s.State == disabled && have != s.line():
 		p.preset = true
 		p.differ(file, "absent or different", "there")
-	case s.State != disabled && err == nil:
+	case s.State != disabled && there:
 		p.remove = append(p.remove, file)
 		p.differ(file, "there", "absent")
 	}
@@ -169,10 +167,7 @@ func (p *plan) disable(r system.Reader, name string) error {
 		real = u.name
 	}
 	template, instance := split(real)
-	names, err := r.ReadDir(configDir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	names, err := system.Names(r, configDir)
 	if err != nil {
 		return err
 	}
@@ -245,10 +240,7 @@ func (s *Service) Apply(ctx context.Context, sys system.System) (bool, error) {
 	}
 	if p.preset {
 		name := preset(s.Unit)
-		if err := system.MkdirAll(sys, path.Dir(name)); err != nil {
-			return false, err
-		}
-		if err := sys.WriteFile(name, strings.NewReader(s.line()), system.Attr{Mode: 0o644}); err != nil {
+		if err := system.Replace(sys, name, s.line(), 0o644); err != nil {
 			return false, err
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"context"
 	"path"
 	"regexp"
-	"slices"
 	"strings"
 
 	"imgbuild/images/baseline/node"
@@ -83,7 +82,7 @@ func New(e node.Entry) (*Setting, error) {
 func checkValue(n *node.Node, b *term.Bounds, g grammar) error {
 	p := &node.Problems{}
 	p.Add(b.CheckNumbers(n, g.sense()))
-	for _, one := range slices.Concat(deref(b.Value), deref(b.AtLeast), deref(b.AtMost), b.OneOf, b.Only) {
+	for _, one := range b.Texts() {
 		text := string(one)
 		bad := text != strings.TrimSpace(text)
 		switch g := g.(type) {
@@ -102,13 +101,6 @@ func checkValue(n *node.Node, b *term.Bounds, g grammar) error {
 		}
 	}
 	return p.Err()
-}
-
-func deref(t *term.Text) []term.Text {
-	if t == nil {
-		return nil
-	}
-	return []term.Text{*t}
 }
 
 // Identity is the name's.

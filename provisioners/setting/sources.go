@@ -4,17 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"path"
-	"slices"
 	"strings"
 
 	"imgbuild/provisioners/edit"
 	"imgbuild/provisioners/system"
 )
-
-// maxFiles bounds how many files one setting is read from.
-const maxFiles = 1000
 
 // source is one file that a program reads.
 type source struct {
@@ -102,44 +97,20 @@ func parseAll(r system.Reader, names []string, g grammar) ([]source, error) {
 	return list, nil
 }
 
-// dropIns lists the *.conf files of directories as they are read. Hidden by a
-// name in an earlier directory, a file is not; a link to nothing hides as well.
+// dropIns lists the drop-ins of directories that are regular files.
 func dropIns(r system.Reader, dirs []string) ([]string, error) {
-	first := map[string]string{}
-	for _, dir := range dirs {
-		names, err := r.ReadDir(dir)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			if info, statErr := r.Stat(dir); statErr == nil && !info.Mode.IsDir() {
-				continue
-			}
-			return nil, err
-		}
-		for _, name := range names {
-			file := path.Join(dir, name)
-			if !strings.HasSuffix(name, ".conf") || strings.HasPrefix(name, ".") || first[name] != "" {
-				continue
-			}
-			first[name] = file
-		}
-		if len(first) > maxFiles {
-			return nil, fmt.Errorf("reading %s: there are more than %d files", dir, maxFiles)
-		}
-	}
 	var list []string
-	for _, name := range slices.Sorted(maps.Keys(first)) {
-		info, err := r.Stat(first[name])
-		if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode.IsRegular() {
-			continue
-		}
-		if err != nil {
+	all, err := system.DropIns(r, dirs, nil)
+	for _, name := range all {
+		info, err := r.Stat(name)
+		switch {
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
 			return nil, err
+		case err == nil && info.Mode.IsRegular():
+			list = append(list, name)
 		}
-		list = append(list, first[name])
 	}
-	return list, nil
+	return list, err
 }
 
 // masks tells whether a file is a link to /dev/null.

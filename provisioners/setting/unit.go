@@ -120,10 +120,7 @@ func findUnit(r system.Reader, name string) (*unitFile, error) {
 // own as well.
 func (u *unitFile) addAliases(r system.Reader) error {
 	for _, dir := range unitDirs {
-		names, err := r.ReadDir(dir)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
+		names, err := system.Names(r, dir)
 		if err != nil {
 			return err
 		}

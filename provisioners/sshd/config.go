@@ -143,7 +143,7 @@ func (c *config) include(r system.Reader, pattern string, within []*block, depth
 	if !strings.HasPrefix(pattern, "/") {
 		pattern = path.Join(baseDir, pattern)
 	}
-	files, err := glob(r, pattern)
+	files, err := system.Glob(r, pattern)
 	if err != nil {
 		return err
 	}
@@ -179,63 +179,6 @@ func (b *block) check() error {
 		}
 	}
 	return nil
-}
-
-// glob lists the files that a pattern of glob(3) finds, sorted by their bytes.
-func glob(r system.Reader, pattern string) ([]string, error) {
-	found := []string{"/"}
-	for _, part := range strings.Split(strings.Trim(pattern, "/"), "/") {
-		var next []string
-		for _, dir := range found {
-			names := []string{part}
-			if strings.ContainsAny(part, `*?[\`) {
-				var err error
-				if names, err = entries(r, dir, part); err != nil {
-					return nil, err
-				}
-			}
-			for _, name := range names {
-				full := path.Join(dir, name)
-				if _, err := r.Lstat(full); err == nil {
-					next = append(next, full)
-				} else if !absent(err) {
-					return nil, err
-				}
-			}
-			if len(next) > maxFiles {
-				return nil, fmt.Errorf("reading sshd's configuration: %q finds more than %d files", pattern, maxFiles)
-			}
-		}
-		found = next
-	}
-	slices.Sort(found)
-	return found, nil
-}
-
-// entries lists the names in a directory that match; none when it is none.
-func entries(r system.Reader, dir, pattern string) ([]string, error) {
-	if info, err := r.Stat(dir); err != nil || !info.Mode.IsDir() {
-		if err == nil || absent(err) {
-			return nil, nil
-		}
-		return nil, err
-	}
-	all, err := r.ReadDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	pattern = strings.ReplaceAll(pattern, "[!", "[^")
-	var list []string
-	for _, name := range all {
-		matched, err := path.Match(pattern, name)
-		if err != nil {
-			return nil, nil // a pattern that is none finds nothing
-		}
-		if matched && (name[0] != '.' || pattern[0] == '.') {
-			list = append(list, name)
-		}
-	}
-	return list, nil
 }
 
 func absent(err error) bool { return errors.Is(err, fs.ErrNotExist) }

@@ -1,8 +1,6 @@
 package sshd
 
 import (
-	"errors"
-	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -145,14 +143,11 @@ func like(pattern, name string) bool {
 func installed(r system.Reader) ([]*release, error) {
 	all := releases()
 	for _, name := range []string{"/etc/os-release", "/usr/lib/os-release"} {
-		data, err := system.ReadFile(r, name, edit.MaxFile)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
+		text, there, err := system.ReadText(r, name, edit.MaxFile)
 		if err != nil {
 			return nil, err
 		}
-		for _, l := range edit.Lines(string(data)) {
+		for _, l := range edit.Lines(text) {
 			id, ok := strings.CutPrefix(strings.TrimSpace(l), "VERSION_ID=")
 			for _, rel := range all {
 				if ok && strings.Trim(id, `"'`) == rel.debian {
@@ -160,7 +155,9 @@ func installed(r system.Reader) ([]*release, error) {
 				}
 			}
 		}
-		break
+		if there {
+			break
+		}
 	}
 	return all, nil
 }

@@ -42,7 +42,7 @@ func New(e node.Entry) (*Directive, error) {
 	d := &Directive{Keyword: e.Key}
 	n := e.Value
 	if n.Kind != node.Map {
-		n = &node.Node{Kind: node.Map, Pos: n.Pos, Entries: []node.Entry{{Key: "value", Pos: n.Pos, Value: n}}}
+		n = term.Under("value", n)
 	}
 	p := &node.Problems{}
 	if n.Get("any-of") != nil {
@@ -66,7 +66,7 @@ func New(e node.Entry) (*Directive, error) {
 			break
 		}
 	}
-	for _, one := range slices.Concat(deref(d.Value), deref(d.AtLeast), deref(d.AtMost), d.OneOf, d.Only) {
+	for _, one := range d.Texts() {
 		p.Add(d.keyword.checkText(n.Pos, string(one)))
 	}
 	if d.Explicit && d.Absent {
@@ -116,13 +116,6 @@ func (d *Directive) decodeAnyOf(e node.Entry, n *node.Node) error {
 		d.Else = map[string]term.Text{k.name: text}
 	}
 	return p.Err()
-}
-
-func deref(t *term.Text) []term.Text {
-	if t == nil {
-		return nil
-	}
-	return []term.Text{*t}
 }
 
 // checkText refuses a value that no line can give the keyword.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
-	"strings"
 
 	"imgbuild/images/fault"
 	"imgbuild/provisioners/edit"
@@ -36,7 +35,11 @@ func (s *Setting) Apply(ctx context.Context, sys system.System) (bool, error) {
 		return false, err
 	}
 	if len(differences) > 0 && !s.Absent {
-		if err := add(draft, s.line()); err != nil {
+		line, err := s.line()
+		if err == nil {
+			err = add(draft, line)
+		}
+		if err != nil {
 			return false, err
 		}
 		if differences, err = s.Check(ctx, draft); err != nil {
@@ -47,14 +50,7 @@ func (s *Setting) Apply(ctx context.Context, sys system.System) (bool, error) {
 		return false, fault.Failedf("changing the rules of sudo does not bring about %s: %s", s, differences[0]).
 			WithHint("look for what is included after %s", dropIns)
 	}
-	_, err = sys.Stat(ownFile)
-	fresh := errors.Is(err, fs.ErrNotExist)
-	changed, err := draft.Save(sys)
-	if _, there, _ := draft.Text(ownFile); err == nil && fresh && there {
-		// The mode of sudo's own files.
-		err = sys.Chmod(ownFile, 0o440)
-	}
-	return changed, err
+	return draft.Save(sys)
 }
 
 // cut is a piece of a file to take out.
@@ -113,21 +109,13 @@ func add(draft *edit.Draft, line string) error {
 	if !there {
 		have = ownHead
 	}
-	draft.Set(ownFile, ended(have)+"Defaults "+line+"\n")
+	draft.Make(ownFile, edit.Ended(have)+"Defaults "+line+"\n", 0o440) // the mode of sudo's own files
 	p, err := read(draft)
 	if err != nil {
 		return err
 	}
 	if _, reads := p.files[ownFile]; !reads {
-		draft.Set(mainFile, ended(string(p.files[mainFile]))+"@includedir "+dropIns+"\n")
+		draft.Set(mainFile, edit.Ended(string(p.files[mainFile]))+"@includedir "+dropIns+"\n")
 	}
 	return nil
-}
-
-// ended is a text whose last line ends.
-func ended(text string) string {
-	if text != "" && !strings.HasSuffix(text, "\n") {
-		text += "\n"
-	}
-	return text
 }

@@ -1,11 +1,8 @@
 package sudo
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"path"
-	"slices"
 	"strings"
 
 	"imgbuild/provisioners/system"
@@ -103,14 +100,10 @@ func (p *policy) dir(e *entry, depth int) error {
 	if err != nil {
 		return err
 	}
-	names, err := p.r.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	names, err := system.Names(p.r, dir)
 	if err != nil {
 		return err
 	}
-	slices.Sort(names)
 	for _, name := range names {
 		if strings.Contains(name, ".") || strings.HasSuffix(name, "~") {
 			continue

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"regexp"
 	"slices"
 	"strconv"
@@ -16,6 +17,7 @@ import (
 
 	"imgbuild/images/baseline/node"
 	"imgbuild/provisioners/system"
+	"imgbuild/provisioners/term"
 )
 
 // Setting is a setting of sudo for everybody (Defaults), by its name. Without
@@ -24,13 +26,10 @@ import (
 // no rule has the tag.
 type Setting struct {
 	Name string `json:"-"`
-	// Value, AtLeast and AtMost are of settings that are no flags.
-	Value   string `json:"value,omitempty" jsonschema_description:"the value; without one the setting is a flag that is on"`
-	AtLeast *int   `json:"at-least,omitempty" jsonschema_description:"the lowest value"`
-	AtMost  *int   `json:"at-most,omitempty" jsonschema_description:"the highest value; a value that means for ever is higher"`
-	Off     bool   `json:"off,omitempty" jsonschema_description:"the flag is off"`
-	// Absent is of !names and tags, or says that nothing sets the setting.
-	Absent bool `json:"absent,omitempty" jsonschema_description:"nowhere set, in no rule"`
+	// Bounds are of settings that are no flags. A value that means for ever is
+	// more than any bound. Absent is of !names and tags too.
+	term.Bounds
+	Off bool `json:"off,omitempty" jsonschema_description:"the flag is off"`
 }
 
 var validSetting = regexp.MustCompile(`^!?[a-z][a-z0-9_]{0,63}$`)
@@ -38,22 +37,15 @@ var validSetting = regexp.MustCompile(`^!?[a-z][a-z0-9_]{0,63}$`)
 // New decodes the setting called e.Key; a text is its value, "absent" means
 // that.
 func New(e node.Entry) (*Setting, error) {
-	s := &Setting{Name: e.Key}
-	value := e.Value
-	if value.Kind == node.Int {
-		value = &node.Node{Kind: node.String, Pos: value.Pos, Text: value.Text}
-	}
+	s, value := &Setting{Name: e.Key}, e.Value
 	switch {
 	case value.Kind == node.String && value.Text == "absent":
-		s.Absent = true
-	case value.Kind == node.String:
-		if s.Value = value.Text; s.Value == "" {
-			return nil, node.Errorf(value.Pos, "%q has an empty value; write {} for a flag", e.Key)
-		}
-	default:
-		if err := node.Decode(value, s); err != nil {
-			return nil, err
-		}
+		value = term.Said(value)
+	case value.Kind != node.Map:
+		value = term.Under("value", value)
+	}
+	if err := node.Decode(value, s); err != nil {
+		return nil, err
 	}
 	p := &node.Problems{}
 	switch {
@@ -61,22 +53,30 @@ func New(e node.Entry) (*Setting, error) {
 		if !s.Absent || len(value.Entries) > 1 {
 			p.Addf(e.Pos, "%q can be absent only", e.Key)
 		}
-	case s.Absent && len(value.Entries) > 1:
-		p.Addf(value.At("absent"), `nothing goes with "absent"`)
 	case s.Off && len(value.Entries) > 1:
 		p.Addf(value.At("off"), `nothing goes with "off"`)
-	case s.Value != "" && (s.AtLeast != nil || s.AtMost != nil):
-		p.Addf(value.At("value"), `"value" does not go with bounds`)
-	case s.AtLeast != nil && s.AtMost != nil && *s.AtLeast > *s.AtMost:
-		p.Addf(value.At("at-most"), "no value is at least %d and at most %d", *s.AtLeast, *s.AtMost)
 	}
 	if !s.isTag() && !validSetting.MatchString(e.Key) {
 		p.Addf(e.Pos, "%q is neither a setting of sudo nor a tag%s", e.Key, node.Suggest(e.Key, tagNames))
 	}
-	if strings.ContainsAny(s.Value, "\"\\\n\r\x00") || len(s.Value) > 1024 {
-		p.Addf(value.At("value"), "a value has no quotes and no backslashes, one line and at most 1024 bytes")
+	for _, text := range s.Texts() {
+		if text == "" {
+			p.Addf(value.Pos, "%q has an empty value; write {} for a flag", e.Key)
+		}
+		if strings.ContainsAny(string(text), "\"\\\n\r\x00") || len(text) > 1024 {
+			p.Addf(value.Pos, "a value has no quotes and no backslashes, one line and at most 1024 bytes")
+		}
 	}
+	p.Add(s.CheckNumbers(value, s.sense()))
 	return s, p.Err()
+}
+
+// Validate checks the bounds, which a flag has none of.
+func (s *Setting) Validate(n *node.Node) error {
+	if !s.Given() {
+		return nil
+	}
+	return s.Bounds.Validate(n)
 }
 
 func (s *Setting) isTag() bool { return slices.Contains(tagNames, s.Name) }
@@ -135,43 +135,35 @@ func (s *Setting) contradicts(u used) bool {
 	return !s.holds(u.setting)
 }
 
-// holds judges one use of the setting.
+// holds judges one use of the setting. A number that is turned off is 0.
 func (s *Setting) holds(u setting) bool {
 	switch {
 	case s.Off:
 		return u.off
-	case s.AtLeast != nil || s.AtMost != nil:
-		n, ok := amount(u)
-		return ok && (s.AtLeast == nil || n >= float64(*s.AtLeast)) && (s.AtMost == nil || n <= float64(*s.AtMost))
-	case s.Value != "":
-		return !u.off && u.op == "=" && u.value == s.Value
+	case !s.Given():
+		return !u.off && u.op == ""
+	case u.off:
+		return (s.AtLeast != nil || s.AtMost != nil) && s.Holds("0", s.sense())
 	}
-	return !u.off && u.op == ""
+	return u.op == "=" && s.Holds(u.value, s.sense())
 }
 
 var decimal = regexp.MustCompile(`^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)$`)
 
-// forever is more than any bound.
-const forever = 1e18
-
-// amount is a setting's number. Turned off, a number is 0. sudoers(5) has two
-// lengths of time that are for ever: a timestamp_timeout below 0, and a
-// passwd_timeout of 0.
-func amount(u setting) (float64, bool) {
-	n := 0.0
-	if !u.off {
-		if u.op != "=" || !decimal.MatchString(u.value) {
-			return 0, false
+// sense is how sudo reads the setting: lists have blanks, and numbers fractions,
+// which are counted in millionths. sudoers(5) has two lengths of time that are
+// for ever: a timestamp_timeout below 0, and a passwd_timeout of 0.
+func (s *Setting) sense() term.Sense {
+	return term.Sense{Separator: " ", Measure: func(text string) ([]int64, bool) {
+		n, err := strconv.ParseFloat(text, 64)
+		if err != nil || !decimal.MatchString(text) {
+			return nil, false
 		}
-		var err error
-		if n, err = strconv.ParseFloat(u.value, 64); err != nil {
-			return 0, false
+		if s.Name == "timestamp_timeout" && n < 0 || s.Name == "passwd_timeout" && n <= 0 || n > math.MaxInt64/1e6 {
+			return []int64{math.MaxInt64}, true
 		}
-	}
-	if u.name == "timestamp_timeout" && n < 0 || u.name == "passwd_timeout" && n <= 0 {
-		n = forever
-	}
-	return n, true
+		return []int64{int64(n * 1e6)}, true
+	}}
 }
 
 func (s *Setting) check(p *policy) []system.Difference {
@@ -221,27 +213,22 @@ func (s *Setting) String() string {
 		return "nowhere " + s.Name
 	case s.Absent:
 		return "absent"
-	case s.AtLeast != nil && s.AtMost != nil:
-		return fmt.Sprintf("%s from %d to %d", s.Name, *s.AtLeast, *s.AtMost)
-	case s.AtLeast != nil:
-		return fmt.Sprintf("%s at least %d", s.Name, *s.AtLeast)
-	case s.AtMost != nil:
-		return fmt.Sprintf("%s at most %d", s.Name, *s.AtMost)
+	case s.Off:
+		return "!" + s.Name
+	case !s.Given():
+		return s.Name
 	}
-	return s.line()
+	return s.Of(s.Name)
 }
 
 // line is the setting as the resource writes it.
-func (s *Setting) line() string {
-	switch {
-	case s.Off:
-		return "!" + s.Name
-	case s.Value != "":
-		return s.Name + `="` + s.Value + `"`
-	case s.AtMost != nil:
-		return fmt.Sprintf("%s=%d", s.Name, *s.AtMost)
-	case s.AtLeast != nil:
-		return fmt.Sprintf("%s=%d", s.Name, *s.AtLeast)
+func (s *Setting) line() (string, error) {
+	if s.Off || !s.Given() {
+		return s.String(), nil
 	}
-	return s.Name
+	text, err := s.Write("", s.sense())
+	if !decimal.MatchString(text) {
+		text = `"` + text + `"`
+	}
+	return s.Name + "=" + text, err
 }

@@ -151,12 +151,12 @@ func TestMistakesAreRefused(t *testing.T) {
 		"'!authenticate': 'on'":                "can be absent only",
 		"logfile: ''":                          "empty value",
 		"logfile: \"a\\\"b\"":                  "no quotes",
-		"x: {at-least: 5, at-most: 4}":         "no value is at least 5",
-		"x: {value: a, at-most: 4}":            "does not go with bounds",
+		"x: {at-least: 5, at-most: 4}":         "at most 4 is less than at least 5",
+		"x: {value: a, at-most: 4}":            "is not at most 4",
 		"x: {off: true, value: a}":             `nothing goes with "off"`,
 		"timestamp_timeout: {at-mots: 3}":      `did you mean "at-most"?`,
 		"\"a\\nroot ALL\": {}":                 "neither a setting",
-		"env_keep: {absent: true, value: abc}": `nothing goes with "absent"`,
+		"env_keep: {absent: true, value: abc}": `"value" does not go with "absent"`,
 	} {
 		n, err := node.Parse("t.yaml", nil, "t.yaml", []byte(recipe))
 		if err != nil {

@@ -1,9 +1,7 @@
 package sweep
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 	"slices"
 	"strconv"
@@ -34,14 +32,14 @@ func (m Mount) Has(option string) bool { return slices.Contains(m.Options, optio
 // nowhere are left out. A system with neither table has none.
 func Mounts(r system.Reader) (list []Mount, live bool, err error) {
 	for _, name := range []string{liveMounts, fstab} {
-		data, err := system.ReadFile(r, name, maxTable)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
+		text, there, err := system.ReadText(r, name, maxTable)
 		if err != nil {
 			return nil, false, fmt.Errorf("reading mounts: %w", err)
 		}
-		list, err := ParseMounts(string(data))
+		if !there {
+			continue
+		}
+		list, err := ParseMounts(text)
 		if err != nil {
 			return nil, false, fmt.Errorf("reading mounts: %s: %w", name, err)
 		}

@@ -1,7 +1,6 @@
 package sweep
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -17,15 +16,12 @@ const maxDatabase = 16 << 20
 // database maps the numbers of passwd(5) or group(5) to names. Lines that NIS
 // or a slip left there name nobody; a missing file has nobody.
 func database(r system.Reader, name string) (map[int]string, error) {
-	data, err := system.ReadFile(r, name, maxDatabase)
-	if errors.Is(err, fs.ErrNotExist) {
-		return map[int]string{}, nil
-	}
+	text, _, err := system.ReadText(r, name, maxDatabase)
 	if err != nil {
 		return nil, fmt.Errorf("reading accounts: %w", err)
 	}
 	names := map[int]string{}
-	for line := range strings.SplitSeq(string(data), "\n") {
+	for line := range strings.SplitSeq(text, "\n") {
 		fields := strings.Split(line, ":")
 		if len(fields) < 3 || fields[0] == "" || strings.ContainsAny(fields[0][:1], "#+-") {
 			continue

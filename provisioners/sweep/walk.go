@@ -101,17 +101,17 @@ func (w *walk) visit(name string, depth int) error {
 	return nil
 }
 
-// Walker is a reader that walks its own system, by whatever way is fast, or
+// walker is a reader that walks its own system, by whatever way is fast, or
 // that remembers a walk.
-type Walker interface {
+type walker interface {
 	Walk(ctx context.Context) (*Tree, error)
 }
 
-// Of returns the files of a system: of a Walker what that says, else by a walk.
+// Of returns the files of a system: of a walker what that says, else by a walk.
 // A reader that wraps another one shows it with Unwrap.
 func Of(ctx context.Context, r system.Reader) (*Tree, error) {
 	for at := r; at != nil; {
-		if w, ok := at.(Walker); ok {
+		if w, ok := at.(walker); ok {
 			return w.Walk(ctx)
 		}
 		wrapper, ok := at.(interface{ Unwrap() system.Reader })
@@ -134,7 +134,7 @@ type remembering struct {
 	tree *Tree
 }
 
-var _ Walker = (*remembering)(nil)
+var _ walker = (*remembering)(nil)
 
 // Unwrap returns the reader that has the system.
 func (m *remembering) Unwrap() system.Reader { return m.Reader }

@@ -85,7 +85,8 @@ func Bits(mode fs.FileMode) fs.FileMode { return mode & bits }
 
 // Difference is one way in which a system is not as it should be.
 type Difference struct {
-	// Subject is what was looked at: "/etc/motd: mode".
+	// Subject is what was looked at, a file and what in it: "/etc/motd: mode",
+	// "/etc/fstab:3: /tmp: options".
 	Subject string
 	// Have and Want are the two states in a few words.
 	Have, Want string

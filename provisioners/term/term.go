@@ -179,6 +179,23 @@ func (b *Bounds) keep(list []string, sense Sense) []string {
 	return kept
 }
 
+// Given tells whether anything is asked; a resource whose bounds may be left
+// out has a Validate of its own.
+func (b *Bounds) Given() bool {
+	return len(b.Texts()) > 0 || b.Matches != "" || b.IsList() || b.Absent
+}
+
+// Texts are all that may be written as they are, for the resource to check.
+func (b *Bounds) Texts() []Text {
+	var list []Text
+	for _, one := range []*Text{b.Value, b.AtLeast, b.AtMost} {
+		if one != nil {
+			list = append(list, *one)
+		}
+	}
+	return slices.Concat(list, b.OneOf, b.Only)
+}
+
 // IsList tells whether the value is judged element by element.
 func (b *Bounds) IsList() bool { return b.Only != nil || b.Without != nil }
 
@@ -237,12 +254,32 @@ func (b *Bounds) String() string {
 	return "anything"
 }
 
+// Of is the state with the name of what has the value: "loglevel=4", "loglevel
+// at most 4".
+func (b *Bounds) Of(name string) string {
+	if text := b.String(); b.Value == nil || text != string(*b.Value) {
+		return name + " " + text
+	}
+	return name + "=" + string(*b.Value)
+}
+
 func plain(list []Text) []string {
 	out := make([]string, len(list))
 	for i, one := range list {
 		out[i] = string(one)
 	}
 	return out
+}
+
+// Under gives a text that stands for a map the form of that map.
+func Under(key string, n *node.Node) *node.Node {
+	return &node.Node{Kind: node.Map, Pos: n.Pos, Entries: []node.Entry{{Key: key, Pos: n.Pos, Value: n}}}
+}
+
+// Said gives a word that stands for a map in which it is true the form of that
+// map.
+func Said(word *node.Node) *node.Node {
+	return Under(word.Text, &node.Node{Kind: node.Bool, Text: "true", Pos: word.Pos})
 }
 
 // Term is Bounds as the value of a key, where a text alone is the value.

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"imgbuild/provisioners/confset"
+	"imgbuild/provisioners/edit"
 	"imgbuild/provisioners/system"
 )
 
@@ -35,7 +35,7 @@ type section struct {
 // the section "default".
 type document struct {
 	sections map[string]*section
-	files    *confset.Set
+	files    *edit.Draft
 	depth    int
 	count    int
 }
@@ -153,7 +153,7 @@ func (d *document) include(name string) error {
 		}
 		return d.readFile(name)
 	}
-	files, err := d.files.Glob(path.Join(name, "*.c*n*f"))
+	files, err := system.Glob(d.files, path.Join(name, "*.c*n*f"))
 	if err != nil {
 		return err
 	}
@@ -167,7 +167,7 @@ func (d *document) include(name string) error {
 	return nil
 }
 
-func readCnf(files *confset.Set) (*document, error) {
+func readCnf(files *edit.Draft) (*document, error) {
 	files.Rewind()
 	d := &document{sections: map[string]*section{}, files: files}
 	return d, d.readFile(cnf)
@@ -228,7 +228,7 @@ func (s *defaults) Check(ctx context.Context, r system.Reader) ([]system.Differe
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	d, err := readCnf(confset.New(r))
+	d, err := readCnf(edit.New(r))
 	if err != nil {
 		return nil, err
 	}
@@ -249,7 +249,7 @@ func (s *defaults) Check(ctx context.Context, r system.Reader) ([]system.Differe
 
 // Apply edits the settings, and adds the way to them where it is missing.
 func (s *defaults) Apply(ctx context.Context, sys system.System) (bool, error) {
-	files := confset.New(sys)
+	files := edit.New(sys)
 	for _, w := range s.wanted() {
 		for try := 0; ; try++ {
 			if err := ctx.Err(); err != nil {
@@ -268,20 +268,23 @@ func (s *defaults) Apply(ctx context.Context, sys system.System) (bool, error) {
 			}
 			switch {
 			case have != nil:
-				files.Replace(have.file, have.valueStart, have.valEnd, w.text)
+				err = files.Splice(have.file, have.valueStart, have.valEnd, w.text)
 			case where != "":
 				at := d.sections[where]
-				files.Replace(at.file, at.at, at.at, w.name+" = "+w.text+"\n")
+				err = files.Splice(at.file, at.at, at.at, w.name+" = "+w.text+"\n")
 			default:
-				s.step(d)
+				err = s.step(d)
+			}
+			if err != nil {
+				return false, err
 			}
 		}
 	}
-	return len(files.Changed()) > 0, files.Write(sys)
+	return files.Save(sys)
 }
 
 // step adds the first step that is missing on the way, with its section.
-func (s *defaults) step(d *document) {
+func (s *defaults) step(d *document) error {
 	where := "default"
 	for _, step := range steps {
 		next := d.get(where, step.name)
@@ -294,18 +297,18 @@ func (s *defaults) step(d *document) {
 			name = next.value
 		} else {
 			at := d.sections[where]
-			d.files.Replace(at.file, at.at, at.at, step.name+" = "+name+"\n")
+			if err := d.files.Splice(at.file, at.at, at.at, step.name+" = "+name+"\n"); err != nil {
+				return err
+			}
 		}
 		if d.sections[name] == nil {
 			real, text, err := d.files.Read(cnf)
 			if err != nil {
-				return // readCnf has read it
+				return err
 			}
-			if text != "" && !strings.HasSuffix(text, "\n") {
-				text += "\n"
-			}
-			d.files.Put(real, text+"\n["+name+"]\n")
+			d.files.Set(real, edit.Ended(text)+"\n["+name+"]\n")
 		}
-		return
+		return nil
 	}
+	return nil
 }

@@ -15,9 +15,9 @@ import (
 	"imgbuild/images/baseline/node"
 	"imgbuild/images/fault"
 	"imgbuild/provisioners/apache"
-	"imgbuild/provisioners/confset"
 	"imgbuild/provisioners/nginx"
 	"imgbuild/provisioners/system"
+	"imgbuild/provisioners/term"
 )
 
 // Policy is what may be spoken.
@@ -59,7 +59,7 @@ func New(e node.Entry) (*Policy, error) {
 }
 
 // Identity is the policy's.
-func (p *Policy) Identity() string { return "tls-policy " + p.Name }
+func (p *Policy) Identity() string { return "tls policy " + p.Name }
 
 // part is a state of one program's settings that the policy is made of.
 type part interface {
@@ -133,15 +133,15 @@ func (p *Policy) parts(r system.Reader) ([]part, *judge, error) {
 	return list, j, err
 }
 
-func (p *Policy) wish(value string, accept func(args []string) bool) confset.Wish {
-	return confset.Wish{Value: &value, Accept: accept, Wanted: "within " + value}
+func (p *Policy) wish(value string, accept func(args []string) bool) term.Wish {
+	return term.Wish{Value: &value, Accept: accept, Wanted: "within " + value}
 }
 
 func (p *Policy) nginx(j *judge) []*nginx.State {
 	list := []*nginx.State{
 		{Key: "ssl_protocols", Wish: p.wish(strings.Join(p.Versions, " "), j.versions)},
 		// What goes past the two directives.
-		{Key: "ssl_conf_command", Wish: confset.Wish{Not: []string{"Protocol", "MinProtocol", "MaxProtocol", "CipherString"}}},
+		{Key: "ssl_conf_command", Wish: term.Wish{Not: []string{"Protocol", "MinProtocol", "MaxProtocol", "CipherString"}}},
 	}
 	if p.Ciphers != "" {
 		list = append(list, &nginx.State{Key: "ssl_ciphers", Wish: p.wish(p.Ciphers, func(args []string) bool { return len(args) == 1 && j.ciphers(args[0]) })})
@@ -156,7 +156,7 @@ func (p *Policy) apache(j *judge) []*apache.State {
 			j.err = errors.Join(j.err, err)
 			return err == nil && j.versions(set)
 		})},
-		{Key: "SSLOpenSSLConfCmd", Wish: confset.Wish{Not: []string{"Protocol", "MinProtocol", "MaxProtocol", "CipherString"}}},
+		{Key: "SSLOpenSSLConfCmd", Wish: term.Wish{Not: []string{"Protocol", "MinProtocol", "MaxProtocol", "CipherString"}}},
 	}
 	if p.Ciphers != "" {
 		list = append(list, &apache.State{Key: "SSLCipherSuite", Wish: p.wish(p.Ciphers, func(args []string) bool {

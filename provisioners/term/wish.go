@@ -1,4 +1,4 @@
-package confset
+package term
 
 import (
 	"regexp"
@@ -9,8 +9,9 @@ import (
 	"imgbuild/images/fault"
 )
 
-// Wish is what the arguments of a directive should be: the part that the
-// states of web servers have in common in a recipe.
+// Wish is what the arguments of a directive should be, all of its words: the
+// part that the states of web servers have in common in a recipe. Unlike those
+// of Bounds its parts add up, and one that cannot be written may do for a check.
 type Wish struct {
 	Value   *string  `json:"value,omitempty" jsonschema_description:"the arguments, as the configuration has them"`
 	OneOf   []string `json:"one-of,omitempty" jsonschema_description:"arguments that will do; the first is written"`
