@@ -207,6 +207,30 @@ func TestWebServersAreHardened(t *testing.T) {
 	}
 }
 
+// TestControlsOfWebServersElsewhere holds them against a system without one:
+// they say nothing of it, and it gets no score.
+func TestControlsOfWebServersElsewhere(t *testing.T) {
+	s := system.NewMemory()
+	if err := system.MkdirAll(s, "/var/lib/dpkg"); err != nil {
+		t.Fatal(err)
+	}
+	status := "Package: base-files\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n\n"
+	if err := s.WriteFile("/var/lib/dpkg/status", strings.NewReader(status), system.Attr{Mode: 0o644}); err != nil {
+		t.Fatal(err)
+	}
+	for _, benchmark := range []string{"cis-nginx", "cis-apache"} {
+		for _, c := range benchmarkControls(t, benchmark) {
+			f, err := c.Check(context.Background(), s)
+			if err != nil || f.Result != control.NotApplicable {
+				t.Errorf("%s: %s %s, %v", c.ID, f.Result, f.Why, err)
+			}
+			if changed, err := c.Apply(context.Background(), s); changed || err != nil {
+				t.Errorf("applying %s: %v, %v", c.ID, changed, err)
+			}
+		}
+	}
+}
+
 func with(files map[string]string, name, text string) map[string]string {
 	all := map[string]string{name: text}
 	for name, text := range files {
