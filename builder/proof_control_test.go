@@ -73,7 +73,7 @@ elsewhere: {title: t, severity: low, rationale: r, when: {files: {/etc/not-there
 	// until a waiver accepts it.
 	write("controls: {profiles: [proof-l1], except: [child]}\n" + gates)
 	said := s.mustFail(t, 3)
-	for _, want := range []string{"no-fail.child.container", "min-score.proof.level-1.container: the score is 0.0 %"} {
+	for _, want := range []string{"no-fail.child.container", "min-score.proof.level-1.container: the score is 0.00 %"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("the bake does not say %q:\n%s", want, said)
 		}

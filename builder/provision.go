@@ -30,9 +30,9 @@ const provisionFormat = 2
 func Check(recipe *baseline.Recipe) error {
 	_, root := provisioners.Decode(recipe.Resources, recipe.Values())
 	_, boot := provisioners.Decode(recipe.Boot.Resources, recipe.Values())
-	// What is held against containers is held against machines too.
-	_, controls := provisioners.DecodeControls(recipe.Hardening(control.Machine), recipe.Values())
-	return errors.Join(root, boot, controls)
+	_, container := provisioners.DecodeControls(recipe.Hardening(control.Container), recipe.Values())
+	_, machine := provisioners.DecodeControls(recipe.Hardening(control.Machine), recipe.Values())
+	return errors.Join(root, boot, container, machine)
 }
 
 // provision applies the recipe's resources, runs its scripts, and applies its
@@ -73,12 +73,17 @@ func (p *planner) resources(name, layer string, parent stage.ID, undecoded *node
 		}
 		in.Add("run "+script.Name, digestOf(state))
 	}
+	stated := slices.Clone(resources)
 	for _, c := range controls {
 		state, err := c.Canonical()
 		if err != nil {
 			return Step{}, err
 		}
 		in.Add("control "+c.ID, digestOf(state))
+		for _, r := range c.Resources() {
+			files = append(files, provisioners.Files(r)...)
+			stated = append(stated, r)
+		}
 	}
 	addAccounts(&in, p.lock.AccountsIn(layer))
 	title := fmt.Sprintf("%s: %d resources", name, len(resources))
@@ -107,7 +112,7 @@ func (p *planner) resources(name, layer string, parent stage.ID, undecoded *node
 				return nil, err
 			}
 			// A number that the recipe states is not the lock's to keep.
-			before.Add(provisioners.Stated(resources))
+			before.Add(provisioners.Stated(stated))
 			made, err := accounts.Settle(s.root, before, s.plan.Lock.Accounts)
 			return &settled{Accounts: made}, err
 		},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -90,9 +91,9 @@ func (s Spec) formatExt4(ctx context.Context, path string, p Partition) error {
 	if p.Role == Data {
 		bytesPerInode = dataBytesPerInode
 		var st unix.Stat_t
-		if err := unix.Lstat(tree, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		if err := plainDirectory(s.Root, p.FileSystem.Mount, &st); err != nil {
 			return fault.Inputf("the root has no directory %s for the partition that is mounted there", p.FileSystem.Mount).
-				WithHint("make it below resources: directories: of the recipe's boot")
+				Because(err).WithHint("make it below resources: directories: of the recipe's boot")
 		}
 		like = ext4.Root{Mode: uint16(st.Mode & 0o7777), UID: st.Uid, GID: st.Gid, ModTime: min(st.Mtim.Sec, s.Epoch.Unix())}
 	}
@@ -100,6 +101,22 @@ func (s Spec) formatExt4(ctx context.Context, path string, p Partition) error {
 		Image: path, Offset: p.Start, Size: p.Size, Tree: tree, Covered: s.Layout.below(p), Root: like, BytesPerInode: bytesPerInode,
 		UUID: p.FileSystem.ID, HashSeed: p.FileSystem.HashSeed, Label: p.FileSystem.Label, Epoch: s.Epoch,
 	})
+}
+
+// plainDirectory describes a directory of the root that no link leads to: the
+// tools would follow it on the machine that bakes.
+func plainDirectory(root, mount string, st *unix.Stat_t) error {
+	at := root
+	for part := range strings.SplitSeq(strings.TrimPrefix(mount, "/"), "/") {
+		at = filepath.Join(at, part)
+		if err := unix.Lstat(at, st); err != nil {
+			return err
+		}
+		if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+			return fmt.Errorf("%s is no directory", strings.TrimPrefix(at, root))
+		}
+	}
+	return nil
 }
 
 func (s Spec) installBIOS(ctx context.Context, f *os.File, path string, rootNumber int) error {

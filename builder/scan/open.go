@@ -2,6 +2,7 @@ package scan
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -19,7 +20,11 @@ func Disk(path string) (*Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newTarget(path, control.Machine, v, v.Close)
+	t, err := newTarget(path, control.Machine, v, v.Close)
+	if err == nil {
+		t.Unseen = v.Unseen()
+	}
+	return t, err
 }
 
 // Container opens a container image. dir is an existing directory with room for
@@ -29,7 +34,15 @@ func Container(ctx context.Context, from layers.Source, dir string) (*Target, er
 	if err != nil {
 		return nil, err
 	}
-	return newTarget(from.String(), control.Container, image, image.Close)
+	configuration, err := json.Marshal(image.Config)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("opening %s: %w", from, err), image.Close())
+	}
+	t, err := newTarget(from.String(), control.Container, image, image.Close)
+	if err == nil {
+		t.configuration = configuration
+	}
+	return t, err
 }
 
 // Version opens an output of a version. What is read of the catalog is verified

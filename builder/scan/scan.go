@@ -7,6 +7,7 @@ package scan
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"path"
 	"runtime"
 	"slices"
@@ -20,6 +21,7 @@ import (
 	"imgbuild/builder/tree"
 	"imgbuild/images/baseline/node"
 	"imgbuild/images/control"
+	"imgbuild/images/fault"
 	"imgbuild/images/integrity"
 	"imgbuild/images/report"
 	"imgbuild/provisioners"
@@ -33,8 +35,13 @@ type Spec struct {
 	Set *control.Set
 	// Benchmarks by id; all that speak of the target's platform when empty.
 	Benchmarks []string
-	// Level is 1 or 2; 2 when 0.
+	// Level is the highest that is asked for, 1 or 2.
 	Level int
+	// Platform is what the target must be; any when empty.
+	Platform string
+	// Profiles are those of the target's recipe: what they take is asked for, of
+	// it no gate lets a failure pass. Without any, all is asked for.
+	Profiles []string
 	// Vars fill templates of controls.
 	Vars node.Vars
 	// Waivers accept failures of the baseline.
@@ -50,49 +57,74 @@ type Spec struct {
 
 // Run scans a target. That something is wrong with it is no error.
 func Run(ctx context.Context, t *Target, s Spec) (*report.Report, error) {
+	if s.Platform != "" && t.Platform != s.Platform {
+		return nil, fault.Worldf("scanning %s: it is %s, not %s", t.Name, t.Platform, s.Platform)
+	}
 	controls, err := s.controls(t)
 	if err != nil {
 		return nil, err
 	}
-	found := &report.Report{Target: t.Name, Baseline: s.Baseline, At: s.Now.UTC(), Drift: []integrity.Difference{}, Strays: []report.Stray{}}
+	found := &report.Report{Target: t.Name, Baseline: s.Baseline, At: s.Now.UTC(), Drift: []integrity.Difference{}, Strays: []report.Stray{}, Unseen: t.Unseen}
 	var findings []control.Finding
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		findings, err = check(ctx, t.System, controls)
 		return err
 	})
-	group.Go(func() error { return inspect(ctx, found, t.System, s) })
+	group.Go(func() error { return inspect(ctx, found, t, s) })
 	if err := group.Wait(); err != nil {
 		return nil, fmt.Errorf("scanning %s: %w", t.Name, err)
 	}
+	if err := s.ask(findings, t); err != nil {
+		return nil, err
+	}
 	findings = control.Waive(findings, s.Waivers, s.Baseline, t.Output, s.Now)
-	found.Report = s.Set.NewReport(t.Platform, t.Output, findings)
+	found.Report = s.Set.NewReport(t.Platform, t.Output, findings, s.Level, s.Benchmarks...)
 	return found, nil
 }
 
 // controls are those that are held against a target.
 func (s Spec) controls(t *Target) ([]provisioners.Control, error) {
-	level := s.Level
-	if level == 0 {
-		level = 2
-	}
-	chosen, err := s.Set.Of(t.Platform, t.Output, level, s.Benchmarks...)
+	chosen, err := s.Set.Of(t.Platform, t.Output, s.Level, s.Benchmarks...)
 	if err != nil {
 		return nil, err
 	}
 	return provisioners.DecodeControls(chosen, s.Vars)
 }
 
+// ask notes which findings are of what was asked for.
+func (s Spec) ask(findings []control.Finding, t *Target) error {
+	asked := map[string]bool{}
+	chosen, err := s.Set.Select(node.Position{}, t.Platform, t.Output, s.Profiles...)
+	if err != nil {
+		return err
+	}
+	for _, c := range chosen {
+		asked[c.ID] = true
+	}
+	for i := range findings {
+		findings[i].Asked = len(s.Profiles) == 0 || asked[findings[i].Control]
+	}
+	return nil
+}
+
 // inspect takes the manifest of a tree and looks at what lies in it, into r.
-func inspect(ctx context.Context, r *report.Report, from system.Reader, s Spec) error {
-	entries, err := tree.Read(ctx, from)
+func inspect(ctx context.Context, r *report.Report, t *Target, s Spec) error {
+	entries, err := tree.Read(ctx, t.System)
 	if err != nil {
 		return err
 	}
 	r.Files = len(entries)
-	strays, err := hygiene.Inspect(ctx, from, entries, s.Hygiene)
+	strays, err := hygiene.Inspect(ctx, t.System, entries, s.Hygiene)
 	if err != nil {
 		return err
+	}
+	if t.configuration != nil {
+		more, err := hygiene.Text("the image's configuration", t.configuration)
+		if err != nil {
+			return err
+		}
+		strays = append(strays, more...)
 	}
 	r.Strays = append(r.Strays, strays...)
 	if s.Manifest == nil {
@@ -104,21 +136,31 @@ func inspect(ctx context.Context, r *report.Report, from system.Reader, s Spec) 
 	}
 	r.Compared = true
 	for _, d := range integrity.Compare(s.Manifest, manifest) {
-		if !ofTheForm(d) {
+		if !ofTheForm(t.System, d) {
 			r.Drift = append(r.Drift, d)
 		}
 	}
 	return nil
 }
 
-// ofTheForm tells what an output has by its form alone: each file system its
-// own lost+found, and the root a time, which no layer of a container has.
-func ofTheForm(d integrity.Difference) bool {
-	if path.Base(d.Path) == "lost+found" {
-		return d.Kind == integrity.Added
+// ofTheForm tells what an output has by its form alone: each ext4 file system its
+// own empty lost+found, and the root a time, which no layer of a container has.
+func ofTheForm(r system.Reader, d integrity.Difference) bool {
+	if d.Kind == integrity.Added && path.Base(d.Path) == "lost+found" {
+		name := path.Join("/", d.Path)
+		info, err := r.Lstat(name)
+		if err != nil || info.Inode != lostAndFound || info.Mode != fs.ModeDir|0o700 || info.UID != 0 || info.GID != 0 {
+			return false
+		}
+		names, err := r.ReadDir(name)
+		return err == nil && len(names) == 0
 	}
 	return d.Path == "." && d.Kind == integrity.Changed && len(d.Fields) == 1 && d.Fields[0].Name == "time"
 }
+
+// lostAndFound is the inode that mke2fs gives it: the first that is not reserved
+// (the kernel's Documentation/filesystems/ext4, special_inodes.rst).
+const lostAndFound = 11
 
 // check holds controls against a system, several at once.
 func check(ctx context.Context, r system.Reader, controls []provisioners.Control) ([]control.Finding, error) {

@@ -22,8 +22,12 @@ type Target struct {
 	Platform string
 	// System is the tree. It may be read by several goroutines at once.
 	System system.Reader
+	// Unseen are parts of it that the tree does not show.
+	Unseen []string
 
-	close func() error
+	// configuration is that of a container image, as JSON.
+	configuration []byte
+	close         func() error
 }
 
 // Close lets the target go.

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -96,13 +97,24 @@ func (e *environment) complain(ctx context.Context, root *cobra.Command, err err
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		message, hint = "interrupted", "run the same command again: it goes on from what is done"
 	}
-	fmt.Fprintf(e.stderr, "imgbuild: %s\n", message)
+	fmt.Fprintf(e.stderr, "imgbuild: %s\n", harmless(message))
 	if hint != "" {
 		fmt.Fprintf(e.stderr, "  hint: %s\n", hint)
 	}
 	if e.output == outputJSON && !e.answered {
 		e.encode(failure{Error: message, Hint: hint, Exit: int(kind)})
 	}
+}
+
+// harmless is a message without what would command a terminal: images and
+// packages have a say in it.
+func harmless(message string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && r != '\t' && !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, message)
 }
 
 // failure is the JSON document of a command that had no result.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,7 +46,8 @@ integrity manifest, and for what no image may carry, such as private keys, token
 passwords, histories, unexpected setuid files and packages that its lock lacks.
 
 IMAGE is a version of the catalog, a disk image (raw or qcow2), a container image
-(oci:DIR, oci-archive:FILE, docker://HOST/NAME:TAG), or a directory that holds a root.
+(oci:DIR, oci-archive:FILE, docker://HOST/NAME:TAG), or a directory that holds a root,
+by a path with a slash in it: ./root.
 Of a version the disk is scanned, or with --form container its container.
 
 Ends with exit code 3 when a control of at least medium severity fails or cannot be
@@ -70,9 +72,37 @@ must not.`,
 	return cmd
 }
 
-func scanImage(ctx context.Context, env *environment, name string, f scanFlags) (err error) {
-	if f.level != 1 && f.level != 2 {
+// check refuses what can be told before anything is opened.
+func (f scanFlags) check(name string) error {
+	switch {
+	case f.level != 1 && f.level != 2:
 		return fault.Inputf("--level is %d", f.level).WithHint("use 1 or 2")
+	case f.form != "" && f.form != string(control.Machine) && f.form != string(control.Container):
+		return fault.Inputf("--form is %q", f.form).WithHint("use vm or container")
+	case f.attach && (f.level != 2 || len(f.benchmarks) > 0):
+		return fault.Inputf("--attach is for whole reports: gates go by them").WithHint("leave out --level and --benchmark")
+	case f.attach && foreign(name):
+		return fault.Inputf("--attach is for versions of the catalog").WithHint("leave it out, or name a version")
+	case f.form == string(control.Machine) && isContainer(name):
+		return fault.Inputf("%s is a container image", name).WithHint("leave out --form")
+	}
+	return nil
+}
+
+// isContainer tells the names of container images.
+func isContainer(name string) bool {
+	return strings.HasPrefix(name, "oci:") || strings.HasPrefix(name, "oci-archive:") || strings.HasPrefix(name, "docker://")
+}
+
+// foreign tells names that no version of the catalog has: those of container
+// images elsewhere, and paths, which have a slash or an ending.
+func foreign(name string) bool {
+	return isContainer(name) || strings.Contains(name, "/") || slices.Contains([]string{".qcow2", ".raw", ".img"}, filepath.Ext(name)) || name == "." || name == ".."
+}
+
+func scanImage(ctx context.Context, env *environment, name string, f scanFlags) (err error) {
+	if err := f.check(name); err != nil {
+		return err
 	}
 	p, err := env.project()
 	if err != nil {
@@ -107,13 +137,17 @@ func scanImage(ctx context.Context, env *environment, name string, f scanFlags) 
 		return err
 	}
 	task.Done(fmt.Sprintf("controls: %d, files: %d", len(found.Findings), found.Files))
+	before, err := reportBefore(ctx, env, of, target.Output)
+	if err != nil {
+		return err
+	}
+	if err := writeReports(found, before, f); err != nil {
+		return err
+	}
 	if f.attach {
 		if err := attachReport(ctx, env, of, found); err != nil {
 			return err
 		}
-	}
-	if err := writeReports(found, f); err != nil {
-		return err
 	}
 	if err := env.answer(found, func(w io.Writer) { _ = report.Table(w, found) }, ""); err != nil {
 		return err
@@ -124,10 +158,8 @@ func scanImage(ctx context.Context, env *environment, name string, f scanFlags) 
 // openTarget opens what a user names, and learns what is known of it. A version
 // of the catalog is returned too.
 func openTarget(ctx context.Context, env *environment, name, form, dir string, spec *scan.Spec) (*scan.Target, *catalog.Version, error) {
-	if form != "" && form != string(control.Machine) && form != string(control.Container) {
-		return nil, nil, fault.Inputf("--form is %q", form).WithHint("use vm or container")
-	}
-	if t, err := openForeign(ctx, name, form, dir); t != nil || err != nil {
+	if foreign(name) {
+		t, err := openForeign(ctx, name, form, dir)
 		return t, nil, err
 	}
 	p, c, err := env.catalog(ctx)
@@ -149,38 +181,38 @@ func openTarget(ctx context.Context, env *environment, name, form, dir string, s
 	if spec.Hygiene.Locked, err = evidence.Packages(ctx, c, v, trust); err != nil {
 		return nil, nil, err
 	}
-	spec.Baseline = v.Baseline
+	terms, err := evidence.Terms(ctx, c, v, trust)
+	if err != nil {
+		return nil, nil, err
+	}
+	spec.Baseline, spec.Profiles = v.Baseline, terms.Controls.Profiles
 	t, err := scan.Version(ctx, c, v, output, dir)
 	return t, v, err
 }
 
-// openForeign opens what is no version of the catalog; nil when the name may be
-// that of one.
+// openForeign opens what is no version of the catalog.
 func openForeign(ctx context.Context, name, form, dir string) (*scan.Target, error) {
-	for _, scheme := range []string{"oci:", "oci-archive:", "docker://"} {
-		if strings.HasPrefix(name, scheme) {
-			from, err := layers.ParseSource(name)
-			if err != nil {
-				return nil, err
-			}
-			return scan.Container(ctx, from, dir)
+	if isContainer(name) {
+		from, err := layers.ParseSource(name)
+		if err != nil {
+			return nil, err
 		}
+		return scan.Container(ctx, from, dir)
 	}
 	info, err := os.Stat(name)
 	switch {
-	case err != nil || !info.IsDir() && !strings.ContainsAny(name, "/."):
-		return nil, nil
+	case err != nil:
+		return nil, fault.Inputf("there is no file or directory %s", name).WithHint("a version of the catalog has a name without a slash: %s", "imgbuild images list")
 	case info.IsDir():
 		return scan.Directory(name, directoryForm(form))
+	case form == string(control.Container):
+		return nil, fault.Inputf("%s is a file: a disk, not a container image", name).WithHint("leave out --form, or name the image oci-archive:%s", name)
 	}
 	return scan.Disk(name)
 }
 
 // attachReport signs a report and attaches it to the version that it is of.
 func attachReport(ctx context.Context, env *environment, v *catalog.Version, r *report.Report) error {
-	if v == nil {
-		return fault.Inputf("--attach is for versions of the catalog").WithHint("leave it out, or name a version")
-	}
 	p, c, err := env.catalog(ctx)
 	if err != nil {
 		return err
@@ -208,12 +240,46 @@ func scannedForm(v *catalog.Version, form string) (control.Output, string) {
 	return control.Machine, evidence.OutputDisk
 }
 
-func writeReports(r *report.Report, f scanFlags) error {
+// reportBefore is the report of the same output of the newest earlier version
+// that was scanned; nil without one.
+func reportBefore(ctx context.Context, env *environment, v *catalog.Version, output control.Output) (*report.Report, error) {
+	if v == nil {
+		return nil, nil
+	}
+	p, c, err := env.catalog(ctx)
+	if err != nil {
+		return nil, err
+	}
+	trust, err := p.Trust(p.Config.Catalog)
+	if err != nil {
+		return nil, err
+	}
+	versions, err := c.List(ctx, v.Baseline)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(versions, func(a, b *catalog.Version) int { return b.Baked.Compare(a.Baked) })
+	for _, earlier := range versions {
+		if !earlier.Baked.Before(v.Baked) {
+			continue
+		}
+		reports, err := evidence.Reports(ctx, c, earlier, trust)
+		if err != nil {
+			return nil, err
+		}
+		if r := reports[output]; r != nil {
+			return r, nil
+		}
+	}
+	return nil, nil
+}
+
+func writeReports(r, before *report.Report, f scanFlags) error {
 	for _, out := range []struct {
 		path  string
 		write func(io.Writer) error
 	}{
-		{f.page, func(w io.Writer) error { return report.Page(w, r, nil) }},
+		{f.page, func(w io.Writer) error { return report.Page(w, r, before) }},
 		{f.sarif, func(w io.Writer) error { return report.SARIF(w, r, version) }},
 		{f.xml, func(w io.Writer) error { return report.JUnit(w, r) }},
 	} {
@@ -238,8 +304,9 @@ func verdict(r *report.Report) error {
 		count     int
 		one, many string
 	}{
-		{len(r.Failed(control.Medium)), "a control of medium severity or above is not met", "%d controls of medium severity or above are not met"},
+		{len(r.Failed(control.Medium, r.At)), "a control of medium severity or above is not met", "%d controls of medium severity or above are not met"},
 		{len(r.Drift), "a file is not what was baked", "%d files are not what was baked"},
+		{len(r.Unseen), "a part of it was not looked at", "%d parts of it were not looked at"},
 		{len(r.Strays), "something lies in it that must not", "%d things lie in it that must not"},
 	} {
 		switch w.count {

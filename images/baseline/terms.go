@@ -7,14 +7,15 @@ import (
 )
 
 // Terms are what a recipe says of the finished image: what it must answer when
-// it runs, and what it must meet to enter a channel. They change no byte of it.
+// it runs, what it must meet to enter a channel, and what it is held to.
 type Terms struct {
-	Probes map[string]Probe `json:"probes,omitempty"`
-	Gates  Gates            `json:"gates,omitzero"`
+	Controls Controls         `json:"controls,omitzero"`
+	Probes   map[string]Probe `json:"probes,omitempty"`
+	Gates    Gates            `json:"gates,omitzero"`
 }
 
 // Terms returns the recipe's terms.
-func (r *Recipe) Terms() Terms { return Terms{Probes: r.Probes, Gates: r.Gates} }
+func (r *Recipe) Terms() Terms { return Terms{Controls: r.Controls, Probes: r.Probes, Gates: r.Gates} }
 
 // ReadTerms reads the terms of a recipe out of its canonical form, which hangs
 // on every version as evidence.

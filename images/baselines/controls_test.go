@@ -17,6 +17,7 @@ import (
 	"imgbuild/images/baseline/node"
 	"imgbuild/images/baselines"
 	"imgbuild/images/control"
+	"imgbuild/provisioners"
 )
 
 func load(t *testing.T) *control.Set {
@@ -38,6 +39,12 @@ func all(set *control.Set) []*control.Control {
 		list = append(list, set.Controls[id])
 	}
 	return list
+}
+
+func TestEveryControlIsOfResourcesThatAreKnown(t *testing.T) {
+	if _, err := provisioners.DecodeControls(all(load(t)), nil); err != nil {
+		t.Error(err)
+	}
 }
 
 // The lists in testdata are facts about the benchmarks: the number of every
@@ -67,23 +74,13 @@ func TestBenchmarksAreCompleteBySection(t *testing.T) {
 func TestEveryControlIsThereForASection(t *testing.T) {
 	set := load(t)
 	for id, c := range set.Controls {
-		platforms := map[string]bool{}
-		for _, r := range set.References(id) {
-			of := set.Benchmarks[r.Benchmark].Platforms
-			if len(of) == 0 {
-				// The benchmark of a program asks wherever the program is.
-				of = append(slices.Clone(c.Platforms), "any")
-			}
-			for _, p := range of {
-				platforms[p] = true
-			}
-		}
-		if len(platforms) == 0 {
+		references := set.References(id)
+		if len(references) == 0 {
 			t.Errorf("%s: control %s is in no section", c.Pos(), id)
 		}
 		for _, p := range c.Platforms {
-			if !platforms[p] {
-				t.Errorf("%s: control %s is made for %s, whose benchmark does not ask for it", c.Pos(), id, p)
+			if !slices.ContainsFunc(references, func(r control.Reference) bool { return set.Benchmarks[r.Benchmark].For(p) }) {
+				t.Errorf("%s: control %s is made for %s, whose benchmarks do not ask for it", c.Pos(), id, p)
 			}
 		}
 	}

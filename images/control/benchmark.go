@@ -134,10 +134,11 @@ func (s *Set) Select(pos node.Position, platform string, output Output, profiles
 }
 
 // Of are the controls that benchmarks ask for up to a level, sorted by id: of
-// all benchmarks that speak of the platform when none is named. An unknown one
-// is a fault of the input.
-func (s *Set) Of(platform string, output Output, level int, benchmarks ...string) ([]*Control, error) {
-	if len(benchmarks) == 0 {
+// all benchmarks that speak of the platform when none is named. An unknown one,
+// and one that does not speak of the platform, is a fault of the input.
+func (s *Set) Of(platform string, output Output, level int, named ...string) ([]*Control, error) {
+	benchmarks := named
+	if len(named) == 0 {
 		benchmarks = sortedKeys(s.Benchmarks)
 	}
 	taken := map[string]bool{}
@@ -145,6 +146,9 @@ func (s *Set) Of(platform string, output Output, level int, benchmarks ...string
 		b, ok := s.Benchmarks[id]
 		if !ok {
 			return nil, fault.Inputf("unknown benchmark %q%s", id, node.Suggest(id, sortedKeys(s.Benchmarks)))
+		}
+		if !b.For(platform) && len(named) > 0 {
+			return nil, fault.Inputf("benchmark %s does not speak of %s", id, platform)
 		}
 		b.take(taken, platform, level)
 	}

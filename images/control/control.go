@@ -46,7 +46,7 @@ type Control struct {
 	Title     string   `json:"title" jsonschema:"required"`
 	Severity  Severity `json:"severity" jsonschema:"required,enum=low,enum=medium,enum=high,enum=critical"`
 	Rationale string   `json:"rationale" jsonschema:"required"`
-	// Impact says what stops to work, or "" when nothing does.
+	// Impact says what stops working, or "" when nothing does.
 	Impact string `json:"impact,omitempty"`
 	// Platforms it is made for, such as "debian-12"; all when empty.
 	Platforms []string `json:"platforms,omitempty"`
@@ -81,12 +81,26 @@ func (c *Control) Validate(n *node.Node) error {
 			p.Addf(value.Pos, "expected a map of resources for %q, found %s", key, value.Kind)
 		}
 	}
+	for _, key := range []string{"when", "resources"} {
+		for _, e := range entries(n.Get(key)) {
+			if e.Value.Kind == node.Map && len(e.Value.Entries) == 0 {
+				p.Addf(e.Pos, "%q has no resource", e.Key)
+			}
+		}
+	}
 	for _, key := range []string{"title", "rationale"} {
 		if value := n.Get(key); value != nil && strings.TrimSpace(value.Text) == "" {
 			p.Addf(value.Pos, "%q is empty", key)
 		}
 	}
 	return p.Err()
+}
+
+func entries(n *node.Node) []node.Entry {
+	if n == nil {
+		return nil
+	}
+	return n.Entries
 }
 
 // Set is all that is known of controls.

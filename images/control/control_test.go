@@ -110,6 +110,7 @@ func TestMistakesInDefinitionsAreFoundAtTheirPlace(t *testing.T) {
 		"severity":     {"x.yaml", "a: {title: x, severity: big, rationale: y, resources: {files: {/a: {}}}}", `"severity"`},
 		"no resources": {"x.yaml", "a: {title: x, severity: low, rationale: y}", `missing key "resources"`},
 		"nothing":      {"x.yaml", "a: {title: x, severity: low, rationale: y, resources: {}}", `expected a map of resources for "resources"`},
+		"empty type":   {"x.yaml", "a: {title: x, severity: low, rationale: y, resources: {files: {}}}", `"files" has no resource`},
 		"id":           {"x.yaml", "A_b: {title: x, severity: low, rationale: y, resources: {files: {/a: {}}}}", `"A_b" is not an id`},
 		"twice":        {"x.yaml", "motd-owner: {title: x, severity: low, rationale: y, resources: {files: {/a: {}}}}", `control "motd-owner" is defined already at shipped/ssh.yaml:8:1`},
 		"list":         {"x.yaml", "- a", `expected a map by id`},
@@ -132,8 +133,8 @@ func TestMistakesInDefinitionsAreFoundAtTheirPlace(t *testing.T) {
 // findings are results of the two controls.
 func findings(motd, ssh control.Result) []control.Finding {
 	return []control.Finding{
-		{Control: "ssh-no-root", Severity: control.High, Result: ssh},
-		{Control: "motd-owner", Severity: control.Low, Result: motd},
+		{Control: "ssh-no-root", Severity: control.High, Result: ssh, Asked: true},
+		{Control: "motd-owner", Severity: control.Low, Result: motd, Asked: true},
 	}
 }
 
@@ -164,19 +165,48 @@ func TestScoresCountSections(t *testing.T) {
 	}
 }
 
+// TestReportsSayWhatTheyWereHeldTo has the ways in which a report says less than
+// a whole one.
+func TestReportsSayWhatTheyWereHeldTo(t *testing.T) {
+	set := load(t, definitions())
+	found := findings(control.Pass, control.Fail)
+	whole := set.NewReport("debian-12", control.Machine, found, 2)
+	if whole.Narrowed || len(whole.Manual) != 1 || whole.Manual[0].Section != "1.9.2" {
+		t.Errorf("a whole report: %+v", whole)
+	}
+	level := set.NewReport("debian-12", control.Machine, found, 1)
+	if _, ok := level.Score("house", 2); !level.Narrowed || ok {
+		t.Errorf("a report of level 1: %+v", level)
+	}
+	if named := set.NewReport("debian-12", control.Machine, found, 2, "house"); !named.Narrowed {
+		t.Error("a report of named benchmarks is a whole one")
+	}
+	if _, err := set.Of("debian-13", control.Machine, 2, "house"); fault.KindOf(err) != fault.Input {
+		t.Errorf("a benchmark of another platform: %v", err)
+	}
+	// A waiver that held when the report was made holds no more.
+	found[0].Result, found[0].WaivedBefore = control.Waived, time.Date(2027, 3, 31, 0, 0, 0, 0, time.UTC)
+	waived := set.NewReport("debian-12", control.Machine, found, 2)
+	for now, want := range map[time.Time]int{found[0].WaivedBefore.Add(-1): 0, found[0].WaivedBefore: 1} {
+		if got := waived.Failed(control.Low, now); len(got) != want {
+			t.Errorf("at %s: %d failures, want %d", now, len(got), want)
+		}
+	}
+}
+
 func TestReports(t *testing.T) {
 	set := load(t, definitions())
-	r := set.NewReport("debian-12", control.Machine, findings(control.Pass, control.Fail))
+	r := set.NewReport("debian-12", control.Machine, findings(control.Pass, control.Fail), 2)
 	if len(r.Scores) != 2 || r.Findings[0].Control != "motd-owner" || len(r.Findings[0].References) != 2 {
 		t.Errorf("%+v", r)
 	}
-	if got := r.Failed(control.Medium); len(got) != 1 || got[0].Control != "ssh-no-root" {
+	if got := r.Failed(control.Medium, time.Time{}); len(got) != 1 || got[0].Control != "ssh-no-root" {
 		t.Errorf("failed at medium and above: %v", got)
 	}
-	if got := r.Failed(control.Critical); len(got) != 0 {
+	if got := r.Failed(control.Critical, time.Time{}); len(got) != 0 {
 		t.Errorf("failed at critical: %v", got)
 	}
-	if other := set.NewReport("debian-13", control.Machine, findings(control.Pass, control.Fail)); len(other.Scores) != 0 {
+	if other := set.NewReport("debian-13", control.Machine, findings(control.Pass, control.Fail), 2); len(other.Scores) != 0 {
 		t.Errorf("a platform without a benchmark has the scores %v", other.Scores)
 	}
 }
@@ -211,7 +241,7 @@ console:
 		want     control.Result
 		why      string
 	}{
-		{control.Fail, "web", "2027-03-30T23:59:59Z", control.Waived, "the console of the hoster logs in as root (ops@example.com, until 2027-03-31)"},
+		{control.Fail, "web", "2027-03-30T23:59:59Z", control.Waived, "the console of the hoster logs in as root (ops@example.com, before 2027-03-31)"},
 		{control.Fail, "web", "2027-03-31T00:00:00Z", control.Fail, "the waiver expired on 2027-03-31"},
 		{control.Fail, "shop", "2027-01-01T00:00:00Z", control.Fail, ""},
 		{control.Error, "web", "2027-01-01T00:00:00Z", control.Error, ""},
@@ -225,6 +255,7 @@ console:
 	}
 	for text, want := range map[string]string{
 		"a: {control: ssh-no-rot, reason: x, owner: y, expires: 2027-01-01}":        `waivers.yaml:1:5: unknown control "ssh-no-rot"; did you mean "ssh-no-root"?`,
+		"a: {control: ssh-no-root, reason: ' ', owner: y, expires: 2027-01-01}":     `"reason" is empty`,
 		"a: {control: ssh-no-root, reason: x, expires: 2027-01-01}":                 `missing key "owner"`,
 		"a: {control: ssh-no-root, reason: x, owner: y, expires: soon}":             `expected a day such as 2027-03-31, found "soon"`,
 		"a: {control: ssh-no-root, reason: x, owner: y}":                            `missing key "expires"`,

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Result is what came of holding a control against a system.
@@ -44,6 +45,9 @@ type Finding struct {
 	Title    string   `json:"title"`
 	Severity Severity `json:"severity"`
 	Result   Result   `json:"result"`
+	// Asked says that the target was to be in this state: it is of the profiles
+	// of its recipe, or nobody chose any.
+	Asked bool `json:"asked"`
 	// Differences are the evidence of a failure.
 	Differences []Difference `json:"differences,omitempty"`
 	// Looked says what of a system was looked at: the identities of the
@@ -53,8 +57,19 @@ type Finding struct {
 	Why string `json:"why,omitempty"`
 	// Waiver is the id of the one that accepts the failure, also of one that
 	// does not any more.
-	Waiver     string      `json:"waiver,omitempty"`
-	References []Reference `json:"references,omitempty"`
+	Waiver string `json:"waiver,omitempty"`
+	// WaivedBefore is the first moment at which the waiver holds no more; zero
+	// for what is not waived.
+	WaivedBefore time.Time   `json:"waived_before,omitzero"`
+	References   []Reference `json:"references,omitempty"`
+}
+
+// ToLookAt is a section of a benchmark that a person has to look at.
+type ToLookAt struct {
+	Reference
+	Title string `json:"title"`
+	// What says what to look at.
+	What string `json:"what"`
 }
 
 // Report is what was found on one output of an image, or on one host.
@@ -62,9 +77,14 @@ type Report struct {
 	// Platform is such as "debian-12".
 	Platform string `json:"platform"`
 	Output   Output `json:"output"`
+	// Narrowed says that only some benchmarks or levels were asked for: no gate
+	// goes by such a report.
+	Narrowed bool `json:"narrowed,omitempty"`
 	// Findings are sorted by control.
 	Findings []Finding `json:"findings"`
-	Scores   []Score   `json:"scores"`
+	// Manual are the sections that a person has to look at.
+	Manual []ToLookAt `json:"manual"`
+	Scores []Score    `json:"scores"`
 }
 
 // Score adds up the sections of one benchmark up to a level.
@@ -141,12 +161,13 @@ func (r *Report) Score(benchmark string, level int) (Score, bool) {
 	return Score{}, false
 }
 
-// Failed are the findings of a severity and above that fail or could not be
-// told.
-func (r *Report) Failed(least Severity) []Finding {
+// Failed are the findings of a severity and above that were asked for and fail
+// at a moment, or could not be told: also those whose waiver holds no more.
+func (r *Report) Failed(least Severity, now time.Time) []Finding {
 	var list []Finding
 	for _, f := range r.Findings {
-		if (f.Result == Fail || f.Result == Error) && f.Severity.AtLeast(least) {
+		failed := f.Result == Fail || f.Result == Error || f.Result == Waived && !now.Before(f.WaivedBefore)
+		if failed && f.Asked && f.Severity.AtLeast(least) {
 			list = append(list, f)
 		}
 	}
@@ -154,23 +175,48 @@ func (r *Report) Failed(least Severity) []Finding {
 }
 
 // NewReport makes a report of findings: sorted by control, with what each is
-// there for, and the score of every benchmark of the platform at each level.
-func (s *Set) NewReport(platform string, output Output, findings []Finding) *Report {
-	r := &Report{Platform: platform, Output: output, Findings: append([]Finding{}, findings...), Scores: []Score{}}
+// there for, and the scores of the named benchmarks, of all of the platform's
+// when none is named, at each level up to the given one. findings must be of all
+// controls that these ask for.
+func (s *Set) NewReport(platform string, output Output, findings []Finding, level int, named ...string) *Report {
+	r := &Report{
+		Platform: platform, Output: output, Narrowed: level < maxLevel || len(named) > 0,
+		Findings: append([]Finding{}, findings...), Manual: []ToLookAt{}, Scores: []Score{},
+	}
 	slices.SortFunc(r.Findings, func(a, b Finding) int { return strings.Compare(a.Control, b.Control) })
 	for i := range r.Findings {
 		r.Findings[i].References = s.References(r.Findings[i].Control)
 	}
 	for _, id := range sortedKeys(s.Benchmarks) {
-		if b := s.Benchmarks[id]; b.For(platform) {
-			for level := 1; level <= 2; level++ {
-				if score := b.Score(level, findings); score.judged() > 0 {
-					r.Scores = append(r.Scores, score)
-				}
+		b := s.Benchmarks[id]
+		if !b.For(platform) || len(named) > 0 && !slices.Contains(named, id) {
+			continue
+		}
+		judged := false
+		for l := 1; l <= level; l++ {
+			if score := b.Score(l, findings); score.judged() > 0 {
+				r.Scores, judged = append(r.Scores, score), true
 			}
+		}
+		if judged {
+			r.Manual = append(r.Manual, b.manual(level)...)
 		}
 	}
 	return r
+}
+
+// maxLevel is the highest level of a benchmark.
+const maxLevel = 2
+
+// manual are the benchmark's sections up to a level that a person looks at.
+func (b *Benchmark) manual(level int) []ToLookAt {
+	var list []ToLookAt
+	for _, s := range b.Sections {
+		if s.Manual != "" && s.Level <= level {
+			list = append(list, ToLookAt{Reference{b.ID, b.Version, s.ID, s.Level}, s.Title, s.Manual})
+		}
+	}
+	return list
 }
 
 // judged is how many sections say something of the system.

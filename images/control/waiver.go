@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 	"time"
 
 	"imgbuild/images/baseline/node"
@@ -26,6 +27,17 @@ type Waiver struct {
 	Outputs   []Output `json:"outputs,omitempty" jsonschema:"enum=container,enum=vm"`
 
 	pos node.Position
+}
+
+// Validate refuses blanks.
+func (w *Waiver) Validate(n *node.Node) error {
+	p := &node.Problems{}
+	for key, text := range map[string]string{"reason": w.Reason, "owner": w.Owner} {
+		if value := n.Get(key); value != nil && strings.TrimSpace(text) == "" {
+			p.Addf(value.Pos, "%q is empty", key)
+		}
+	}
+	return p.Err()
 }
 
 // Date is a day.
@@ -65,7 +77,8 @@ func Waive(findings []Finding, waivers []*Waiver, baseline string, output Output
 			}
 			out[i].Waiver = w.ID
 			if w.Holds(now) {
-				out[i].Result, out[i].Why = Waived, fmt.Sprintf("%s (%s, until %s)", w.Reason, w.Owner, w.Expires.Format(time.DateOnly))
+				out[i].Result, out[i].WaivedBefore = Waived, w.Expires.Time
+				out[i].Why = fmt.Sprintf("%s (%s, before %s)", w.Reason, w.Owner, w.Expires.Format(time.DateOnly))
 				break
 			}
 			out[i].Why = "the waiver expired on " + w.Expires.Format(time.DateOnly)

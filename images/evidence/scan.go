@@ -3,6 +3,7 @@ package evidence
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"imgbuild/images/catalog"
 	"imgbuild/images/control"
@@ -24,6 +25,9 @@ func Reports(ctx context.Context, c *catalog.Catalog, v *catalog.Version, trust 
 		if err := json.Unmarshal(s.Predicate, r); err != nil {
 			return nil, fault.Worldf("reading a scan report of %s", v.Ref()).Because(err)
 		}
+		if r.At.After(time.Now().Add(clockSkew)) {
+			return nil, fault.Worldf("a scan report of %s is of the future: %s", v.Ref(), r.At.Format(time.DateTime)).WithHint("set the clock of this machine, or of the one that scanned")
+		}
 		for _, o := range outputsOf(v) {
 			if before := found[o.form()]; o.form() == r.Output && o.spokenOfBy(s.Statement) && (before == nil || before.At.Before(r.At)) {
 				found[r.Output] = r
@@ -32,6 +36,9 @@ func Reports(ctx context.Context, c *catalog.Catalog, v *catalog.Version, trust 
 	}
 	return found, nil
 }
+
+// clockSkew is how far the clocks of two machines may differ.
+const clockSkew = 10 * time.Minute
 
 // form is what controls call an output.
 func (o output) form() control.Output {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	"imgbuild/images/baseline"
 	"imgbuild/images/catalog"
@@ -48,7 +49,7 @@ func Judge(ctx context.Context, c *catalog.Catalog, v *catalog.Version, trust si
 		if facts.Reports, err = Reports(ctx, c, v, trust); err != nil {
 			return nil, err
 		}
-		facts.Forms = Forms(v)
+		facts.Forms, facts.Now = Forms(v), time.Now()
 	}
 	return gate.Judge(gates, facts), nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"imgbuild/images/baseline"
 	"imgbuild/images/control"
@@ -24,6 +25,8 @@ type Facts struct {
 	// Forms are those that it has, Reports what scans found of them.
 	Forms   []control.Output
 	Reports map[control.Output]*report.Report
+	// Now is when waivers must hold.
+	Now time.Time
 }
 
 // Refusal is a gate that said no.
@@ -55,53 +58,76 @@ func Judge(gates baseline.Gates, facts Facts) []Refusal {
 		}
 	}
 	if gates.Scanned() {
-		for _, form := range facts.Forms {
-			refusals = append(refusals, scanned(gates, form, facts.Reports[form])...)
-		}
+		refusals = append(refusals, scanned(gates, facts)...)
 	}
-	slices.SortFunc(refusals, func(a, b Refusal) int { return strings.Compare(a.Gate, b.Gate) })
+	slices.SortFunc(refusals, func(a, b Refusal) int { return strings.Compare(a.Gate+"\x00"+a.Why, b.Gate+"\x00"+b.Why) })
 	return refusals
 }
 
-// scanned are the gates that say no to what a scan found of one form.
-func scanned(gates baseline.Gates, form control.Output, r *report.Report) []Refusal {
-	if r == nil {
-		return []Refusal{{"scan." + string(form), "it was not scanned"}}
-	}
+// scanned are the gates that say no to what scans found. A form that was not
+// scanned whole is refused: what was not looked at is not passed.
+func scanned(gates baseline.Gates, facts Facts) []Refusal {
 	var refusals []Refusal
-	no := func(gate, why string, args ...any) {
-		refusals = append(refusals, Refusal{gate + "." + string(form), fmt.Sprintf(why, args...)})
+	for _, form := range facts.Forms {
+		r := facts.Reports[form]
+		no := func(gate, why string, args ...any) {
+			refusals = append(refusals, Refusal{gate + "." + string(form), fmt.Sprintf(why, args...)})
+		}
+		if r == nil {
+			no("scan", "it was not scanned")
+			continue
+		}
+		if r.Narrowed {
+			no("scan", "it was held to some benchmarks or levels only")
+			continue
+		}
+		if gates.NoFail != "" {
+			if len(r.Findings) == 0 {
+				no("no-fail", "no control was held against it")
+			}
+			for _, f := range r.Failed(gates.NoFail, facts.Now) {
+				no("no-fail."+f.Control, "%s (%s) has the result %s", f.Title, f.Severity, f.Result)
+			}
+		}
+		if gates.Clean {
+			for _, s := range r.Strays {
+				no("clean", "%s", s)
+			}
+			for _, d := range r.Drift {
+				no("clean", "%s", d)
+			}
+			for _, u := range r.Unseen {
+				no("clean", "%s was not looked at", u)
+			}
+			if !r.Compared {
+				no("clean", "it was not compared with its manifest")
+			}
+		}
 	}
+	return append(refusals, scores(gates, facts)...)
+}
+
+// scores are the least scores that are not reached. A benchmark that says
+// nothing of one form, such as of a container, is held against the others; one
+// that says nothing of any is not passed.
+func scores(gates baseline.Gates, facts Facts) []Refusal {
+	var refusals []Refusal
 	for benchmark, least := range gates.MinScore {
 		for level, percent := range []int{1: least.Level1, 2: least.Level2} {
-			if percent == 0 {
-				continue
+			gate, held := fmt.Sprintf("min-score.%s.level-%d", benchmark, level), false
+			for _, form := range facts.Forms {
+				r := facts.Reports[form]
+				if r == nil || percent == 0 {
+					continue
+				}
+				score, ok := r.Score(benchmark, level)
+				if held = held || ok; ok && score.Percent() < float64(percent) {
+					refusals = append(refusals, Refusal{gate + "." + string(form), fmt.Sprintf("the score is %.2f %%, at least %d %% are asked for", score.Percent(), percent)})
+				}
 			}
-			gate := fmt.Sprintf("min-score.%s.level-%d", benchmark, level)
-			score, ok := r.Score(benchmark, level)
-			switch {
-			case !ok && form == control.Container: // what is for machines says nothing of it
-			case !ok:
-				no(gate, "nothing of the benchmark was held against it")
-			case score.Percent() < float64(percent):
-				no(gate, "the score is %.1f %%, at least %d %% are asked for", score.Percent(), percent)
+			if percent != 0 && !held {
+				refusals = append(refusals, Refusal{gate, "nothing of the benchmark was held against it"})
 			}
-		}
-	}
-	if gates.NoFail != "" {
-		for _, f := range r.Failed(gates.NoFail) {
-			no("no-fail."+f.Control, "%s (%s) has the result %s", f.Title, f.Severity, f.Result)
-		}
-	}
-	if gates.Clean {
-		for _, s := range r.Strays {
-			no("clean", "%s", s)
-		}
-		for _, d := range r.Drift {
-			no("clean", "%s", d)
-		}
-		if !r.Compared {
-			no("clean", "it was not compared with its manifest")
 		}
 	}
 	return refusals
@@ -119,5 +145,5 @@ func Error(image string, refusals []Refusal) error {
 		all = append(all, r.Gate+": "+r.Why)
 	}
 	return fault.Gatef("%s does not pass the gates of its recipe: %s", image, strings.Join(all, "; ")).
-		WithHint("change what the recipe installs, or its gates, and bake again")
+		WithHint("change the recipe or its gates and bake again; after a change of waivers, imgbuild scan %s --attach", image)
 }

@@ -2,12 +2,15 @@ package gate_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"imgbuild/images/baseline"
+	"imgbuild/images/control"
 	"imgbuild/images/fault"
 	"imgbuild/images/gate"
+	"imgbuild/images/report"
 )
 
 func TestJudge(t *testing.T) {
@@ -39,5 +42,70 @@ func TestJudge(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+// scanned is a report of a form with one score and one finding.
+func scanned(form control.Output, change func(*report.Report)) *report.Report {
+	r := &report.Report{Compared: true, Report: &control.Report{
+		Output:   form,
+		Findings: []control.Finding{{Control: "a", Severity: control.High, Result: control.Pass, Asked: true}},
+		Scores: []control.Score{
+			{Benchmark: "cis", Level: 1, Counts: map[control.Result]int{control.Pass: 9, control.Fail: 1}},
+			{Benchmark: "cis", Level: 2, Counts: map[control.Result]int{control.Pass: 8, control.Fail: 2}},
+		},
+	}}
+	if change != nil {
+		change(r)
+	}
+	return r
+}
+
+// TestWhatWasNotLookedAtIsNotPassed has a version of two forms and the ways in
+// which a report can say too little.
+func TestWhatWasNotLookedAtIsNotPassed(t *testing.T) {
+	now := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
+	all := baseline.Gates{MinScore: map[string]baseline.MinScore{"cis": {Level1: 90, Level2: 80}}, NoFail: control.Low, Clean: true}
+	for name, c := range map[string]struct {
+		gates  baseline.Gates
+		change func(*report.Report)
+		want   []string
+	}{
+		"all is well":   {all, nil, nil},
+		"no gate":       {baseline.Gates{}, func(r *report.Report) { r.Narrowed = true }, nil},
+		"narrowed":      {all, func(r *report.Report) { r.Narrowed = true }, []string{"scan.vm"}},
+		"score":         {all, func(r *report.Report) { r.Scores[1].Counts[control.Fail] = 3 }, []string{"min-score.cis.level-2.vm"}},
+		"failure":       {all, func(r *report.Report) { r.Findings[0].Result = control.Fail }, []string{"no-fail.a.vm"}},
+		"untold":        {all, func(r *report.Report) { r.Findings[0].Result = control.Error }, []string{"no-fail.a.vm"}},
+		"not asked for": {all, func(r *report.Report) { r.Findings[0].Result, r.Findings[0].Asked = control.Fail, false }, nil},
+		"waived":        {all, func(r *report.Report) { r.Findings[0].Result, r.Findings[0].WaivedBefore = control.Waived, now.Add(1) }, nil},
+		"waived before": {all, func(r *report.Report) { r.Findings[0].Result, r.Findings[0].WaivedBefore = control.Waived, now }, []string{"no-fail.a.vm"}},
+		"no control":    {all, func(r *report.Report) { r.Findings = nil }, []string{"no-fail.vm"}},
+		"not compared":  {all, func(r *report.Report) { r.Compared = false }, []string{"clean.vm"}},
+		"unseen":        {all, func(r *report.Report) { r.Unseen = []string{"partition 3"} }, []string{"clean.vm"}},
+		"stray":         {all, func(r *report.Report) { r.Strays = []report.Stray{{Kind: "token"}} }, []string{"clean.vm"}},
+	} {
+		facts := gate.Facts{Now: now, Forms: []control.Output{control.Container, control.Machine}, Reports: map[control.Output]*report.Report{
+			// Nothing of the benchmark is for containers.
+			control.Container: scanned(control.Container, func(r *report.Report) { r.Scores = nil }),
+			control.Machine:   scanned(control.Machine, c.change),
+		}}
+		var got []string
+		for _, r := range gate.Judge(c.gates, facts) {
+			got = append(got, r.Gate)
+		}
+		if d := cmp.Diff(c.want, got); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+		delete(facts.Reports, control.Machine)
+		if got := gate.Judge(all, facts); len(got) == 0 {
+			t.Errorf("%s: a form that was not scanned passes", name)
+		}
+	}
+	nothing := gate.Facts{Now: now, Forms: []control.Output{control.Container}, Reports: map[control.Output]*report.Report{
+		control.Container: scanned(control.Container, func(r *report.Report) { r.Scores = nil }),
+	}}
+	if got := gate.Judge(baseline.Gates{MinScore: all.MinScore}, nothing); len(got) != 2 {
+		t.Errorf("a benchmark that says nothing of any form: %v", got)
 	}
 }

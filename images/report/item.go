@@ -19,12 +19,16 @@ type item struct {
 	Evidence []string
 	Paths    []string
 	Sections []string
+	// Looked says what of the target was looked at.
+	Looked []string
 }
 
 // The titles of what is no control.
 const (
 	integrityRule  = "integrity"
 	integrityTitle = "every file is what was baked"
+	seenRule       = "seen"
+	seenTitle      = "all of it was looked at"
 	hygienePrefix  = "hygiene-"
 	hygieneTitle   = "nothing lies in the image that must not"
 )
@@ -34,7 +38,7 @@ const (
 func items(r *Report) []item {
 	var list []item
 	for _, f := range r.Findings {
-		i := item{Rule: f.Control, Title: f.Title, Severity: f.Severity, Result: f.Result, Why: f.Why}
+		i := item{Rule: f.Control, Title: f.Title, Severity: f.Severity, Result: f.Result, Why: f.Why, Looked: f.Looked}
 		for _, d := range f.Differences {
 			i.Evidence = append(i.Evidence, d.String())
 			if path, _, _ := strings.Cut(d.Subject, ":"); strings.HasPrefix(path, "/") {
@@ -46,7 +50,22 @@ func items(r *Report) []item {
 		}
 		list = append(list, i)
 	}
-	return append(append(list, drift(r)), hygienic(r)...)
+	for _, m := range r.Manual {
+		list = append(list, item{
+			Rule: m.Benchmark + "-" + m.Section, Title: m.Title, Severity: control.Low, Result: control.Manual, Why: m.What,
+			Sections: []string{m.Benchmark + " " + m.Section},
+		})
+	}
+	return append(append(list, drift(r), seen(r)), hygienic(r)...)
+}
+
+// seen is the one item of what was not looked at.
+func seen(r *Report) item {
+	i := item{Rule: seenRule, Title: seenTitle, Severity: control.High, Result: control.Pass, Evidence: r.Unseen}
+	if len(r.Unseen) > 0 {
+		i.Result = control.Fail
+	}
+	return i
 }
 
 // drift is the one item of the integrity manifest.
@@ -75,7 +94,7 @@ func hygienic(r *Report) []item {
 	for _, f := range r.Strays {
 		rule := hygienePrefix + f.Kind
 		if len(list) == 0 || list[len(list)-1].Rule != rule {
-			list = append(list, item{Rule: rule, Title: fmt.Sprintf("%s: %s", hygieneTitle, f.Kind), Severity: control.High, Result: control.Fail})
+			list = append(list, item{Rule: rule, Title: "in the image: " + f.Kind, Severity: control.High, Result: control.Fail})
 		}
 		last := &list[len(list)-1]
 		last.Evidence = append(last.Evidence, f.Path+": "+f.Detail)

@@ -93,6 +93,11 @@ func newPageData(r, before *Report) pageData {
 	}
 	for _, i := range items(r) {
 		shown := pageItem{item: i, Lines: i.lines()}
+		if i.Result == control.Pass && len(shown.Lines) == 0 {
+			for _, name := range i.Looked {
+				shown.Lines = append(shown.Lines, "as it should be: "+plain(name))
+			}
+		}
 		if was, ok := earlier[i.Rule]; ok && was != i.Result {
 			shown.Was = was
 		}

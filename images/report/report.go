@@ -20,6 +20,8 @@ type Report struct {
 	// Files is how many the tree has.
 	Files int `json:"files"`
 	*control.Report
+	// Unseen are parts of the target that were not looked at.
+	Unseen []string `json:"unseen,omitempty"`
 	// Compared says that the integrity manifest was known, Drift is what
 	// differs from it.
 	Compared bool                   `json:"compared"`

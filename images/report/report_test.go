@@ -38,7 +38,7 @@ func found(t *testing.T, hostile string) *report.Report {
 	}
 	return &report.Report{
 		Target: "web:20261128.1", At: time.Date(2026, 11, 28, 1, 2, 3, 0, time.UTC), Files: 3,
-		Report:   set.NewReport("debian-12", control.Machine, findings),
+		Report:   set.NewReport("debian-12", control.Machine, findings, 2),
 		Compared: true,
 		Drift:    []integrity.Difference{{Path: "etc/" + hostile, Kind: integrity.Added}},
 		Strays:   []report.Stray{{Kind: "token", Path: "/etc/app.conf", Detail: "line 1"}, {Kind: "token", Path: "/etc/b.conf", Detail: "line 2"}},
@@ -63,7 +63,7 @@ func TestSARIFIsValid(t *testing.T) {
 	for _, r := range read.Runs[0].Results {
 		kinds = append(kinds, *r.RuleID+" "+r.Kind+" "+r.Level)
 	}
-	want := "a pass none, b fail error, c fail warning, d fail error, e notApplicable none, integrity fail error, hygiene-token fail error"
+	want := "a pass none, b fail error, c fail warning, d fail error, e notApplicable none, integrity fail error, seen pass none, hygiene-token fail error"
 	if got := strings.Join(kinds, ", "); got != want {
 		t.Errorf("results:\n got %s\nwant %s", got, want)
 	}
@@ -87,7 +87,7 @@ func TestJUnitCounts(t *testing.T) {
 	if err := xml.Unmarshal(b.Bytes(), &read); err != nil {
 		t.Fatalf("%v\n%s", err, b.Bytes())
 	}
-	if read.Tests != 7 || read.Failures != 3 || read.Errors != 1 || read.Skipped != 2 {
+	if read.Tests != 8 || read.Failures != 3 || read.Errors != 1 || read.Skipped != 2 {
 		t.Errorf("%+v", read)
 	}
 }

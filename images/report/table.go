@@ -3,7 +3,6 @@ package report
 import (
 	"fmt"
 	"io"
-	"strings"
 	"text/tabwriter"
 
 	"imgbuild/images/control"
@@ -15,7 +14,7 @@ const shown = 5
 // Table writes a report for a terminal: the scores, and what is not as it
 // should be.
 func Table(w io.Writer, r *Report) error {
-	fmt.Fprintf(w, "%s: %s, %s, %d files\n\n", r.Target, r.Platform, r.Output, r.Files)
+	fmt.Fprintf(w, "%s: %s, %s, %d files\n\n", plain(r.Target), plain(r.Platform), r.Output, r.Files)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	if len(r.Scores) > 0 {
 		fmt.Fprintln(table, "benchmark\tlevel\tscore\twith waivers\tpass\tfail\terror\twaived\tmanual\tnot applicable")
@@ -33,9 +32,10 @@ func Table(w io.Writer, r *Report) error {
 		switch i.Result {
 		case control.Fail, control.Error, control.Waived:
 			i.write(w)
-		}
-		if i.Result == control.Pass && (i.Rule == integrityRule || strings.HasPrefix(i.Rule, strings.TrimSuffix(hygienePrefix, "-"))) {
-			fmt.Fprintf(w, "%-6s  %s\n", i.Result, i.Title)
+		case control.Pass:
+			if i.Rule == integrityRule || i.Rule+"-" == hygienePrefix {
+				fmt.Fprintf(w, "%-6s  %s\n", i.Result, i.Title)
+			}
 		}
 	}
 	return nil

@@ -14,7 +14,7 @@ const maxAccounts = 4 << 20
 
 // accounts looks for passwords that let somebody in: shadow(5), passwd(5).
 func (i *inspection) accounts() error {
-	for _, name := range []string{"/etc/shadow", "/etc/passwd", "/etc/gshadow"} {
+	for _, name := range []string{"/etc/shadow", "/etc/shadow-", "/etc/passwd", "/etc/passwd-", "/etc/gshadow"} {
 		data, err := system.ReadFile(i.reader, name, maxAccounts)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -26,10 +26,13 @@ func (i *inspection) accounts() error {
 			account, rest, ok := strings.Cut(strings.TrimSpace(line), ":")
 			password, _, _ := strings.Cut(rest, ":")
 			switch {
-			case !ok || strings.HasPrefix(password, "!") || strings.HasPrefix(password, "*") || password == "x":
+			case !ok || password == "x":
+			case strings.HasPrefix(strings.TrimLeft(password, "!*"), "$"):
+				i.add(Password, name, "%s has the hash of a password", account)
+			case strings.HasPrefix(password, "!") || strings.HasPrefix(password, "*"):
 			case password != "":
 				i.add(Password, name, "%s has a password", account)
-			case name != "/etc/gshadow": // a group without a password has none
+			case !strings.HasPrefix(name, "/etc/gshadow"): // a group without a password has none
 				i.add(Password, name, "%s needs no password", account)
 			}
 		}

@@ -22,16 +22,21 @@ import (
 	"imgbuild/provisioners/system"
 )
 
-// maxText is the size up to which a file is searched for secrets: people write
-// them into small ones.
-const maxText = 1 << 20
+// The sizes up to which a file is searched, in bytes: for secrets of all kinds,
+// which people write into small ones, and for private keys alone.
+const (
+	maxText    = 1 << 20
+	maxContent = 16 << 20
+)
 
-// derived tells what is made of packages alone: the lists and scripts that they
-// bring beside their files, and what dpkg, debconf and depmod gather from them.
-// (Answers to debconf's questions are not among it.)
-func derived(name string) bool {
-	return strings.HasPrefix(name, "var/lib/dpkg/info/") || matches(name, "var/lib/dpkg/status", "var/lib/dpkg/available",
-		"var/cache/debconf/templates.dat", "usr/lib/modules/*/modules.*")
+// derived tells what is made of packages alone: the lists and scripts that
+// installed ones bring beside their files, and what dpkg, debconf and depmod
+// gather from them. (Answers to debconf's questions are not among it.)
+func (i *inspection) derived(name string) bool {
+	if base, ok := strings.CutPrefix(name, "var/lib/dpkg/info/"); ok {
+		return i.packages.brings(base)
+	}
+	return matches(name, "var/lib/dpkg/status", "var/lib/dpkg/available", "var/cache/debconf/templates.dat", "usr/lib/modules/*/modules.*")
 }
 
 // contents looks into the files that no package brought as they are.
@@ -60,7 +65,7 @@ func (i *inspection) contents(ctx context.Context, entries []integrity.Entry) er
 	group.Go(func() error {
 		defer close(jobs)
 		for _, e := range entries {
-			if !e.Mode.IsRegular() || e.HardLink != "" || e.Size == 0 || e.Size > maxText || derived(e.Path) {
+			if !e.Mode.IsRegular() || e.HardLink != "" || e.Size == 0 || e.Size > maxContent || i.derived(e.Path) {
 				continue
 			}
 			select {
@@ -87,13 +92,34 @@ func (i *inspection) content(detector *detect.Detector, e integrity.Entry) ([]re
 			break
 		}
 	}
-	if bytes.IndexByte(data[:min(len(data), 8000)], 0) >= 0 {
-		return found, nil // no text
+	if bytes.IndexByte(data[:min(len(data), 8000)], 0) >= 0 || len(data) > maxText {
+		// No text that a person wrote; a key is one all the same.
+		if pemKey.Match(data) {
+			found = append(found, report.Stray{Kind: string(PrivateKey), Path: name, Detail: "it holds one in PEM form"})
+		}
+		return found, nil
 	}
+	return append(found, text(detector, name, data)...), nil
+}
+
+// pemKey is a private key with the first line of its content (RFC 7468).
+var pemKey = regexp.MustCompile(`-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----\r?\n[A-Za-z0-9+/=: ,-]{20,}\r?\n`)
+
+// Text returns what must not be in a text that belongs to an image.
+func Text(name string, data []byte) ([]report.Stray, error) {
+	detector, err := detect.NewDetectorDefaultConfig()
+	if err != nil {
+		return nil, fmt.Errorf("looking for secrets: %w", err)
+	}
+	return text(detector, name, data), nil
+}
+
+func text(detector *detect.Detector, name string, data []byte) []report.Stray {
+	var found []report.Stray
 	for _, leak := range detector.DetectString(string(data)) {
 		found = append(found, report.Stray{Kind: string(kindOf(leak.RuleID)), Path: name, Detail: fmt.Sprintf("line %d looks like one: %s", leak.StartLine+1, leak.RuleID)})
 	}
-	return append(found, credentials(name, data)...), nil
+	return append(found, credentials(name, data)...)
 }
 
 func read(r system.Reader, name string) ([]byte, error) {
@@ -102,7 +128,7 @@ func read(r system.Reader, name string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxText))
+	return io.ReadAll(io.LimitReader(f, maxContent))
 }
 
 // unchanged tells whether a package brought the file with this content.

@@ -56,7 +56,7 @@ type Expected struct {
 func Inspect(ctx context.Context, r system.Reader, entries []integrity.Entry, e Expected) ([]report.Stray, error) {
 	packages, err := readPackages(r)
 	if err != nil {
-		return nil, fmt.Errorf("looking for what does not belong into an image: %w", err)
+		return nil, fmt.Errorf("looking for what does not belong in an image: %w", err)
 	}
 	i := &inspection{reader: r, packages: packages, expected: e}
 	for _, entry := range entries {

@@ -33,7 +33,7 @@ func plain() map[string]string {
 	sum := md5.Sum([]byte(script))
 	return map[string]string{
 		"etc/passwd":     "root:x:0:0:root:/root:/bin/bash\n",
-		"etc/shadow":     "root:*:20000:0:99999:7:::\ndaemon:!:20000::::::\nold:!$y$j9T$x:20000::::::\n",
+		"etc/shadow":     "root:*:20000:0:99999:7:::\ndaemon:!:20000::::::\nold:!:20000::::::\n",
 		"etc/machine-id": "",
 		"etc/motd":       "welcome\n",
 		"etc/app.conf":   "database = postgres://app:${DB_PASSWORD}@db/app\nproxy = http://user:%PASS%@proxy\n",
@@ -122,6 +122,12 @@ func TestEveryCanaryIsFound(t *testing.T) {
 		{kind: hygiene.PrivateKey, path: "/srv/app/tls.pem", text: privateKey(t)},
 		{kind: hygiene.PrivateKey, path: "/usr/bin/tool", text: "#!/bin/sh\n: <<X\n" + privateKey(t) + "X\n"},
 		{kind: hygiene.PrivateKey, path: "/srv/login.ppk", text: "PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\n"},
+		{kind: hygiene.PrivateKey, path: "/srv/padded.pem", text: strings.Repeat("#\n", 600<<10) + privateKey(t)},
+		{kind: hygiene.PrivateKey, path: "/srv/binary", text: "\x00\x01" + privateKey(t)},
+		{kind: hygiene.PrivateKey, path: "/var/lib/dpkg/info/nobody.postinst", text: privateKey(t)},
+		{kind: hygiene.Password, path: "/etc/shadow-", text: "root:$y$j9T$abc$def:20000:0:99999:7:::\n"},
+		{kind: hygiene.Password, path: "/etc/shadow", text: "root:!$y$j9T$abc$def:20000:0:99999:7:::\n"},
+		{kind: hygiene.History, path: "/var/lib/postgresql/.bash_history", text: "ls\n"},
 		{kind: hygiene.Token, path: "/etc/app.conf", text: "token = " + token + "\n"},
 		{kind: hygiene.Password, path: "/root/.netrc", text: "machine example.com login a password b\n"},
 		{kind: hygiene.Password, path: "/etc/sources.conf", text: "url = https://user:" + random(t, 12) + "@example.com/debian\n"},

@@ -21,6 +21,8 @@ const (
 type packages struct {
 	// versions are of the installed packages, by "name:architecture".
 	versions map[string]string
+	// names are those of the packages.
+	names map[string]bool
 	// owned are the paths that packages brought.
 	owned map[string]bool
 	// sums are MD5 digests of files as they came, in lower-case hex, by path:
@@ -31,7 +33,7 @@ type packages struct {
 
 // readPackages reads the database; a tree without one has no packages.
 func readPackages(r system.Reader) (*packages, error) {
-	p := &packages{versions: map[string]string{}, owned: map[string]bool{}, sums: map[string]string{}}
+	p := &packages{versions: map[string]string{}, names: map[string]bool{}, owned: map[string]bool{}, sums: map[string]string{}}
 	if err := p.status(r); err != nil {
 		return nil, err
 	}
@@ -40,6 +42,9 @@ func readPackages(r system.Reader) (*packages, error) {
 		return nil, err
 	}
 	for _, name := range names {
+		if !p.brings(name) {
+			continue
+		}
 		switch path.Ext(name) {
 		case ".list":
 			err = lines(r, name, func(line string) { p.owned[line] = true })
@@ -55,6 +60,13 @@ func readPackages(r system.Reader) (*packages, error) {
 		}
 	}
 	return p, nil
+}
+
+// brings tells whether a file of the database, "libc6:amd64.list", is that of an
+// installed package.
+func (p *packages) brings(file string) bool {
+	name, _, _ := strings.Cut(strings.TrimSuffix(file, path.Ext(file)), ":")
+	return p.names[name]
 }
 
 func (p *packages) status(r system.Reader) error {
@@ -75,9 +87,10 @@ func (p *packages) status(r system.Reader) error {
 		if err != nil {
 			return err
 		}
-		if !strings.HasSuffix(paragraph.Get("Status"), " installed") {
+		if status := strings.Fields(paragraph.Get("Status")); len(status) != 3 || status[2] == "not-installed" || status[2] == "config-files" {
 			continue
 		}
+		p.names[paragraph.Get("Package")] = true
 		p.versions[paragraph.Get("Package")+":"+paragraph.Get("Architecture")] = paragraph.Get("Version")
 		for _, line := range paragraph.Lines("Conffiles") {
 			if words := strings.Fields(line); len(words) >= 2 {

@@ -37,12 +37,9 @@ func matches(name string, patterns ...string) bool {
 	})
 }
 
-// isHistory tells what shells and clients keep of their users in a home.
+// isHistory tells what shells and clients keep of their users, in whatever home.
 func isHistory(name string) bool {
-	dir, base := path.Split(name)
-	if dir != "/root/" && !matches(dir, "/home/*/") {
-		return false
-	}
+	base := path.Base(name)
 	return strings.HasPrefix(base, ".") && strings.HasSuffix(base, "_history") ||
 		slices.Contains([]string{".viminfo", ".lesshst", ".wget-hsts", ".histfile", ".zhistory", ".sh_history"}, base)
 }

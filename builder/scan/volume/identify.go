@@ -18,8 +18,8 @@ var marks = []struct {
 	mark string
 	what string
 }{
-	{512, "EFI PART", rawImage},
 	{0, "QFI\xfb", qcow2Image},
+	{512, "EFI PART", rawImage},
 	{0, "KDMV", "a VMDK disk"},
 	{0, "# Disk DescriptorFile", "the descriptor of a VMDK disk"},
 	{64, "\x7f\x10\xda\xbe", "a VDI disk"},
@@ -41,7 +41,8 @@ var marks = []struct {
 	{510, "\x55\xaa", "a disk without a GUID partition table"},
 }
 
-// identify says what a file is by how it begins.
+// identify says what a file is by how it begins, as QEMU does: a file that could
+// be read as one disk here and booted as another is refused.
 func identify(r io.ReaderAt, size int64) (string, error) {
 	if size == 0 {
 		return "an empty file", nil
@@ -50,6 +51,9 @@ func identify(r io.ReaderAt, size int64) (string, error) {
 	n, err := r.ReadAt(b, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", err
+	}
+	if begins := string(b[:n]); strings.HasPrefix(begins, "QFI\xfb") && len(begins) > 520 && begins[512:520] == "EFI PART" {
+		return "two disks in one, a qcow2 image and a raw one", nil
 	}
 	for _, m := range marks {
 		if m.at < n && strings.HasPrefix(string(b[m.at:n]), m.mark) {

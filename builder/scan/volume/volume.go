@@ -90,6 +90,18 @@ func (v *Volume) Partitions() []Partition {
 	return out
 }
 
+// Unseen says of each partition that is no part of the tree what it is, but for
+// those that the firmware reads before there is a tree.
+func (v *Volume) Unseen() []string {
+	var list []string
+	for _, p := range v.partitions {
+		if p.Mount == "" && p.Type != gpt.TypeESP && p.Type != gpt.TypeBIOSBoot {
+			list = append(list, fmt.Sprintf("partition %d (%s)", p.Number, shown(p.FileSystem)))
+		}
+	}
+	return list
+}
+
 // Mounts lists the root and what fstab says, shorter paths first: also what is
 // left alone.
 func (v *Volume) Mounts() []Mount { return append([]Mount(nil), v.mounts...) }
