@@ -207,6 +207,31 @@ func TestWebServersAreHardened(t *testing.T) {
 	}
 }
 
+// TestNarrowAccessStaysNarrow: a directory that is open to a few only must not
+// be opened to everybody for the sake of its methods.
+func TestNarrowAccessStaysNarrow(t *testing.T) {
+	const site = "/etc/apache2/sites-enabled/site.conf"
+	for grant, want := range map[string]control.Result{
+		"Require ip 192.0.2.0/24": control.NotApplicable, "Require method GET POST": control.Pass, "Require all granted": control.Fail,
+	} {
+		text := "<Directory /srv/www>\n\t" + grant + "\n</Directory>\n"
+		s := webServer(t, "apache2", "/etc/apache2", map[string]string{site: text})
+		for _, c := range benchmarkControls(t, "cis-apache") {
+			if c.ID != "apache-methods" {
+				continue
+			}
+			f, err := c.Check(context.Background(), s)
+			if err != nil || f.Result != want {
+				t.Errorf("%s: %s %s, %v", grant, f.Result, f.Why, err)
+			}
+			changed, err := c.Apply(context.Background(), s)
+			if err != nil || changed != (want == control.Fail) {
+				t.Errorf("%s: changed %v, %v", grant, changed, err)
+			}
+		}
+	}
+}
+
 // TestControlsOfWebServersElsewhere holds them against a system without one:
 // they say nothing of it, and it gets no score.
 func TestControlsOfWebServersElsewhere(t *testing.T) {
