@@ -35,8 +35,11 @@ type State struct {
 	With      map[string]string `json:"with,omitempty" jsonschema_description:"for a section such as LimitExcept: the directives in it with their arguments"`
 	Each      string            `json:"each,omitempty" jsonschema:"enum=server,enum=virtualhost,enum=tls-virtualhost,enum=plain-virtualhost,enum=directory,enum=section" jsonschema_description:"the sections it must hold in; default: the server and whatever section says otherwise"`
 	Directory string            `json:"directory,omitempty" jsonschema_description:"the path of the one <Directory> it must hold in"`
-	Main      string            `json:"main,omitempty" jsonschema_description:"the main file; default: /etc/apache2/apache2.conf"`
-	Define    []string          `json:"define,omitempty" jsonschema_description:"parameters that a start with -D defines; it must hold with and without them"`
+	// Needed is for conditions: without it a state holds where there is no
+	// section that it could hold in.
+	Needed bool     `json:"needed,omitempty" jsonschema_description:"with each: there must be such a section"`
+	Main   string   `json:"main,omitempty" jsonschema_description:"the main file; default: /etc/apache2/apache2.conf"`
+	Define []string `json:"define,omitempty" jsonschema_description:"parameters that a start with -D defines; it must hold with and without them"`
 
 	name     string
 	selector []string
@@ -84,6 +87,8 @@ func (s *State) Prepare() error {
 		}
 	}
 	switch {
+	case s.Needed && s.Each == "":
+		return fault.Inputf(`"needed" goes with "each"`)
 	case s.Directory != "" && s.Each != "":
 		return fault.Inputf(`"directory" does not go with "each"`)
 	case len(s.With) > 0 && !s.Empty():

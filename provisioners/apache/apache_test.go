@@ -218,6 +218,32 @@ func TestWhatIsNotUnderstoodIsAnError(t *testing.T) {
 	}
 }
 
+// A control that is about virtual hosts of a kind holds where there is none; a
+// condition tells that it is about nothing there.
+func TestNeededSections(t *testing.T) {
+	for text, want := range map[string]int{
+		"":                                     1,
+		"<VirtualHost *:80>\n</VirtualHost>\n": 1,
+		"<VirtualHost *:443>\nSSLEngine off\n</VirtualHost>\n": 1,
+		"<VirtualHost *:443>\nSSLEngine on\n</VirtualHost>\n":  0,
+	} {
+		sys := system.NewMemory()
+		put(t, sys, map[string]string{mainFile: "LoadModule ssl_module mod_ssl.so\n" + text})
+		s := state(t, `SSLEngine: {each: tls-virtualhost, needed: true, not: ["off"]}`)
+		d, err := s.Check(context.Background(), sys)
+		if err != nil || len(d) != want {
+			t.Errorf("%q: %v, %v", text, d, err)
+		}
+		changed, err := s.Apply(context.Background(), sys)
+		if changed || (err == nil) != (want == 0) {
+			t.Errorf("%q: applying what needs a section: %v, %v", text, changed, err)
+		}
+		if d, err := state(t, `SSLUseStapling: {each: tls-virtualhost, value: "On"}`).Check(context.Background(), sys); err != nil || len(d) != 1-want {
+			t.Errorf("%q: stapling: %v, %v", text, d, err)
+		}
+	}
+}
+
 func TestMistakesInStates(t *testing.T) {
 	for text, want := range map[string]string{
 		`ServerTokens: {}`:                                       `expected "value"`,
@@ -228,6 +254,7 @@ func TestMistakesInStates(t *testing.T) {
 		`Options: {value: None, directory: /srv, each: section}`: `does not go with "each"`,
 		`LimitExcept GET: {with: {Require: all denied}}`:         `needs "each" or "directory"`,
 		`Timeout: {at-most: 10s}`:                                `no quantity`,
+		`Timeout: {at-most: "10", needed: true}`:                 `"needed" goes with "each"`,
 		`Timeout: {at-mots: "10"}`:                               `did you mean "at-most"`,
 	} {
 		if _, err := tryState(text); err == nil || !strings.Contains(err.Error(), want) {

@@ -87,6 +87,9 @@ func (s *State) mend(files *edit.Draft, c *Config, v violation) error {
 		return fault.Inputf("apache's module %s, which knows %s, is not loaded", v.needs, s.name).
 			WithHint("enable it: resources: {apache-modules: {%s: enabled}}", v.needs)
 	}
+	if s.Needed && v.have == "no such section" {
+		return fault.Inputf("the configuration has no %s", s.Each)
+	}
 	if v.vain {
 		return fault.Inputf("%s is %s", v.difference(s).Subject, v.have).
 			WithHint(`say what the section grants: apache: {Require: {directory: …, value: "method %s"}}`, strings.Join(s.selector, " "))

@@ -200,6 +200,10 @@ func (v violation) difference(s *State) system.Difference {
 
 // violations lists where the state does not hold.
 func (s *State) violations(c *Config) []violation {
+	scope := s.scope(c)
+	if len(scope) == 0 && s.Needed {
+		return []violation{{at: level{section: &Directive{Name: s.Each}}, have: "no such section"}}
+	}
 	known := factOf(s.name)
 	if known.module != "" && !c.modules[known.module] {
 		if known.idle || s.Absent || s.OnlyNot() {
@@ -207,7 +211,6 @@ func (s *State) violations(c *Config) []violation {
 		}
 		return []violation{{have: "unknown to httpd: the module " + known.module + " is not loaded", needs: known.module}}
 	}
-	scope := s.scope(c)
 	if s.Directory != "" && len(scope) == 0 && !s.Absent && !s.OnlyNot() {
 		return []violation{{have: "no such section"}}
 	}

@@ -223,6 +223,9 @@ func (v violation) difference(s *State, main string) system.Difference {
 func (s *State) violations(root *Directive) []violation {
 	var list []violation
 	scope := s.scope(root)
+	if len(scope) == 0 && s.Needed {
+		return []violation{{at: &level{kind: s.Each, block: root}, have: "no such block"}}
+	}
 	if len(scope) == 0 && s.Each == "" && !s.Absent {
 		return []violation{{at: &level{kind: factOf(s.name).top, block: root}, have: "no such block"}}
 	}

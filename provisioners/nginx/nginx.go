@@ -32,7 +32,10 @@ type State struct {
 	term.Wish
 	With map[string]string `json:"with,omitempty" jsonschema_description:"for a block such as limit_except: the directives in it with their arguments"`
 	Each string            `json:"each,omitempty" jsonschema:"enum=server,enum=location,enum=tls-server,enum=plain-server,enum=default-server,enum=proxy" jsonschema_description:"the blocks it must hold in; default: every one from the outermost that knows the directive"`
-	Main []string          `json:"main,omitempty" jsonschema_description:"main files; default: /etc/nginx/nginx.conf and /etc/nginx/container.conf, those that are there"`
+	// Needed is for conditions: without it a state holds where there is no block
+	// that it could hold in.
+	Needed bool     `json:"needed,omitempty" jsonschema_description:"with each: there must be such a block"`
+	Main   []string `json:"main,omitempty" jsonschema_description:"main files; default: /etc/nginx/nginx.conf and /etc/nginx/container.conf, those that are there"`
 
 	name     string
 	selector []string
@@ -80,6 +83,8 @@ func (s *State) Prepare() error {
 		}
 	}
 	switch {
+	case s.Needed && s.Each == "":
+		return fault.Inputf(`"needed" goes with "each"`)
 	case len(s.With) > 0 && !s.Empty():
 		return fault.Inputf(`"with" does not go with another wish`)
 	case len(s.With) > 0 && s.Each == "":

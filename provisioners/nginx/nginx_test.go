@@ -176,6 +176,29 @@ func TestWhatIsNotUnderstoodIsAnError(t *testing.T) {
 	}
 }
 
+// A control that is about servers of a kind holds where there is none; a
+// condition tells that it is about nothing there.
+func TestNeededBlocks(t *testing.T) {
+	const met, unmet = `ssl_stapling: {value: "on", each: tls-server}`, `ssl_certificate: {present: true, each: tls-server, needed: true}`
+	for site, want := range map[string][2]int{
+		"server { listen 80; }":                         {0, 1},
+		"server { listen 443 ssl; ssl_certificate a; }": {1, 0},
+		"server { listen 80; } server { ssl_certificate a; listen 443 ssl; ssl_stapling on; }": {0, 0},
+	} {
+		sys := system.NewMemory()
+		put(t, sys, map[string]string{mainFile: "events {} http { " + site + " }"})
+		for i, text := range []string{met, unmet} {
+			d, err := state(t, text).Check(context.Background(), sys)
+			if err != nil || len(d) != want[i] {
+				t.Errorf("%s: %s: %v, %v", site, text, d, err)
+			}
+		}
+		if _, err := state(t, unmet).Apply(context.Background(), sys); (err == nil) != (want[1] == 0) {
+			t.Errorf("%s: applying what needs a block: %v", site, err)
+		}
+	}
+}
+
 func TestMistakesInStates(t *testing.T) {
 	for text, want := range map[string]string{
 		`server_tokens: {}`:                                   `expected "value"`,
@@ -190,6 +213,7 @@ func TestMistakesInStates(t *testing.T) {
 		`access_log: {matches: "("}`:                          `not a regular expression`,
 		`user: {value: www-data, main: [nginx.conf]}`:         `not an absolute path`,
 		`user: {value: www-data, each: servr}`:                `did you mean "server"`,
+		`user: {value: www-data, needed: true}`:               `"needed" goes with "each"`,
 	} {
 		if _, err := tryState(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %s", text, err, want)
