@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"imgbuild/images/baseline/node"
+	"imgbuild/images/fault"
 	"imgbuild/provisioners/system"
 	"imgbuild/provisioners/term"
 )
@@ -213,6 +214,9 @@ func (p *plan) drop(name string) {
 // Check tells how the unit's state differs.
 func (s *Service) Check(ctx context.Context, r system.Reader) ([]system.Difference, error) {
 	p, err := s.plan(ctx, r)
+	if fault.KindOf(err) == fault.Input { // there is no such unit
+		return []system.Difference{{Subject: s.Unit, Have: "absent", Want: s.State}}, nil
+	}
 	if err != nil {
 		return nil, err
 	}
