@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"imgbuild/builder/aide"
@@ -33,11 +32,9 @@ func (p *planner) hasAIDE() bool {
 // aide is the step that records the sealed root in AIDE's database. It comes
 // after the seal: what is recorded is what servers have.
 func (p *planner) aide(parent stage.ID) Step {
-	rules := integrity.DefaultRules()
-	check, init := aide.Check(rules), aide.Init(rules)
+	config := aide.Config(integrity.DefaultRules())
 	in := p.common()
-	in.Add("file /"+aide.ConfigPath, digestOf(check))
-	in.Add("configuration of the database", digestOf(init))
+	in.Add("file /"+aide.ConfigPath, digestOf(config))
 	return Step{
 		Definition: stage.Definition{Name: "aide", Kind: "aide", Format: aideFormat, Parent: parent, Inputs: in},
 		Title:      "database of AIDE",
@@ -45,26 +42,25 @@ func (p *planner) aide(parent stage.ID) Step {
 			err := withRoot(s.root, func(root *os.Root) error {
 				stamp := time.Unix(p.stamp, 0)
 				return errors.Join(
-					writeInto(root, aide.ConfigPath, check, 0o644),
+					writeInto(root, aide.ConfigPath, config, 0o644),
 					// It gets this time when the stage is finished, and is recorded before.
 					root.Chtimes(aide.ConfigPath, stamp, stamp))
 			})
 			if err != nil {
 				return nil, err
 			}
-			return nil, p.initAIDE(ctx, s.root, init)
+			return nil, p.initAIDE(ctx, s.root)
 		},
 	}
 }
 
 // initAIDE runs the root's own aide over the root.
-func (p *planner) initAIDE(ctx context.Context, dir string, config []byte) error {
+func (p *planner) initAIDE(ctx context.Context, dir string) error {
 	var said lastLines
 	err := sandbox.Run(ctx, sandbox.Spec{
 		Root:   dir,
-		Args:   []string{"aide", "--init", "--config=-"},
+		Args:   []string{"aide", "--init", "--config=/" + aide.ConfigPath, "--before=database_out=file:/" + aide.DatabasePath},
 		Env:    runEnvironment(p.stamp, nil),
-		Stdin:  strings.NewReader(string(config)),
 		Stdout: &said, Stderr: &said,
 	})
 	var exit *sandbox.ExitError
@@ -86,7 +82,7 @@ func (p *planner) initAIDE(ctx context.Context, dir string, config []byte) error
 		if err != nil {
 			return err
 		}
-		if database, err = aide.WithoutInodes(database); err != nil {
+		if database, err = aide.Normalize(database); err != nil {
 			return err
 		}
 		return writeInto(root, aide.DatabasePath, database, 0o600)

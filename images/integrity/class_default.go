@@ -53,12 +53,16 @@ func DefaultRules() Rules {
 		{Pattern: "var/mail/**", Class: Variable},
 		{Pattern: "var/spool/**", Class: Variable},
 		{Pattern: "var/tmp/**", Class: Variable},
+		// Where cloud-init keeps programs when none may run below /var/tmp.
+		{Pattern: "usr/lib/cloud-init/clouddir", Class: Variable},
+		{Pattern: "usr/lib/cloud-init/clouddir/**", Class: Variable},
 
 		// Identity, made at first boot.
 		{Pattern: "etc/machine-id", Class: Seeded},
 		{Pattern: "etc/hostname", Class: Seeded},
 		{Pattern: "etc/hosts", Class: Seeded},
 		{Pattern: "etc/adjtime", Class: Seeded},
+		{Pattern: "etc/default/locale", Class: Seeded},
 		{Pattern: "etc/fstab", Class: Seeded},
 		// The password of the boot menu, which differs from server to server.
 		{Pattern: "boot/grub/user.cfg", Class: Seeded},
