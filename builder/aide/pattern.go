@@ -62,9 +62,9 @@ func set(inside string) string {
 			b.WriteByte('-')
 		case c == '\\' && i < len(inside)-1:
 			i++
-			b.WriteString(literal(inside[i : i+1]))
+			b.WriteString(member(inside[i]))
 		default:
-			b.WriteString(literal(inside[i : i+1]))
+			b.WriteString(member(inside[i]))
 		}
 	}
 	if not {
@@ -74,22 +74,34 @@ func set(inside string) string {
 }
 
 // literal takes every meaning from bytes, for PCRE and for AIDE's own reading
-// of blanks, @ and %.
+// of blanks, @ and %. AIDE files a rule under the directory that its expression
+// begins with; it takes \x2b for x2b there, so such a byte stands in a set,
+// which ends that beginning.
 func literal(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '/', c == '_':
-			b.WriteByte(c)
-		case c == '-':
+		case plain(c):
 			b.WriteByte(c)
 		case c == '.':
 			b.WriteString(`\.`)
 		default:
-			fmt.Fprintf(&b, `\x%02x`, c)
+			fmt.Fprintf(&b, `[\x%02x]`, c)
 		}
 	}
 	return b.String()
+}
+
+// member is a byte inside a set.
+func member(c byte) string {
+	if plain(c) && c != '-' {
+		return string(rune(c))
+	}
+	return fmt.Sprintf(`\x%02x`, c)
+}
+
+func plain(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '/' || c == '_' || c == '-'
 }
 
 // meet reports whether one path can match both patterns; it may say yes where
