@@ -16,14 +16,14 @@ import (
 // The formats of the stages that make a root bootable.
 const (
 	bootFilesFormat = 1
-	menuFormat      = 1
+	menuFormat      = 2
 	initramfsFormat = 1
 )
 
 // boot continues the sealed root to one that boots: the files that must exist
 // before its packages are configured, the packages, the boot menu, the recipe's
-// resources for it, which may state what the menu says, the initramfs, and the
-// seal.
+// resources for it, which may state what the menu says, the initramfs, the seal,
+// and the database that the sealed root is held against.
 func (p *planner) boot(parent stage.ID) ([]Step, error) {
 	layout, err := p.layout()
 	if err != nil {
@@ -46,6 +46,9 @@ func (p *planner) boot(parent stage.ID) ([]Step, error) {
 	add(provision)
 	add(p.initramfs(parent))
 	add(p.seal(parent, "boot"))
+	if p.hasAIDE() {
+		add(p.aide(parent))
+	}
 	return chain, nil
 }
 

@@ -28,7 +28,7 @@ import (
 )
 
 // evidenceFormat is the format of the stages that describe a sealed root.
-const evidenceFormat = 3
+const evidenceFormat = 4
 
 // The files of an evidence stage.
 const (

@@ -22,7 +22,7 @@ import (
 // The formats of the stages that make outputs.
 const (
 	containerFormat = 2
-	diskFormat      = 1
+	diskFormat      = 2
 	imageFormat     = 2
 )
 
@@ -48,8 +48,8 @@ func (p *planner) outputs(plan *Plan) error {
 		plan.Container = &def
 	}
 	if vm := p.recipe.Outputs.VM; vm != nil {
-		plan.Evidence = append(plan.Evidence, p.evidence(plan.BootStage(), sbom.Disk))
-		step, err := p.disk(plan.BootStage(), plan.Tools.ID(), vm.Formats)
+		plan.Evidence = append(plan.Evidence, p.evidence(last(plan.Boot), sbom.Disk))
+		step, err := p.disk(last(plan.Boot), plan.Tools.ID(), vm.Formats)
 		if err != nil {
 			return err
 		}

@@ -18,7 +18,8 @@ type Plan struct {
 	// Root is the chain of stages that make the root of every output, oldest
 	// first; the last one is sealed.
 	Root []Step
-	// Boot continues Root for outputs that boot; empty without such outputs.
+	// Boot continues Root for outputs that boot; empty without such outputs. Its
+	// last step is the whole root of theirs.
 	Boot []Step
 	// Tools is the one stage of the tools root; nil without outputs that need it.
 	Tools *Step
@@ -100,8 +101,16 @@ func (p *Plan) Steps() []Step {
 // RootStage is the id of the sealed root that every output shares.
 func (p *Plan) RootStage() stage.ID { return last(p.Root) }
 
-// BootStage is the id of the sealed root of outputs that boot, "" without any.
-func (p *Plan) BootStage() stage.ID { return last(p.Boot) }
+// BootStage is the id of the sealed root of outputs that boot, by which servers
+// name their image; "" without any.
+func (p *Plan) BootStage() stage.ID {
+	for _, s := range p.Boot {
+		if s.Kind == "seal" {
+			return s.ID()
+		}
+	}
+	return ""
+}
 
 func last(chain []Step) stage.ID {
 	if len(chain) == 0 {

@@ -1,7 +1,9 @@
 package disk_test
 
 import (
+	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -118,6 +120,19 @@ func TestMenu(t *testing.T) {
 	want := "linux /boot/vmlinuz-6.1.0-25-cloud-amd64 root=UUID=" + root.FileSystem.UUID + " ro console=ttyS0,115200n8 quiet\n"
 	if !strings.Contains(string(menu), want) {
 		t.Errorf("the menu lacks %q:\n%s", want, menu)
+	}
+	// A password guards changes, and never the boot itself.
+	for _, want := range []string{"  source /boot/grub/user.cfg\n", "\nset superusers=\"root\"\n", "' --unrestricted {\n"} {
+		if !strings.Contains(string(menu), want) {
+			t.Errorf("the menu lacks %q:\n%s", want, menu)
+		}
+	}
+	if program, err := exec.LookPath("grub-script-check"); err == nil {
+		cmd := exec.Command(program)
+		cmd.Stdin = bytes.NewReader(menu)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("GRUB refuses the menu: %v\n%s", err, out)
+		}
 	}
 	for _, bad := range []string{"", "a b", "a;halt", "$x", "x'y", "a\nb"} {
 		if _, err := disk.Menu(l, []string{"1"}, []string{bad}); fault.KindOf(err) != fault.Input {

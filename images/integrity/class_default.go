@@ -6,12 +6,19 @@ func DefaultRules() Rules {
 	return Rules{
 		// What the kernel and early boot mount over.
 		{Pattern: "dev/**", Class: Variable},
+		{Pattern: "proc", Class: Variable},
 		{Pattern: "proc/**", Class: Variable},
 		{Pattern: "run/**", Class: Variable},
+		{Pattern: "sys", Class: Variable},
 		{Pattern: "sys/**", Class: Variable},
 		{Pattern: "tmp/**", Class: Variable},
 		{Pattern: "lost+found", Class: Variable},
 		{Pattern: "lost+found/**", Class: Variable},
+		// Of file systems of their own, such as /var and /usr/local.
+		{Pattern: "*/lost+found", Class: Variable},
+		{Pattern: "*/lost+found/**", Class: Variable},
+		{Pattern: "*/*/lost+found", Class: Variable},
+		{Pattern: "*/*/lost+found/**", Class: Variable},
 
 		// Data and mount points.
 		{Pattern: "home/**", Class: Variable},
@@ -30,6 +37,7 @@ func DefaultRules() Rules {
 		{Pattern: "var/backups/**", Class: Variable},
 		{Pattern: "var/cache/**", Class: Variable},
 		{Pattern: "var/lib/**", Class: Variable},
+		{Pattern: "var/lib/aide/aide.db", Class: Immutable},
 		{Pattern: "var/lib/dpkg/**", Class: Immutable},
 		{Pattern: "var/lib/dpkg/lock*", Class: Variable},
 		{Pattern: "var/lib/dpkg/triggers/Lock", Class: Variable},
@@ -45,13 +53,19 @@ func DefaultRules() Rules {
 		{Pattern: "var/mail/**", Class: Variable},
 		{Pattern: "var/spool/**", Class: Variable},
 		{Pattern: "var/tmp/**", Class: Variable},
+		// Where cloud-init keeps programs when none may run below /var/tmp.
+		{Pattern: "usr/lib/cloud-init/clouddir", Class: Variable},
+		{Pattern: "usr/lib/cloud-init/clouddir/**", Class: Variable},
 
 		// Identity, made at first boot.
 		{Pattern: "etc/machine-id", Class: Seeded},
 		{Pattern: "etc/hostname", Class: Seeded},
 		{Pattern: "etc/hosts", Class: Seeded},
 		{Pattern: "etc/adjtime", Class: Seeded},
+		{Pattern: "etc/default/locale", Class: Seeded},
 		{Pattern: "etc/fstab", Class: Seeded},
+		// The password of the boot menu, which differs from server to server.
+		{Pattern: "boot/grub/user.cfg", Class: Seeded},
 		{Pattern: "etc/ssh/ssh_host_*", Class: Seeded},
 		{Pattern: "etc/ssh/sshd_config.d/50-cloud-init.conf", Class: Seeded},
 		{Pattern: "etc/ssl/certs/ssl-cert-snakeoil.pem", Class: Seeded},

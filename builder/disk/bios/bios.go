@@ -39,6 +39,8 @@ const (
 var modules = []string{
 	"biosdisk", "part_gpt", "ext2", "normal", "linux", "search", "search_fs_uuid", "configfile", "serial", "terminal",
 	"test", "echo", "ls", "cat", "minicmd", "reboot", "halt", "sleep", "true",
+	// A menu with a password: GRUB would look for the hash in a file.
+	"password_pbkdf2", "gcry_sha512",
 }
 
 // Core makes core.img with grub-mkimage(1) and gives its bytes with those of
