@@ -20,6 +20,7 @@ func TestTheDebian12ServerBoots(t *testing.T) {
 	baked := bake(t, "debian-12-nginx")
 	disk := baked.disk(t)
 	t.Run("disk", func(t *testing.T) { holdToManifest(t, baked, disk) })
+	t.Run("scan", func(t *testing.T) { holdToScan(t, baked) })
 	machines := []boottest.Options{
 		{Disk: disk, Firmware: launch.SecureBoot},
 		{Disk: disk, Firmware: launch.BIOS, VGA: true, Agent: true},
@@ -47,6 +48,7 @@ func TestTheDebian13ServerBoots(t *testing.T) {
 	baked := bake(t, "proof-data", project(t)...)
 	disk := baked.disk(t)
 	t.Run("disk", func(t *testing.T) { holdToManifest(t, baked, disk) })
+	t.Run("scan", func(t *testing.T) { holdToScan(t, baked) })
 	g := boottest.Boot(t, boottest.Options{Disk: disk, Firmware: launch.SecureBoot})
 	g.Check(t)
 	inspect(t, g, append(questions(baked, g), ofFirstBoot()...))

@@ -5,6 +5,8 @@ import (
 	"context"
 	"crypto/md5"
 	"encoding/hex"
+	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -15,6 +17,7 @@ import (
 	"sync"
 
 	"github.com/zricethezav/gitleaks/v8/detect"
+	"golang.org/x/crypto/ssh"
 	"golang.org/x/sync/errgroup"
 
 	"imgbuild/images/integrity"
@@ -94,7 +97,7 @@ func (i *inspection) content(detector *detect.Detector, e integrity.Entry) ([]re
 	}
 	if bytes.IndexByte(data[:min(len(data), 8000)], 0) >= 0 || len(data) > maxText {
 		// No text that a person wrote; a key is one all the same.
-		if pemKey.Match(data) {
+		if holdsKey(data) {
 			found = append(found, report.Stray{Kind: string(PrivateKey), Path: name, Detail: "it holds one in PEM form"})
 		}
 		return found, nil
@@ -102,8 +105,30 @@ func (i *inspection) content(detector *detect.Detector, e integrity.Entry) ([]re
 	return append(found, text(detector, name, data)...), nil
 }
 
-// pemKey is a private key with the first line of its content (RFC 7468).
-var pemKey = regexp.MustCompile(`-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----\r?\n[A-Za-z0-9+/=: ,-]{20,}\r?\n`)
+// holdsKey tells whether a private key in PEM form (RFC 7468) lies in data: one
+// that can be read, or could with its passphrase. Programs hold the examples of
+// their documentation.
+func holdsKey(data []byte) bool {
+	const begin = "-----BEGIN "
+	for {
+		at := bytes.Index(data, []byte(begin))
+		if at < 0 {
+			return false
+		}
+		data = data[at:]
+		block, _ := pem.Decode(data)
+		if block != nil && block.Type == "ENCRYPTED PRIVATE KEY" && len(block.Bytes) > 64 {
+			return true
+		}
+		if block != nil && strings.HasSuffix(block.Type, "PRIVATE KEY") {
+			_, err := ssh.ParseRawPrivateKey(pem.EncodeToMemory(block))
+			if missing := (*ssh.PassphraseMissingError)(nil); err == nil || errors.As(err, &missing) {
+				return true
+			}
+		}
+		data = data[len(begin):]
+	}
+}
 
 // Text returns what must not be in a text that belongs to an image.
 func Text(name string, data []byte) ([]report.Stray, error) {
