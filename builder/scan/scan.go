@@ -17,13 +17,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"imgbuild/builder/scan/hygiene"
-	"imgbuild/builder/tree"
 	"imgbuild/images/baseline/node"
 	"imgbuild/images/control"
 	"imgbuild/images/integrity"
 	"imgbuild/images/report"
 	"imgbuild/provisioners"
 	"imgbuild/provisioners/system"
+	"imgbuild/provisioners/tree"
 )
 
 // Spec says what a target is held to.
