@@ -33,7 +33,7 @@ const script = `umask 077
 dir=
 trap '[ -z "$dir" ] || rm -rf "$dir"' EXIT
 trap 'exit 75' HUP INT TERM PIPE
-for place in "/run/user/$(id -u)" /tmp /var/tmp "$HOME"; do
+for place in "${TMPDIR:-}" "/run/user/$(id -u)" /tmp /var/tmp "$HOME"; do
   [ -d "$place" ] && dir=$(mktemp -d "$place/imgbuild.XXXXXXXXXX" 2>/dev/null) || { dir=; continue; }
   printf '#!/bin/sh\nexit 0\n' >"$dir/try" && chmod 700 "$dir/try" && "$dir/try" 2>/dev/null && break
   rm -rf "$dir"; dir=

@@ -87,6 +87,12 @@ func (k *hostKeys) record() string {
 	return fmt.Sprintf("ssh -p %s %s@%s true", k.host.Port, k.host.User, k.host.Name)
 }
 
+// preferred is the order in which ssh(1) asks an unknown host for its key: both
+// shall show the same one.
+var preferred = []string{
+	ssh.KeyAlgoED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521, ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256,
+}
+
 // algorithms are those that the known keys of the host are of, so that it does
 // not show another of its keys; nil leaves the choice open.
 func (k *hostKeys) algorithms(remote net.Addr) []string {
@@ -101,6 +107,9 @@ func (k *hostKeys) algorithms(remote net.Addr) []string {
 	var differs *knownhosts.KeyError
 	if !errors.As(k.known(k.host.Address(), remote, zeros), &differs) {
 		return nil
+	}
+	if len(differs.Want) == 0 {
+		return preferred
 	}
 	var list []string
 	for _, w := range differs.Want {
