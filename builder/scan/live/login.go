@@ -45,7 +45,7 @@ func (c Client) login(h Host) (*login, error) {
 		if err := l.fromFile(file, held); err != nil && (required || !errors.Is(err, fs.ErrNotExist)) {
 			if required {
 				l.close()
-				return nil, err
+				return nil, fault.Inputf("logging in to %s", h).Because(err).WithHint("name a private key with --identity FILE")
 			}
 			l.passed = append(l.passed, err.Error())
 		}
