@@ -17,7 +17,6 @@ import (
 
 	"imgbuild/builder/disk"
 	"imgbuild/builder/stage"
-	"imgbuild/builder/tree"
 	"imgbuild/images/baseline"
 	"imgbuild/images/catalog"
 	"imgbuild/images/integrity"
@@ -25,6 +24,7 @@ import (
 	"imgbuild/images/sbom"
 	"imgbuild/images/signing"
 	"imgbuild/images/updates"
+	"imgbuild/provisioners/tree"
 )
 
 // evidenceFormat is the format of the stages that describe a sealed root.

@@ -11,7 +11,7 @@ import (
 
 	"imgbuild/builder/sandbox"
 	"imgbuild/builder/stage"
-	"imgbuild/builder/tree"
+	"imgbuild/builder/timestamp"
 	"imgbuild/images/fault"
 	"imgbuild/images/updates"
 )
@@ -209,7 +209,7 @@ func (b *Builder) inside(ctx context.Context, s *site, work *stage.Work, below [
 	if err != nil {
 		return nil, err
 	}
-	return result, tree.Stamp(ctx, work.Diff(), s.plan.Lock.Epoch, stamp)
+	return result, timestamp.Set(ctx, work.Diff(), s.plan.Lock.Epoch, stamp)
 }
 
 // view calls do with a merged view of finished stages; changes made to it are

@@ -27,13 +27,14 @@ import (
 	"imgbuild/builder/disk/gpt"
 	"imgbuild/builder/disk/qcow2"
 	"imgbuild/builder/seal"
-	"imgbuild/builder/tree"
+	"imgbuild/builder/timestamp"
 	"imgbuild/images/baseline/node"
 	"imgbuild/images/integrity"
 	"imgbuild/images/sbom"
 	"imgbuild/images/updates"
 	"imgbuild/provisioners"
 	"imgbuild/provisioners/system"
+	"imgbuild/provisioners/tree"
 )
 
 const goldenOutputs = "testdata/golden/outputs"
@@ -340,7 +341,7 @@ func makeSeal(t *testing.T, to io.Writer) {
 // describeRoot stamps a root and writes everything about it down.
 func describeRoot(t *testing.T, to io.Writer, root string, owners bool) {
 	t.Helper()
-	check(t, tree.Stamp(t.Context(), root, goldenEpoch, goldenStamp))
+	check(t, timestamp.Set(t.Context(), root, goldenEpoch, goldenStamp))
 	entries, err := tree.Walk(t.Context(), root)
 	check(t, err)
 	for _, e := range entries {

@@ -5,7 +5,7 @@ import (
 	"io"
 
 	"imgbuild/builder/container"
-	"imgbuild/builder/tree"
+	"imgbuild/provisioners/tree"
 )
 
 // Tar makes the sealed root of a plan and writes it as one tar: the root file

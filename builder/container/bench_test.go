@@ -13,8 +13,8 @@ import (
 	"oras.land/oras-go/v2/content/oci"
 
 	"imgbuild/builder/container"
-	"imgbuild/builder/tree"
 	"imgbuild/images/updates"
+	"imgbuild/provisioners/tree"
 )
 
 // The benchmarks take a Debian root directory from the environment, for

@@ -17,9 +17,9 @@ import (
 	"oras.land/oras-go/v2/content/oci"
 
 	"imgbuild/builder/container"
-	"imgbuild/builder/tree"
 	"imgbuild/images/integrity"
 	"imgbuild/images/updates"
+	"imgbuild/provisioners/tree"
 )
 
 const epoch = 1700000000

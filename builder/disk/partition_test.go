@@ -14,9 +14,9 @@ import (
 
 	"imgbuild/builder/disk"
 	"imgbuild/builder/scan/volume"
-	"imgbuild/builder/tree"
 	"imgbuild/images/fault"
 	"imgbuild/images/integrity"
+	"imgbuild/provisioners/tree"
 )
 
 func partitions() []disk.DataSpec {

@@ -12,9 +12,9 @@ import (
 	"strings"
 	"testing"
 
-	"imgbuild/builder/tree"
 	"imgbuild/images/catalog"
 	"imgbuild/images/integrity"
+	"imgbuild/provisioners/tree"
 )
 
 // ofNewFileSystem is what mtree may say of a disk: mke2fs makes the root

@@ -18,7 +18,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"imgbuild/builder/scan/hygiene"
-	"imgbuild/builder/tree"
 	"imgbuild/images/baseline/node"
 	"imgbuild/images/control"
 	"imgbuild/images/fault"
@@ -26,6 +25,7 @@ import (
 	"imgbuild/images/report"
 	"imgbuild/provisioners"
 	"imgbuild/provisioners/system"
+	"imgbuild/provisioners/tree"
 )
 
 // Spec says what a target is held to.

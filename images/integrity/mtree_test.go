@@ -14,8 +14,8 @@ import (
 	"github.com/vbatts/go-mtree"
 	"golang.org/x/sys/unix"
 
-	"imgbuild/builder/tree"
 	"imgbuild/images/integrity"
+	"imgbuild/provisioners/tree"
 )
 
 // realTree makes a directory with every type of file this machine lets us

@@ -26,6 +26,9 @@ type Report struct {
 	// differs from it.
 	Compared bool                   `json:"compared"`
 	Drift    []integrity.Difference `json:"drift"`
+	// Live says that it is of a server that runs: what must not lie in an image
+	// was not looked for, since a server has logs, keys and homes.
+	Live bool `json:"live,omitempty"`
 	// Strays are what must not lie in an image.
 	Strays []Stray `json:"strays"`
 }

@@ -13,9 +13,9 @@ import (
 
 	"imgbuild/builder/debian/deb822"
 	"imgbuild/builder/sandbox"
-	"imgbuild/builder/tree"
 	"imgbuild/images/integrity"
 	"imgbuild/images/updates"
+	"imgbuild/provisioners/tree"
 )
 
 // ownDev is why each file of /dev is allowed to differ.

@@ -19,9 +19,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"imgbuild/builder/scan/hygiene"
-	"imgbuild/builder/tree"
 	"imgbuild/images/report"
 	"imgbuild/provisioners/system"
+	"imgbuild/provisioners/tree"
 )
 
 // buildDir is a directory of the machine that built the trees of these tests.

@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"imgbuild/builder/tree"
 	"imgbuild/images/integrity"
+	"imgbuild/provisioners/tree"
 )
 
 // capability is cap_net_bind_service=ep, struct vfs_cap_data of

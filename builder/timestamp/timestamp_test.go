@@ -1,4 +1,4 @@
-package tree_test
+package timestamp_test
 
 import (
 	"context"
@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"imgbuild/builder/tree"
+	"imgbuild/builder/timestamp"
 )
 
 func TestStampLeavesOnlyTheTimesOfPackages(t *testing.T) {
@@ -20,7 +20,7 @@ func TestStampLeavesOnlyTheTimesOfPackages(t *testing.T) {
 	must(t, os.Chtimes(at("etc/packaged"), time.Unix(900, 0), time.Unix(900, 0)))
 	must(t, os.Chtimes(at("etc/new"), time.Unix(10, 0), time.Unix(10, 0)))
 
-	must(t, tree.Stamp(context.Background(), dir, 1000, 500))
+	must(t, timestamp.Set(context.Background(), dir, 1000, 500))
 
 	for name, want := range map[string]int64{".": 500, "etc": 500, "etc/new": 500, "etc/packaged": 900, "etc/generated": 500, "etc/link": 500} {
 		st, err := os.Lstat(at(name))
@@ -28,5 +28,12 @@ func TestStampLeavesOnlyTheTimesOfPackages(t *testing.T) {
 		if got := st.ModTime(); !got.Equal(time.Unix(want, 0)) {
 			t.Errorf("%s: got %v, want %d", name, got.UTC(), want)
 		}
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }

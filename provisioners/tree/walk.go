@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -20,20 +21,9 @@ import (
 	"imgbuild/provisioners/system"
 )
 
-// Walk returns the entries of everything below root, sorted by path, the root
-// itself first. Regular files are hashed in parallel. It reads as uid 0 does:
-// call it inside the sandbox's namespaces for a tree with foreign owners.
-func Walk(ctx context.Context, root string) ([]integrity.Entry, error) {
-	return walk(ctx, host{root})
-}
-
-// List is Walk without the contents' digests.
-func List(ctx context.Context, root string) ([]integrity.Entry, error) {
-	return list(ctx, host{root})
-}
-
-// Read is Walk for a system, whose files may be opened by several goroutines at
-// once: a finished disk or container image.
+// Read returns the entries of everything in a system, sorted by path, the root
+// itself first. Its files may be opened by several goroutines at once: a finished
+// disk or container image.
 func Read(ctx context.Context, r system.Reader) ([]integrity.Entry, error) {
 	return walk(ctx, reader{r})
 }
@@ -172,6 +162,8 @@ func hashAll(ctx context.Context, from source, entries []integrity.Entry, regula
 	return group.Wait()
 }
 
+var errChanged = errors.New("changed while it was read")
+
 func hashFile(from source, e integrity.Entry, buf []byte) (string, error) {
 	f, err := from.open(e.Path)
 	if err != nil {
@@ -184,7 +176,7 @@ func hashFile(from source, e integrity.Entry, buf []byte) (string, error) {
 		return "", err
 	}
 	if n != e.Size {
-		return "", fmt.Errorf("%s changed while it was read: %d bytes, then %d", e.Path, e.Size, n)
+		return "", fmt.Errorf("%s %w: %d bytes, then %d", e.Path, errChanged, e.Size, n)
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }

@@ -1,4 +1,6 @@
-package tree
+// Package timestamp takes the time of making out of the files of a stage, so that
+// the same inputs give the same bytes. It changes times and nothing else.
+package timestamp
 
 import (
 	"context"
@@ -10,11 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Stamp takes the time of making out of a stage's directory: every directory,
+// Set takes the time of making out of a stage's directory: every directory,
 // and every file changed after the second newest, gets the time stamp (both in
 // seconds since 1970). Files that packages brought are older than newest, the
 // date of the newest index that lists them, and keep the time they came with.
-func Stamp(ctx context.Context, dir string, newest, stamp int64) error {
+func Set(ctx context.Context, dir string, newest, stamp int64) error {
 	when := []unix.Timespec{{Sec: stamp}, {Sec: stamp}}
 	var directories []string
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {

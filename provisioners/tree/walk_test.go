@@ -15,9 +15,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
-	"imgbuild/builder/tree"
 	"imgbuild/images/integrity"
 	"imgbuild/provisioners/system"
+	"imgbuild/provisioners/tree"
 )
 
 func must(t *testing.T, err error) {

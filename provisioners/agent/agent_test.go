@@ -1,0 +1,193 @@
+package agent_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"imgbuild/images/baseline/node"
+	"imgbuild/images/control"
+	"imgbuild/images/integrity"
+	"imgbuild/provisioners"
+	"imgbuild/provisioners/agent"
+	"imgbuild/provisioners/system"
+)
+
+var update = flag.Bool("update", false, "write the golden question again")
+
+const definitions = `motd-text:
+  title: the message of the day is ours
+  severity: low
+  rationale: people know where they are
+  resources:
+    files:
+      /etc/motd: {from: files/motd, mode: "0644"}
+banner:
+  title: the banner names the site
+  severity: medium
+  rationale: people know where they are
+  resources:
+    files:
+      /etc/issue: {from: files/issue, template: true, mode: "0644"}
+`
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// house is a set of controls that name files and variables.
+func house(t *testing.T) ([]*control.Control, node.Vars) {
+	t.Helper()
+	set, err := control.Load(control.Source{Name: "shop/controls", Files: fstest.MapFS{
+		"house.yaml":  {Data: []byte(definitions)},
+		"files/motd":  {Data: []byte("welcome\n"), Mode: 0o644},
+		"files/issue": {Data: []byte("this is ${site}, port ${port}\n"), Mode: 0o755},
+	}})
+	must(t, err)
+	vars, err := node.Parse("vars", nil, "vars", []byte("site: shop\nport: 80\n"))
+	must(t, err)
+	return []*control.Control{set.Controls["banner"], set.Controls["motd-text"]}, node.Vars{"site": vars.Get("site"), "port": vars.Get("port")}
+}
+
+func TestTheFormOfAQuestionIsKept(t *testing.T) {
+	q, err := agent.Ask(house(t))
+	must(t, err)
+	q.Rules = integrity.Rules{{Pattern: "var/log/**", Class: integrity.Variable}}
+	got, err := json.MarshalIndent(q, "", "  ")
+	must(t, err)
+	golden := filepath.Join("testdata", "question.json")
+	if *update {
+		must(t, os.WriteFile(golden, append(got, '\n'), 0o644))
+	}
+	want, err := os.ReadFile(golden)
+	must(t, err)
+	if diff := cmp.Diff(string(want), string(got)+"\n"); diff != "" {
+		t.Errorf("the form changed; raise agent.Format (-golden +now):\n%s", diff)
+	}
+	read, err := agent.ReadQuestion(bytes.NewReader(got))
+	must(t, err)
+	if diff := cmp.Diff(q, read); diff != "" {
+		t.Errorf("read back (-written +read):\n%s", diff)
+	}
+}
+
+// TestTheServerSaysWhatAScanSays holds the same controls against the same
+// system here and by way of a question.
+func TestTheServerSaysWhatAScanSays(t *testing.T) {
+	controls, vars := house(t)
+	q, err := agent.Ask(controls, vars)
+	must(t, err)
+	s := system.NewMemory()
+	must(t, system.MkdirAll(s, "/etc"))
+	must(t, s.WriteFile("/etc/issue", strings.NewReader("nothing\n"), system.Attr{Mode: 0o666}))
+	decoded, err := provisioners.DecodeControls(controls, vars)
+	must(t, err)
+	compare := func(result control.Result) {
+		t.Helper()
+		var want []control.Finding
+		for _, c := range decoded {
+			f, err := c.Check(context.Background(), s)
+			must(t, err)
+			want = append(want, f)
+		}
+		a, err := agent.Check(context.Background(), s, q)
+		must(t, err)
+		if diff := cmp.Diff(want, a.Findings); diff != "" {
+			t.Errorf("(-scan +agent):\n%s", diff)
+		}
+		for _, f := range a.Findings {
+			if f.Result != result {
+				t.Errorf("%s: %s, want %s: %s", f.Control, f.Result, result, f.Why)
+			}
+		}
+	}
+	compare(control.Fail)
+	for _, want := range []int{2, 0} {
+		a, err := agent.Apply(context.Background(), s, q)
+		must(t, err)
+		if len(a.Changed) != want {
+			t.Errorf("changed %v, want %d", a.Changed, want)
+		}
+	}
+	compare(control.Pass)
+	text, err := system.ReadFile(s, "/etc/issue", 100)
+	must(t, err)
+	if string(text) != "this is shop, port 80\n" {
+		t.Errorf("/etc/issue: %q", text)
+	}
+}
+
+func TestAManifestComesBackWhole(t *testing.T) {
+	s := system.NewMemory()
+	for _, name := range []string{"/etc/motd", "/var/log/syslog", "/etc/we\xffird"} {
+		must(t, system.MkdirAll(s, filepath.Dir(name)))
+		must(t, s.WriteFile(name, strings.NewReader("x"), system.Attr{Mode: 0o644}))
+	}
+	a, err := agent.Manifest(context.Background(), s, &agent.Question{Format: agent.Format, Rules: integrity.DefaultRules()})
+	must(t, err)
+	data, err := json.Marshal(a)
+	must(t, err)
+	read, err := agent.ReadAnswer(bytes.NewReader(data))
+	must(t, err)
+	m, err := integrity.ReadMtree(strings.NewReader(read.Manifest))
+	must(t, err)
+	for path, want := range map[string]bool{"etc/motd": true, "etc/we\xffird": true, "var/log": true, "var/log/syslog": false} {
+		if _, ok := m.Find(path); ok != want {
+			t.Errorf("%q is listed: %v", path, ok)
+		}
+	}
+}
+
+func TestWhatIsNotUnderstoodIsRefused(t *testing.T) {
+	for text, want := range map[string]string{
+		``:                                 "EOF",
+		`{"format":2}`:                     "format 2",
+		`{"format":1,"shell":"rm"}`:        "unknown field",
+		`{"format":1} {}`:                  "something follows",
+		`{"format":1,"controls":["nope"]}`: "",
+	} {
+		q, err := agent.ReadQuestion(strings.NewReader(text))
+		if want == "" {
+			must(t, err)
+			_, err = agent.Check(context.Background(), system.NewMemory(), q)
+			want = `no definition of the control "nope"`
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v", text, err)
+		}
+	}
+	for _, path := range []string{"../etc/passwd", "/abs", ".", "a//b", "dir/"} {
+		q := &agent.Question{Format: 1, Sources: []agent.Source{{Name: "x", Files: []agent.File{{Path: path}}}}}
+		if _, err := agent.Check(context.Background(), system.NewMemory(), q); err == nil || !strings.Contains(err.Error(), "cannot be") {
+			t.Errorf("%q: got %v", path, err)
+		}
+	}
+	if _, err := agent.ReadAnswer(strings.NewReader(`{"format":1,"error":"no disk"}`)); err == nil || err.Error() != "no disk" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func FuzzReadQuestion(f *testing.F) {
+	f.Add([]byte(`{"format":1,"sources":[{"name":"a","files":[{"path":"x.yaml","content":"YTogMQo="}]}],"controls":["a"]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		q, err := agent.ReadQuestion(bytes.NewReader(data))
+		if err != nil {
+			return
+		}
+		a, err := agent.Check(context.Background(), system.NewMemory(), q)
+		if err == nil && len(a.Findings) != len(q.Controls) {
+			t.Errorf("%d findings of %d controls", len(a.Findings), len(q.Controls))
+		}
+	})
+}
