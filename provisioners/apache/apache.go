@@ -50,15 +50,8 @@ var directiveName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]*$`)
 // New decodes the state of the directive that e.Key names; a text is its
 // value, or "present" or "absent".
 func New(e node.Entry) (*State, error) {
-	value := e.Value
-	switch {
-	case value.Kind == node.String && (value.Text == "present" || value.Text == "absent"):
-		value = term.Said(value)
-	case value.Kind == node.String:
-		value = term.Under("value", value)
-	}
 	s := &State{Key: e.Key}
-	if err := node.Decode(value, s); err != nil {
+	if err := node.Decode(term.Short(e.Value, "present", "absent"), s); err != nil {
 		return nil, err
 	}
 	p := &node.Problems{}

@@ -9,6 +9,7 @@ import (
 	"imgbuild/images/baseline/node"
 	"imgbuild/images/fault"
 	"imgbuild/provisioners/system"
+	"imgbuild/provisioners/term"
 )
 
 // packageName is Debian Policy's, 5.6.1.
@@ -26,15 +27,11 @@ type Package struct {
 
 // New decodes the package called e.Key; a text is its state.
 func New(e node.Entry) (*Package, error) {
-	value := e.Value
-	p := &node.Problems{}
-	if value.Kind == node.String {
-		if states := []string{"present", "absent"}; !slices.Contains(states, value.Text) {
-			return nil, node.Errorf(value.Pos, "unknown state %q of a package%s", value.Text, node.Suggest(value.Text, states))
-		}
-		yes := &node.Node{Kind: node.Bool, Pos: value.Pos, Text: "true"}
-		value = &node.Node{Kind: node.Map, Pos: value.Pos, Entries: []node.Entry{{Key: value.Text, Pos: value.Pos, Value: yes}}}
+	states := []string{"present", "absent"}
+	if e.Value.Kind == node.String && !slices.Contains(states, e.Value.Text) {
+		return nil, node.Errorf(e.Value.Pos, "unknown state %q of a package%s", e.Value.Text, node.Suggest(e.Value.Text, states))
 	}
+	value, p := term.Short(e.Value, states...), &node.Problems{}
 	d := &Package{Name: e.Key}
 	decoding := node.Decode(value, d)
 	p.Add(decoding)

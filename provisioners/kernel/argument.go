@@ -32,10 +32,7 @@ type Argument struct {
 
 // NewArgument decodes the argument called e.Key; a text is its value.
 func NewArgument(e node.Entry) (*Argument, error) {
-	value := e.Value
-	if value.Kind != node.Map {
-		value = term.Under("value", value)
-	}
+	value := term.Short(e.Value)
 	a := &Argument{Name: e.Key}
 	p := &node.Problems{}
 	p.Add(node.Decode(value, a))

@@ -31,10 +31,7 @@ type Sysctl struct {
 
 // NewSysctl decodes the parameter called e.Key; a text is its value.
 func NewSysctl(e node.Entry) (*Sysctl, error) {
-	value := e.Value
-	if value.Kind != node.Map {
-		value = term.Under("value", value)
-	}
+	value := term.Short(e.Value)
 	s := &Sysctl{Key: sysctlKey(e.Key)}
 	p := &node.Problems{}
 	p.Add(node.Decode(value, s))

@@ -180,5 +180,3 @@ func (b *block) check() error {
 	}
 	return nil
 }
-
-func absent(err error) bool { return errors.Is(err, fs.ErrNotExist) }

@@ -40,10 +40,7 @@ type Directive struct {
 // New decodes the directive whose keyword is e.Key; a text is its value.
 func New(e node.Entry) (*Directive, error) {
 	d := &Directive{Keyword: e.Key}
-	n := e.Value
-	if n.Kind != node.Map {
-		n = term.Under("value", n)
-	}
+	n := term.Short(e.Value)
 	p := &node.Problems{}
 	if n.Get("any-of") != nil {
 		p.Add(d.decodeAnyOf(e, n))

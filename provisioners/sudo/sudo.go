@@ -37,13 +37,7 @@ var validSetting = regexp.MustCompile(`^!?[a-z][a-z0-9_]{0,63}$`)
 // New decodes the setting called e.Key; a text is its value, "absent" means
 // that.
 func New(e node.Entry) (*Setting, error) {
-	s, value := &Setting{Name: e.Key}, e.Value
-	switch {
-	case value.Kind == node.String && value.Text == "absent":
-		value = term.Said(value)
-	case value.Kind != node.Map:
-		value = term.Under("value", value)
-	}
+	s, value := &Setting{Name: e.Key}, term.Short(e.Value, "absent")
 	if err := node.Decode(value, s); err != nil {
 		return nil, err
 	}

@@ -271,17 +271,6 @@ func plain(list []Text) []string {
 	return out
 }
 
-// Under gives a text that stands for a map the form of that map.
-func Under(key string, n *node.Node) *node.Node {
-	return &node.Node{Kind: node.Map, Pos: n.Pos, Entries: []node.Entry{{Key: key, Pos: n.Pos, Value: n}}}
-}
-
-// Said gives a word that stands for a map in which it is true the form of that
-// map.
-func Said(word *node.Node) *node.Node {
-	return Under(word.Text, &node.Node{Kind: node.Bool, Text: "true", Pos: word.Pos})
-}
-
 // Term is Bounds as the value of a key, where a text alone is the value.
 type Term struct{ Bounds }
 
