@@ -92,6 +92,9 @@ dist: ## static binaries, .deb, .rpm and checksums, in dist/
 	rm -rf dist && mkdir -p dist/completion
 	@for arch in $(ARCHS); do echo "building imgbuild for linux/$$arch"; \
 	  GOOS=linux GOARCH=$$arch $(BUILD) -o dist/imgbuild-linux-$$arch ./cmd/imgbuild || exit 1; done
+	@for target in linux/amd64 linux/arm64 windows/amd64; do echo "building imgbuild-guest for $$target"; \
+	  GOOS=$${target%/*} GOARCH=$${target#*/} $(BUILD) -o dist/imgbuild-guest-$$(echo $$target | tr / -) ./cmd/imgbuild-guest || exit 1; done
+	mv dist/imgbuild-guest-windows-amd64 dist/imgbuild-guest-windows-amd64.exe
 	@host=dist/imgbuild-linux-$$($(GO) env GOARCH); \
 	$$host completion bash > dist/completion/imgbuild.bash && \
 	$$host completion zsh > dist/completion/_imgbuild && \

@@ -75,7 +75,7 @@ func Run(ctx context.Context, t *Target, s Spec) (*report.Report, error) {
 	if err := group.Wait(); err != nil {
 		return nil, fmt.Errorf("scanning %s: %w", t.Name, err)
 	}
-	if err := s.ask(findings, t); err != nil {
+	if err := s.Set.NoteAsked(findings, t.Platform, t.Output, s.Profiles...); err != nil {
 		return nil, err
 	}
 	findings = control.Waive(findings, s.Waivers, s.Baseline, t.Output, s.Now)
@@ -90,22 +90,6 @@ func (s Spec) controls(t *Target) ([]provisioners.Control, error) {
 		return nil, err
 	}
 	return provisioners.DecodeControls(chosen, s.Vars)
-}
-
-// ask notes which findings are of what was asked for.
-func (s Spec) ask(findings []control.Finding, t *Target) error {
-	asked := map[string]bool{}
-	chosen, err := s.Set.Select(node.Position{}, t.Platform, t.Output, s.Profiles...)
-	if err != nil {
-		return err
-	}
-	for _, c := range chosen {
-		asked[c.ID] = true
-	}
-	for i := range findings {
-		findings[i].Asked = len(s.Profiles) == 0 || asked[findings[i].Control]
-	}
-	return nil
 }
 
 // inspect takes the manifest of a tree and looks at what lies in it, into r.
@@ -136,7 +120,9 @@ func inspect(ctx context.Context, r *report.Report, t *Target, s Spec) error {
 	}
 	r.Compared = true
 	for _, d := range integrity.Compare(s.Manifest, manifest) {
-		if !ofTheForm(t.System, d) {
+		// A later imgbuild may put a path into another class; the file is the same.
+		d.Fields = slices.DeleteFunc(d.Fields, func(f integrity.Field) bool { return f.Name == "class" })
+		if (d.Kind != integrity.Changed || len(d.Fields) > 0) && !ofTheForm(t.System, d) {
 			r.Drift = append(r.Drift, d)
 		}
 	}

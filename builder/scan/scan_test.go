@@ -11,10 +11,10 @@ import (
 
 	"imgbuild/builder/scan"
 	"imgbuild/builder/scan/hygiene"
-	"imgbuild/builder/tree"
 	"imgbuild/images/control"
 	"imgbuild/images/fault"
 	"imgbuild/images/integrity"
+	"imgbuild/provisioners/tree"
 )
 
 // root makes a directory that holds a root, and gives its manifest.

@@ -129,7 +129,7 @@ func checkServers(ctx context.Context, env *environment, targets []string, f che
 		if f.inventory != "" || len(servers) > 1 {
 			to = beside(to, servers[i].Name)
 		}
-		if err := writeReports(o.Report, to); err != nil {
+		if err := writeReports(o.Report, nil, to); err != nil {
 			return err
 		}
 	}
@@ -277,7 +277,7 @@ func (c *checker) byBaseline(ctx context.Context, spec *live.Spec, name string, 
 	if recipe.Platform() != s.Facts.Platform {
 		return fault.Inputf("%s runs %s, the baseline %s is for %s", s.Host, s.Facts.Platform, name, recipe.Platform())
 	}
-	spec.Baseline, spec.Vars = recipe.Name, recipe.Values()
+	spec.Baseline, spec.Vars, spec.Profiles = recipe.Name, recipe.Values(), recipe.Controls.Profiles
 	return nil
 }
 
@@ -307,6 +307,11 @@ func (c *checker) byImage(ctx context.Context, spec *live.Spec, s *live.Server) 
 	if spec.Manifest, err = evidence.Manifest(ctx, images.Catalog, v, images.trust, evidence.OutputDisk); err != nil {
 		return err
 	}
+	terms, err := evidence.Terms(ctx, images.Catalog, v, images.trust)
+	if err != nil {
+		return err
+	}
+	spec.Profiles = terms.Controls.Profiles
 	revocation, err := images.Revocation(ctx, v)
 	if err != nil {
 		return err

@@ -133,6 +133,19 @@ func (s *Set) Select(pos node.Position, platform string, output Output, profiles
 	return s.on(platform, output, taken), nil
 }
 
+// NoteAsked notes which findings are of what profiles take for an output of a
+// platform; all are without any profile. An unknown one is a fault of the input.
+func (s *Set) NoteAsked(findings []Finding, platform string, output Output, profiles ...string) error {
+	chosen, err := s.Select(node.Position{}, platform, output, profiles...)
+	if err != nil {
+		return err
+	}
+	for i := range findings {
+		findings[i].Asked = len(profiles) == 0 || slices.ContainsFunc(chosen, func(c *Control) bool { return c.ID == findings[i].Control })
+	}
+	return nil
+}
+
 // Of are the controls that benchmarks ask for up to a level, sorted by id: of
 // all benchmarks that speak of the platform when none is named. An unknown one,
 // and one that does not speak of the platform, is a fault of the input.

@@ -28,6 +28,9 @@ type Spec struct {
 	Set        *control.Set
 	Benchmarks []string
 	Level      int
+	// Profiles are those of the server's recipe: what they take is asked for;
+	// without any, all is.
+	Profiles []string
 	// Vars fill templates of controls.
 	Vars node.Vars
 	// Waivers accept failures of the baseline.
@@ -80,8 +83,11 @@ func check(ctx context.Context, s *Server, guest *Guest, spec Spec) (*report.Rep
 		Target: s.Host.String(), Baseline: spec.Baseline, At: spec.Now.UTC(), Live: true,
 		Drift: []integrity.Difference{}, Strays: []report.Stray{},
 	}
-	r.Report = spec.Set.NewReport(s.Facts.Platform, control.Machine,
-		control.Waive(findings, spec.Waivers, spec.Baseline, control.Machine, spec.Now))
+	if err := spec.Set.NoteAsked(findings, s.Facts.Platform, control.Machine, spec.Profiles...); err != nil {
+		return nil, err
+	}
+	findings = control.Waive(findings, spec.Waivers, spec.Baseline, control.Machine, spec.Now)
+	r.Report = spec.Set.NewReport(s.Facts.Platform, control.Machine, findings, spec.Level, spec.Benchmarks...)
 	if spec.Manifest == nil {
 		return r, nil
 	}
