@@ -1,7 +1,8 @@
 // Package aide writes the configuration by which aide(1) holds a server against
 // what its image was: the classes of paths of imgbuild/images/integrity in the
 // words of aide.conf(5), so that AIDE, the integrity manifest and drift judge
-// alike. It never runs AIDE.
+// alike; and it takes out of AIDE's database what two servers of an image do not
+// share. It never runs AIDE.
 package aide
 
 import (
@@ -36,8 +37,9 @@ database_out=file:/` + DatabasePath + `.new
 database_new=file:/` + DatabasePath + `.new
 gzip_dbout=no
 database_add_metadata=no
-# The daily check has a file of its own and leaves this to the journal.
+# No image knows on which inodes and blocks a server has its files.
 report_ignore_changed_attrs=i+b
+# The daily check writes a file of its own; this goes to the journal.
 report_url=stdout
 
 Content = ftype+p+u+g+n+s+m+sha256+sha512+acl+xattrs+caps
