@@ -22,7 +22,7 @@ import (
 
 // Format is the number of this stage's own format: it changes whenever the
 // same input would be sealed differently.
-const Format = 4
+const Format = 5
 
 // Identity is what an image says about itself from inside. It holds no version
 // and no time: those are the catalog's to know.
@@ -63,6 +63,7 @@ func Root(dir string, id Identity) (*Result, error) {
 		s.machineID,
 		s.logs,
 		s.leftovers,
+		s.ucf,
 	} {
 		if err := step(); err != nil {
 			return nil, fmt.Errorf("sealing: %w", err)

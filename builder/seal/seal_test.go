@@ -169,3 +169,22 @@ func TestALinkOutOfTheRootIsNotFollowed(t *testing.T) {
 		}
 	}
 }
+
+func TestTheOrderOfUCFsFilesIsNoAccident(t *testing.T) {
+	root := t.TempDir()
+	put(t, root, "var/lib/ucf/hashfile", "2  /etc/b\n1  /etc/c\n3  /etc/a")
+	put(t, root, "var/lib/ucf/hashfile.0", "2  /etc/b\n")
+	put(t, root, "var/lib/ucf/registry", "p /etc/a\n")
+	put(t, root, "var/lib/ucf/registry.7", "")
+	if _, err := seal.Root(root, identity); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"hashfile": "1  /etc/c\n2  /etc/b\n3  /etc/a\n", "registry": "p /etc/a\n"} {
+		if got, err := os.ReadFile(filepath.Join(root, "var/lib/ucf", name)); err != nil || string(got) != want {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+	if entries, err := os.ReadDir(filepath.Join(root, "var/lib/ucf")); err != nil || len(entries) != 2 {
+		t.Errorf("%v, %v", entries, err)
+	}
+}

@@ -49,6 +49,8 @@ func DefaultRules() Rules {
 		{Pattern: "var/lib/systemd/deb-systemd-helper-enabled/**", Class: Immutable},
 		{Pattern: "var/lib/systemd/deb-systemd-helper-masked/**", Class: Immutable},
 		{Pattern: "var/lib/ucf/**", Class: Immutable},
+		// ucf's older copies of its two files.
+		{Pattern: "var/lib/ucf/*.[0-9]", Class: Variable},
 		{Pattern: "var/log/**", Class: Variable},
 		{Pattern: "var/mail/**", Class: Variable},
 		{Pattern: "var/spool/**", Class: Variable},
