@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -35,9 +36,34 @@ func memory(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	if os.Geteuid() == 0 && exec.Command("mount", "-t", "tmpfs", "tmpfs", dir).Run() == nil {
-		t.Cleanup(func() { exec.Command("umount", dir).Run() })
+		detach(t, dir)
 	}
 	return dir
+}
+
+// detach takes a mount away at the end of the test. A loop device lets its image
+// go a moment after it was unmounted, and a program that another test is about to
+// start holds the files that are open here: the kernel may finish later.
+func detach(t *testing.T, dir string) {
+	t.Cleanup(func() {
+		if out, err := exec.Command("umount", "--lazy", dir).CombinedOutput(); err != nil {
+			t.Errorf("unmounting %s: %v\n%s", dir, err, out)
+		}
+	})
+}
+
+// flush unmounts what was written to, now.
+func flush(t *testing.T, dir string) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		out, err := exec.Command("umount", dir).CombinedOutput()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("unmounting %s: %v\n%s", dir, err, out)
+		}
+	}
 }
 
 // mount mounts an image, or skips the test where that is not allowed.
@@ -50,7 +76,7 @@ func mount(t *testing.T, image, options string) string {
 	if out, err := exec.Command("mount", "-t", "ext4", "-o", "loop,"+options, image, dir).CombinedOutput(); err != nil {
 		t.Skipf("the kernel cannot mount this here: %v\n%s", err, out)
 	}
-	t.Cleanup(func() { exec.Command("umount", dir).Run() })
+	t.Cleanup(func() { exec.Command("umount", "--lazy", dir).Run() }) // unless it was flushed
 	return dir
 }
 
@@ -135,7 +161,7 @@ func writtenByTheKernel(t *testing.T, trees map[int]string) {
 			dir := mount(t, image, "rw")
 			run(t, "cp", "-a", trees[tc.block]+"/.", dir)
 			write(t, dir, strings.Contains(tc.features, "extent"), strings.Contains(tc.features, "ea_inode"))
-			run(t, "umount", dir)
+			flush(t, dir)
 			compare(t, image, nil)
 		})
 	}

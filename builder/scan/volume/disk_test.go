@@ -204,7 +204,8 @@ func mount(t testing.TB, disk string, p volume.Partition, at string) {
 	if out, err := exec.Command("mount", "-t", "ext4", "-o", options, disk, at).CombinedOutput(); err != nil {
 		t.Skipf("the kernel cannot mount this here: %v\n%s", err, out)
 	}
-	t.Cleanup(func() { exec.Command("umount", at).Run() })
+	// A loop device lets its image go later.
+	t.Cleanup(func() { exec.Command("umount", "--lazy", at).Run() })
 }
 
 // tiny is a file system of some hundred KiB, of the ext4 package's tests.
