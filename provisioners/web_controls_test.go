@@ -15,6 +15,7 @@ import (
 	"imgbuild/images/baselines"
 	"imgbuild/images/control"
 	"imgbuild/images/fault"
+	"imgbuild/images/peertest"
 	"imgbuild/provisioners"
 	"imgbuild/provisioners/system"
 )
@@ -41,13 +42,25 @@ func benchmarkControls(t *testing.T, benchmark string) []provisioners.Control {
 	return decoded
 }
 
-// webServer is a system with a copy of this machine's web server configuration
-// and what Debian's packages put beside it.
+// webPackages are what each web server is unpacked from.
+var webPackages = map[string][]string{
+	"nginx":   {"nginx", "nginx-common", "libpcre2-8-0", "libssl3"},
+	"apache2": {"apache2", "apache2-bin", "libapr1", "libaprutil1", "libexpat1", "libpcre2-8-0", "libssl3", "media-types"},
+}
+
+// apacheEnables is what the installation of apache2 enables.
+var apacheEnables = map[string]string{
+	"mods": "access_compat alias auth_basic authn_core authn_file authz_core authz_host authz_user autoindex deflate dir env filter mime " +
+		"mpm_event negotiation reqtimeout setenvif status",
+	"conf":  "charset localized-error-pages other-vhosts-access-log security serve-cgi-bin",
+	"sites": "000-default",
+}
+
+// webServer is a system with the configuration of Debian's web server and what
+// its packages put beside it.
 func webServer(t *testing.T, name, folder string, more map[string]string) *system.Memory {
 	t.Helper()
-	if _, err := os.Stat(filepath.Join("/usr/sbin", name)); err != nil {
-		t.Skipf("%s is not installed", name)
-	}
+	tree := peertest.Unpack(t, webPackages[name]...)
 	s := system.NewMemory()
 	put := func(name, text string) {
 		t.Helper()
@@ -58,25 +71,29 @@ func webServer(t *testing.T, name, folder string, more map[string]string) *syste
 			t.Fatal(err)
 		}
 	}
-	err := filepath.WalkDir(folder, func(name string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(tree.Path(folder), func(at string, d fs.DirEntry, err error) error {
+		name := strings.TrimPrefix(at, tree.Dir)
 		switch {
 		case err != nil:
 			return err
 		case d.IsDir():
 			return system.MkdirAll(s, name)
 		case d.Type() == fs.ModeSymlink:
-			target, err := os.Readlink(name)
+			target, err := os.Readlink(at)
 			if err != nil {
 				return err
 			}
 			return s.Symlink(target, name)
 		}
-		text, err := os.ReadFile(name)
+		text, err := os.ReadFile(at)
 		put(name, string(text))
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if name == "apache2" {
+		enable(t, s)
 	}
 	status := ""
 	for _, p := range []string{name, "logrotate", "ca-certificates"} {
@@ -102,6 +119,27 @@ func webServer(t *testing.T, name, folder string, more map[string]string) *syste
 		put(name, text)
 	}
 	return s
+}
+
+// enable links what the installation of apache2 enables.
+func enable(t *testing.T, s system.System) {
+	t.Helper()
+	for kind, names := range apacheEnables {
+		for name := range strings.FieldsSeq(names) {
+			for _, ending := range []string{".load", ".conf"} {
+				available, enabled := "/etc/apache2/"+kind+"-available/"+name+ending, "/etc/apache2/"+kind+"-enabled/"
+				if _, err := s.Lstat(available); err != nil {
+					continue
+				}
+				if err := system.MkdirAll(s, path.Clean(enabled)); err != nil {
+					t.Fatal(err)
+				}
+				if err := s.Symlink("../"+kind+"-available/"+name+ending, enabled+name+ending); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
 }
 
 // Controls that the trial below cannot bring about, because only a person or a
@@ -267,8 +305,14 @@ func with(files map[string]string, name, text string) map[string]string {
 // accepted asks the server whether it would start with a system's files.
 func accepted(t *testing.T, program string, s *system.Memory) {
 	t.Helper()
-	dir := t.TempDir()
-	inside := strings.NewReplacer("/etc/nginx/", dir+"/etc/nginx/", "/etc/apache2/", dir+"/etc/apache2/", "/srv/www", dir+"/srv/www",
+	dir, tree := t.TempDir(), peertest.Unpack(t, webPackages[program]...)
+	// nginx makes directories at places that are compiled in.
+	aside := ""
+	for _, what := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
+		aside += what + "_temp_path " + dir + "/" + what + ";"
+	}
+	inside := strings.NewReplacer("\nhttp {", "\nhttp {"+aside, "/usr/lib/apache2/", tree.Path("/usr/lib/apache2")+"/", "/etc/mime.types", tree.Path("/etc/mime.types"),
+		"/etc/nginx/", dir+"/etc/nginx/", "/etc/apache2/", dir+"/etc/apache2/", "/srv/www", dir+"/srv/www",
 		"/var/log/", dir+"/log/", "/var/run/", dir+"/run/", "/run/nginx.pid", dir+"/nginx.pid", "/k/", dir+"/k/", "/dev/stdout", dir+"/out")
 	var walk func(name string)
 	walk = func(name string) {
@@ -317,8 +361,8 @@ func accepted(t *testing.T, program string, s *system.Memory) {
 		runs = append(runs, main, append(slices.Clone(main), "-D", "Container"))
 	}
 	for _, args := range runs {
-		cmd := exec.Command("/usr/sbin/"+program, args...)
-		cmd.Env = []string{"APACHE_RUN_USER=www-data", "APACHE_RUN_GROUP=www-data", "APACHE_PID_FILE=" + dir + "/pid"}
+		cmd := tree.Command("/usr/sbin/"+program, args...)
+		cmd.Env = append(cmd.Env, "APACHE_RUN_USER=www-data", "APACHE_RUN_GROUP=www-data", "APACHE_PID_FILE="+dir+"/pid")
 		for _, name := range []string{"RUN", "LOCK", "LOG"} {
 			cmd.Env = append(cmd.Env, fmt.Sprintf("APACHE_%s_DIR=%s/log", name, dir))
 		}
