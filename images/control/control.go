@@ -82,9 +82,9 @@ func (c *Control) Validate(n *node.Node) error {
 		}
 	}
 	for _, key := range []string{"when", "resources"} {
-		for _, e := range entries(n.Get(key)) {
-			if e.Value.Kind == node.Map && len(e.Value.Entries) == 0 {
-				p.Addf(e.Pos, "%q has no resource", e.Key)
+		for _, kind := range n.Get(key).Keys() {
+			if of := n.Get(key).Get(kind); of.Kind == node.Map && len(of.Entries) == 0 {
+				p.Addf(n.Get(key).At(kind), "%q has no resource", kind)
 			}
 		}
 	}
@@ -94,13 +94,6 @@ func (c *Control) Validate(n *node.Node) error {
 		}
 	}
 	return p.Err()
-}
-
-func entries(n *node.Node) []node.Entry {
-	if n == nil {
-		return nil
-	}
-	return n.Entries
 }
 
 // Set is all that is known of controls.

@@ -164,9 +164,9 @@ func TestDifferencesSayWhere(t *testing.T) {
 	}
 }
 
-// TestWithoutAKnownReleaseEveryDefaultHasToDo uses that the key exchange of the
+// TestWithoutAKnownReleaseEveryDefaultCounts uses that the key exchange of the
 // two releases differs.
-func TestWithoutAKnownReleaseEveryDefaultHasToDo(t *testing.T) {
+func TestWithoutAKnownReleaseEveryDefaultCounts(t *testing.T) {
 	ctx := context.Background()
 	d := directive(t, "KexAlgorithms: {without: [diffie-hellman-group14-sha256]}")
 	for version, fails := range map[string]bool{"12": true, "13": false, "14": true} {
