@@ -31,6 +31,8 @@ type Report struct {
 	Live bool `json:"live,omitempty"`
 	// Strays are what must not lie in an image.
 	Strays []Stray `json:"strays"`
+	// Trial is how it behaved when it was started; nil when it was not.
+	Trial *Trial `json:"trial,omitempty"`
 }
 
 // Stray is one thing that must not lie in an image. A secret itself is no part
