@@ -33,6 +33,9 @@ func (p *planner) hasAIDE() bool {
 // after the seal: what is recorded is what servers have.
 func (p *planner) aide(parent stage.ID) Step {
 	config := aide.Config(integrity.DefaultRules())
+	if p.recipe.Suite == "bookworm" {
+		config = append(config, aide.OldName...)
+	}
 	in := p.common()
 	in.Add("file /"+aide.ConfigPath, digestOf(config))
 	return Step{

@@ -50,6 +50,14 @@ Seeded = p+u+g+ANF+ARF
 SeededLink = Seeded+l
 `
 
+// OldName follows the configuration of AIDE before 0.19: it names the database
+// as AIDE did before 0.17 (NEWS of these versions), once more. By that name
+// checkers of configurations look for it; AIDE warns of it, and takes it.
+const OldName = `
+# The database under its older name, by which others look for it.
+database=file:/` + DatabasePath + `
+`
+
 // auditTools are the programs that would show an intruder, and auditAttributes
 // what is compared of them.
 var auditTools = []string{"auditctl", "auditd", "ausearch", "aureport", "autrace", "augenrules"}

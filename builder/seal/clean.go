@@ -55,11 +55,14 @@ func (s *sealer) empty(dir string) error {
 // leftovers takes out caches, lists, locks, backups and histories.
 func (s *sealer) leftovers() error {
 	for _, dir := range []string{
-		"dev", "proc", "sys", "tmp", "var/tmp", "var/cache/ldconfig", "var/lib/cloud",
+		"proc", "sys", "tmp", "var/tmp", "var/cache/ldconfig", "var/lib/cloud",
 	} {
 		if err := s.empty(dir); err != nil {
 			return err
 		}
+	}
+	if err := s.devices(); err != nil {
+		return err
 	}
 	for _, name := range []string{
 		"etc/.pwd.lock", "etc/passwd-", "etc/group-", "etc/shadow-", "etc/gshadow-", "etc/subuid-", "etc/subgid-",
@@ -79,6 +82,27 @@ func (s *sealer) leftovers() error {
 	// a server.
 	for _, dir := range []string{"var/cache/apt/archives", "var/lib/apt/lists", "run"} {
 		err := s.files(dir, func(name string, _ fs.DirEntry) error { return s.remove(name) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// devices takes out what scripts left in /dev, but for the directory of shared
+// memory where there is one: /etc/fstab may name it.
+func (s *sealer) devices() error {
+	entries, err := s.names("dev")
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		name := path.Join("dev", e.Name())
+		if e.Name() == "shm" && e.IsDir() {
+			err = s.empty(name)
+		} else {
+			err = s.remove(name)
+		}
 		if err != nil {
 			return err
 		}
