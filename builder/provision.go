@@ -108,7 +108,7 @@ func (p *planner) resources(name, layer string, parent stage.ID, undecoded *node
 					return nil, err
 				}
 			}
-			if err := harden(ctx, s, controls); err != nil {
+			if err := p.harden(ctx, s, controls); err != nil {
 				return nil, err
 			}
 			// A number that the recipe states is not the lock's to keep.
@@ -129,9 +129,9 @@ func apply(ctx context.Context, dir string, resources []provisioners.Resource) e
 }
 
 // harden applies controls. One that cannot be brought about here, such as a
-// package that must go, is told: the scan of the finished image finds it unmet,
-// and its gates decide.
-func harden(ctx context.Context, s *site, controls []provisioners.Control) error {
+// package that must go, is told unless the recipe accepts it: the scan of the
+// finished image finds it unmet, and its gates decide.
+func (p *planner) harden(ctx context.Context, s *site, controls []provisioners.Control) error {
 	if len(controls) == 0 {
 		return nil
 	}
@@ -144,7 +144,9 @@ func harden(ctx context.Context, s *site, controls []provisioners.Control) error
 		switch kind := fault.KindOf(err); {
 		case err == nil:
 		case kind == fault.Input || kind == fault.World || errors.Is(err, fs.ErrNotExist):
-			s.Report.Note("%v", err)
+			if _, accepted := p.recipe.Controls.Waive[c.ID]; !accepted {
+				s.Report.Note("%v", err)
+			}
 		default:
 			return errors.Join(err, root.Close())
 		}

@@ -51,7 +51,7 @@ func (b *Builder) scanForm(ctx context.Context, plan *Plan, v *catalog.Version, 
 		output, sets = evidence.OutputDisk, append(sets, updates.Boot)
 	}
 	spec := scan.Spec{
-		Set: plan.Recipe.ControlSet(), Level: 2, Platform: plan.Recipe.Platform(), Profiles: plan.Recipe.Controls.Profiles, Vars: plan.Recipe.Values(), Waivers: b.Waivers, Baseline: v.Baseline, Now: time.Now(),
+		Set: plan.Recipe.ControlSet(), Level: 2, Platform: plan.Recipe.Platform(), Profiles: plan.Recipe.Controls.Profiles, Vars: plan.Recipe.Values(), Waivers: append(plan.Recipe.Controls.Waivers(), b.Waivers...), Baseline: v.Baseline, Now: time.Now(),
 		Hygiene: hygiene.Expected{Locked: map[string]string{}, BuildPaths: []string{b.Stages.Dir}},
 	}
 	for _, set := range sets {

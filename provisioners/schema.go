@@ -9,6 +9,7 @@ import (
 
 	"imgbuild/images/baseline"
 	"imgbuild/images/baseline/node"
+	"imgbuild/images/control"
 	"imgbuild/provisioners/file"
 	"imgbuild/provisioners/setting"
 	"imgbuild/provisioners/term"
@@ -76,6 +77,8 @@ func scalar(t reflect.Type) *jsonschema.Schema {
 		return text(`^([0-9.]+(ns|us|µs|ms|s|m|h))+$`, "a length of time such as 60s")
 	case reflect.TypeFor[baseline.Port]():
 		return either(text(`^[0-9]+(/(tcp|udp|sctp))?$`, ""), &jsonschema.Schema{Type: "integer"})
+	case reflect.TypeFor[control.Date]():
+		return text(`^[0-9]{4}-[0-9]{2}-[0-9]{2}$`, "a day such as 2027-03-31")
 	case reflect.TypeFor[file.Mode]():
 		return either(text(`^[0-7]{3,4}$`, ""), &jsonschema.Schema{Type: "integer"})
 	case reflect.TypeFor[baseline.Input](), reflect.TypeFor[node.File]():

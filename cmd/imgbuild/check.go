@@ -262,9 +262,11 @@ func (c *checker) report(ctx context.Context, server live.Listed) (_ *report.Rep
 	if err != nil {
 		return nil, err
 	}
-	if spec.Waivers, err = c.source.Waivers(spec.Set); err != nil {
+	accepted, err := c.source.Waivers(spec.Set)
+	if err != nil {
 		return nil, err
 	}
+	spec.Waivers = append(spec.Waivers, accepted...)
 	return live.Check(ctx, s, c.guest, spec)
 }
 
@@ -278,6 +280,7 @@ func (c *checker) byBaseline(ctx context.Context, spec *live.Spec, name string, 
 		return fault.Inputf("%s runs %s, the baseline %s is for %s", s.Host, s.Facts.Platform, name, recipe.Platform())
 	}
 	spec.Baseline, spec.Vars, spec.Profiles = recipe.Name, recipe.Values(), recipe.Controls.Profiles
+	spec.Waivers = recipe.Controls.Waivers()
 	return nil
 }
 
@@ -311,7 +314,7 @@ func (c *checker) byImage(ctx context.Context, spec *live.Spec, s *live.Server) 
 	if err != nil {
 		return err
 	}
-	spec.Profiles = terms.Controls.Profiles
+	spec.Profiles, spec.Waivers = terms.Controls.Profiles, terms.Controls.Waivers()
 	revocation, err := images.Revocation(ctx, v)
 	if err != nil {
 		return err

@@ -188,6 +188,7 @@ func openTarget(ctx context.Context, env *environment, name, form, dir string, s
 		return nil, nil, err
 	}
 	spec.Baseline, spec.Profiles = v.Baseline, terms.Controls.Profiles
+	spec.Waivers = append(spec.Waivers, terms.Controls.Waivers()...)
 	t, err := scan.Version(ctx, c, v, output, dir)
 	return t, v, err
 }

@@ -86,6 +86,11 @@ func harden(src *Source, r *Recipe) error {
 			p.Addf(item.Pos, "unknown control %q%s", item.Text, node.Suggest(item.Text, set.IDs()))
 		}
 	}
+	for _, e := range entries(chosen.Get("waive")) {
+		if set.Controls[e.Key] == nil {
+			p.Addf(e.Pos, "unknown control %q%s", e.Key, node.Suggest(e.Key, set.IDs()))
+		}
+	}
 	taken := map[control.Output]map[string]*control.Control{control.Container: {}, control.Machine: {}}
 	for _, item := range items(chosen.Get("profiles")) {
 		for output, by := range taken {

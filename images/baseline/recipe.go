@@ -6,6 +6,9 @@
 package baseline
 
 import (
+	"maps"
+	"slices"
+
 	"imgbuild/images/baseline/node"
 	"imgbuild/images/control"
 )
@@ -73,6 +76,27 @@ type Controls struct {
 	Profiles []string `json:"profiles,omitempty" jsonschema_description:"profiles of controls, such as cis-l1; imgbuild controls list shows them"`
 	// Except are not applied. A scan holds them against the image all the same.
 	Except []string `json:"except,omitempty" jsonschema_description:"ids of controls that are not applied; a scan reports them all the same, unless they are waived"`
+	// Waive are the failures that the recipe accepts of itself, by control.
+	Waive map[string]Acceptance `json:"waive,omitempty" jsonschema_description:"failures that are accepted, by the id of the control, of this baseline and those that extend it"`
+}
+
+// Acceptance says why a control may fail, and until when.
+type Acceptance struct {
+	Reason string `json:"reason" jsonschema:"required"`
+	// Owner is who answers for it.
+	Owner string `json:"owner" jsonschema:"required"`
+	// Expires is the first day on which it holds no more, in UTC.
+	Expires control.Date `json:"expires" jsonschema:"required"`
+}
+
+// Waivers are what the recipe accepts, by their controls' ids.
+func (c Controls) Waivers() []*control.Waiver {
+	var list []*control.Waiver
+	for _, id := range slices.Sorted(maps.Keys(c.Waive)) {
+		a := c.Waive[id]
+		list = append(list, &control.Waiver{ID: id, Control: id, Reason: a.Reason, Owner: a.Owner, Expires: a.Expires})
+	}
+	return list
 }
 
 // Boot is what is added to the root for outputs that boot.
