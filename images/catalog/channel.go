@@ -46,6 +46,8 @@ type Move struct {
 	// Who and Why are what the one who moved it says.
 	Who string `json:"who"`
 	Why string `json:"why,omitempty"`
+	// For is the customer or the fleet that it was judged for; empty for all.
+	For string `json:"for,omitempty"`
 	// When is in UTC, whole seconds.
 	When time.Time `json:"when"`
 	// By is who signed the record: the trusted key's name.
@@ -56,7 +58,10 @@ type Move struct {
 type Promotion struct {
 	Channel  string
 	Who, Why string
-	When     time.Time
+	// For is whose verdict counts, a customer's or a fleet's; empty for that
+	// for all.
+	For  string
+	When time.Time
 }
 
 // Channel is a channel and its newest move, or why it is not believed.
@@ -67,7 +72,8 @@ type Channel struct {
 }
 
 // Promote moves a channel to a version with a signed record. A channel that
-// is there already stays, and its newest move is returned.
+// is there already stays, and its newest move is returned. A rejected version
+// enters none.
 func (c *Catalog) Promote(ctx context.Context, v *Version, p Promotion, signer Signer, revoked Revoked) (*Move, error) {
 	if err := CheckChannel(p.Channel); err != nil {
 		return nil, err
@@ -90,6 +96,9 @@ func (c *Catalog) Promote(ctx context.Context, v *Version, p Promotion, signer S
 			if err := c.refuseRevoked(ctx, v); err != nil {
 				return err
 			}
+		}
+		if err := c.refuseRejected(ctx, v, p.For); err != nil {
+			return err
 		}
 		newest, err := c.newest(ctx, repo, v.Baseline, p.Channel)
 		if err != nil {
@@ -122,7 +131,7 @@ func (c *Catalog) move(ctx context.Context, repo repository, tx transaction, v *
 	m := &Move{
 		Baseline: v.Baseline, Channel: p.Channel, Serial: 1,
 		Digest: v.Index.Digest, Version: v.Number,
-		Who: p.Who, Why: p.Why, When: p.When.UTC().Truncate(time.Second),
+		Who: p.Who, Why: p.Why, For: p.For, When: p.When.UTC().Truncate(time.Second),
 	}
 	if newest != nil {
 		m.Serial, m.Previous = newest.Serial+1, newest.Digest

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -34,6 +35,16 @@ type seen struct {
 	Channels map[string]seenMove `json:"channels,omitempty"`
 	// Revoked are the versions of which a believed revocation was seen.
 	Revoked []digest.Digest `json:"revoked,omitempty"`
+	// Newest are the newest documents that were seen, by the version's digest
+	// and what they are.
+	Newest map[string]Mark `json:"newest,omitempty"`
+}
+
+// Mark is a document that there may be newer ones of.
+type Mark struct {
+	// Order grows from one document to the next, from 1.
+	Order  int64         `json:"order"`
+	Digest digest.Digest `json:"digest"`
 }
 
 type seenMove struct {
@@ -117,6 +128,33 @@ func (m *memory) revocation(v *Version, revoked bool) error {
 		}
 		s.Revoked = append(s.Revoked, v.Index.Digest)
 		return true, nil
+	})
+}
+
+// Remember compares the newest documents that a version shows with the newest
+// that were seen on this machine, and remembers them. newest has them by what
+// they are; all whose name begins with prefix are looked for. It is an error
+// (fault.World) when a later one was seen: whoever keeps the catalog took it
+// away. A catalog without a memory remembers nothing.
+func (c *Catalog) Remember(v *Version, prefix string, newest map[string]Mark) error {
+	of := v.Index.Digest.String() + " "
+	return c.memory.update(v.Baseline, func(s *seen) (changed bool, err error) {
+		for key, last := range s.Newest {
+			kind, own := strings.CutPrefix(key, of)
+			if now := newest[kind]; own && strings.HasPrefix(kind, prefix) && now != last && now.Order <= last.Order {
+				return false, fault.Worldf("a newer %s of %s (%s) was seen here before: it was taken away", kind, v.Ref(), last.Digest).WithHint("%s", c.memory.hint(v.Baseline))
+			}
+		}
+		for kind, mark := range newest {
+			if s.Newest[of+kind] == mark {
+				continue
+			}
+			if s.Newest == nil {
+				s.Newest = map[string]Mark{}
+			}
+			s.Newest[of+kind], changed = mark, true
+		}
+		return changed, nil
 	})
 }
 

@@ -37,6 +37,9 @@ func (c *Catalog) sign(ctx context.Context, signer Signer, payloadType string, r
 	if err != nil {
 		return nil, fmt.Errorf("signing record: %w", err)
 	}
+	if len(envelope) > maxRecord {
+		return nil, fmt.Errorf("writing record: it has %d bytes, at most %d are read", len(envelope), maxRecord)
+	}
 	if _, _, err := signing.Verify(ctx, envelope, payloadType, signedWhen, c.trust); err != nil {
 		return nil, fault.Inputf("the key that signs is not one that this catalog trusts").Because(err).
 			WithHint("list its public key under trust: in imgbuild.yaml")
