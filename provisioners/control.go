@@ -8,6 +8,7 @@ import (
 
 	"imgbuild/images/baseline/node"
 	"imgbuild/images/control"
+	"imgbuild/provisioners/conceal"
 	"imgbuild/provisioners/system"
 )
 
@@ -81,10 +82,10 @@ func (c Control) Check(ctx context.Context, r system.Reader) (control.Finding, e
 		case ctx.Err() != nil:
 			return f, ctx.Err()
 		case err != nil:
-			f.Result, f.Why = control.Error, fmt.Sprintf("whether it applies cannot be told: %v", err)
+			f.Result, f.Why = control.Error, conceal.Text(fmt.Sprintf("whether it applies cannot be told: %v", err))
 			return f, nil
 		case len(differences) > 0:
-			f.Result, f.Why = control.NotApplicable, differences[0].String()
+			f.Result, f.Why = control.NotApplicable, shown(differences[0]).String()
 			return f, nil
 		}
 	}
@@ -96,17 +97,22 @@ func (c Control) Check(ctx context.Context, r system.Reader) (control.Finding, e
 			return f, ctx.Err()
 		}
 		if err != nil {
-			f.Result, f.Why = control.Error, err.Error()
+			f.Result, f.Why = control.Error, conceal.Text(err.Error())
 			continue
 		}
 		for _, d := range differences {
-			f.Differences = append(f.Differences, control.Difference(d))
+			f.Differences = append(f.Differences, shown(d))
 			if f.Result == control.Pass {
 				f.Result = control.Fail
 			}
 		}
 	}
 	return f, nil
+}
+
+// shown is a difference as reports may have it: without the secrets of the system.
+func shown(d system.Difference) control.Difference {
+	return control.Difference{Subject: conceal.Text(d.Subject), Have: conceal.Value(d.Subject, d.Have), Want: conceal.Text(d.Want)}
 }
 
 // Apply brings a system that the control is applicable to into its state, and

@@ -103,7 +103,7 @@ func (a *Ageing) records(d *database) ([][]string, error) {
 		case a.Name != everyone && record[0] != a.Name:
 			continue
 		case len(record) != 9:
-			return nil, fmt.Errorf("reading %s: the record of %q has %d fields", shadowFile, record[0], len(record))
+			return nil, fmt.Errorf("reading %s: the record of %s has %d fields", shadowFile, called(record), len(record))
 		case a.Name == everyone && !usable(record[1]):
 			continue
 		}
@@ -123,7 +123,7 @@ func (f field) number(record []string) (int, error) {
 	}
 	n, err := strconv.ParseInt(text, 10, 32)
 	if err != nil {
-		return 0, fmt.Errorf("reading %s: the record of %q has %q for %s", shadowFile, record[0], text, f.key)
+		return 0, fmt.Errorf("reading %s: the record of %s has no number for %s", shadowFile, called(record), f.key)
 	}
 	if n < 0 {
 		return f.empty, nil

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -95,14 +96,26 @@ func (t *table) names() []string {
 	return list
 }
 
+// accountName is what useradd(8) takes for a name, and capital letters.
+var accountName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_-]{0,31}\$?$`)
+
+// called is the name of a record, for errors. What is none may be the password
+// of a damaged one, and is not shown.
+func called(record []string) string {
+	if len(record) < 2 || !accountName.MatchString(record[0]) {
+		return "an account without a name"
+	}
+	return strconv.Quote(record[0])
+}
+
 // id reads a numeric field of a record.
 func (t *table) id(record []string, index int) (int, error) {
 	if len(record) <= index {
-		return 0, fmt.Errorf("reading %s: the record of %q has %d fields", t.name, record[0], len(record))
+		return 0, fmt.Errorf("reading %s: the record of %s has %d fields", t.name, called(record), len(record))
 	}
 	n, err := strconv.ParseUint(record[index], 10, 32)
 	if err != nil {
-		return 0, fmt.Errorf("reading %s: the record of %q has the number %q", t.name, record[0], record[index])
+		return 0, fmt.Errorf("reading %s: the record of %s has no number in field %d", t.name, called(record), index+1)
 	}
 	return int(n), nil
 }

@@ -138,7 +138,7 @@ func (v *survey) whole() error {
 	}{{v.passwd, 7}, {v.group, 4}, {v.shadow, 9}, {v.gshadow, 4}} {
 		for _, record := range f.lines {
 			if len(record) != f.fields {
-				return fmt.Errorf("reading %s: the record of %q has %d fields", f.name, record[0], len(record))
+				return fmt.Errorf("reading %s: the record of %s has %d fields", f.name, called(record), len(record))
 			}
 		}
 	}
