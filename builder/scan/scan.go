@@ -44,9 +44,10 @@ type Spec struct {
 	Profiles []string
 	// Vars fill templates of controls.
 	Vars node.Vars
-	// Waivers accept failures of the baseline.
+	// Waivers accept failures of the baseline, and of whom it is scanned for.
 	Waivers  []*control.Waiver
 	Baseline string
+	For      control.Scope
 	// Manifest is what the target is to be; nil when that is not known.
 	Manifest integrity.Manifest
 	// Hygiene is what the target may have.
@@ -64,7 +65,7 @@ func Run(ctx context.Context, t *Target, s Spec) (*report.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	found := &report.Report{Target: t.Name, Baseline: s.Baseline, At: s.Now.UTC(), Drift: []integrity.Difference{}, Strays: []report.Stray{}, Unseen: t.Unseen}
+	found := &report.Report{Target: t.Name, Baseline: s.Baseline, For: s.For, At: s.Now.UTC(), Drift: []integrity.Difference{}, Strays: []report.Stray{}, Unseen: t.Unseen}
 	var findings []control.Finding
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
@@ -78,7 +79,9 @@ func Run(ctx context.Context, t *Target, s Spec) (*report.Report, error) {
 	if err := s.Set.NoteAsked(findings, t.Platform, t.Output, s.Profiles...); err != nil {
 		return nil, err
 	}
-	findings = control.Waive(findings, s.Waivers, s.Baseline, t.Output, s.Now)
+	of := control.Subject{Baseline: s.Baseline, Output: t.Output, For: s.For}
+	findings = control.Waive(findings, s.Waivers, of, s.Now)
+	found.Strays = report.WaiveStrays(found.Strays, s.Waivers, of, s.Now)
 	found.Report = s.Set.NewReport(t.Platform, t.Output, findings, s.Level, s.Benchmarks...)
 	return found, nil
 }

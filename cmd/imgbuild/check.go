@@ -51,8 +51,9 @@ needs sudo without a password. The program imgbuild-guest is sent to a private
 directory, checked by its digest, run, and removed; nothing else is written there.
 
 --inventory names a file with many: a list of servers, or a map of them by name with
-address, baseline and identity. One that fails does not stop the others. Reports of
-several servers are written to one file each: report-NAME.html for report.html.
+address, baseline, identity, and customer or fleet. One that fails does not stop the
+others. Reports of several servers are written to one file each: report-NAME.html for
+report.html.
 
 Ends with exit code 3 when something is wrong with a server, as scan does, and with 4
 when a server cannot be reached or shows another host key than the known one.`,
@@ -71,6 +72,7 @@ when a server cannot be reached or shows another host key than the known one.`,
 	flags.StringVar(&f.guest, "guest", "", "send the imgbuild-guest in `FILE` (default: the one beside imgbuild)")
 	flags.StringSliceVar(&f.benchmarks, "benchmark", nil, "`BENCHMARK` to judge by (default: all that speak of its system)")
 	flags.IntVar(&f.level, "level", 2, "judge by the sections up to this `LEVEL`: 1 or 2")
+	addScopeFlags(flags, &f.customer, &f.fleet)
 	flags.StringVar(&f.page, "report", "", "write the report to `FILE` as a page for a browser")
 	flags.StringVar(&f.sarif, "sarif", "", "write the report to `FILE` as SARIF 2.1.0")
 	flags.StringVar(&f.xml, "junit", "", "write the report to `FILE` as JUnit XML")
@@ -94,6 +96,9 @@ func checkServers(ctx context.Context, env *environment, targets []string, f che
 	}
 	if f.parallel < 1 || f.parallel > 256 {
 		return fault.Inputf("--parallel is %d", f.parallel).WithHint("use 1 to 256")
+	}
+	if _, err := control.ParseScope(f.customer, f.fleet); err != nil {
+		return err
 	}
 	servers, err := serversOf(targets, f)
 	if err != nil {
@@ -140,7 +145,7 @@ func checkServers(ctx context.Context, env *environment, targets []string, f che
 func serversOf(targets []string, f checkFlags) ([]live.Listed, error) {
 	var list []live.Listed
 	for _, target := range targets {
-		list = append(list, live.Listed{Name: live.NameOf(target), Address: target, Baseline: f.baseline})
+		list = append(list, live.Listed{Name: live.NameOf(target), Address: target, Baseline: f.baseline, Customer: f.customer, Fleet: f.fleet})
 	}
 	if f.inventory != "" {
 		listed, err := live.ReadInventory(f.inventory)
@@ -150,6 +155,9 @@ func serversOf(targets []string, f checkFlags) ([]live.Listed, error) {
 		for _, server := range listed {
 			if server.Baseline == "" {
 				server.Baseline = f.baseline
+			}
+			if server.Customer == "" && server.Fleet == "" {
+				server.Customer, server.Fleet = f.customer, f.fleet
 			}
 			list = append(list, server)
 		}
@@ -254,6 +262,9 @@ func (c *checker) report(ctx context.Context, server live.Listed) (_ *report.Rep
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	spec := live.Spec{Set: c.set, Benchmarks: c.flags.benchmarks, Level: c.flags.level, Rules: integrity.DefaultRules(), Now: time.Now()}
+	if spec.For, err = server.For(); err != nil {
+		return nil, err
+	}
 	if server.Baseline != "" {
 		err = c.byBaseline(ctx, &spec, server.Baseline, s)
 	} else {
@@ -262,7 +273,7 @@ func (c *checker) report(ctx context.Context, server live.Listed) (_ *report.Rep
 	if err != nil {
 		return nil, err
 	}
-	accepted, err := c.source.Waivers(spec.Set)
+	accepted, err := c.source.Waivers(spec.Set, strayKinds())
 	if err != nil {
 		return nil, err
 	}

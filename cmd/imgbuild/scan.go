@@ -33,6 +33,7 @@ type scanFlags struct {
 	level            int
 	page, sarif, xml string
 	attach           bool
+	customer, fleet  string
 }
 
 func newScanCommand(env *environment) *cobra.Command {
@@ -68,6 +69,7 @@ must not.`,
 	flags.StringVar(&f.page, "report", "", "write the report to `FILE` as a page for a browser")
 	flags.StringVar(&f.sarif, "sarif", "", "write the report to `FILE` as SARIF 2.1.0")
 	flags.StringVar(&f.xml, "junit", "", "write the report to `FILE` as JUnit XML")
+	addScopeFlags(flags, &f.customer, &f.fleet)
 	flags.BoolVar(&f.attach, "attach", false, "sign the report and attach it to the version: gates go by the newest one")
 	return cmd
 }
@@ -106,6 +108,10 @@ func scanImage(ctx context.Context, env *environment, name string, f scanFlags) 
 	if err := f.check(name); err != nil {
 		return err
 	}
+	scope, err := control.ParseScope(f.customer, f.fleet)
+	if err != nil {
+		return err
+	}
 	p, err := env.project()
 	if err != nil {
 		return err
@@ -115,11 +121,11 @@ func scanImage(ctx context.Context, env *environment, name string, f scanFlags) 
 		return err
 	}
 	defer source.Close()
-	spec := scan.Spec{Benchmarks: f.benchmarks, Level: f.level, Now: time.Now(), Hygiene: hygiene.Expected{BuildPaths: []string{p.Config.Cache.Dir}}}
+	spec := scan.Spec{Benchmarks: f.benchmarks, Level: f.level, For: scope, Now: time.Now(), Hygiene: hygiene.Expected{BuildPaths: []string{p.Config.Cache.Dir}}}
 	if spec.Set, err = source.Controls(); err != nil {
 		return err
 	}
-	if spec.Waivers, err = source.Waivers(spec.Set); err != nil {
+	if spec.Waivers, err = source.Waivers(spec.Set, strayKinds()); err != nil {
 		return err
 	}
 	dir := filepath.Join(p.Config.Cache.Dir, scansDir)
@@ -312,7 +318,7 @@ func verdict(r *report.Report) error {
 		{len(r.Failed(control.Medium, r.At)), "a control of medium severity or above is not met", "%d controls of medium severity or above are not met"},
 		{len(r.Drift), "a file is not what was baked", "%d files are not what was baked"},
 		{len(r.Unseen), "a part of it was not looked at", "%d parts of it were not looked at"},
-		{len(r.Strays), "something lies in it that must not", "%d things lie in it that must not"},
+		{len(r.Littered(r.At)), "something lies in it that must not", "%d things lie in it that must not"},
 	} {
 		switch w.count {
 		case 0:

@@ -112,7 +112,7 @@ func (w *workshop) builder(ctx context.Context, recipe *baseline.Recipe, lock *u
 	}
 	var waivers []*control.Waiver
 	if recipe.Scanned() {
-		if waivers, err = w.recipes.Waivers(recipe.ControlSet()); err != nil {
+		if waivers, err = w.recipes.Waivers(recipe.ControlSet(), strayKinds()); err != nil {
 			return nil, err
 		}
 	}

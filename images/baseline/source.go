@@ -115,13 +115,13 @@ func (s *Source) Controls() (*control.Set, error) {
 // waiversFile has the waivers of a project.
 const waiversFile = "waivers.yaml"
 
-// Waivers reads the project's accepted exceptions to controls of the set; none
-// without a project or such a file.
-func (s *Source) Waivers(set *control.Set) ([]*control.Waiver, error) {
+// Waivers reads the project's accepted exceptions to controls of the set and to
+// strays of the kinds that there are; none without a project or such a file.
+func (s *Source) Waivers(set *control.Set, kinds []string) ([]*control.Waiver, error) {
 	if s.root == nil {
 		return nil, nil
 	}
-	list, err := control.LoadWaivers(s.root.FS(), waiversFile, set)
+	list, err := control.LoadWaivers(s.root.FS(), waiversFile, set, kinds)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

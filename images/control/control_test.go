@@ -214,7 +214,7 @@ func TestReports(t *testing.T) {
 func TestWaivers(t *testing.T) {
 	set := load(t, definitions())
 	read := func(text string) ([]*control.Waiver, error) {
-		return control.LoadWaivers(fstest.MapFS{"waivers.yaml": {Data: []byte(text)}}, "waivers.yaml", set)
+		return control.LoadWaivers(fstest.MapFS{"waivers.yaml": {Data: []byte(text)}}, "waivers.yaml", set, []string{"setuid", "token"})
 	}
 	day := func(s string) time.Time {
 		at, err := time.Parse(time.RFC3339, s)
@@ -248,7 +248,7 @@ console:
 		{control.Pass, "web", "2027-01-01T00:00:00Z", control.Pass, ""},
 	} {
 		before := findings(control.Fail, c.result)
-		got := control.Waive(before, list, c.baseline, control.Machine, day(c.now))
+		got := control.Waive(before, list, control.Subject{Baseline: c.baseline, Output: control.Machine}, day(c.now))
 		if got[0].Result != c.want || got[0].Why != c.why || got[1].Result != control.Fail || before[0].Result != c.result {
 			t.Errorf("%+v: got %+v", c, got[0])
 		}
@@ -260,6 +260,15 @@ console:
 		"a: {control: ssh-no-root, reason: x, owner: y, expires: soon}":             `expected a day such as 2027-03-31, found "soon"`,
 		"a: {control: ssh-no-root, reason: x, owner: y}":                            `missing key "expires"`,
 		"a: {control: ssh-no-root, reason: x, owner: y, expires: 2027-01-01, z: 1}": `unknown key "z"`,
+
+		"a: {reason: x, owner: y, expires: 2027-01-01}":                                                              `expected either "control" or "stray"`,
+		"a: {control: ssh-no-root, stray: {kind: token, path: /a}, reason: x, owner: y, expires: 2027-01-01}":        `expected either "control" or "stray"`,
+		"a: {stray: {kind: tokn, path: /a}, reason: x, owner: y, expires: 2027-01-01}":                               `waivers.yaml:1:13: unknown kind "tokn"; did you mean "token"?`,
+		"a: {stray: {kind: token}, reason: x, owner: y, expires: 2027-01-01}":                                        `missing key "path"`,
+		"a: {control: ssh-no-root, customers: [Acme], reason: x, owner: y, expires: 2027-01-01}":                     `"Acme" is not the name of a customer`,
+		"a: {control: ssh-no-root, fleets: [web], reason: x, owner: y, expires: 2027-01-01}":                         `"web" is not the name of a fleet: expected CUSTOMER/FLEET`,
+		"a: {control: ssh-no-root, customers: [acme], fleets: [acme/web], reason: x, owner: y, expires: 2027-01-01}": `"customers" and "fleets" are both given`,
+		"a: {control: ssh-no-root, customers: [acme, ''], reason: x, owner: y, expires: 2027-01-01}":                 `"" is not the name of a customer`,
 	} {
 		if _, err := read(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v", text, err)

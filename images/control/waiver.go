@@ -10,14 +10,17 @@ import (
 	"imgbuild/images/baseline/node"
 )
 
-// Waiver is an accepted exception to a control. It accepts a failure, never
-// that something could not be told.
+// Waiver is an accepted exception to a control, or for something that lies in
+// an image that must not. It accepts a failure, never that something could not
+// be told.
 type Waiver struct {
 	// ID is its name, for reports.
 	ID string `json:"-"`
-	// Control is the id of what is not met.
-	Control string `json:"control" jsonschema:"required"`
-	Reason  string `json:"reason" jsonschema:"required"`
+	// Control is the id of what is not met; empty for a stray.
+	Control string `json:"control,omitempty"`
+	// Stray is what may lie in the image; nil for a control.
+	Stray  *WaivedStray `json:"stray,omitempty"`
+	Reason string       `json:"reason" jsonschema:"required"`
 	// Owner is who answers for it.
 	Owner string `json:"owner" jsonschema:"required"`
 	// Expires is the first day on which it holds no more, in UTC.
@@ -25,11 +28,24 @@ type Waiver struct {
 	// Baselines and Outputs that it is for; all when empty.
 	Baselines []string `json:"baselines,omitempty"`
 	Outputs   []Output `json:"outputs,omitempty" jsonschema:"enum=container,enum=vm"`
+	// Customers, or Fleets (CUSTOMER/FLEET), that it is for: it accepts nothing
+	// of what is not judged for one of them. It is for all when both are empty.
+	Customers []string `json:"customers,omitempty"`
+	Fleets    []string `json:"fleets,omitempty"`
 
 	pos node.Position
 }
 
-// Validate refuses blanks.
+// WaivedStray is a finding of a scan that is no control's.
+type WaivedStray struct {
+	// Kind is such as "setuid".
+	Kind string `json:"kind" jsonschema:"required"`
+	// Path is what the scan calls it: an absolute path, of a package its name
+	// and architecture.
+	Path string `json:"path" jsonschema:"required"`
+}
+
+// Validate refuses blanks, and what is about nothing or about two things.
 func (w *Waiver) Validate(n *node.Node) error {
 	p := &node.Problems{}
 	for key, text := range map[string]string{"reason": w.Reason, "owner": w.Owner} {
@@ -37,7 +53,30 @@ func (w *Waiver) Validate(n *node.Node) error {
 			p.Addf(value.Pos, "%q is empty", key)
 		}
 	}
+	if (w.Control == "") == (w.Stray == nil) {
+		p.Addf(n.Pos, `expected either "control" or "stray"`)
+	}
+	for _, item := range items(n.Get("customers")) {
+		if _, err := ParseScope(item.Text, ""); err != nil || item.Text == "" {
+			p.Addf(item.Pos, "%q is not the name of a customer", item.Text)
+		}
+	}
+	for _, item := range items(n.Get("fleets")) {
+		if _, err := ParseScope("", item.Text); err != nil || item.Text == "" {
+			p.Addf(item.Pos, "%q is not the name of a fleet: expected CUSTOMER/FLEET, such as acme/web", item.Text)
+		}
+	}
+	if len(w.Customers) > 0 && len(w.Fleets) > 0 {
+		p.Addf(n.At("fleets"), `"customers" and "fleets" are both given: a customer has all of their fleets`)
+	}
 	return p.Err()
+}
+
+func items(n *node.Node) []*node.Node {
+	if n == nil {
+		return nil
+	}
+	return n.Items
 }
 
 // Date is a day.
@@ -56,40 +95,76 @@ func (d *Date) UnmarshalNode(n *node.Node) error {
 // Holds tells whether the waiver accepts failures on a day.
 func (w *Waiver) Holds(now time.Time) bool { return now.Before(w.Expires.Time) }
 
-// covers tells whether the waiver is about a control on an output of a baseline.
-func (w *Waiver) covers(f Finding, baseline string, output Output) bool {
-	return w.Control == f.Control &&
-		(len(w.Baselines) == 0 || slices.Contains(w.Baselines, baseline)) &&
-		(len(w.Outputs) == 0 || slices.Contains(w.Outputs, output))
+// Subject is what waivers are held against: an output of a baseline, and whom it
+// is judged for.
+type Subject struct {
+	Baseline string
+	Output   Output
+	For      Scope
+}
+
+// covers tells whether the waiver is about a subject.
+func (w *Waiver) covers(of Subject) bool {
+	theirs := len(w.Customers)+len(w.Fleets) == 0
+	for _, name := range slices.Concat(w.Customers, w.Fleets) {
+		theirs = theirs || Scope(name).Covers(of.For)
+	}
+	return theirs &&
+		(len(w.Baselines) == 0 || slices.Contains(w.Baselines, of.Baseline)) &&
+		(len(w.Outputs) == 0 || slices.Contains(w.Outputs, of.Output))
+}
+
+// CoversStray tells whether the waiver is about something that lies in a subject.
+func (w *Waiver) CoversStray(kind, path string, of Subject) bool {
+	return w.Stray != nil && *w.Stray == WaivedStray{kind, path} && w.covers(of)
+}
+
+// Says is why a waiver accepts, or that it does not any more.
+func (w *Waiver) Says(now time.Time) string {
+	if !w.Holds(now) {
+		return "the waiver expired on " + w.Expires.Format(time.DateOnly)
+	}
+	return fmt.Sprintf("%s (%s, before %s)", w.Reason, w.Owner, w.Expires.Format(time.DateOnly))
+}
+
+// Accepting is the first of the waivers about something that holds now, else
+// the last that did; nil without any.
+func Accepting(waivers []*Waiver, about func(*Waiver) bool, now time.Time) *Waiver {
+	var last *Waiver
+	for _, w := range waivers {
+		if !about(w) {
+			continue
+		}
+		if last = w; w.Holds(now) {
+			break
+		}
+	}
+	return last
 }
 
 // Waive returns findings with those failures waived that waivers accept now. A
 // failure whose waivers have all expired stays one, and says so.
-func Waive(findings []Finding, waivers []*Waiver, baseline string, output Output, now time.Time) []Finding {
+func Waive(findings []Finding, waivers []*Waiver, of Subject, now time.Time) []Finding {
 	out := slices.Clone(findings)
 	for i, f := range out {
 		if f.Result != Fail {
 			continue
 		}
-		for _, w := range waivers {
-			if !w.covers(f, baseline, output) {
-				continue
-			}
-			out[i].Waiver = w.ID
-			if w.Holds(now) {
-				out[i].Result, out[i].WaivedBefore = Waived, w.Expires.Time
-				out[i].Why = fmt.Sprintf("%s (%s, before %s)", w.Reason, w.Owner, w.Expires.Format(time.DateOnly))
-				break
-			}
-			out[i].Why = "the waiver expired on " + w.Expires.Format(time.DateOnly)
+		w := Accepting(waivers, func(w *Waiver) bool { return w.Control == f.Control && w.covers(of) }, now)
+		if w == nil {
+			continue
+		}
+		out[i].Waiver, out[i].Why = w.ID, w.Says(now)
+		if w.Holds(now) {
+			out[i].Result, out[i].WaivedBefore = Waived, w.Expires.Time
 		}
 	}
 	return out
 }
 
 // LoadWaivers reads the file called name, a map of waivers by id, of controls
-// of the set.
-func LoadWaivers(files fs.FS, name string, set *Set) ([]*Waiver, error) {
+// of the set and of the kinds of strays that there are.
+func LoadWaivers(files fs.FS, name string, set *Set, kinds []string) ([]*Waiver, error) {
 	data, err := fs.ReadFile(files, name)
 	if err != nil {
 		return nil, fmt.Errorf("reading waivers: %w", err)
@@ -108,6 +183,9 @@ func LoadWaivers(files fs.FS, name string, set *Set) ([]*Waiver, error) {
 		p.Add(node.Decode(e.Value, w))
 		if w.Control != "" && set.Controls[w.Control] == nil {
 			p.Addf(e.Value.At("control"), "unknown control %q%s", w.Control, node.Suggest(w.Control, set.IDs()))
+		}
+		if w.Stray != nil && w.Stray.Kind != "" && !slices.Contains(kinds, w.Stray.Kind) {
+			p.Addf(e.Value.Get("stray").At("kind"), "unknown kind %q%s", w.Stray.Kind, node.Suggest(w.Stray.Kind, kinds))
 		}
 		list = append(list, w)
 	}

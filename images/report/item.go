@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -95,13 +96,20 @@ func hygienic(r *Report) []item {
 	}
 	var list []item
 	for _, f := range r.Strays {
-		rule := hygienePrefix + f.Kind
-		if len(list) == 0 || list[len(list)-1].Rule != rule {
-			list = append(list, item{Rule: rule, Title: "in the image: " + f.Kind, Severity: control.High, Result: control.Fail})
+		rule, result := hygienePrefix+f.Kind, control.Fail
+		if f.Waived(r.At) {
+			result = control.Waived
 		}
-		last := &list[len(list)-1]
-		last.Evidence = append(last.Evidence, f.Path+": "+f.Detail)
-		last.Paths = append(last.Paths, f.Path)
+		at := slices.IndexFunc(list, func(i item) bool { return i.Rule == rule && i.Result == result })
+		if at < 0 {
+			at, list = len(list), append(list, item{Rule: rule, Title: "in the image: " + f.Kind, Severity: control.High, Result: result})
+		}
+		text := f.Path + ": " + f.Detail
+		if f.Why != "" {
+			text += "; " + f.Why
+		}
+		list[at].Evidence = append(list[at].Evidence, text)
+		list[at].Paths = append(list[at].Paths, f.Path)
 	}
 	return list
 }

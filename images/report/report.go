@@ -15,8 +15,11 @@ type Report struct {
 	// Target is what was scanned, as its user calls it.
 	Target string `json:"target"`
 	// Baseline is empty when it is not known.
-	Baseline string    `json:"baseline,omitempty"`
-	At       time.Time `json:"at"`
+	Baseline string `json:"baseline,omitempty"`
+	// For is the customer or fleet whose waivers were applied too; empty when
+	// it is nobody's in particular.
+	For control.Scope `json:"for,omitempty"`
+	At  time.Time     `json:"at"`
 	// Files is how many the tree has.
 	Files int `json:"files"`
 	*control.Report
@@ -34,15 +37,3 @@ type Report struct {
 	// Trial is how it behaved when it was started; nil when it was not.
 	Trial *Trial `json:"trial,omitempty"`
 }
-
-// Stray is one thing that must not lie in an image. A secret itself is no part
-// of it.
-type Stray struct {
-	// Kind is such as "private-key" or "world-writable".
-	Kind string `json:"kind"`
-	// Path is absolute; of a package that is not locked its name.
-	Path   string `json:"path"`
-	Detail string `json:"detail"`
-}
-
-func (s Stray) String() string { return s.Kind + ": " + s.Path + ": " + s.Detail }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"imgbuild/images/baseline/node"
+	"imgbuild/images/control"
 )
 
 // Listed is one server of an inventory.
@@ -20,9 +21,15 @@ type Listed struct {
 	Address string `json:"address,omitempty"`
 	// Baseline holds it against a baseline, not against its own image.
 	Baseline string `json:"baseline,omitempty"`
+	// Customer and Fleet (CUSTOMER/FLEET) say whose it is: their waivers count.
+	Customer string `json:"customer,omitempty"`
+	Fleet    string `json:"fleet,omitempty"`
 	// Identity is the file of a private key, relative to the inventory's.
 	Identity string `json:"identity,omitempty"`
 }
+
+// For is whose server it is.
+func (l Listed) For() (control.Scope, error) { return control.ParseScope(l.Customer, l.Fleet) }
 
 // The limits of an inventory.
 const (
@@ -61,6 +68,9 @@ func ReadInventory(file string) ([]Listed, error) {
 			p.Addf(pos, "the server %q is named already at %s", l.Name, first)
 		}
 		seen[l.Name] = pos
+		if _, err := l.For(); err != nil {
+			p.Addf(pos, "%v", err)
+		}
 		if l.Identity != "" && !filepath.IsAbs(l.Identity) {
 			l.Identity = filepath.Join(filepath.Dir(file), l.Identity)
 		}

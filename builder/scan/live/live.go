@@ -33,9 +33,10 @@ type Spec struct {
 	Profiles []string
 	// Vars fill templates of controls.
 	Vars node.Vars
-	// Waivers accept failures of the baseline.
+	// Waivers accept failures of the baseline, and of whose server it is.
 	Waivers  []*control.Waiver
 	Baseline string
+	For      control.Scope
 	// Manifest is that of the image which the server runs, nil when it is none
 	// of ours. Rules class the server's paths.
 	Manifest integrity.Manifest
@@ -80,13 +81,13 @@ func check(ctx context.Context, s *Server, guest *Guest, spec Spec) (*report.Rep
 		return nil, err
 	}
 	r := &report.Report{
-		Target: s.Host.String(), Baseline: spec.Baseline, At: spec.Now.UTC(), Live: true,
+		Target: s.Host.String(), Baseline: spec.Baseline, For: spec.For, At: spec.Now.UTC(), Live: true,
 		Drift: []integrity.Difference{}, Strays: []report.Stray{},
 	}
 	if err := spec.Set.NoteAsked(findings, s.Facts.Platform, control.Machine, spec.Profiles...); err != nil {
 		return nil, err
 	}
-	findings = control.Waive(findings, spec.Waivers, spec.Baseline, control.Machine, spec.Now)
+	findings = control.Waive(findings, spec.Waivers, control.Subject{Baseline: spec.Baseline, Output: control.Machine, For: spec.For}, spec.Now)
 	r.Report = spec.Set.NewReport(s.Facts.Platform, control.Machine, findings, spec.Level, spec.Benchmarks...)
 	if spec.Manifest == nil {
 		return r, nil
