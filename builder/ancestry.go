@@ -20,7 +20,7 @@ func (b *Builder) known(ctx context.Context, plan *Plan) (*Baked, error) {
 	if err != nil {
 		return nil, fmt.Errorf("looking for the image in the catalog: %w", err)
 	}
-	version, err := b.newest(ctx, versions)
+	version, err := b.newest(ctx, versions, func(*catalog.Version) (bool, error) { return true, nil })
 	if fault.KindOf(err) == fault.Gate {
 		return nil, fault.Gatef("the same recipe and lock make the same image again").Because(err).
 			WithHint("change the recipe, update its lock (%s --fresh), or insist: --even-revoked", lockCommand(plan.Recipe))
@@ -73,7 +73,14 @@ func (b *Builder) ancestor(ctx context.Context, plan *Plan, line []baseline.Gene
 		}
 		return false
 	})
-	newest, err := b.newest(ctx, versions)
+	newest, err := b.newest(ctx, versions, b.accepted(ctx))
+	if newest == nil && err == nil {
+		// A child is judged by itself, and must be found when its parent is revoked.
+		newest, err = b.newest(ctx, versions, func(v *catalog.Version) (bool, error) {
+			b.Report.Note("the parent of %s, %s, is rejected by its own gates", plan.Recipe.Name, v.Ref())
+			return true, nil
+		})
+	}
 	if fault.KindOf(err) == fault.Gate {
 		return nil, fault.Gatef("the parent of %s must not be used", plan.Recipe.Name).Because(err).
 			WithHint("update the locks of %s and %s and bake both anew, or insist: --even-revoked", name, plan.Recipe.Name)
@@ -88,9 +95,10 @@ func (b *Builder) ancestor(ctx context.Context, plan *Plan, line []baseline.Gene
 }
 
 // newest returns the first of some versions, newest first, that a trusted key
-// has signed, or nil. Whoever may write to a catalog can claim any stage for a
-// version of theirs, so one without such a signature is passed over.
-func (b *Builder) newest(ctx context.Context, versions []*catalog.Version) (*catalog.Version, error) {
+// has signed and that will do, or nil. Whoever may write to a catalog can claim
+// any stage for a version of theirs, so one without such a signature is passed
+// over.
+func (b *Builder) newest(ctx context.Context, versions []*catalog.Version, will func(*catalog.Version) (bool, error)) (*catalog.Version, error) {
 	for _, v := range versions {
 		err := evidence.Signed(ctx, b.Catalog, v, b.Trust)
 		if fault.KindOf(err) == fault.World {
@@ -100,7 +108,21 @@ func (b *Builder) newest(ctx context.Context, versions []*catalog.Version) (*cat
 		if err != nil {
 			return nil, err
 		}
-		return b.Catalog.Resolve(ctx, v.DigestRef(), b.Revoked)
+		does, err := will(v)
+		if err != nil {
+			return nil, err
+		}
+		if does {
+			return b.Catalog.Resolve(ctx, v.DigestRef(), b.Revoked)
+		}
 	}
 	return nil, nil
+}
+
+// accepted tells of a version whether its gates have not rejected it.
+func (b *Builder) accepted(ctx context.Context) func(*catalog.Version) (bool, error) {
+	return func(v *catalog.Version) (bool, error) {
+		verdict, err := b.Catalog.Verdict(ctx, v, "")
+		return err == nil && !verdict.Rejects(), err
+	}
 }

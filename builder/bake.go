@@ -21,7 +21,7 @@ type Baked struct {
 	// nothing was made.
 	Known bool
 	// Refusals are the gates of the recipe that said no: the version is in the
-	// catalog, and no channel will take it.
+	// catalog as rejected, and no channel will take it.
 	Refusals []gate.Refusal
 }
 
@@ -118,8 +118,10 @@ func (b *Builder) judge(ctx context.Context, baked *Baked) (_ *Baked, err error)
 			return nil, err
 		}
 	}
-	baked.Refusals, err = evidence.Judge(ctx, b.Catalog, baked.Version, b.Trust, baked.Plan.Recipe.Gates)
-	return baked, err
+	if baked.Refusals, err = evidence.Judge(ctx, b.Catalog, baked.Version, b.Trust, baked.Plan.Recipe.Gates, ""); err != nil {
+		return nil, err
+	}
+	return baked, record(ctx, b.Catalog, baked.Version, Judging{Who: b.Who, Key: b.Key}, baked.Refusals)
 }
 
 // Tidy ends a bake once its result has been told: finished stages are made to

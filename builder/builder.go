@@ -37,6 +37,8 @@ type Builder struct {
 	Waivers []*control.Waiver
 	// Key signs the evidence.
 	Key *signing.Key
+	// Who bakes, for records.
+	Who string
 	// Report shows progress.
 	Report progress.Reporter
 	// WriteLock stores a lock that a bake completed with account numbers.

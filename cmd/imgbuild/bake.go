@@ -128,13 +128,17 @@ func bake(ctx context.Context, env *environment, f bakeFlags) error {
 		env.reporter().Note("%s has the numbers of %d users and groups now: keep it as it is, so that they stay", w.project.LockFile(recipe), len(now.Accounts))
 	}
 	result := describeBaked(w, baked)
-	if err := env.answer(result, result.write, env.command("run", result.Version)); err != nil {
+	next := env.command("run", result.Version)
+	if result.Rejected {
+		next = env.command("images", "show", result.Version)
+	}
+	if err := env.answer(result, result.write, next); err != nil {
 		return err
 	}
 	if !baked.Known {
 		err = b.Tidy(ctx, baked.Plan)
 	}
-	return errors.Join(gate.Error(result.Version, baked.Refusals), err)
+	return errors.Join(refused(env, result), err)
 }
 
 func bakeTar(ctx context.Context, env *environment, b *builder.Builder, plan *builder.Plan, path string) (err error) {
@@ -152,6 +156,15 @@ func bakeTar(ctx context.Context, env *environment, b *builder.Builder, plan *bu
 	return errors.Join(err, b.Tidy(ctx, plan))
 }
 
+// refused is the error of a rejected version. Text has told the reasons before.
+func refused(env *environment, b *bakedImage) error {
+	err := gate.Error(b.Version, "", b.Refusals)
+	if err == nil || env.output == outputJSON {
+		return err
+	}
+	return fault.Gatef("%s is rejected: it does not pass the gates of its recipe", b.Version).WithHint("%s", fault.HintOf(err))
+}
+
 // bakedImage is the document of bake --output json.
 type bakedImage struct {
 	Version string `json:"version"`
@@ -162,8 +175,11 @@ type bakedImage struct {
 	Container string            `json:"container,omitempty"`
 	Disks     []bakedDisk       `json:"disks,omitempty"`
 	Packages  int               `json:"packages"`
-	// Refusals are the gates that said no.
+	// Rejected is true when gates said no; Refusals are those, and Exit is what
+	// the program then ends with.
+	Rejected bool           `json:"rejected,omitempty"`
 	Refusals []gate.Refusal `json:"refusals,omitempty"`
+	Exit     int            `json:"exit"`
 	Lock     string         `json:"lock"`
 	Catalog  string         `json:"catalog"`
 }
@@ -179,6 +195,9 @@ func describeBaked(w *workshop, b *builder.Baked) *bakedImage {
 		Version: v.Ref(), Digest: v.Index.Digest.String(), Known: b.Known, Stages: v.Stages,
 		Packages: len(b.Plan.Lock.Packages), Refusals: b.Refusals, Lock: w.project.LockFile(b.Plan.Recipe), Catalog: w.project.Config.Catalog,
 	}
+	if out.Rejected = len(b.Refusals) > 0; out.Rejected {
+		out.Exit = int(fault.Gate)
+	}
 	if v.Container != nil {
 		out.Container = v.Container.Digest.String()
 	}
@@ -189,11 +208,15 @@ func describeBaked(w *workshop, b *builder.Baked) *bakedImage {
 }
 
 func (r *bakedImage) write(w io.Writer) {
+	what := "baked"
 	if r.Known {
-		fmt.Fprintf(w, "nothing changed: this is %s\n", r.Version)
-	} else {
-		fmt.Fprintf(w, "baked %s\n", r.Version)
+		what = "nothing changed: this is"
 	}
+	state := ""
+	if r.Rejected {
+		state = ", rejected by its gates: no channel takes it"
+	}
+	fmt.Fprintf(w, "%s %s%s\n", what, r.Version, state)
 	fmt.Fprintf(w, "  image      %s\n", r.Digest)
 	if r.Container != "" {
 		fmt.Fprintf(w, "  container  %s\n", r.Container)
@@ -203,7 +226,7 @@ func (r *bakedImage) write(w io.Writer) {
 	}
 	fmt.Fprintf(w, "  evidence   SBOM (CycloneDX, SPDX), integrity manifest, recipe, provenance; all signed\n")
 	for _, r := range r.Refusals {
-		fmt.Fprintf(w, "  refused    by the gate %s: %s\n", r.Gate, r.Why)
+		fmt.Fprintf(w, "  refused    by the gate %s: %s\n", r.Gate, harmless(r.Why))
 	}
 	fmt.Fprintf(w, "  lock       %s\n", r.Lock)
 	fmt.Fprintf(w, "  catalog    %s\n", r.Catalog)

@@ -22,7 +22,8 @@ func newImagesCommand(env *environment) *cobra.Command {
 		Long: `The catalog holds every version of every image with its evidence: a directory by
 default, a registry when catalog: says so. An IMAGE is named by version
 (web:20260131.1), by channel (web:released), by digest (web@sha256:…), or by its
-baseline alone, which means the newest version that is not revoked.
+baseline alone, which means the newest version that is not revoked; where an image
+is run or exported, the newest that is not rejected by its gates either.
 
 Without a further word, list what the catalog has.`,
 		Example: "  imgbuild images\n  imgbuild images show debian-12-nginx\n  imgbuild images promote debian-12-nginx:20260131.1 released",
@@ -107,6 +108,65 @@ func find(ctx context.Context, c *catalog.Catalog, image string, revoked catalog
 	}
 	return nil, fault.Gatef("every version of %s is revoked", image).WithHint("imgbuild images list %s says why", image)
 }
+
+// findUsable resolves an IMAGE that is to be used. A bare name passes over
+// versions that their gates reject, and says so; one that is named by number,
+// digest or channel is taken, for whoever names it wants it.
+func (e *environment) findUsable(ctx context.Context, c *catalog.Catalog, image string, revoked catalog.Revoked) (*catalog.Version, error) {
+	newest, err := find(ctx, c, image, revoked)
+	if err != nil {
+		return nil, err
+	}
+	scope, err := judgedFor(ctx, c, image)
+	if err != nil {
+		return nil, err
+	}
+	verdict, err := c.Verdict(ctx, newest, scope)
+	if err != nil || !verdict.Rejects() {
+		return newest, err
+	}
+	if strings.ContainsAny(image, ":@") {
+		e.reporter().Note("%s is rejected by its gates: %s", newest.Ref(), harmless(verdict.Reasons(reasonsShown)))
+		return newest, nil
+	}
+	versions, err := c.List(ctx, image)
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range versions {
+		verdict, err := c.Verdict(ctx, v, "")
+		if err != nil {
+			return nil, err
+		}
+		revocation, err := c.Revocation(ctx, v)
+		if err != nil {
+			return nil, err
+		}
+		if revocation == nil && !verdict.Rejects() {
+			e.reporter().Note("%s is newer, but rejected by its gates; it is passed over", newest.Ref())
+			return v, nil
+		}
+	}
+	return nil, fault.Gatef("every version of %s is rejected by its gates, or revoked", image).
+		WithHint("%s says why; one that is named by its number is taken all the same: %s", e.command("images", "show", image), newest.Ref())
+}
+
+// judgedFor is whom an IMAGE was judged for: that of the newest move of a
+// channel, else everybody.
+func judgedFor(ctx context.Context, c *catalog.Catalog, image string) (string, error) {
+	ref, err := catalog.ParseReference(image)
+	if err != nil || ref.Channel == "" {
+		return "", nil // a bare name is none
+	}
+	moves, err := c.Moves(ctx, ref.Baseline, ref.Channel)
+	if err != nil || len(moves) == 0 {
+		return "", err
+	}
+	return moves[len(moves)-1].For, nil
+}
+
+// reasonsShown is how many reasons of a rejection a line has.
+const reasonsShown = 3
 
 func noImages(baseline string) error {
 	return fault.Inputf("the catalog has no image of %q", baseline).WithHint("imgbuild bake %s makes one", baseline)

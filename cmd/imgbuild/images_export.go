@@ -56,7 +56,7 @@ Only a version that a trusted key has signed is exported.`,
 			if evenRevoked {
 				revoked = catalog.AllowRevoked
 			}
-			v, err := find(ctx, c, args[0], revoked)
+			v, err := env.findUsable(ctx, c, args[0], revoked)
 			if err != nil {
 				return err
 			}

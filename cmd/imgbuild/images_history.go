@@ -17,13 +17,18 @@ type history struct {
 	Line []listedImage `json:"line"`
 	// Moves are the moves of the baseline's channels, oldest first.
 	Moves []*catalog.Move `json:"moves"`
+	// Verdicts are what the gates of its recipe said of the version, where they
+	// ever said no: for all and for customers, oldest first.
+	Verdicts []*catalog.Verdict `json:"verdicts"`
 }
 
 func newImagesHistoryCommand(env *environment) *cobra.Command {
 	return &cobra.Command{
-		Use:     "history IMAGE",
-		Short:   "Show a version's ancestry and every move of its channels",
-		Long:    "Show which versions an image was baked on, and the signed record of every move of\nits baseline's channels: who moved which channel when, from what to what, and why.",
+		Use:   "history IMAGE",
+		Short: "Show a version's ancestry and every move of its channels",
+		Long: `Show which versions an image was baked on, what the gates of its recipe said of it
+where they ever said no, and the signed record of every move of its baseline's
+channels: who moved which channel when, from what to what, and why.`,
 		Example: "  imgbuild images history debian-12-nginx",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -50,7 +55,12 @@ func readHistory(ctx context.Context, c *catalog.Catalog, v *catalog.Version) (*
 	if err != nil {
 		return nil, err
 	}
-	h := &history{Moves: []*catalog.Move{}}
+	h := &history{Moves: []*catalog.Move{}, Verdicts: []*catalog.Verdict{}}
+	verdicts, err := c.Verdicts(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	h.Verdicts = append(h.Verdicts, verdicts...)
 	for _, a := range line {
 		h.Line = append(h.Line, listedImage{Image: a.Ref(), Digest: a.Index.Digest.String(), Baked: a.Baked, Outputs: outputsOf(a)})
 	}
@@ -76,8 +86,19 @@ func (h *history) write(w io.Writer) {
 		}
 		fmt.Fprintf(w, "%-9s %s, %s\n", word, l.Image, l.Baked.Format("2006-01-02 15:04 UTC"))
 	}
+	for _, v := range h.Verdicts {
+		what := "accepted"
+		if v.Rejects() {
+			what = "rejected"
+		}
+		fmt.Fprintf(w, "%-9s %s%s by %s on %s%s\n", "gates", what, forWhom(v), v.Who, v.When.Format(time.DateOnly), because(gatesOf(v.Refusals, reasonsShown)))
+	}
 	for _, m := range h.Moves {
-		fmt.Fprintf(w, "%-9s %d: to %s by %s on %s%s\n", m.Channel, m.Serial, m.Version, m.Who, m.When.Format(time.DateOnly), because(m.Why))
+		whom := ""
+		if m.For != "" {
+			whom = " for " + m.For
+		}
+		fmt.Fprintf(w, "%-9s %d: to %s%s by %s on %s%s\n", m.Channel, m.Serial, m.Version, whom, m.Who, m.When.Format(time.DateOnly), because(m.Why))
 	}
 }
 

@@ -24,6 +24,8 @@ type listedImage struct {
 	Stages map[string]string `json:"stages,omitempty"`
 	// Revoked is the reason of a revocation.
 	Revoked string `json:"revoked,omitempty"`
+	// Rejected are the reasons of its gates, when they said no.
+	Rejected []catalog.Refusal `json:"rejected,omitempty"`
 	// Damaged says why nothing more is known of the version.
 	Damaged string `json:"damaged,omitempty"`
 	// Problem says what about the version's records cannot be believed.
@@ -36,8 +38,8 @@ func newImagesListCommand(env *environment) *cobra.Command {
 		Use:   "list [BASELINE]",
 		Short: "List the versions in the catalog",
 		Long: `List the versions of one baseline or of all, newest first, with the channels that
-point to them and whether they are revoked. A version that is damaged is listed
-as such.
+point to them and whether they are revoked or rejected by their gates. A version
+that is damaged is listed as such.
 
 With --stage, list those that a server runs. It shows the id as IMAGE_VERSION in
 /etc/os-release and as stage in /usr/lib/imgbuild/image.json; twelve digits do.`,
@@ -121,6 +123,9 @@ func (l listedImage) remark() string {
 	case l.Problem != "":
 		return "DOUBTFUL: " + l.Problem
 	}
+	if len(l.Rejected) > 0 {
+		words = strings.TrimSpace(words + " rejected: " + gatesOf(l.Rejected, 1))
+	}
 	if l.Revoked != "" {
 		words = strings.TrimSpace(words + " revoked: " + l.Revoked)
 	}
@@ -155,6 +160,11 @@ func listBaseline(ctx context.Context, c *catalog.Catalog, baseline string) ([]l
 			l.Problem = err.Error()
 		} else if r != nil {
 			l.Revoked = r.Reason
+		}
+		if verdict, err := c.Verdict(ctx, v, ""); err != nil {
+			l.Problem = strings.TrimPrefix(l.Problem+"; "+err.Error(), "; ")
+		} else if verdict.Rejects() {
+			l.Rejected = verdict.Refusals
 		}
 		listed = append(listed, l)
 	}

@@ -48,7 +48,7 @@ on it is revoked too.`,
 				return err
 			}
 			if rollback != "" {
-				if w.Rollback, err = find(ctx, c, rollback, catalog.RefuseRevoked); err != nil {
+				if w.Rollback, err = env.findUsable(ctx, c, rollback, catalog.RefuseRevoked); err != nil {
 					return err
 				}
 			}

@@ -30,7 +30,11 @@ type shownImage struct {
 	Evidence []shownEvidence  `json:"evidence"`
 	// Revocation is the signed record, when there is one.
 	Revocation *catalog.Revocation `json:"revocation,omitempty"`
-	Children   []string            `json:"children,omitempty"`
+	// Rejected says whether its gates said no; Verdicts are what they said, for
+	// all and for customers, oldest first.
+	Rejected bool               `json:"rejected"`
+	Verdicts []*catalog.Verdict `json:"verdicts,omitempty"`
+	Children []string           `json:"children,omitempty"`
 }
 
 type shownDisk struct {
@@ -63,7 +67,7 @@ func newImagesShowCommand(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use:     "show IMAGE",
 		Short:   "Show a version: outputs, ancestry and evidence",
-		Long:    "Show what a version consists of, what it was baked on, which evidence is attached\nand whether it is revoked. Nothing is verified: images verify does that.",
+		Long:    "Show what a version consists of, what it was baked on, which evidence is attached\nand whether it is revoked or rejected by its gates. Nothing is verified: images verify\ndoes that.",
 		Example: "  imgbuild images show debian-12-nginx\n  imgbuild images show debian-12-nginx:released --output json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -100,6 +104,14 @@ func newImagesShowCommand(env *environment) *cobra.Command {
 			if shown.Revocation, err = c.Revocation(ctx, v); err != nil {
 				return err
 			}
+			if shown.Verdicts, err = c.Verdicts(ctx, v); err != nil {
+				return err
+			}
+			verdict, err := c.Verdict(ctx, v, "")
+			if err != nil {
+				return err
+			}
+			shown.Rejected = verdict.Rejects()
 			children, err := c.Children(ctx, v)
 			if err != nil {
 				return err
@@ -108,8 +120,11 @@ func newImagesShowCommand(env *environment) *cobra.Command {
 				shown.Children = append(shown.Children, child.Ref())
 			}
 			next := env.command("run", shown.Image)
-			if shown.Revocation != nil {
+			switch {
+			case shown.Revocation != nil:
 				next = env.command("images", "list", v.Baseline)
+			case shown.Rejected:
+				next = env.command("scan", shown.Image, "--report", "report.html")
 			}
 			return env.answer(shown, shown.write, next)
 		},
@@ -126,6 +141,9 @@ func (s shownImage) write(w io.Writer) {
 		if r.Rollback != "" {
 			fmt.Fprintf(w, "  instead    %s\n", r.Rollback)
 		}
+	}
+	for _, verdict := range newestVerdicts(s.Verdicts) {
+		writeVerdict(w, verdict)
 	}
 	fmt.Fprintf(w, "  image      %s\n", s.Digest)
 	if s.Container != "" {

@@ -76,7 +76,7 @@ func tryImage(ctx context.Context, env *environment, image string, f runFlags) (
 	if f.evenRevoked {
 		revoked = catalog.AllowRevoked
 	}
-	v, err := find(ctx, c, image, revoked)
+	v, err := env.findUsable(ctx, c, image, revoked)
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ import (
 	"imgbuild/images/control"
 	"imgbuild/images/evidence"
 	"imgbuild/images/fault"
+	"imgbuild/images/gate"
 	"imgbuild/images/report"
 )
 
@@ -222,7 +223,8 @@ func openForeign(ctx context.Context, name, form, dir string) (*scan.Target, err
 	return scan.Disk(name)
 }
 
-// attachReport signs a report and attaches it to the version that it is of.
+// attachReport signs a report, attaches it to the version that it is of, and says
+// what the version's gates make of it.
 func attachReport(ctx context.Context, env *environment, v *catalog.Version, r *report.Report) error {
 	p, c, err := env.catalog(ctx)
 	if err != nil {
@@ -232,7 +234,27 @@ func attachReport(ctx context.Context, env *environment, v *catalog.Version, r *
 	if err != nil {
 		return err
 	}
-	return builder.AttachReport(ctx, c, v, key, r)
+	if err := builder.AttachReport(ctx, c, v, key, r); err != nil {
+		return err
+	}
+	trust, err := p.Trust(p.Config.Catalog)
+	if err != nil {
+		return err
+	}
+	refusals, err := builder.Judge(ctx, c, v, trust, builder.Judging{For: r.For, Who: orMe(""), Key: key})
+	if err != nil {
+		return err
+	}
+	if err := gate.Error(v.Ref(), r.For, refusals); err != nil {
+		env.reporter().Note("%v", err)
+	} else {
+		whom := ""
+		if r.For != "" {
+			whom = " for " + string(r.For)
+		}
+		env.reporter().Note("%s passes the gates of its recipe%s", v.Ref(), whom)
+	}
+	return nil
 }
 
 func directoryForm(form string) control.Output {

@@ -139,7 +139,7 @@ func (w *workshop) addCatalog(ctx context.Context, b *builder.Builder) error {
 	if made != nil {
 		w.env.reporter().Note("made a signing key for you in %s; its password is in %s", made.Dir, made.PasswordFile)
 	}
-	b.Key = key
+	b.Key, b.Who = key, orMe("")
 	// After the key: a new one is trusted from now on.
 	b.Catalog, err = w.env.catalogAt(ctx, w.project, w.project.Config.Catalog)
 	if err != nil {

@@ -241,10 +241,18 @@ type Gates struct {
 	// Clean asks that nothing lies in it that must not, and that every file is
 	// what was baked.
 	Clean bool `json:"clean,omitempty" jsonschema_description:"no secrets, identities and traces in any output, and every file as it was baked"`
+	// BootTrial asks that every output was started on an isolated network and
+	// answered as it should.
+	BootTrial bool `json:"boot-trial,omitempty" jsonschema_description:"every output was started in a trial and answered all probes"`
+	// NoWorse asks that no score is below that of the newest earlier version
+	// that was scanned and may be used.
+	NoWorse bool `json:"no-worse,omitempty" jsonschema_description:"no score is below that of the version before"`
 }
 
 // Scanned tells whether the gates ask what a scan finds.
-func (g Gates) Scanned() bool { return len(g.MinScore) > 0 || g.NoFail != "" || g.Clean }
+func (g Gates) Scanned() bool {
+	return len(g.MinScore) > 0 || g.NoFail != "" || g.Clean || g.BootTrial || g.NoWorse
+}
 
 // MinScore are the least scores of a benchmark at its levels, in percent; 0 asks
 // for none.

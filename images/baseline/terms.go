@@ -1,7 +1,9 @@
 package baseline
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 
 	"imgbuild/images/fault"
 )
@@ -18,10 +20,23 @@ type Terms struct {
 func (r *Recipe) Terms() Terms { return Terms{Controls: r.Controls, Probes: r.Probes, Gates: r.Gates} }
 
 // ReadTerms reads the terms of a recipe out of its canonical form, which hangs
-// on every version as evidence.
+// on every version as evidence. Gates that this program does not know, of a
+// recipe that a later one baked, are refused: it could not hold anything
+// against them.
 func ReadTerms(canonical []byte) (Terms, error) {
 	var t Terms
-	if err := json.Unmarshal(canonical, &t); err != nil {
+	var strict struct {
+		Gates json.RawMessage `json:"gates"`
+	}
+	err := errors.Join(json.Unmarshal(canonical, &t), json.Unmarshal(canonical, &strict))
+	if err == nil && strict.Gates != nil {
+		gates := json.NewDecoder(bytes.NewReader(strict.Gates))
+		gates.DisallowUnknownFields()
+		if err = gates.Decode(&Gates{}); err != nil {
+			err = fault.Worldf("gates that this program cannot judge").Because(err).WithHint("use the imgbuild that baked the image, or a later one")
+		}
+	}
+	if err != nil {
 		return t, fault.Worldf("reading what a recipe says of its image").Because(err)
 	}
 	return t, nil

@@ -21,6 +21,7 @@ import (
 	"imgbuild/images/catalog"
 	"imgbuild/images/evidence"
 	"imgbuild/images/fault"
+	"imgbuild/images/gate"
 	"imgbuild/images/integrity"
 	"imgbuild/images/signing"
 )
@@ -159,6 +160,12 @@ func (s *shop) attest(ctx context.Context, a *catalog.Attacher, v *catalog.Versi
 		return err
 	}
 	return a.Put(ctx, artifact)
+}
+
+// admit is why a version may not enter a channel.
+func (s *shop) admit(v *catalog.Version) error {
+	refusals, err := evidence.Admit(s.t.Context(), s.catalog, v, s.trust, "")
+	return errors.Join(err, gate.Error(v.Ref(), "", refusals))
 }
 
 // problems verifies and returns "name: detail" of what does not hold.
@@ -319,7 +326,7 @@ func TestGatesAdmit(t *testing.T) {
 		"no recipe":           {s.bake("taken away", []string{"nginx=1"}, s.key, without{signing.PredicateRecipe: true}), fault.World},
 		"no signature":        {s.bake("unsigned", []string{"nginx=1"}, s.key, without{"signature": true}), fault.World},
 	} {
-		if err := evidence.Admit(t.Context(), s.catalog, c.v, s.trust); fault.KindOf(err) != c.want {
+		if err := s.admit(c.v); fault.KindOf(err) != c.want {
 			t.Errorf("%s: got %v, want the kind %d", name, err, c.want)
 		}
 	}
@@ -381,11 +388,11 @@ func TestAStatementTakenAway(t *testing.T) {
 		return v
 	}
 	whole := bake("raw", "qcow2")
-	if err := evidence.Admit(t.Context(), s.catalog, whole, s.trust); fault.KindOf(err) != fault.Gate {
+	if err := s.admit(whole); fault.KindOf(err) != fault.Gate {
 		t.Errorf("with both documents: %v", err)
 	}
 	less := bake("raw")
-	if err := evidence.Admit(t.Context(), s.catalog, less, s.trust); fault.KindOf(err) != fault.World {
+	if err := s.admit(less); fault.KindOf(err) != fault.World {
 		t.Errorf("with one document: %v", err)
 	}
 	if all := strings.Join(s.problems(less), "\n"); !strings.Contains(all, "CycloneDX: there is none of the qcow2 disk") {

@@ -25,8 +25,20 @@ type Facts struct {
 	// Forms are those that it has, Reports what scans found of them.
 	Forms   []control.Output
 	Reports map[control.Output]*report.Report
+	// Trials are the newest ones of the forms; none of what was not started.
+	Trials map[control.Output]*report.Trial
+	// Before is the version before; nil when it is the first that was scanned.
+	Before *Before
 	// Now is when waivers must hold.
 	Now time.Time
+}
+
+// Before is the newest earlier version that was scanned and may be used: what
+// a version must not be worse than.
+type Before struct {
+	// Version is its name, for people.
+	Version string
+	Reports map[control.Output]*report.Report
 }
 
 // Refusal is a gate that said no.
@@ -61,7 +73,37 @@ func Judge(gates baseline.Gates, facts Facts) []Refusal {
 		refusals = append(refusals, scanned(gates, facts)...)
 	}
 	slices.SortFunc(refusals, func(a, b Refusal) int { return strings.Compare(a.Gate+"\x00"+a.Why, b.Gate+"\x00"+b.Why) })
-	return refusals
+	return few(refusals)
+}
+
+// The refusals are kept as a record: of one gate so many, of a reason so many
+// bytes.
+const (
+	maxRefusals = 10
+	maxWhy      = 400
+)
+
+// few leaves of sorted refusals of one gate the first ones, and says how many
+// more there are; whoever wants all of them reads the report.
+func few(refusals []Refusal) []Refusal {
+	var list []Refusal
+	for len(refusals) > 0 {
+		same := 1
+		for same < len(refusals) && refusals[same].Gate == refusals[0].Gate {
+			same++
+		}
+		for _, r := range refusals[:min(same, maxRefusals)] {
+			if len(r.Why) > maxWhy {
+				r.Why = strings.ToValidUTF8(r.Why[:maxWhy], "") + "…"
+			}
+			list = append(list, r)
+		}
+		if same > maxRefusals {
+			list = append(list, Refusal{refusals[0].Gate, fmt.Sprintf("and %d more", same-maxRefusals)})
+		}
+		refusals = refusals[same:]
+	}
+	return list
 }
 
 // scanned are the gates that say no to what scans found. A form that was not
@@ -86,11 +128,21 @@ func scanned(gates baseline.Gates, facts Facts) []Refusal {
 				no("no-fail", "no control was held against it")
 			}
 			for _, f := range r.Failed(gates.NoFail, facts.Now) {
-				no("no-fail."+f.Control, "%s (%s) has the result %s", f.Title, f.Severity, f.Result)
+				no("no-fail."+f.Control, "%s (%s): %s", f.Title, f.Severity, reason(f))
+			}
+		}
+		if gates.BootTrial {
+			trial := facts.Trials[form]
+			if trial == nil {
+				no("boot-trial", "it was not started")
+			} else {
+				for _, failed := range trial.Failed() {
+					no("boot-trial", "%s", failed)
+				}
 			}
 		}
 		if gates.Clean {
-			for _, s := range r.Strays {
+			for _, s := range r.Littered(facts.Now) {
 				no("clean", "%s", s)
 			}
 			for _, d := range r.Drift {
@@ -104,39 +156,36 @@ func scanned(gates baseline.Gates, facts Facts) []Refusal {
 			}
 		}
 	}
-	return append(refusals, scores(gates, facts)...)
-}
-
-// scores are the least scores that are not reached. A benchmark that says
-// nothing of one form, such as of a container, is held against the others; one
-// that says nothing of any is not passed.
-func scores(gates baseline.Gates, facts Facts) []Refusal {
-	var refusals []Refusal
-	for benchmark, least := range gates.MinScore {
-		for level, percent := range []int{1: least.Level1, 2: least.Level2} {
-			gate, held := fmt.Sprintf("min-score.%s.level-%d", benchmark, level), false
-			for _, form := range facts.Forms {
-				r := facts.Reports[form]
-				if r == nil || percent == 0 {
-					continue
-				}
-				score, ok := r.Score(benchmark, level)
-				if held = held || ok; ok && score.Percent() < float64(percent) {
-					refusals = append(refusals, Refusal{gate + "." + string(form), fmt.Sprintf("the score is %.2f %%, at least %d %% are asked for", score.Percent(), percent)})
-				}
-			}
-			if percent != 0 && !held {
-				refusals = append(refusals, Refusal{gate, "nothing of the benchmark was held against it"})
-			}
-		}
+	refusals = append(refusals, scores(gates, facts)...)
+	if gates.NoWorse && facts.Before != nil {
+		refusals = append(refusals, worse(facts)...)
 	}
 	return refusals
 }
 
+// reason is why a finding is refused, with the first of its differences.
+func reason(f control.Finding) string {
+	text := "it fails"
+	switch {
+	case f.Result == control.Error:
+		text = "it cannot be told: " + f.Why
+	case f.Result == control.Waived:
+		text = "its waiver holds no more"
+	}
+	if f.Result != control.Error && len(f.Differences) > 0 {
+		text += ": " + f.Differences[0].String()
+		if more := len(f.Differences) - 1; more > 0 {
+			text += fmt.Sprintf(", and %d more", more)
+		}
+	}
+	return text
+}
+
 func mib(bytes int64) string { return fmt.Sprintf("%.1f MiB", float64(bytes)/(1<<20)) }
 
-// Error is the refusals as one error of kind fault.Gate; nil without any.
-func Error(image string, refusals []Refusal) error {
+// Error is the refusals as one error of kind fault.Gate, a line each; nil without
+// any. scope is whom the image was judged for.
+func Error(image string, scope control.Scope, refusals []Refusal) error {
 	if len(refusals) == 0 {
 		return nil
 	}
@@ -144,6 +193,14 @@ func Error(image string, refusals []Refusal) error {
 	for _, r := range refusals {
 		all = append(all, r.Gate+": "+r.Why)
 	}
-	return fault.Gatef("%s does not pass the gates of its recipe: %s", image, strings.Join(all, "; ")).
-		WithHint("change the recipe or its gates and bake again; after a change of waivers, imgbuild scan %s --attach", image)
+	between := " "
+	if len(all) > 1 {
+		between = "\n  "
+	}
+	whom, flag := "", ""
+	if scope != "" {
+		whom, flag = " for "+string(scope), " "+scope.Flag()
+	}
+	return fault.Gatef("%s does not pass the gates of its recipe%s:%s%s", image, whom, between, strings.Join(all, between)).
+		WithHint("change the recipe or its gates and bake again; after a change of waivers, imgbuild scan %s%s --attach", image, flag)
 }

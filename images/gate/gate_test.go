@@ -38,7 +38,7 @@ func TestJudge(t *testing.T) {
 			if d := cmp.Diff(c.want, got); d != "" {
 				t.Error(d)
 			}
-			if err := gate.Error("web:1", got); (err != nil) != (len(c.want) > 0) || err != nil && fault.KindOf(err) != fault.Gate {
+			if err := gate.Error("web:1", "", got); (err != nil) != (len(c.want) > 0) || err != nil && fault.KindOf(err) != fault.Gate {
 				t.Errorf("got %v", err)
 			}
 		})
@@ -84,6 +84,8 @@ func TestWhatWasNotLookedAtIsNotPassed(t *testing.T) {
 		"not compared":  {all, func(r *report.Report) { r.Compared = false }, []string{"clean.vm"}},
 		"unseen":        {all, func(r *report.Report) { r.Unseen = []string{"partition 3"} }, []string{"clean.vm"}},
 		"stray":         {all, func(r *report.Report) { r.Strays = []report.Stray{{Kind: "token"}} }, []string{"clean.vm"}},
+		"waived stray":  {all, func(r *report.Report) { r.Strays = []report.Stray{{Kind: "token", WaivedBefore: now.Add(1)}} }, nil},
+		"waived once":   {all, func(r *report.Report) { r.Strays = []report.Stray{{Kind: "token", WaivedBefore: now}} }, []string{"clean.vm"}},
 	} {
 		facts := gate.Facts{Now: now, Forms: []control.Output{control.Container, control.Machine}, Reports: map[control.Output]*report.Report{
 			// Nothing of the benchmark is for containers.
