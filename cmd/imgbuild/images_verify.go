@@ -42,8 +42,11 @@ version is whole but revoked.`,
 			}
 			problems := report.Problems()
 			next := env.command("run", v.Ref())
-			if len(problems) > 0 || report.Revocation != nil {
+			switch {
+			case len(problems) > 0 || report.Revocation != nil:
 				next = ""
+			case report.Verdict.Rejects():
+				next = env.command("images", "show", v.Ref())
 			}
 			if err := env.answer(report, func(w io.Writer) { writeReport(w, report) }, next); err != nil {
 				return err
@@ -72,5 +75,8 @@ func writeReport(w io.Writer, r *evidence.Report) {
 			word = "WRONG"
 		}
 		fmt.Fprintf(w, "%-5s  %s: %s\n", word, check.Name, check.Detail)
+	}
+	if r.Verdict.Rejects() {
+		fmt.Fprintf(w, "%-5s  rejected by its gates: %s\n", "note", gatesOf(r.Verdict.Refusals, reasonsShown))
 	}
 }

@@ -28,6 +28,9 @@ type Report struct {
 	// Revocation is the signed record that the version must not be used, nil
 	// without one. It is no fault of the evidence.
 	Revocation *catalog.Revocation `json:"revocation,omitempty"`
+	// Verdict is the signed record of what its gates said last, nil where they
+	// never said no. It is no fault of the evidence either.
+	Verdict *catalog.Verdict `json:"verdict,omitempty"`
 }
 
 // Problems returns the checks that did not hold.
@@ -112,6 +115,9 @@ func Verify(ctx context.Context, c *catalog.Catalog, v *catalog.Version, trust s
 	// 4. Whether it may be used at all.
 	if r.Revocation, err = c.Revocation(ctx, v); err != nil {
 		r.add("revocation", err, "")
+	}
+	if r.Verdict, err = c.Verdict(ctx, v, ""); err != nil {
+		r.add("verdict", err, "")
 	}
 	return r, ctx.Err()
 }
