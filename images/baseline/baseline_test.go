@@ -381,8 +381,11 @@ hosts: {title: h, severity: low, rationale: r, resources: {files: {/etc/hosts: {
 		"controls/benchmarks/own.yaml": "{title: own, version: '1', sections: {1.1.1: {level: 1, controls: [motd, issue]}, 1.1.2: {level: 2, controls: [hosts]}}}",
 		"controls/profiles.yaml":       "own-l1: {description: d, level: 1, benchmarks: [own]}\nown-l2: {description: d, level: 2, benchmarks: [own]}\n",
 		"baselines/web.yaml":           base + "controls: {profiles: [own-l2], except: [motd]}\n",
+		"baselines/accepts.yaml":       base + "controls: {waive: {motd: {reason: r, owner: ops, expires: 2027-03-31}}}\n",
+		"baselines/accepting.yaml":     "extends: accepts\ncontrols: {waive: {issue: {reason: r, owner: o, expires: 2027-03-31}}}\n",
 		"baselines/child.yaml":         "extends: web\nremove: {controls: {profiles: [own-l2]}}\ncontrols: {profiles: [own-l1]}\n",
-		"baselines/wrong.yaml":         base + "controls: {profiles: [own-l3], except: [mod]}\n",
+		"baselines/plain.yaml":         base,
+		"baselines/wrong.yaml":         base + "controls: {profiles: [own-l3], except: [mod], waive: {isue: {reason: r, owner: o, expires: 2027-03-31}}}\n",
 	}
 	src := project(t, own)
 	ids := func(name string, output control.Output) string {
@@ -398,16 +401,21 @@ hosts: {title: h, severity: low, rationale: r, resources: {files: {/etc/hosts: {
 		want   string
 	}{
 		{"web", control.Machine, "hosts issue"}, {"web", control.Container, "hosts"},
-		{"child", control.Machine, "issue"}, {"child", control.Container, ""}, {"debian-12-nginx", control.Machine, ""},
+		{"child", control.Machine, "issue"}, {"child", control.Container, ""}, {"plain", control.Machine, ""},
 	} {
 		if got := ids(c.name, c.output); got != c.want {
 			t.Errorf("%s on %s: %q, want %q", c.name, c.output, got, c.want)
 		}
 	}
+	accepted := load(t, src, "accepting").Controls.Waivers()
+	if len(accepted) != 2 || accepted[0].Control != "issue" || accepted[1].Control != "motd" || accepted[1].Owner != "ops" {
+		t.Errorf("a child accepts %v", accepted)
+	}
 	_, err := baseline.Load(context.Background(), src, "wrong", "amd64")
 	for _, want := range []string{
 		`baselines/wrong.yaml:3:23: unknown profile "own-l3"; did you mean "own-l1"?`,
 		`baselines/wrong.yaml:3:41: unknown control "mod"; did you mean "motd"?`,
+		`baselines/wrong.yaml:3:55: unknown control "isue"; did you mean "issue"?`,
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
