@@ -7,8 +7,10 @@ import (
 
 	"imgbuild/builder/stage"
 	"imgbuild/images/catalog"
+	"imgbuild/images/control"
 	"imgbuild/images/evidence"
 	"imgbuild/images/gate"
+	"imgbuild/images/report"
 )
 
 // Baked is what a bake came to.
@@ -20,6 +22,8 @@ type Baked struct {
 	// Known is true when the catalog had this very image already, so that
 	// nothing was made.
 	Known bool
+	// Reports are what scans found of its forms; nil when nothing was made.
+	Reports map[control.Output]*report.Report
 	// Refusals are the gates of the recipe that said no: the version is in the
 	// catalog as rejected, and no channel will take it.
 	Refusals []gate.Refusal
@@ -114,7 +118,7 @@ func (b *Builder) Bake(ctx context.Context, plan *Plan) (_ *Baked, err error) {
 // scanned if they or its hardening ask for that.
 func (b *Builder) judge(ctx context.Context, baked *Baked) (_ *Baked, err error) {
 	if baked.Plan.Recipe.Scanned() {
-		if err := b.scan(ctx, baked.Plan, baked.Version); err != nil {
+		if baked.Reports, err = b.scan(ctx, baked.Plan, baked.Version); err != nil {
 			return nil, err
 		}
 	}

@@ -20,12 +20,12 @@ import (
 	"imgbuild/images/updates"
 )
 
-// scan scans the forms of a version that have no signed report yet and attaches
-// what it found.
-func (b *Builder) scan(ctx context.Context, plan *Plan, v *catalog.Version) error {
+// scan scans the forms of a version that have no signed report yet, attaches
+// what it found, and returns the reports of all.
+func (b *Builder) scan(ctx context.Context, plan *Plan, v *catalog.Version) (map[control.Output]*report.Report, error) {
 	have, err := evidence.Reports(ctx, b.Catalog, v, b.Trust)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, form := range evidence.Forms(v) {
 		if have[form] != nil {
@@ -38,11 +38,12 @@ func (b *Builder) scan(ctx context.Context, plan *Plan, v *catalog.Version) erro
 		}
 		if err != nil {
 			task.Fail(err)
-			return err
+			return nil, err
 		}
+		have[form] = found
 		task.Done(fmt.Sprintf("controls: %d, files: %d", len(found.Findings), found.Files))
 	}
-	return nil
+	return have, nil
 }
 
 func (b *Builder) scanForm(ctx context.Context, plan *Plan, v *catalog.Version, form control.Output) (_ *report.Report, err error) {

@@ -13,8 +13,10 @@ import (
 	"imgbuild/builder"
 	"imgbuild/builder/sandbox"
 	"imgbuild/images/catalog"
+	"imgbuild/images/control"
 	"imgbuild/images/fault"
 	"imgbuild/images/gate"
+	"imgbuild/images/report"
 	"imgbuild/images/updates"
 )
 
@@ -175,6 +177,8 @@ type bakedImage struct {
 	Container string            `json:"container,omitempty"`
 	Disks     []bakedDisk       `json:"disks,omitempty"`
 	Packages  int               `json:"packages"`
+	// Scores are those of the disk, or of the container without one.
+	Scores []bakedScore `json:"scores,omitempty"`
 	// Rejected is true when gates said no; Refusals are those, and Exit is what
 	// the program then ends with.
 	Rejected bool           `json:"rejected,omitempty"`
@@ -189,11 +193,34 @@ type bakedDisk struct {
 	Digest string `json:"digest"`
 }
 
+// bakedScore is that of one benchmark at one level, in percent.
+type bakedScore struct {
+	Benchmark string  `json:"benchmark"`
+	Level     int     `json:"level"`
+	Percent   float64 `json:"percent"`
+	Waived    float64 `json:"percent_with_waivers"`
+}
+
+func scoresOf(reports map[control.Output]*report.Report) []bakedScore {
+	r := reports[control.Machine]
+	if r == nil {
+		r = reports[control.Container]
+	}
+	if r == nil {
+		return nil
+	}
+	var list []bakedScore
+	for _, s := range r.Scores {
+		list = append(list, bakedScore{s.Benchmark, s.Level, s.Percent(), s.PercentWaived()})
+	}
+	return list
+}
+
 func describeBaked(w *workshop, b *builder.Baked) *bakedImage {
 	v := b.Version
 	out := &bakedImage{
 		Version: v.Ref(), Digest: v.Index.Digest.String(), Known: b.Known, Stages: v.Stages,
-		Packages: len(b.Plan.Lock.Packages), Refusals: b.Refusals, Lock: w.project.LockFile(b.Plan.Recipe), Catalog: w.project.Config.Catalog,
+		Packages: len(b.Plan.Lock.Packages), Scores: scoresOf(b.Reports), Refusals: b.Refusals, Lock: w.project.LockFile(b.Plan.Recipe), Catalog: w.project.Config.Catalog,
 	}
 	if out.Rejected = len(b.Refusals) > 0; out.Rejected {
 		out.Exit = int(fault.Gate)
@@ -224,7 +251,14 @@ func (r *bakedImage) write(w io.Writer) {
 	for _, d := range r.Disks {
 		fmt.Fprintf(w, "  %-9s  %s\n", d.Format, d.Digest)
 	}
-	fmt.Fprintf(w, "  evidence   SBOM (CycloneDX, SPDX), integrity manifest, recipe, provenance; all signed\n")
+	scanned := ""
+	if len(r.Scores) > 0 {
+		scanned = "scan reports, "
+	}
+	fmt.Fprintf(w, "  evidence   SBOM (CycloneDX, SPDX), integrity manifest, recipe, %sprovenance; all signed\n", scanned)
+	for _, s := range r.Scores {
+		fmt.Fprintf(w, "  score      %s level %d: %.1f %%, with waivers %.1f %%\n", s.Benchmark, s.Level, s.Percent, s.Waived)
+	}
 	for _, r := range r.Refusals {
 		fmt.Fprintf(w, "  refused    by the gate %s: %s\n", r.Gate, harmless(r.Why))
 	}
