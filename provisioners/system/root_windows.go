@@ -62,6 +62,8 @@ func (r *Root) Close() error {
 // OS is Windows.
 func (r *Root) OS() OS { return Windows }
 
+var errNoDrive = errors.New("on Windows a path begins with a drive, as /C:/ does")
+
 // place is a file of Root that is open for its attributes alone; with no handle
 // it is the root of all drives.
 type place struct{ handle windows.Handle }

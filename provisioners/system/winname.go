@@ -29,8 +29,6 @@ func OSOf(r Reader) OS {
 	return Linux
 }
 
-var errNoDrive = errors.New("on Windows a path begins with a drive, as /C:/ does")
-
 // isDrive tells whether a name is that of a drive: C:.
 func isDrive(name string) bool {
 	return len(name) == 2 && name[1] == ':' && ('A' <= name[0] && name[0] <= 'Z' || 'a' <= name[0] && name[0] <= 'z')
@@ -113,7 +111,7 @@ func linkTarget(data []byte) (string, error) {
 		units[i] = binary.LittleEndian.Uint16(names[offset+2*i:])
 	}
 	target := string(utf16.Decode(units))
-	if strings.ContainsRune(target, 0) {
+	if strings.ContainsAny(target, "/\x00") { // neither is in a name of Windows
 		return "", malformed
 	}
 	return slashed(target, relative), nil
@@ -124,8 +122,6 @@ func linkTarget(data []byte) (string, error) {
 func slashed(target string, relative bool) string {
 	rest := strings.TrimPrefix(target, `\??\`)
 	switch {
-	case strings.Contains(rest, "/"):
-		return target
 	case relative && !strings.HasPrefix(rest, `\`) && !strings.Contains(rest, ":"):
 		return strings.ReplaceAll(rest, `\`, "/")
 	case !relative && len(rest) >= 2 && isDrive(rest[:2]) && (len(rest) == 2 || rest[2] == '\\') && !strings.Contains(rest[2:], ":"):

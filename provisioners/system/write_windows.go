@@ -51,7 +51,7 @@ func (r *Root) WriteFile(name string, content io.Reader, _ Attr) error {
 		if err := removeAt(dir, temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("removing the remains of an earlier run: %w", err)
 		}
-		h, err := openAt(dir, temp, windows.FILE_GENERIC_WRITE|windows.FILE_READ_ATTRIBUTES|windows.READ_CONTROL|windows.WRITE_DAC|windows.DELETE,
+		h, err := openAt(dir, temp, windows.FILE_GENERIC_WRITE|windows.FILE_READ_ATTRIBUTES|windows.WRITE_DAC|windows.DELETE,
 			windows.FILE_CREATE, windows.FILE_NON_DIRECTORY_FILE)
 		if err != nil {
 			return err
@@ -99,18 +99,13 @@ func passOn(dir windows.Handle, base string, to windows.Handle) error {
 	if err != nil {
 		return fmt.Errorf("reading the access list of what is replaced: %w", err)
 	}
-	list, _, err := security.DACL()
-	if errors.Is(err, windows.ERROR_OBJECT_NOT_FOUND) {
-		return nil // it has none
+	if control&windows.SE_DACL_AUTO_INHERITED != 0 {
+		// Without this the mark of what came from the directory is not taken over.
+		if err := security.SetControl(windows.SE_DACL_AUTO_INHERIT_REQ, windows.SE_DACL_AUTO_INHERIT_REQ); err != nil {
+			return fmt.Errorf("passing on the access list of what is replaced: %w", err)
+		}
 	}
-	if err != nil {
-		return fmt.Errorf("reading the access list of what is replaced: %w", err)
-	}
-	inherits := windows.SECURITY_INFORMATION(windows.UNPROTECTED_DACL_SECURITY_INFORMATION)
-	if control&windows.SE_DACL_PROTECTED != 0 {
-		inherits = windows.PROTECTED_DACL_SECURITY_INFORMATION
-	}
-	if err := windows.SetSecurityInfo(to, windows.SE_FILE_OBJECT, windows.DACL_SECURITY_INFORMATION|inherits, nil, nil, list, nil); err != nil {
+	if err := windows.SetKernelObjectSecurity(to, windows.DACL_SECURITY_INFORMATION, security); err != nil {
 		return fmt.Errorf("passing on the access list of what is replaced: %w", err)
 	}
 	return nil
