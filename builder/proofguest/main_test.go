@@ -64,7 +64,7 @@ const suite = "trixie"
 // needed are unpacked: the rest is for pictures and sound.
 var (
 	wanted = []string{"qemu-user", "wine64"}
-	needed = []string{"libc-bin", "libc6", "libgcc-s1", "liblzma5", "libunwind8", "libwine", "libz-mingw-w64", "qemu-user", "wine64"}
+	needed = []string{"dash", "libc-bin", "libc6", "libgcc-s1", "liblzma5", "libunwind8", "libwine", "libz-mingw-w64", "qemu-user", "wine64"}
 )
 
 var errNoMirror = errors.New("this machine's apt sources name no mirror")

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,38 +15,35 @@ import (
 	"imgbuild/images/integrity"
 )
 
-// wine is how a program of Windows is run in the root.
-var (
-	wineEnv = []string{"WINEPREFIX=/root/wine", "WINESERVER=/usr/lib/wine/wineserver64", "WINEDEBUG=-all", "LC_ALL=C.UTF-8"}
-	drive   = "root/wine/drive_c"
-)
+// wineEnv is how Wine finds its drive C:, which lies in the root as drive.
+var wineEnv = []string{"WINEPREFIX=/root/wine", "WINESERVER=/usr/lib/wine/wineserver64", "WINEDEBUG=-all", "LC_ALL=C.UTF-8"}
 
-// prepareWine makes what Wine keeps its drive C: in, by running something. zlib1.dll
-// is where libwine's postinst would put it.
-var prepareWine = sync.OnceValues(func() (string, error) {
-	dir, err := root()
-	if err != nil {
-		return "", err
-	}
+const drive = "root/wine/drive_c"
+
+var prepared sync.Once
+
+// prepareWine makes what Wine keeps its drive C: and its registry in, and has it
+// all written before its server ends. zlib1.dll is made as libwine's postinst does.
+func prepareWine(t *testing.T, dir string) {
+	t.Helper()
 	data, err := os.ReadFile(filepath.Join(dir, "usr/x86_64-w64-mingw32/lib/zlib1.dll"))
-	if err != nil {
-		return "", err
-	}
+	must(t, err)
+	data = slices.Concat(data[:64], []byte("Wine builtin DLL"), make([]byte, 16), data[96:])
+	must(t, os.WriteFile(filepath.Join(dir, "usr/lib/x86_64-linux-gnu/wine/x86_64-windows/zlib1.dll"), data, 0o644))
 	for _, name := range []string{"root", "tmp"} {
-		if err := os.MkdirAll(filepath.Join(dir, name), 0o755); err != nil {
-			return "", err
-		}
+		must(t, os.MkdirAll(filepath.Join(dir, name), 0o755))
 	}
-	return dir, os.WriteFile(filepath.Join(dir, "usr/lib/x86_64-linux-gnu/wine/x86_64-windows/zlib1.dll"), data, 0o644)
-})
+	const script = "/usr/lib/wine/wine64 wineboot -i && $WINESERVER -k && $WINESERVER -w"
+	if s := inside(t, dir, "", wineEnv, "/bin/sh", "-c", script); s.code != 0 {
+		t.Fatalf("starting Wine: exit %d\n%s\n%s", s.code, s.stdout, s.stderr)
+	}
+}
 
 // wine runs a program of Windows that lies in the root.
 func wine(t *testing.T, stdin string, args ...string) said {
 	t.Helper()
-	dir, err := prepareWine()
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := theRoot(t)
+	prepared.Do(func() { prepareWine(t, dir) })
 	return inside(t, dir, stdin, wineEnv, append([]string{"/usr/lib/wine/wine64"}, args...)...)
 }
 
@@ -53,7 +51,7 @@ func TestRootOnWindows(t *testing.T) {
 	dir := theRoot(t)
 	build(t, "windows", "amd64", filepath.Join(dir, "system.test.exe"), "imgbuild/provisioners/system", "test", "-c")
 	s := wine(t, "", "/system.test.exe", "-test.v", "-test.run", "Windows")
-	if s.code != 0 || strings.Count(s.stdout, "--- PASS") < 5 || strings.Contains(s.stdout, "--- SKIP") {
+	if s.code != 0 || strings.Count(s.stdout, "--- PASS") < 7 || strings.Contains(s.stdout, "--- SKIP") {
 		t.Errorf("exit %d\n%s\n%s", s.code, s.stdout, s.stderr)
 	}
 }
@@ -109,6 +107,7 @@ func TestGuestOnWindows(t *testing.T) {
 		t.Fatalf("exit %d\n%s\n%s", s.code, s.stdout, s.stderr)
 	}
 	data := filepath.Join(dir, drive, "data")
+	must(t, os.RemoveAll(data))
 	for name, text := range map[string]string{"app.ini": "a=1\r\nlevel=1\r\n", "old/deep/file": "gone soon", "Ünï cödé/x": "x"} {
 		must(t, os.MkdirAll(filepath.Join(data, filepath.Dir(name)), 0o755))
 		must(t, os.WriteFile(filepath.Join(data, name), []byte(text), 0o644))

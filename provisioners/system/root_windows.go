@@ -37,6 +37,9 @@ func OpenRoot(dir string) (*Root, error) {
 	if dir == "/" {
 		return &Root{}, nil
 	}
+	if isDrive(dir) {
+		dir += `\` // else it would be the directory that the process is in there
+	}
 	full, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: dir, Err: err}

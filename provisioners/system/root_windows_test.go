@@ -188,6 +188,12 @@ func TestTheWholeWindowsIsItsDrives(t *testing.T) {
 	if info, err := all.Stat("/C:/windows/system32"); err != nil || !info.Mode.IsDir() {
 		t.Errorf("%+v, %v", info, err)
 	}
+	c, err := system.OpenRoot("C:")
+	must(t, err)
+	defer c.Close()
+	if _, err := c.Lstat("/windows/system32"); err != nil {
+		t.Errorf("C: is not its root: %v", err)
+	}
 	// That it is not there would let a control pass which wants it absent.
 	for _, name := range []string{"/etc/passwd", "/windows"} {
 		if _, err := all.Lstat(name); err == nil || errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "begins with a drive") {

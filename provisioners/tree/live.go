@@ -81,7 +81,8 @@ func (l *live) names(name string) ([]string, error) {
 func (l *live) skips(name string) bool {
 	info, err := l.Lstat(path.Join("/", name))
 	if err != nil {
-		return errors.Is(err, fs.ErrNotExist)
+		// The page file of Windows cannot even be looked at.
+		return errors.Is(err, fs.ErrNotExist) || l.rules.Classify(name, "") == integrity.Variable
 	}
 	if info.Mode.IsDir() {
 		return false
