@@ -17,14 +17,18 @@ import (
 // TestImports keeps out what a small program that runs as root on servers may
 // not bring there.
 func TestImports(t *testing.T) {
-	out, err := exec.Command("go", "list", "-deps", ".").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
 	never := regexp.MustCompile(`^(imgbuild/(builder|ci|images/catalog|images/signing)(/|$)|net/http|net/rpc|os/exec|plugin|crypto/tls|golang\.org/x/crypto/ssh|github\.com/(aws|Azure|vmware|hashicorp)/|cloud\.google\.com/|google\.golang\.org/)`)
-	for _, path := range strings.Fields(string(out)) {
-		if never.MatchString(path) {
-			t.Errorf("imports %s", path)
+	for _, system := range []string{"linux", "windows"} {
+		list := exec.Command("go", "list", "-deps", ".")
+		list.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+system)
+		out, err := list.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range strings.Fields(string(out)) {
+			if never.MatchString(path) {
+				t.Errorf("for %s it imports %s", system, path)
+			}
 		}
 	}
 }
