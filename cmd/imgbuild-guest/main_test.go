@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -93,6 +94,10 @@ func TestCommands(t *testing.T) {
 		if code, a, _ := ask1(t, "manifest", "--root", root); code != 0 || !strings.Contains(a.Manifest, "./etc/motd type=file") {
 			t.Errorf("manifest: %d %+v", code, a)
 		}
+	}
+	var out bytes.Buffer
+	if code := run(context.Background(), []string{"check", "--root", root}, strings.NewReader("\xff\xfe{"), &out, io.Discard); code != 2 || !strings.Contains(out.String(), "one JSON document in UTF-8") {
+		t.Errorf("a question that is none: %d %s", code, out.String())
 	}
 	for _, args := range [][]string{nil, {"destroy"}, {"check", "twice"}, {"--shell", "check"}} {
 		if code, _, errs := ask1(t, args...); code != 2 || !strings.Contains(errs, "usage:") {

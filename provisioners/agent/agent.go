@@ -70,7 +70,7 @@ type Answer struct {
 func ReadQuestion(r io.Reader) (*Question, error) {
 	q := &Question{}
 	if err := read(r, MaxQuestion, q); err != nil {
-		return nil, fmt.Errorf("reading the question: %w", err)
+		return nil, fault.Inputf("reading the question").Because(err).WithHint("it is one JSON document in UTF-8 on standard input")
 	}
 	if q.Format != Format {
 		return nil, fault.Inputf("the question has format %d, this program knows %d", q.Format, Format).

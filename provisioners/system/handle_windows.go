@@ -73,9 +73,9 @@ func infoOf(h windows.Handle) (Info, error) {
 	if err := windows.GetFileInformationByHandle(h, &d); err != nil {
 		return Info{}, err
 	}
-	written := int64(d.LastWriteTime.HighDateTime)<<32 | int64(d.LastWriteTime.LowDateTime)
+	written := (int64(d.LastWriteTime.HighDateTime)<<32 | int64(d.LastWriteTime.LowDateTime)) - unixEpoch
 	info := Info{
-		ModTime:    time.Unix(0, (written-unixEpoch)*100).Unix(),
+		ModTime:    time.Unix(written/1e7, written%1e7*100).Unix(),
 		FileSystem: uint64(d.VolumeSerialNumber), Inode: uint64(d.FileIndexHigh)<<32 | uint64(d.FileIndexLow), Links: uint64(d.NumberOfLinks),
 	}
 	if d.FileAttributes&windows.FILE_ATTRIBUTE_REPARSE_POINT != 0 {

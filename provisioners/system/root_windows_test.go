@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/windows"
 
@@ -61,6 +62,12 @@ func TestFilesOfWindows(t *testing.T) {
 	must(t, err)
 	if info.Mode != 0 || info.UID != 0 || info.GID != 0 || info.Size != 5 || info.Links != 1 || info.Inode == 0 || info.ModTime < 1e9 {
 		t.Errorf("a file: %+v", info)
+	}
+	for _, at := range []time.Time{time.Unix(1700000000, 999), time.Unix(-1, 5e8)} {
+		must(t, os.Chtimes(filepath.Join(dir, "a", "b c", "ü", "f.txt"), at, at))
+		if info, err = r.Lstat("/a/b c/ü/f.txt"); err != nil || info.ModTime != at.Unix() {
+			t.Errorf("the time of %v: %d, %v", at, info.ModTime, err)
+		}
 	}
 	info, err = r.Stat("/a")
 	must(t, err)
