@@ -49,6 +49,8 @@ build: ## build every binary for every architecture, in bin/
 	  name=$$(basename $$dir); echo "building $$name for linux/$$arch"; \
 	  GOOS=linux GOARCH=$$arch $(BUILD) -o bin/$$name-linux-$$arch ./$$dir || exit 1; \
 	done; done
+	@echo "building imgbuild-guest for windows/amd64"
+	@GOOS=windows GOARCH=amd64 $(BUILD) -o bin/imgbuild-guest-windows-amd64.exe ./cmd/imgbuild-guest
 
 # host-bake and host-test install the missing packages of their kind.
 .PHONY: host-bake host-test
@@ -68,6 +70,7 @@ lint: ## formatting, vet, staticcheck, known vulnerabilities
 	@unformatted=$$(gofmt -l $$(find . -name '*.go' -not -path './.cache/*')); \
 	if [ -n "$$unformatted" ]; then echo "gofmt would change:" $$unformatted >&2; exit 1; fi
 	$(GO) vet ./...
+	GOOS=windows $(GO) vet ./cmd/imgbuild-guest ./provisioners/system
 	$(GO) run $(STATICCHECK) ./...
 	@./ci/package/govulncheck $(GO) $(GOVULNCHECK)
 

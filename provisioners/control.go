@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"imgbuild/images/baseline/node"
 	"imgbuild/images/control"
@@ -76,6 +77,10 @@ func (c Control) Canonical() ([]byte, error) {
 // is the finding's result, not an error of the check; only an end of ctx is one.
 func (c Control) Check(ctx context.Context, r system.Reader) (control.Finding, error) {
 	f := control.Finding{Control: c.ID, Title: c.Title, Severity: c.Severity}
+	if why := c.elsewhere(r); why != "" {
+		f.Result, f.Why = control.NotApplicable, why
+		return f, nil
+	}
 	for _, condition := range c.when {
 		differences, err := condition.Check(ctx, r)
 		switch {
@@ -115,9 +120,27 @@ func shown(d system.Difference) control.Difference {
 	return control.Difference{Subject: conceal.Text(d.Subject), Have: conceal.Value(d.Subject, d.Have), Want: conceal.Text(d.Want)}
 }
 
+// elsewhere says why a control is of another operating system than a system's,
+// by the names of its platforms; "" when it is not.
+func (c Control) elsewhere(r system.Reader) string {
+	os := system.OSOf(r)
+	for _, platform := range c.Platforms {
+		if strings.HasPrefix(platform, "windows-") == (os == system.Windows) {
+			return ""
+		}
+	}
+	if len(c.Platforms) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("it is for %s, and this system is %s", strings.Join(c.Platforms, ", "), os)
+}
+
 // Apply brings a system that the control is applicable to into its state, and
 // tells whether it had to change anything.
 func (c Control) Apply(ctx context.Context, s system.System) (bool, error) {
+	if c.elsewhere(s) != "" {
+		return false, nil
+	}
 	for _, condition := range c.when {
 		differences, err := condition.Check(ctx, s)
 		if err != nil {

@@ -72,7 +72,7 @@ func Decode(n *node.Node, vars node.Vars) ([]Resource, error) {
 				}
 				owner[path] = e.Pos
 			}
-			list = append(list, &placed{Resource: r, pos: e.Pos})
+			list = append(list, &placed{Resource: r, pos: e.Pos, of: t})
 		}
 	}
 	for _, e := range n.Entries {
@@ -92,13 +92,27 @@ func places(r Resource) []string {
 	return []string{r.Identity()}
 }
 
-// placed is a resource that tells where it was written when it fails.
+// placed is a resource that tells where it was written when it fails, and fails
+// on systems that its type knows nothing of.
 type placed struct {
 	Resource
 	pos node.Position
+	of  resourceType
+}
+
+// known refuses a system of which the type could say only by chance whether it is
+// in the state.
+func (p *placed) known(r system.Reader) error {
+	if os := system.OSOf(r); os != system.Linux && !p.of.windows {
+		return fmt.Errorf("%s: %s describe Linux, and this system is %s", p.pos, p.of.key, os)
+	}
+	return nil
 }
 
 func (p *placed) Check(ctx context.Context, r system.Reader) ([]system.Difference, error) {
+	if err := p.known(r); err != nil {
+		return nil, err
+	}
 	list, err := p.Resource.Check(ctx, r)
 	if err != nil {
 		return nil, fmt.Errorf("%s: checking %s: %w", p.pos, p.Identity(), err)
@@ -107,6 +121,9 @@ func (p *placed) Check(ctx context.Context, r system.Reader) ([]system.Differenc
 }
 
 func (p *placed) Apply(ctx context.Context, s system.System) (bool, error) {
+	if err := p.known(s); err != nil {
+		return false, err
+	}
 	changed, err := p.Resource.Apply(ctx, s)
 	if err != nil {
 		return changed, fmt.Errorf("%s: applying %s: %w", p.pos, p.Identity(), err)

@@ -33,6 +33,8 @@ type resourceType struct {
 	sample any
 	short  *jsonschema.Schema
 	about  string
+	// windows says that the type is of systems of Windows too.
+	windows bool
 }
 
 // types lists the types of resources in the order in which they are applied:
@@ -51,14 +53,14 @@ func types() []resourceType {
 			key: "users", about: "local users, by name", sample: account.User{}, decode: of(account.NewUser),
 		},
 		{
-			key: "directories", about: "directories and trees copied from the project, by path", sample: file.Directory{}, decode: of(file.NewDirectory),
+			key: "directories", about: "directories and trees copied from the project, by path", sample: file.Directory{}, decode: of(file.NewDirectory), windows: true,
 		},
 		{
-			key: "files", about: "regular files, by path", sample: file.File{},
+			key: "files", about: "regular files, by path", sample: file.File{}, windows: true,
 			decode: func(e node.Entry, vars node.Vars) (Resource, error) { return file.NewFile(e, vars) },
 		},
 		{
-			key: "lines", about: "single lines of files, by any name", sample: file.Line{}, decode: of(file.NewLine),
+			key: "lines", about: "single lines of files, by any name", sample: file.Line{}, decode: of(file.NewLine), windows: true,
 		},
 		{
 			key: "symlinks", about: "symbolic links, by path; a text is the target", sample: file.Symlink{}, short: text(), decode: of(file.NewSymlink),

@@ -19,6 +19,7 @@ import (
 
 	"imgbuild/images/fault"
 	"imgbuild/provisioners/agent"
+	"imgbuild/provisioners/system"
 )
 
 // version is set by the linker.
@@ -31,12 +32,16 @@ const usage = `usage: imgbuild-guest [--root DIR] check|manifest|apply|version
   apply     bring this system into the state of the controls; changes nothing without --yes
   version   print the program's version
 
+DIR is the system's root directory, / when it is not given: what runs here. On
+Windows that is every local drive, C: below /C:/; DIR may be C:\ alone.
+
 The question is a JSON document on standard input, the answer one on standard
 output. Exit codes: 0 answered, 1 failed, 2 the question or command line is wrong.
 `
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, hangup)
+	// It ends too when the connection that started it is gone.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
@@ -110,11 +115,11 @@ func ask(ctx context.Context, command, root string, yes bool, stdin io.Reader) (
 	if err != nil {
 		return nil, err
 	}
-	s, done, err := open(root)
+	s, err := system.OpenRoot(root)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, done()) }()
+	defer func() { err = errors.Join(err, s.Close()) }()
 	switch command {
 	case "check":
 		return agent.Check(ctx, s, question)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,14 +18,18 @@ import (
 // TestImports keeps out what a small program that runs as root on servers may
 // not bring there.
 func TestImports(t *testing.T) {
-	out, err := exec.Command("go", "list", "-deps", ".").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
 	never := regexp.MustCompile(`^(imgbuild/(builder|ci|images/catalog|images/signing)(/|$)|net/http|net/rpc|os/exec|plugin|crypto/tls|golang\.org/x/crypto/ssh|github\.com/(aws|Azure|vmware|hashicorp)/|cloud\.google\.com/|google\.golang\.org/)`)
-	for _, path := range strings.Fields(string(out)) {
-		if never.MatchString(path) {
-			t.Errorf("imports %s", path)
+	for _, system := range []string{"linux", "windows"} {
+		list := exec.Command("go", "list", "-deps", ".")
+		list.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+system)
+		out, err := list.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range strings.Fields(string(out)) {
+			if never.MatchString(path) {
+				t.Errorf("for %s it imports %s", system, path)
+			}
 		}
 	}
 }
@@ -89,6 +94,10 @@ func TestCommands(t *testing.T) {
 		if code, a, _ := ask1(t, "manifest", "--root", root); code != 0 || !strings.Contains(a.Manifest, "./etc/motd type=file") {
 			t.Errorf("manifest: %d %+v", code, a)
 		}
+	}
+	var out bytes.Buffer
+	if code := run(context.Background(), []string{"check", "--root", root}, strings.NewReader("\xff\xfe{"), &out, io.Discard); code != 2 || !strings.Contains(out.String(), "one JSON document in UTF-8") {
+		t.Errorf("a question that is none: %d %s", code, out.String())
 	}
 	for _, args := range [][]string{nil, {"destroy"}, {"check", "twice"}, {"--shell", "check"}} {
 		if code, _, errs := ask1(t, args...); code != 2 || !strings.Contains(errs, "usage:") {

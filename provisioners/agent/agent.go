@@ -32,6 +32,14 @@ const (
 	MaxAnswer   = 256 << 20
 )
 
+// maxValues bounds the objects, lists and members of a document, each of which
+// takes far more memory than it has bytes; maxSaid is the longest error that is
+// taken over from a server, in bytes.
+const (
+	maxValues = 2 << 20
+	maxSaid   = 8 << 10
+)
+
 // Question is what the program is asked, as JSON.
 type Question struct {
 	Format int `json:"format"`
@@ -62,7 +70,7 @@ type Answer struct {
 func ReadQuestion(r io.Reader) (*Question, error) {
 	q := &Question{}
 	if err := read(r, MaxQuestion, q); err != nil {
-		return nil, fmt.Errorf("reading the question: %w", err)
+		return nil, fault.Inputf("reading the question").Because(err).WithHint("it is one JSON document in UTF-8 on standard input")
 	}
 	if q.Format != Format {
 		return nil, fault.Inputf("the question has format %d, this program knows %d", q.Format, Format).
@@ -71,7 +79,8 @@ func ReadQuestion(r io.Reader) (*Question, error) {
 	return q, nil
 }
 
-// ReadAnswer reads one document strictly; an Error in it is the error.
+// ReadAnswer reads one document strictly; an Error in it is the error. A server
+// may say of a control only what it can know.
 func ReadAnswer(r io.Reader) (*Answer, error) {
 	a := &Answer{}
 	if err := read(r, MaxAnswer, a); err != nil {
@@ -82,7 +91,17 @@ func ReadAnswer(r io.Reader) (*Answer, error) {
 			WithHint("use imgbuild and imgbuild-guest of one version")
 	}
 	if a.Error != "" {
-		return a, errors.New(a.Error)
+		return a, errors.New(a.Error[:min(len(a.Error), maxSaid)])
+	}
+	for _, f := range a.Findings {
+		switch f.Result {
+		case control.Pass, control.Fail, control.Error, control.NotApplicable:
+		default:
+			return nil, fmt.Errorf("imgbuild-guest says of the control %q that it is %q, which none can be", f.Control, f.Result)
+		}
+		if f.Asked || f.Waiver != "" || !f.WaivedBefore.IsZero() || len(f.References) > 0 {
+			return nil, fmt.Errorf("imgbuild-guest says of the control %q what is not a server's to say: whether it counts, or is waived", f.Control)
+		}
 	}
 	return a, nil
 }
@@ -95,6 +114,11 @@ func read[T Question | Answer](r io.Reader, limit int64, into *T) error {
 	if int64(len(data)) > limit {
 		return fmt.Errorf("it is larger than %d bytes", limit)
 	}
+	// Windows' own programs put a byte order mark before what they write; RFC 8259, 8.1.
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	if values(data) > maxValues {
+		return fmt.Errorf("it has more than %d values", maxValues)
+	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
@@ -104,6 +128,22 @@ func read[T Question | Answer](r io.Reader, limit int64, into *T) error {
 		return errors.New("something follows the document")
 	}
 	return nil
+}
+
+// values counts what begins an object, a list or a further member of one.
+func values(data []byte) int {
+	count, text := 0, false
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case c == '"':
+			text = !text
+		case text && c == '\\':
+			i++
+		case !text && (c == '{' || c == '[' || c == ','):
+			count++
+		}
+	}
+	return count
 }
 
 // Check holds the controls against a system.
@@ -180,7 +220,12 @@ func (q *Question) decode() ([]provisioners.Control, error) {
 		return nil, err
 	}
 	var chosen []*control.Control
+	asked := map[string]bool{}
 	for _, id := range q.Controls {
+		if asked[id] {
+			return nil, fault.Inputf("the question asks twice for the control %q", id)
+		}
+		asked[id] = true
 		c := set.Controls[id]
 		if c == nil {
 			return nil, fault.Inputf("the question has no definition of the control %q", id)

@@ -156,6 +156,7 @@ func TestWhatIsNotUnderstoodIsRefused(t *testing.T) {
 		`{"format":1,"shell":"rm"}`:        "unknown field",
 		`{"format":1} {}`:                  "something follows",
 		`{"format":1,"controls":["nope"]}`: "",
+		`{"format":1,"controls":[` + strings.Repeat(`"",`, 2<<20) + `""]}`: "more than 2097152 values",
 	} {
 		q, err := agent.ReadQuestion(strings.NewReader(text))
 		if want == "" {
@@ -176,6 +177,55 @@ func TestWhatIsNotUnderstoodIsRefused(t *testing.T) {
 	if _, err := agent.ReadAnswer(strings.NewReader(`{"format":1,"error":"no disk"}`)); err == nil || err.Error() != "no disk" {
 		t.Errorf("got %v", err)
 	}
+}
+
+// TestAServerSaysOnlyWhatItCanKnow has answers of one that somebody else rules.
+func TestAServerSaysOnlyWhatItCanKnow(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"format":1,"findings":[{"control":"a","result":"waived"}]}`:                                              `it is "waived"`,
+		`{"format":1,"findings":[{"control":"a","result":"fine"}]}`:                                                `it is "fine"`,
+		`{"format":1,"findings":[{"control":"a"}]}`:                                                                `it is ""`,
+		`{"format":1,"findings":[{"control":"a","result":"fail","waiver":"w"}]}`:                                   "not a server's to say",
+		`{"format":1,"findings":[{"control":"a","result":"pass","asked":true}]}`:                                   "not a server's to say",
+		`{"format":1,"findings":[{"control":"a","result":"fail","waived_before":"2099-01-01T00:00:00Z"}]}`:         "not a server's to say",
+		`{"format":1,"findings":[{"control":"a","result":"pass","references":[{"benchmark":"b","section":"1"}]}]}`: "not a server's to say",
+		`{"format":1,"findings":[` + strings.Repeat(`{},`, 1<<20) + `{}]}`:                                         "more than 2097152 values",
+	} {
+		if _, err := agent.ReadAnswer(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.100s: got %v", text, err)
+		}
+	}
+	long := `{"format":1,"error":"` + strings.Repeat("x", 1<<20) + `"}`
+	if _, err := agent.ReadAnswer(strings.NewReader(long)); err == nil || len(err.Error()) > 8<<10 {
+		t.Errorf("an error of %d bytes is taken over", len(err.Error()))
+	}
+	// Commas in text are no values; a mark of the byte order is none either.
+	a, err := agent.ReadAnswer(strings.NewReader("\xef\xbb\xbf" + `{"format":1,"manifest":"` + strings.Repeat(`,[{\"`, 1<<20) + `"}`))
+	if err != nil || len(a.Manifest) != 4<<20 {
+		t.Errorf("text is counted: %v", err)
+	}
+}
+
+func FuzzReadAnswer(f *testing.F) {
+	f.Add([]byte(`{"format":1,"findings":[{"control":"a","result":"fail","differences":[{"subject":"/x","have":"a","want":"b"}]}]}`))
+	f.Add([]byte(`{"format":1,"manifest":"#mtree v2.0\n#class immutable\n. type=dir mode=755 uid=0 gid=0 time=1.000000000\n"}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		a, err := agent.ReadAnswer(bytes.NewReader(data))
+		if err != nil {
+			return
+		}
+		for _, found := range a.Findings {
+			if found.Waiver != "" || found.Result == control.Waived || found.Result == control.Manual {
+				t.Errorf("taken over: %+v", found)
+			}
+		}
+		m, err := integrity.ReadMtree(strings.NewReader(a.Manifest))
+		if err == nil && len(m) > 0 {
+			if _, ok := m.Find("."); !ok {
+				t.Error("a manifest without its root")
+			}
+		}
+	})
 }
 
 func FuzzReadQuestion(f *testing.F) {

@@ -58,8 +58,15 @@ type Attributes struct {
 	Mode  *Mode  `json:"mode,omitempty" jsonschema_description:"octal digits such as 0644"`
 }
 
-// want turns names into numbers; what is not given comes from base.
+// want turns names into numbers; what is not given comes from base. On Windows
+// nothing can be given, and nothing is wanted.
 func (a Attributes) want(r system.Reader, base system.Attr) (system.Attr, error) {
+	if os := system.OSOf(r); os != system.Linux {
+		if a.Owner != "" || a.Group != "" || a.Mode != nil {
+			return base, fmt.Errorf("files of %s have neither owner, group nor mode as they are meant here: leave them out", os)
+		}
+		return system.Attr{}, nil
+	}
 	var err error
 	if a.Owner != "" {
 		if base.UID, err = account.UserID(r, a.Owner); err != nil {

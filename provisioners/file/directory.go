@@ -101,10 +101,7 @@ func (d *Directory) parts() []part {
 			if e.File.Executable {
 				mode = 0o755
 			}
-			if d.FileMode != nil {
-				mode = *d.FileMode
-			}
-			list = append(list, &File{Path: name, From: e.File, Attributes: Attributes{Owner: d.Owner, Group: d.Group, Mode: &mode}})
+			list = append(list, &File{Path: name, From: e.File, Attributes: Attributes{Owner: d.Owner, Group: d.Group, Mode: d.FileMode}, mode: mode})
 		default:
 			list = append(list, &Directory{Path: name, Attributes: d.Attributes})
 		}

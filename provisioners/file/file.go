@@ -35,6 +35,8 @@ type File struct {
 
 	// template is the file of the project that was filled into Content.
 	template *node.File
+	// mode is that of a file described whole whose mode is not given; 0 is 0644.
+	mode Mode
 }
 
 // NewFile decodes the file at the path e.Key.
@@ -155,7 +157,7 @@ func (f *File) Check(ctx context.Context, r system.Reader) ([]system.Difference,
 func (f *File) attributes(r system.Reader, have system.Info) (system.Attr, error) {
 	base := system.Attr{Mode: have.Mode, UID: have.UID, GID: have.GID}
 	if f.whole() {
-		base = system.Attr{Mode: 0o644}
+		base = system.Attr{Mode: fs.FileMode(cmp.Or(f.mode, 0o644))}
 	}
 	return f.want(r, base)
 }

@@ -14,7 +14,8 @@ import (
 
 // Line is one line of a text file that something else owns. After it was
 // applied, the only line that Match finds is Line, where the first such line
-// was or at the end of the file; or there is none when Absent.
+// was or at the end of the file; or there is none when Absent. In a file of
+// Windows whose lines end as they do there, it ends so too.
 type Line struct {
 	Name   string `json:"-"`
 	Path   string `json:"path" jsonschema:"required" jsonschema_description:"the file; it must exist"`
@@ -68,22 +69,31 @@ func (l *Line) edit(r system.Reader) (have, want string, err error) {
 		return "", "", fmt.Errorf("editing a line: %w", err)
 	}
 	have = string(data)
+	end := "\n"
+	if system.OSOf(r) == system.Windows {
+		if strings.HasPrefix(have, "\xff\xfe") || strings.HasPrefix(have, "\xfe\xff") {
+			return "", "", fmt.Errorf("editing a line: %s is in UTF-16, of which lines cannot be edited", l.Path)
+		}
+		if strings.Contains(have, "\r\n") {
+			end = "\r\n"
+		}
+	}
 	var out []string
 	done := l.Absent
 	for _, line := range strings.SplitAfter(have, "\n") {
 		switch {
 		case line == "":
-		case !l.match.MatchString(strings.TrimSuffix(line, "\n")):
+		case !l.match.MatchString(strings.TrimSuffix(strings.TrimSuffix(line, "\n"), strings.TrimSuffix(end, "\n"))):
 			out = append(out, line)
 		case !done:
-			out, done = append(out, l.Line+"\n"), true
+			out, done = append(out, l.Line+end), true
 		}
 	}
 	if !done {
 		if len(out) > 0 && !strings.HasSuffix(out[len(out)-1], "\n") {
-			out[len(out)-1] += "\n"
+			out[len(out)-1] += end
 		}
-		out = append(out, l.Line+"\n")
+		out = append(out, l.Line+end)
 	}
 	return have, strings.Join(out, ""), nil
 }

@@ -50,19 +50,3 @@ func FileMode(m uint32) fs.FileMode {
 	}
 	return mode
 }
-
-// linuxBits gives the permission, setuid, setgid and sticky bits as Linux has
-// them.
-func linuxBits(mode fs.FileMode) uint32 {
-	out := uint32(mode.Perm())
-	if mode&fs.ModeSetuid != 0 {
-		out |= setuid
-	}
-	if mode&fs.ModeSetgid != 0 {
-		out |= setgid
-	}
-	if mode&fs.ModeSticky != 0 {
-		out |= sticky
-	}
-	return out
-}

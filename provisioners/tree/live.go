@@ -26,7 +26,7 @@ const (
 // Of any other a directory is listed that it is mounted on, and nothing below.
 var local = []string{"bcachefs", "btrfs", "erofs", "exfat", "ext2", "ext3", "ext4", "f2fs", "iso9660", "jfs", "overlay", "rootfs", "squashfs", "vfat", "xfs", "zfs"}
 
-// never are what the kernel makes up, whatever the rules say of it.
+// never are what Linux makes up, whatever the rules say of it.
 var never = []string{"dev", "proc", "run", "sys"}
 
 // tries is how often a running system is read when it changes meanwhile.
@@ -35,14 +35,20 @@ const tries = 3
 // Live returns the entries of a running system for a comparison with the
 // manifest of its image: directories, and all files that the rules do not call
 // variable. A directory below which everything is variable is not looked into. It
-// keeps to local file systems by the table of mounts.
+// keeps to local file systems by the table of mounts; on Windows what is mounted
+// in a folder is a link, and the drives are those that the system lists.
 func Live(ctx context.Context, r system.Reader, rules integrity.Rules) ([]integrity.Entry, error) {
-	mounts, err := mounted(r)
-	if err != nil {
-		return nil, err
+	from := live{reader: reader{r}, rules: rules}
+	if system.OSOf(r) == system.Linux {
+		var err error
+		if from.mounts, err = mounted(r); err != nil {
+			return nil, err
+		}
+		from.never = never
 	}
 	for try := 1; ; try++ {
-		entries, err := walk(ctx, &live{reader: reader{r}, rules: rules, mounts: mounts})
+		again := from // counts anew
+		entries, err := walk(ctx, &again)
 		if changed := errors.Is(err, fs.ErrNotExist) || errors.Is(err, errChanged); !changed || try == tries {
 			return entries, err
 		}
@@ -53,13 +59,14 @@ func Live(ctx context.Context, r system.Reader, rules integrity.Rules) ([]integr
 type live struct {
 	reader
 	rules integrity.Rules
+	never []string
 	// mounts are the types of file systems by where they are mounted.
 	mounts map[string]string
 	count  int
 }
 
 func (l *live) names(name string) ([]string, error) {
-	if slices.Contains(never, name) || l.foreign(name) || l.variableBelow(name) {
+	if slices.Contains(l.never, name) || l.foreign(name) || l.variableBelow(name) {
 		return nil, nil
 	}
 	names, err := l.reader.names(name)
@@ -74,7 +81,8 @@ func (l *live) names(name string) ([]string, error) {
 func (l *live) skips(name string) bool {
 	info, err := l.Lstat(path.Join("/", name))
 	if err != nil {
-		return errors.Is(err, fs.ErrNotExist)
+		// The page file of Windows cannot even be looked at.
+		return errors.Is(err, fs.ErrNotExist) || l.rules.Classify(name, "") == integrity.Variable
 	}
 	if info.Mode.IsDir() {
 		return false

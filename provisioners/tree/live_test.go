@@ -2,6 +2,7 @@ package tree_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -100,6 +101,37 @@ func TestLiveLeavesAloneWhatIsNotTheImages(t *testing.T) {
 		}
 		if variable := slices.Contains(s.opened, "/var/lib/mysql/data") || slices.Contains(s.listed, "/home"); variable != (rules == nil) {
 			t.Errorf("%s: variable data is read: %v", name, variable)
+		}
+	}
+}
+
+// windowsHost is a system of Windows with files that nobody may look at.
+type windowsHost struct {
+	*server
+	locked string
+}
+
+func (windowsHost) OS() system.OS { return system.Windows }
+
+func (w windowsHost) Lstat(name string) (system.Info, error) {
+	if name == w.locked {
+		return system.Info{}, errors.New("used by another process")
+	}
+	return w.server.Lstat(name)
+}
+
+func TestLiveOnWindowsHasNoNamesOfLinux(t *testing.T) {
+	s := newServer(t)
+	must(t, s.WriteFile("/pagefile.sys", strings.NewReader(""), system.Attr{}))
+	w := windowsHost{s, "/pagefile.sys"}
+	if _, err := tree.Live(context.Background(), w, nil); err == nil || !strings.Contains(err.Error(), "used by another") {
+		t.Errorf("a file that cannot be looked at: %v", err)
+	}
+	entries, err := tree.Live(context.Background(), w, integrity.Rules{{Pattern: "pagefile.sys", Class: integrity.Variable}})
+	must(t, err)
+	for path, want := range map[string]bool{"run/secret": true, "proc/1/maps": true, "usr/share/www files/index.html": true, "pagefile.sys": false} {
+		if got := slices.ContainsFunc(entries, func(e integrity.Entry) bool { return e.Path == path }); got != want {
+			t.Errorf("%s is listed: %v", path, got)
 		}
 	}
 }
