@@ -26,6 +26,9 @@ type Builder struct {
 	LayerCache string
 	// ScanDir is where outputs lie while they are scanned.
 	ScanDir string
+	// SCAPContent is the directory of data streams by which scans ask OpenSCAP
+	// too; empty when they do not.
+	SCAPContent string
 	// Catalog receives finished versions.
 	Catalog *catalog.Catalog
 	// Trust says whose versions count as known and as parents.

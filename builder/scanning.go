@@ -11,6 +11,7 @@ import (
 	"imgbuild/builder/progress"
 	"imgbuild/builder/scan"
 	"imgbuild/builder/scan/hygiene"
+	"imgbuild/builder/scan/openscap"
 	"imgbuild/images/catalog"
 	"imgbuild/images/control"
 	"imgbuild/images/evidence"
@@ -71,6 +72,13 @@ func (b *Builder) scanForm(ctx context.Context, plan *Plan, v *catalog.Version, 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, target.Close()) }()
+	stream, err := openscap.Choose(b.SCAPContent, target.Platform, b.Report)
+	if err != nil {
+		return nil, err
+	}
+	if stream != "" {
+		spec.Second = &openscap.Request{Stream: stream, Level: spec.Level, Dir: b.ScanDir, Report: b.Report}
+	}
 	return scan.Run(ctx, target, spec)
 }
 

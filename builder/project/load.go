@@ -97,7 +97,7 @@ func (l *loaded) base(key string) string {
 func (l *loaded) makeAbsolute() {
 	for key, path := range map[string]*string{
 		"keyring": &l.Keyring, "ca": &l.CA, "archive.dir": &l.Archive.Dir,
-		"cache.dir": &l.Cache.Dir, "key-password-file": &l.KeyPasswordFile,
+		"cache.dir": &l.Cache.Dir, "key-password-file": &l.KeyPasswordFile, "openscap.content": &l.OpenSCAP.Content,
 	} {
 		*path = join(l.base(key), *path)
 	}

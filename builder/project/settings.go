@@ -39,6 +39,7 @@ func Settings() []Setting {
 		{Key: "cache.dir", Usage: "`DIR` of what can be made again: indexes, unpacked packages, stages", Path: true},
 		{Key: "cache.limit", Usage: "`SIZE` that images gc cuts the cache down to, such as 20GiB"},
 		{Key: "catalog", Usage: "`PLACE` of the image versions: a directory, or docker://registry/path"},
+		{Key: "openscap.content", Usage: "`DIR` of SCAP data streams, as scap-security-guide has them: scans ask OpenSCAP too", Path: true},
 		{Key: "policy.mode", Usage: "`MODE` of approval; open: whoever locks approves"},
 		{Key: "key-password-file", Usage: "`FILE` with the password of the signing key", Path: true},
 	}
@@ -54,18 +55,19 @@ func (s Setting) Variable() string {
 
 // Config holds the settings as they apply, paths absolute.
 type Config struct {
-	Mirror          string        `mapstructure:"mirror"`
-	SecurityMirror  string        `mapstructure:"security-mirror"`
-	Snapshot        string        `mapstructure:"snapshot"`
-	Keyring         string        `mapstructure:"keyring"`
-	Proxy           string        `mapstructure:"proxy"`
-	CA              string        `mapstructure:"ca"`
-	Archive         ArchiveConfig `mapstructure:"archive"`
-	Cache           CacheConfig   `mapstructure:"cache"`
-	Catalog         string        `mapstructure:"catalog"`
-	Policy          PolicyConfig  `mapstructure:"policy"`
-	KeyPasswordFile string        `mapstructure:"key-password-file"`
-	Trust           []TrustConfig `mapstructure:"trust"`
+	Mirror          string         `mapstructure:"mirror"`
+	SecurityMirror  string         `mapstructure:"security-mirror"`
+	Snapshot        string         `mapstructure:"snapshot"`
+	Keyring         string         `mapstructure:"keyring"`
+	Proxy           string         `mapstructure:"proxy"`
+	CA              string         `mapstructure:"ca"`
+	Archive         ArchiveConfig  `mapstructure:"archive"`
+	Cache           CacheConfig    `mapstructure:"cache"`
+	Catalog         string         `mapstructure:"catalog"`
+	OpenSCAP        OpenSCAPConfig `mapstructure:"openscap"`
+	Policy          PolicyConfig   `mapstructure:"policy"`
+	KeyPasswordFile string         `mapstructure:"key-password-file"`
+	Trust           []TrustConfig  `mapstructure:"trust"`
 }
 
 // ArchiveConfig says where locked packages are kept and further sought.
@@ -80,6 +82,12 @@ type CacheConfig struct {
 	// Limit is a size such as "20GiB"; LimitBytes is the same in bytes.
 	Limit      string `mapstructure:"limit"`
 	LimitBytes int64  `mapstructure:"-"`
+}
+
+// OpenSCAPConfig says what a second opinion of scans goes by.
+type OpenSCAPConfig struct {
+	// Content is a directory of data streams, such as ssg-debian12-ds.xml.
+	Content string `mapstructure:"content"`
 }
 
 // PolicyConfig says which updates may be locked.

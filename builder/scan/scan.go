@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"imgbuild/builder/scan/hygiene"
+	"imgbuild/builder/scan/openscap"
 	"imgbuild/images/baseline/node"
 	"imgbuild/images/control"
 	"imgbuild/images/fault"
@@ -54,6 +55,8 @@ type Spec struct {
 	Hygiene hygiene.Expected
 	// Now is when waivers must hold.
 	Now time.Time
+	// Second is what OpenSCAP is asked for beside that; nil asks for nothing.
+	Second *openscap.Request
 }
 
 // Run scans a target. That something is wrong with it is no error.
@@ -73,6 +76,13 @@ func Run(ctx context.Context, t *Target, s Spec) (*report.Report, error) {
 		return err
 	})
 	group.Go(func() error { return inspect(ctx, found, t, s) })
+	var second *openscap.Outcome
+	group.Go(func() (err error) {
+		if s.Second != nil {
+			second, err = openscap.Run(ctx, t.System, *s.Second)
+		}
+		return err
+	})
 	if err := group.Wait(); err != nil {
 		return nil, fmt.Errorf("scanning %s: %w", t.Name, err)
 	}
@@ -83,6 +93,9 @@ func Run(ctx context.Context, t *Target, s Spec) (*report.Report, error) {
 	findings = control.Waive(findings, s.Waivers, of, s.Now)
 	found.Strays = report.WaiveStrays(found.Strays, s.Waivers, of, s.Now)
 	found.Report = s.Set.NewReport(t.Platform, t.Output, findings, s.Level, s.Benchmarks...)
+	if second != nil {
+		found.Opinion = second.Opinion(s.Set, found.Report)
+	}
 	return found, nil
 }
 

@@ -35,6 +35,8 @@ type scanFlags struct {
 	page, sarif, xml string
 	attach           bool
 	customer, fleet  string
+	// stream is a SCAP data stream for a second opinion.
+	stream string
 }
 
 func newScanCommand(env *environment) *cobra.Command {
@@ -71,6 +73,7 @@ must not.`,
 	flags.StringVar(&f.sarif, "sarif", "", "write the report to `FILE` as SARIF 2.1.0")
 	flags.StringVar(&f.xml, "junit", "", "write the report to `FILE` as JUnit XML")
 	addScopeFlags(flags, &f.customer, &f.fleet)
+	flags.StringVar(&f.stream, "data-stream", "", "ask OpenSCAP too, by the rules of this SCAP data stream `FILE` (default: of openscap.content)")
 	flags.BoolVar(&f.attach, "attach", false, "sign the report and attach it to the version: gates go by the newest one")
 	return cmd
 }
@@ -117,6 +120,9 @@ func scanImage(ctx context.Context, env *environment, name string, f scanFlags) 
 	if err != nil {
 		return err
 	}
+	if err := f.enterForOpinion(p); err != nil {
+		return err
+	}
 	source, err := env.baselines()
 	if err != nil {
 		return err
@@ -140,6 +146,10 @@ func scanImage(ctx context.Context, env *environment, name string, f scanFlags) 
 		return err
 	}
 	defer func() { err = errors.Join(err, target.Close()) }()
+	if err := f.askOpinion(env, p, target, dir, &spec); err != nil {
+		task.Fail(err)
+		return err
+	}
 	found, err := scan.Run(ctx, target, spec)
 	if err != nil {
 		task.Fail(err)

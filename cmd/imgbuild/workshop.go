@@ -117,16 +117,17 @@ func (w *workshop) builder(ctx context.Context, recipe *baseline.Recipe, lock *u
 		}
 	}
 	return &builder.Builder{
-		Archive:    archive,
-		Fetch:      fetcher,
-		Unpacked:   &deb.Cache{Dir: filepath.Join(c.Cache.Dir, unpackedDir)},
-		Stages:     stages,
-		LayerCache: filepath.Join(c.Cache.Dir, layersDir),
-		ScanDir:    filepath.Join(c.Cache.Dir, scansDir),
-		Waivers:    waivers,
-		Report:     w.env.reporter(),
-		WriteLock:  func(l *updates.Lock) error { return l.Write(w.project.LockFile(recipe)) },
-		Program:    "imgbuild " + version,
+		Archive:     archive,
+		Fetch:       fetcher,
+		Unpacked:    &deb.Cache{Dir: filepath.Join(c.Cache.Dir, unpackedDir)},
+		Stages:      stages,
+		LayerCache:  filepath.Join(c.Cache.Dir, layersDir),
+		ScanDir:     filepath.Join(c.Cache.Dir, scansDir),
+		SCAPContent: c.OpenSCAP.Content,
+		Waivers:     waivers,
+		Report:      w.env.reporter(),
+		WriteLock:   func(l *updates.Lock) error { return l.Write(w.project.LockFile(recipe)) },
+		Program:     "imgbuild " + version,
 	}, nil
 }
 

@@ -80,12 +80,12 @@ func (s *Sections) UnmarshalNode(n *node.Node) error {
 		p.Add(node.Decode(e.Value, section))
 		*s = append(*s, section)
 	}
-	slices.SortFunc(*s, func(a, b *Section) int { return compareSections(a.ID, b.ID) })
+	slices.SortFunc(*s, func(a, b *Section) int { return CompareSections(a.ID, b.ID) })
 	return p.Err()
 }
 
-// compareSections orders numbers as a table of contents does: 1.9 before 1.10.
-func compareSections(a, b string) int {
+// CompareSections orders numbers as a table of contents does: 1.9 before 1.10.
+func CompareSections(a, b string) int {
 	return slices.CompareFunc(strings.Split(a, "."), strings.Split(b, "."), func(x, y string) int {
 		m, _ := strconv.Atoi(x) // sectionID has digits only
 		n, _ := strconv.Atoi(y)

@@ -27,6 +27,14 @@ const (
 // meet together.
 var worst = []Result{Error, Fail, Waived, Manual, Pass, NotApplicable}
 
+// Worst is the worse of two results; the other one where one is empty.
+func Worst(a, b Result) Result {
+	if a == "" || b != "" && slices.Index(worst, b) < slices.Index(worst, a) {
+		return b
+	}
+	return a
+}
+
 // Difference is one way in which a system is not as a control demands.
 type Difference struct {
 	// Subject is what was looked at, Have and Want are the two states.

@@ -34,6 +34,8 @@ type Report struct {
 	Live bool `json:"live,omitempty"`
 	// Strays are what must not lie in an image.
 	Strays []Stray `json:"strays"`
+	// Opinion is what another engine said; nil when none was asked.
+	Opinion *Opinion `json:"second_opinion,omitempty"`
 	// Trial is how it behaved when it was started; nil when it was not.
 	Trial *Trial `json:"trial,omitempty"`
 }
