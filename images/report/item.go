@@ -35,7 +35,7 @@ const (
 )
 
 // items are all things of a report: its controls, then what differs from the
-// manifest, then what must not be there.
+// manifest, then what must not be there, then what another engine says.
 func items(r *Report) []item {
 	var list []item
 	for _, f := range r.Findings {
@@ -57,7 +57,8 @@ func items(r *Report) []item {
 			Sections: []string{m.Benchmark + " " + m.Section},
 		})
 	}
-	return append(append(list, drift(r), seen(r)), hygienic(r)...)
+	list = append(append(list, drift(r), seen(r)), hygienic(r)...)
+	return append(list, opinions(r.Opinion)...)
 }
 
 // seen is the one item of what was not looked at.

@@ -3,8 +3,11 @@ package report
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"slices"
+	"strconv"
 	"strings"
+	"text/tabwriter"
 
 	"imgbuild/images/control"
 )
@@ -58,7 +61,7 @@ type OpinionRule struct {
 	Result string   `json:"result"`
 	Why    []string `json:"why,omitempty"`
 	// Ours is the result of the sections here, the worst of several; Controls are
-	// those that it comes from, with their results.
+	// those that it comes from.
 	Ours     control.Result `json:"ours,omitempty"`
 	Controls []string       `json:"controls,omitempty"`
 	Standing Standing       `json:"standing"`
@@ -86,8 +89,37 @@ const (
 	NotOfIt Standing = "not applicable"
 )
 
-// standings are in the order in which they are shown.
-var standings = []Standing{Differs, Alone, Unmapped, Unjudged, Untold, Agrees, NotOfIt}
+// standings are in the order in which they are shown, with what each means.
+var standings = []struct {
+	Standing
+	meaning string
+}{
+	{Differs, "both judge, and not alike"},
+	{Alone, "a person has to look here, or the control does not apply; only the other engine judges"},
+	{Unmapped, "no section that is known here stands for the rule"},
+	{Unjudged, "the other engine could not judge"},
+	{Untold, "asks about a machine that runs: of an image there is no answer, or one about the scanner's machine"},
+	{Agrees, "both judge alike"},
+	{NotOfIt, "does not apply to this system"},
+}
+
+// Standings are the rules of each standing that has any.
+func (o *Opinion) Standings() []StandingRules {
+	var list []StandingRules
+	for _, s := range standings {
+		if rules := o.By(s.Standing); len(rules) > 0 {
+			list = append(list, StandingRules{s.Standing, s.meaning, rules})
+		}
+	}
+	return list
+}
+
+// StandingRules are the rules of one standing, and what it means.
+type StandingRules struct {
+	Standing Standing
+	Meaning  string
+	Rules    []OpinionRule
+}
 
 // By are the rules of one standing.
 func (o *Opinion) By(s Standing) []OpinionRule {
@@ -138,10 +170,75 @@ func (r OpinionRule) Both(engine string) string {
 // words.
 func (o *Opinion) Counted() string {
 	var words []string
-	for _, s := range standings {
-		if n := len(o.By(s)); n > 0 {
-			words = append(words, fmt.Sprintf("%s: %d", s, n))
-		}
+	for _, s := range o.Standings() {
+		words = append(words, fmt.Sprintf("%s: %d", s.Standing, len(s.Rules)))
 	}
 	return strings.Join(words, ", ")
+}
+
+// told are the rules that a reader wants to see one by one: what the two do not
+// agree on, and what the engine alone finds not met.
+func (o *Opinion) told() []OpinionRule {
+	list := o.By(Differs)
+	for _, s := range []Standing{Alone, Unmapped} {
+		for _, r := range o.By(s) {
+			if r.Result == "fail" {
+				list = append(list, r)
+			}
+		}
+	}
+	return list
+}
+
+// opinionPrefix begins the ids of items that are rules of another engine.
+const opinionPrefix = "second-opinion-"
+
+// opinions are the items of what a person has to look at, since two engines do
+// not agree or only the other one can tell.
+func opinions(o *Opinion) []item {
+	if o == nil {
+		return nil
+	}
+	var list []item
+	for _, r := range o.told() {
+		list = append(list, item{
+			Rule: opinionPrefix + r.Short(), Title: r.Title, Severity: control.Low, Result: control.Manual,
+			Why: r.Both(o.Engine), Evidence: r.Why, Sections: r.Sections,
+		})
+	}
+	return list
+}
+
+// write writes an opinion for a terminal.
+func (o *Opinion) write(w io.Writer) error {
+	fmt.Fprintf(w, "\nsecond opinion: %s by %s\n\n", plain(o.Engine), plain(o.Content))
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "level\tscore\tpass\tfail\terror\tunknown\tnot checked\tnot applicable")
+	for _, p := range o.Profiles {
+		fmt.Fprintf(table, "%s\t%.1f %%", p.Name(), p.Percent())
+		for _, result := range []string{"pass", "fail", "error", "unknown", "notchecked", "notapplicable"} {
+			fmt.Fprintf(table, "\t%d", p.Counts[result])
+		}
+		fmt.Fprintln(table)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "\nrules next to our controls: %s\n", o.Counted())
+	for _, r := range o.told() {
+		fmt.Fprintf(w, "%-7s  %s: %s\n", r.Standing, plain(r.Short()), plain(r.Title))
+		fmt.Fprintf(w, "         %s: %s\n", plain(cmp.Or(strings.Join(r.Sections, ", "), "no section")), plain(r.Both(o.Engine)))
+		for _, why := range r.Why[:min(len(r.Why), 2)] {
+			fmt.Fprintf(w, "         not met: %s\n", plain(why))
+		}
+	}
+	return nil
+}
+
+// Name is a profile's level, or its title where it is of none.
+func (p OpinionProfile) Name() string {
+	if p.Level > 0 {
+		return strconv.Itoa(p.Level)
+	}
+	return plain(p.Title)
 }

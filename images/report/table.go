@@ -42,6 +42,9 @@ func Table(w io.Writer, r *Report) error {
 			}
 		}
 	}
+	if r.Opinion != nil {
+		return r.Opinion.write(w)
+	}
 	return nil
 }
 

@@ -52,7 +52,7 @@ func (o *Outcome) Opinion(set *control.Set, r *control.Report) *report.Opinion {
 // section is what is said here by one section.
 type section struct {
 	result control.Result
-	// controls are written with their results.
+	// controls are those that have the section's result.
 	controls []string
 }
 
@@ -79,8 +79,8 @@ func sectionsOf(set *control.Set, r *control.Report) map[string]section {
 			}
 			known.controls = nil
 			for _, id := range s.Controls {
-				if result, held := results[id]; held {
-					known.controls = append(known.controls, id+" "+string(result))
+				if results[id] == known.result {
+					known.controls = append(known.controls, id)
 				}
 			}
 			sections[s.ID] = known

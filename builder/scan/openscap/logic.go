@@ -14,9 +14,6 @@ const (
 	notApplicable truth = "not applicable"
 )
 
-// definite tells whether something was found out.
-func (t truth) definite() bool { return t == isTrue || t == isFalse }
-
 func (t truth) not() truth {
 	switch t {
 	case isTrue:
