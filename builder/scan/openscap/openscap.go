@@ -132,16 +132,16 @@ func run(ctx context.Context, tree system.Reader, r Request, task progress.Task)
 	if err != nil {
 		return nil, err
 	}
-	work, err := os.MkdirTemp(r.Dir, "openscap-")
+	work, err := newWork(r.Dir)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
-	copied, err := copyOut(ctx, tree, work)
+	defer func() { err = errors.Join(err, work.remove()) }()
+	copied, err := copyOut(ctx, tree, work.dir)
 	if err != nil {
 		return nil, err
 	}
-	e, remove, err := newEvaluation(work, copied, r.Stream)
+	e, remove, err := newEvaluation(work.dir, copied, r.Stream)
 	if err != nil {
 		return nil, err
 	}
@@ -172,10 +172,10 @@ func readStream(path string) (*Stream, string, error) {
 	return s, hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// copyOut copies the tree into a directory of work, with what oscap asks of a
+// copyOut copies the tree into a directory below another one, with what oscap asks of a
 // machine that runs and the tree itself says: what is mounted where.
-func copyOut(ctx context.Context, tree system.Reader, work string) (_ string, err error) {
-	dir := filepath.Join(work, "tree")
+func copyOut(ctx context.Context, tree system.Reader, into string) (_ string, err error) {
+	dir := filepath.Join(into, "tree")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return "", err
 	}
