@@ -9,7 +9,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -20,10 +22,13 @@ import (
 	"imgbuild/images/fault"
 )
 
-// The limits of one run of oscap: of its time, of the bytes it keeps in its
-// directories, of its memory in bytes, and of the lines that it says.
+// The limits of one run of oscap: of its time, also without using a processor, of
+// how often it is started, of the bytes it keeps in its directories, of its memory
+// in bytes, and of the bytes that it says.
 const (
 	maxTime   = 20 * time.Minute
+	maxStill  = 40 * time.Second
+	maxStarts = 3
 	maxKept   = "512m"
 	maxMemory = 4 << 30
 	maxSaid   = 1 << 20
@@ -54,6 +59,9 @@ type evaluation struct {
 	// root is a directory with a file system of its own; tree and stream lie
 	// outside.
 	root, tree, stream string
+	// program is what is run, and patience for how long it may do nothing.
+	program  []string
+	patience time.Duration
 }
 
 // newEvaluation makes the root directory, which takes the namespaces of
@@ -83,7 +91,8 @@ func newEvaluation(dir, tree, stream string) (_ *evaluation, remove func() error
 	if err := os.Symlink(mountsPath, root+"/etc/mtab"); err != nil {
 		return nil, nil, err
 	}
-	return &evaluation{root, tree, stream}, remove, os.WriteFile(root+aptFile, []byte(aptConfig), 0o444)
+	e := &evaluation{root: root, tree: tree, stream: stream, program: []string{"oscap"}, patience: maxStill}
+	return e, remove, os.WriteFile(root+aptFile, []byte(aptConfig), 0o444)
 }
 
 // programs are the parts of this machine that its programs need, as mounts; what
@@ -111,26 +120,46 @@ func (e *evaluation) programs() ([]sandbox.Mount, error) {
 	return mounts, nil
 }
 
-// run evaluates a profile and reads what came of it.
-func (e *evaluation) run(ctx context.Context, profile string, task progress.Task) (_ *results, _ *oval, err error) {
+// run evaluates a profile and reads what came of it. A program that stands still
+// is started again.
+func (e *evaluation) run(ctx context.Context, profile string, report progress.Reporter, task progress.Task) (_ *results, _ *oval, err error) {
+	for range maxStarts {
+		lines := &counted{task: task}
+		if err = e.start(ctx, profile, lines); !errors.Is(err, errStill) {
+			break
+		}
+		report.Note("oscap stood still after %d rules; starting it again", lines.count)
+		task.Add(-lines.count)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return e.read(profile)
+}
+
+// start runs oscap once. That it ended well does not mean that it has judged.
+func (e *evaluation) start(ctx context.Context, profile string, lines *counted) error {
 	mounts, err := e.programs()
 	if err == nil {
 		// No run finds what another one has left.
 		err = errors.Join(os.RemoveAll(e.root+workDir), os.Mkdir(e.root+workDir, 0o700))
 	}
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	limited, cancel := context.WithTimeout(ctx, maxTime)
 	defer cancel()
-	said, lines := &heard{}, &counted{task: task}
+	limited, end := context.WithCancelCause(limited)
+	var watching sync.WaitGroup
+	watching.Go(func() { watch(limited, end, e.patience) })
+	defer watching.Wait()
+	defer end(nil)
+	said := &heard{}
 	err = sandbox.Run(limited, sandbox.Spec{
 		Root:   e.root,
 		Mounts: append(mounts, sandbox.Mount{Source: e.tree, Target: treeDir, ReadOnly: true}, sandbox.Mount{Source: e.stream, Target: streamFile, ReadOnly: true}),
-		Args: []string{
-			"prlimit", fmt.Sprintf("--as=%d", int64(maxMemory)), "--core=0", "oscap", "xccdf", "eval", "--progress", "--profile", profile,
-			"--results", resultFile, "--oval-results", streamFile,
-		},
+		Args: append([]string{"prlimit", fmt.Sprintf("--as=%d", int64(maxMemory)), "--core=0", "--"},
+			append(slices.Clone(e.program), "xccdf", "eval", "--progress", "--profile", profile, "--results", resultFile, "--oval-results", streamFile)...),
 		Env:    []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "TZ=UTC", "HOME=" + workDir, "OSCAP_PROBE_ROOT=" + treeDir, "APT_CONFIG=" + aptFile},
 		Dir:    workDir,
 		Stdout: lines, Stderr: said,
@@ -138,21 +167,22 @@ func (e *evaluation) run(ctx context.Context, profile string, task progress.Task
 	var exit *sandbox.ExitError
 	switch {
 	case ctx.Err() != nil:
-		return nil, nil, ctx.Err()
+		return ctx.Err()
+	case errors.Is(context.Cause(limited), errStill):
+		return fault.Failedf("asking again in vain").Because(errStill)
 	case limited.Err() != nil:
-		return nil, nil, fault.Failedf("oscap did not end within %s", maxTime)
+		return fault.Failedf("oscap did not end within %s", maxTime)
 	case err != nil && !errors.As(err, &exit):
-		return nil, nil, err
+		return err
 	case strings.Contains(said.String(), "dpkginfo_init has failed"):
-		return nil, nil, fault.Failedf("oscap could not read the packages of the tree").Because(said.last())
+		return fault.Failedf("oscap could not read the packages of the tree").Because(said.last())
 	}
 	// Its status does not tell: it is 2 when a rule fails, and 1 also when all
-	// went well but for one probe.
-	found, parts, err := e.read(profile)
-	if err != nil && exit != nil {
-		return nil, nil, fault.Failedf("oscap ended with status %d", exit.Code).Because(errors.Join(err, said.last()))
+	// went well but for one probe. What it has left does.
+	if _, missing := os.Lstat(e.root + workDir + "/" + resultFile); exit != nil && missing != nil {
+		return fault.Failedf("oscap ended with status %d and no results", exit.Code).Because(said.last())
 	}
-	return found, parts, err
+	return nil
 }
 
 // read reads the files that oscap has left. It may have made something else of
@@ -213,9 +243,14 @@ func (h *heard) last() error {
 }
 
 // counted counts lines as they come: one a rule.
-type counted struct{ task progress.Task }
+type counted struct {
+	task  progress.Task
+	count int64
+}
 
 func (c *counted) Write(p []byte) (int, error) {
-	c.task.Add(int64(bytes.Count(p, []byte("\n"))))
+	n := int64(bytes.Count(p, []byte("\n")))
+	c.count += n
+	c.task.Add(n)
 	return len(p), nil
 }

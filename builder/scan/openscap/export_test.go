@@ -1,10 +1,14 @@
 package openscap
 
 import (
+	"context"
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
+	"time"
 
+	"imgbuild/builder/progress"
 	"imgbuild/provisioners/system"
 )
 
@@ -47,6 +51,23 @@ func MountTable(fstab string) (string, error) {
 }
 
 func WriteMounts(root *os.Root, from system.Reader) error { return writeMounts(root, from) }
+
+// RunInstead runs another program over an empty tree as oscap is run, and gives up
+// on it when it does nothing for a while.
+func RunInstead(ctx context.Context, dir string, patience time.Duration, report progress.Reporter, program ...string) (err error) {
+	tree, stream := filepath.Join(dir, "tree"), filepath.Join(dir, "stream")
+	if err := errors.Join(os.Mkdir(tree, 0o755), os.WriteFile(stream, nil, 0o644)); err != nil {
+		return err
+	}
+	e, remove, err := newEvaluation(dir, tree, stream)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+	e.program, e.patience = program, patience
+	_, _, err = e.run(ctx, "p", report, report.Start("", 0, progress.Items))
+	return err
+}
 
 // Within tells whether the results of a stream's second profile hold for its
 // first.

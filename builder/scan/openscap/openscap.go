@@ -147,7 +147,7 @@ func run(ctx context.Context, tree system.Reader, r Request, task progress.Task)
 	}
 	defer func() { err = errors.Join(remove(), err) }()
 	for _, p := range profiles {
-		if err := found.evaluate(ctx, e, p, task); err != nil {
+		if err := found.evaluate(ctx, e, p, r.Report, task); err != nil {
 			return nil, err
 		}
 	}
@@ -191,7 +191,7 @@ func copyOut(ctx context.Context, tree system.Reader, into string) (_ string, er
 }
 
 // evaluate asks for one profile, unless another one has answered for it.
-func (o *Outcome) evaluate(ctx context.Context, e *evaluation, p *Profile, task progress.Task) error {
+func (o *Outcome) evaluate(ctx context.Context, e *evaluation, p *Profile, report progress.Reporter, task progress.Task) error {
 	for _, other := range o.Profiles {
 		if o.Stream.within(p, other.Profile) {
 			rules := map[string]RuleOutcome{}
@@ -204,7 +204,7 @@ func (o *Outcome) evaluate(ctx context.Context, e *evaluation, p *Profile, task 
 			return nil
 		}
 	}
-	results, parts, err := e.run(ctx, p.ID, task)
+	results, parts, err := e.run(ctx, p.ID, report, task)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,84 @@
+package openscap_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"imgbuild/builder/progress"
+	"imgbuild/builder/scan/openscap"
+)
+
+// noted counts what a reporter is told beside its tasks.
+type noted struct {
+	progress.Reporter
+	notes []string
+}
+
+func (n *noted) Note(format string, args ...any) {
+	n.notes = append(n.notes, fmt.Sprintf(format, args...))
+}
+
+// TestAProgramThatStandsStillIsStartedAgain as one does whose threads wait for
+// each other; one that works is not.
+func TestAProgramThatStandsStillIsStartedAgain(t *testing.T) {
+	report := &noted{Reporter: progress.Discard}
+	err := openscap.RunInstead(t.Context(), t.TempDir(), time.Second, report, "sh", "-c", "echo rule:pass; exec sleep 1000")
+	if err == nil || !strings.Contains(err.Error(), "stood still") || len(report.notes) != 3 || !strings.Contains(report.notes[0], "after 1 rules") {
+		t.Errorf("%v, %q", err, report.notes)
+	}
+	report.notes = nil
+	err = openscap.RunInstead(t.Context(), t.TempDir(), 2*time.Second, report, "timeout", "5", "sh", "-c", "while :; do :; done")
+	if err == nil || !strings.Contains(err.Error(), "ended with status 124 and no results") || len(report.notes) != 0 {
+		t.Errorf("one that works: %v, %q", err, report.notes)
+	}
+}
+
+// TestWhatRunsSeesNothingElse: oscap reads what guests wrote, and may be made to
+// do what it likes.
+func TestWhatRunsSeesNothingElse(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it reached the network") }))
+	defer server.Close()
+	_, port, err := net.SplitHostPort(server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := "cd /; for f in " + secret + " /etc/shadow /root /home; do [ ! -e $f ] || echo sees $f; done >&2;" +
+		"! touch /tree/x /stream.xml /usr/x 2>/dev/null || echo writes >&2;" +
+		"! curl -s -m 2 http://127.0.0.1:" + port + " || echo reaches >&2;" +
+		"[ \"$(env | grep -c =)\" -le 10 ] || env >&2; echo done >&2"
+	err = openscap.RunInstead(t.Context(), t.TempDir(), time.Minute, progress.Discard, "sh", "-c", script+"; exit 3")
+	if err == nil || !strings.HasSuffix(err.Error(), "status 3 and no results: done") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestResultsThatLeadElsewhereAreNotRead where oscap was made to leave a link or
+// a pipe instead of a file.
+func TestResultsThatLeadElsewhereAreNotRead(t *testing.T) {
+	data, err := filepath.Abs("testdata/results.xml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, script := range map[string]string{
+		"a link": "ln -s " + data + " results.xml", "a link up": "ln -s ../stream.xml results.xml", "a pipe": "mkfifo results.xml", "a directory": "mkdir results.xml",
+		"nothing": "true", "an empty one": ": > results.xml",
+	} {
+		err := openscap.RunInstead(t.Context(), t.TempDir(), time.Minute, progress.Discard, "sh", "-c", script)
+		if err == nil || errors.Is(err, io.EOF) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
