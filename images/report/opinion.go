@@ -166,6 +166,14 @@ func (r OpinionRule) Both(engine string) string {
 	return fmt.Sprintf("%s says %s, imgbuild %s", engine, r.Result, ours)
 }
 
+// because is what Why of a rule says.
+func (r OpinionRule) because() string {
+	if r.Result == "fail" {
+		return "not met"
+	}
+	return "besides"
+}
+
 // Counted is how many rules there are of each standing, in their order, in a few
 // words.
 func (o *Opinion) Counted() string {
@@ -177,9 +185,25 @@ func (o *Opinion) Counted() string {
 }
 
 // told are the rules that a reader wants to see one by one: what the two do not
-// agree on, and what the engine alone finds not met.
+// agree on, and what the engine alone finds not met. Where only this program finds
+// something by a section, the engine's rules of it are one.
 func (o *Opinion) told() []OpinionRule {
-	list := o.By(Differs)
+	var list []OpinionRule
+	passed := map[string]int{}
+	for _, r := range o.By(Differs) {
+		if r.Result == "pass" {
+			sections := strings.Join(r.Sections, ", ")
+			if passed[sections]++; passed[sections] > 1 {
+				continue
+			}
+		}
+		list = append(list, r)
+	}
+	for i, r := range list {
+		if more := passed[strings.Join(r.Sections, ", ")] - 1; r.Result == "pass" && more > 0 {
+			list[i].Why = []string{fmt.Sprintf("further rules of the section that pass: %d", more)}
+		}
+	}
 	for _, s := range []Standing{Alone, Unmapped} {
 		for _, r := range o.By(s) {
 			if r.Result == "fail" {
@@ -229,7 +253,7 @@ func (o *Opinion) write(w io.Writer) error {
 		fmt.Fprintf(w, "%-7s  %s: %s\n", r.Standing, plain(r.Short()), plain(r.Title))
 		fmt.Fprintf(w, "         %s: %s\n", plain(cmp.Or(strings.Join(r.Sections, ", "), "no section")), plain(r.Both(o.Engine)))
 		for _, why := range r.Why[:min(len(r.Why), 2)] {
-			fmt.Fprintf(w, "         not met: %s\n", plain(why))
+			fmt.Fprintf(w, "         %s: %s\n", r.because(), plain(why))
 		}
 	}
 	return nil

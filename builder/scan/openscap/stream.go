@@ -53,8 +53,10 @@ type reference struct {
 	Text string `xml:",chardata"`
 }
 
-// benchmarkHref begins the references to sections of CIS benchmarks.
-const benchmarkHref = "https://www.cisecurity.org/benchmark"
+// benchmarkHref are the references to sections of CIS benchmarks, as streams write
+// them: …/benchmark/debian_linux/ and …/cis-benchmarks/. Those to …/controls/ are
+// to another document with numbers of its own.
+var benchmarkHref = regexp.MustCompile(`^https?://(www\.)?cisecurity\.org/(cis-)?benchmarks?(/|$)`)
 
 var sectionNumber = regexp.MustCompile(`^[1-9][0-9]{0,2}(\.[1-9][0-9]{0,2}){1,6}$`)
 
@@ -138,7 +140,7 @@ func (s *Stream) rule(d *xml.Decoder, e xml.StartElement) error {
 	rule := &Rule{ID: attribute(e, "id"), Title: oneLine(found.Title), Severity: attribute(e, "severity")}
 	for _, r := range found.References {
 		section := strings.TrimSpace(r.Text)
-		if strings.HasPrefix(r.Href, benchmarkHref) && sectionNumber.MatchString(section) && !slices.Contains(rule.Sections, section) {
+		if benchmarkHref.MatchString(r.Href) && sectionNumber.MatchString(section) && !slices.Contains(rule.Sections, section) {
 			rule.Sections = append(rule.Sections, section)
 		}
 	}
