@@ -37,7 +37,7 @@ const (
 // aptConfig is all that the library behind OpenSCAP's tests of packages may read.
 // It takes the tree for its root by itself. It makes no caches, which it would
 // write into the tree, and knows no sources. Without a configuration of its own
-// it reads that of the scanner's machine.
+// it seeks that of the scanner's machine.
 const aptConfig = `Dir::Cache::pkgcache "";
 Dir::Cache::srcpkgcache "";
 Dir::Etc::sourcelist "/dev/null";
@@ -123,9 +123,9 @@ func (e *evaluation) programs() ([]sandbox.Mount, error) {
 // run evaluates a profile and reads what came of it. A program that stands still
 // is started again.
 func (e *evaluation) run(ctx context.Context, profile string, report progress.Reporter, task progress.Task) (_ *results, _ *oval, err error) {
-	for range maxStarts {
+	for starts := 1; ; starts++ {
 		lines := &counted{task: task}
-		if err = e.start(ctx, profile, lines); !errors.Is(err, errStill) {
+		if err = e.start(ctx, profile, lines); !errors.Is(err, errStill) || starts == maxStarts {
 			break
 		}
 		report.Note("oscap stood still after %d rules; starting it again", lines.count)
@@ -169,7 +169,7 @@ func (e *evaluation) start(ctx context.Context, profile string, lines *counted) 
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(context.Cause(limited), errStill):
-		return fault.Failedf("asking again in vain").Because(errStill)
+		return fault.Failedf("waiting for rule %d", lines.count+1).Because(errStill)
 	case limited.Err() != nil:
 		return fault.Failedf("oscap did not end within %s", maxTime)
 	case err != nil && !errors.As(err, &exit):
