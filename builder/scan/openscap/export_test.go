@@ -52,6 +52,8 @@ func MountTable(fstab string) (string, error) {
 
 func WriteMounts(root *os.Root, from system.Reader) error { return writeMounts(root, from) }
 
+func ProcessorTime(ancestor int) (uint64, int) { return processorTime(ancestor) }
+
 // RunInstead runs another program over an empty tree as oscap is run, and gives up
 // on it when it does nothing for a while.
 func RunInstead(ctx context.Context, dir string, patience time.Duration, report progress.Reporter, program ...string) (err error) {

@@ -8,8 +8,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -28,17 +30,33 @@ func (n *noted) Note(format string, args ...any) {
 }
 
 // TestAProgramThatStandsStillIsStartedAgain as one does whose threads wait for
-// each other; one that works is not.
+// each other.
 func TestAProgramThatStandsStillIsStartedAgain(t *testing.T) {
 	report := &noted{Reporter: progress.Discard}
 	err := openscap.RunInstead(t.Context(), t.TempDir(), time.Second, report, "sh", "-c", "echo rule:pass; exec sleep 1000")
 	if err == nil || !strings.Contains(err.Error(), "stood still") || len(report.notes) != 2 || !strings.Contains(report.notes[0], "after 1 rules") {
 		t.Errorf("%v, %q", err, report.notes)
 	}
-	report.notes = nil
-	err = openscap.RunInstead(t.Context(), t.TempDir(), 2*time.Second, report, "timeout", "5", "sh", "-c", "while :; do :; done")
-	if err == nil || !strings.Contains(err.Error(), "ended with status 124 and no results") || len(report.notes) != 0 {
-		t.Errorf("one that works: %v, %q", err, report.notes)
+}
+
+// TestWorkIsSeenByTheProcessorsTime of a program's own programs.
+func TestWorkIsSeenByTheProcessorsTime(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", "sh -c 'while :; do :; done'; :")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	first, _ := openscap.ProcessorTime(os.Getpid())
+	for used, programs := first, 0; used <= first || programs < 2; time.Sleep(10 * time.Millisecond) {
+		used, programs = openscap.ProcessorTime(os.Getpid())
+	}
+	if err := cmd.Cancel(); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait() // killed
+	if _, programs := openscap.ProcessorTime(os.Getpid()); programs != 0 {
+		t.Errorf("%d programs are left", programs)
 	}
 }
 
