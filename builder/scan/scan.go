@@ -25,7 +25,6 @@ import (
 	"imgbuild/images/report"
 	"imgbuild/provisioners"
 	"imgbuild/provisioners/system"
-	"imgbuild/provisioners/tree"
 )
 
 // Spec says what a target is held to.
@@ -97,15 +96,11 @@ func (s Spec) controls(t *Target) ([]provisioners.Control, error) {
 
 // inspect takes the manifest of a tree and looks at what lies in it, into r.
 func inspect(ctx context.Context, r *report.Report, t *Target, s Spec) error {
-	entries, err := tree.Read(ctx, t.System)
+	entries, strays, err := hygiene.Inspect(ctx, t.System, s.Hygiene)
 	if err != nil {
 		return err
 	}
 	r.Files = len(entries)
-	strays, err := hygiene.Inspect(ctx, t.System, entries, s.Hygiene)
-	if err != nil {
-		return err
-	}
 	if t.configuration != nil {
 		more, err := hygiene.Text("the image's configuration", t.configuration)
 		if err != nil {
