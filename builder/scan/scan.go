@@ -24,6 +24,8 @@ import (
 	"imgbuild/images/integrity"
 	"imgbuild/images/report"
 	"imgbuild/provisioners"
+	"imgbuild/provisioners/dpkg"
+	"imgbuild/provisioners/sweep"
 	"imgbuild/provisioners/system"
 )
 
@@ -67,8 +69,8 @@ func Run(ctx context.Context, t *Target, s Spec) (*report.Report, error) {
 	found := &report.Report{Target: t.Name, Baseline: s.Baseline, For: s.For, At: s.Now.UTC(), Drift: []integrity.Difference{}, Strays: []report.Stray{}, Unseen: t.Unseen}
 	var findings []control.Finding
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		findings, err = check(ctx, t.System, controls)
+	group.Go(func() (err error) {
+		findings, err = check(ctx, dpkg.Remember(sweep.Remember(newFinished(t))), controls)
 		return err
 	})
 	group.Go(func() error { return inspect(ctx, found, t, s) })
