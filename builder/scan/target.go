@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"imgbuild/builder/scan/layers"
 	"imgbuild/images/control"
 	"imgbuild/images/fault"
 	"imgbuild/provisioners/system"
@@ -25,7 +26,9 @@ type Target struct {
 	// Unseen are parts of it that the tree does not show.
 	Unseen []string
 
-	// configuration is that of a container image, as JSON.
+	// image is the container image that it is, nil for others, and configuration
+	// what it says of itself, as JSON.
+	image         *layers.Image
 	configuration []byte
 	close         func() error
 }

@@ -192,15 +192,15 @@ func openTarget(ctx context.Context, env *environment, name, form, dir string, s
 	if spec.Manifest, err = evidence.Manifest(ctx, c, v, trust, known); err != nil {
 		return nil, nil, err
 	}
-	if spec.Hygiene.Locked, err = evidence.Packages(ctx, c, v, trust); err != nil {
+	if spec.Hygiene.Locked, err = evidence.Packages(ctx, c, v, trust, output); err != nil {
 		return nil, nil, err
 	}
-	terms, err := evidence.Terms(ctx, c, v, trust)
+	recipe, err := evidence.RecipeOf(ctx, c, v, trust)
 	if err != nil {
 		return nil, nil, err
 	}
-	spec.Baseline, spec.Profiles = v.Baseline, terms.Controls.Profiles
-	spec.Waivers = append(spec.Waivers, terms.Controls.Waivers()...)
+	spec.Baseline, spec.Profiles, spec.Vars = v.Baseline, recipe.Controls.Profiles, recipe.Values
+	spec.Waivers = append(spec.Waivers, recipe.Controls.Waivers()...)
 	t, err := scan.Version(ctx, c, v, output, dir)
 	return t, v, err
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 
+	"imgbuild/images/baseline/node"
 	"imgbuild/images/fault"
 )
 
@@ -40,4 +41,28 @@ func ReadTerms(canonical []byte) (Terms, error) {
 		return t, fault.Worldf("reading what a recipe says of its image").Because(err)
 	}
 	return t, nil
+}
+
+// ReadValues reads the values of a recipe's variables, built-in ones included,
+// out of its canonical form; nil when it has none.
+func ReadValues(canonical []byte) (node.Vars, error) {
+	var of struct {
+		Values json.RawMessage `json:"values"`
+	}
+	if err := json.Unmarshal(canonical, &of); err != nil {
+		return nil, fault.Worldf("reading the variables of a recipe").Because(err)
+	}
+	if of.Values == nil {
+		return nil, nil
+	}
+	// JSON is YAML, of which a node knows more kinds than encoding/json.
+	tree, err := node.Parse("the image's recipe", nil, "", of.Values)
+	if err != nil {
+		return nil, fault.Worldf("reading the variables of a recipe").Because(err)
+	}
+	vars := node.Vars{}
+	for _, e := range tree.Entries {
+		vars[e.Key] = e.Value
+	}
+	return vars, nil
 }

@@ -33,6 +33,9 @@ func TestTheTreeOfAServer(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, info, err)
 		}
 	}
+	if got := v.Unseen(); len(got) != 1 || got[0] != "what partition 2 has below /home, where partition 3 is mounted" {
+		t.Errorf("unseen: %q", got)
+	}
 	t.Run("mounts", func(t *testing.T) { checkMounts(t, v) })
 	t.Run("forms", func(t *testing.T) { checkForms(t, disk, lines) })
 	t.Run("kernel", func(t *testing.T) {
