@@ -98,7 +98,7 @@ func (s Spec) controls(t *Target) ([]provisioners.Control, error) {
 
 // inspect takes the manifest of a tree and looks at what lies in it, into r.
 func inspect(ctx context.Context, r *report.Report, t *Target, s Spec) error {
-	entries, strays, err := hygiene.Inspect(ctx, t.System, s.Hygiene)
+	entries, strays, err := hygiene.Inspect(ctx, t.System, s.Hygiene, t.hidden()...)
 	if err != nil {
 		return err
 	}

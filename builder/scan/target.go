@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"strings"
 
+	"imgbuild/builder/scan/hygiene"
 	"imgbuild/builder/scan/layers"
 	"imgbuild/images/control"
 	"imgbuild/images/fault"
@@ -35,6 +37,21 @@ type Target struct {
 
 // Close lets the target go.
 func (t *Target) Close() error { return t.close() }
+
+// hidden are the files of a container image that its tree does not show.
+func (t *Target) hidden() []hygiene.Hidden {
+	if t.image == nil {
+		return nil
+	}
+	var list []hygiene.Hidden
+	for _, h := range t.image.Hidden() {
+		list = append(list, hygiene.Hidden{
+			Path: h.Path, Size: h.Size(), Where: "layer " + h.Layer.String(),
+			Open: func() (io.ReadCloser, error) { return t.image.OpenHidden(h), nil },
+		})
+	}
+	return list
+}
 
 // newTarget finds out what system a tree holds.
 func newTarget(name string, output control.Output, r system.Reader, close func() error) (*Target, error) {

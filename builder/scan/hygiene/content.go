@@ -39,14 +39,18 @@ func (i *inspection) View(e integrity.Entry) tree.View {
 	if e.Size == 0 || i.derived(e.Path) {
 		return nil
 	}
-	return &content{of: i, name: path.Join("/", e.Path), size: e.Size, text: e.Size <= maxText}
+	return newContent(i, path.Join("/", e.Path), e.Size, i.reader.Open)
+}
+
+func newContent(of *inspection, name string, size int64, open func(string) (io.ReadCloser, error)) *content {
+	return &content{of: of, name: name, text: size <= maxText, open: open}
 }
 
 // content looks at one file.
 type content struct {
 	of        *inspection
 	name      string
-	size      int64
+	open      func(name string) (io.ReadCloser, error)
 	text      bool
 	later     bool // some of it was seen
 	path, key bool // what was found in a file that is no text
@@ -74,7 +78,7 @@ func (c *content) Show(part []byte, last bool) error {
 		return nil
 	}
 	var err error
-	if c.of.brought(c.name, func() (sum string) { sum, err = c.of.md5OfFile(c.name); return sum }) || err != nil {
+	if c.of.brought(c.name, func() (sum string) { sum, err = c.digest(); return sum }) || err != nil {
 		return err
 	}
 	if c.path {
@@ -122,8 +126,9 @@ func md5Of(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func (i *inspection) md5OfFile(name string) (string, error) {
-	f, err := i.reader.Open(name)
+// digest reads the file again.
+func (c *content) digest() (string, error) {
+	f, err := c.open(c.name)
 	if err != nil {
 		return "", fmt.Errorf("looking for secrets: %w", err)
 	}

@@ -34,6 +34,9 @@ const (
 	PackageCache  Kind = "package-cache"
 	WorldWritable Kind = "world-writable"
 	Setuid        Kind = "setuid"
+	// DeletedSecret is a secret in a file that the tree does not show and the
+	// image has all the same.
+	DeletedSecret Kind = "deleted-secret"
 	// Unlocked is a package that the lock does not have, or has in another
 	// version.
 	Unlocked Kind = "unlocked-package"
@@ -41,7 +44,7 @@ const (
 
 // Kinds are all of them.
 func Kinds() []Kind {
-	return []Kind{BuildPath, History, HostKey, MachineID, PackageCache, Password, PrivateKey, Setuid, Token, Unlocked, WorldWritable}
+	return []Kind{BuildPath, DeletedSecret, History, HostKey, MachineID, PackageCache, Password, PrivateKey, Setuid, Token, Unlocked, WorldWritable}
 }
 
 // Expected is what a tree may have.
@@ -56,8 +59,8 @@ type Expected struct {
 }
 
 // Inspect reads a tree once and returns its entries, as tree.Read does, and what
-// is wrong with it, sorted by kind and path.
-func Inspect(ctx context.Context, r system.Reader, e Expected) ([]integrity.Entry, []report.Stray, error) {
+// is wrong with it and with what it hides, sorted by kind and path.
+func Inspect(ctx context.Context, r system.Reader, e Expected, hidden ...Hidden) ([]integrity.Entry, []report.Stray, error) {
 	packages, err := readPackages(r)
 	if err != nil {
 		return nil, nil, fmt.Errorf("looking for what does not belong in an image: %w", err)
@@ -76,6 +79,9 @@ func Inspect(ctx context.Context, r system.Reader, e Expected) ([]integrity.Entr
 	}
 	i.unlocked()
 	if err := i.accounts(); err != nil {
+		return nil, nil, err
+	}
+	if err := i.hidden(ctx, hidden); err != nil {
 		return nil, nil, err
 	}
 	slices.SortFunc(i.found, func(a, b report.Stray) int {

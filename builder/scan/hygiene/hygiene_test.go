@@ -46,7 +46,7 @@ func plain() map[string]string {
 	}
 }
 
-func inspect(t *testing.T, files map[string]string, change func(root string)) []report.Stray {
+func inspect(t *testing.T, files map[string]string, change func(root string), hidden ...hygiene.Hidden) []report.Stray {
 	t.Helper()
 	root := t.TempDir()
 	for name, text := range files {
@@ -71,7 +71,7 @@ func inspect(t *testing.T, files map[string]string, change func(root string)) []
 	t.Cleanup(func() { r.Close() })
 	entries, found, err := hygiene.Inspect(t.Context(), r, hygiene.Expected{
 		Locked: map[string]string{"tool:amd64": "1.0-1"}, BuildPaths: []string{buildDir},
-	})
+	}, hidden...)
 	if err != nil || len(entries) < len(files) {
 		t.Fatal(len(entries), err)
 	}
@@ -159,7 +159,7 @@ func TestEveryCanaryIsFound(t *testing.T) {
 			}
 		}},
 	}
-	var seeded []hygiene.Kind
+	seeded := []hygiene.Kind{hygiene.DeletedSecret} // in TestDeletedSecretsAreFound
 	for _, c := range canaries {
 		seeded = append(seeded, c.kind)
 		t.Run(fmt.Sprintf("%s %s", c.kind, filepath.Base(c.path)), func(t *testing.T) {

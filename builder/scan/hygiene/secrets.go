@@ -14,31 +14,51 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"imgbuild/images/report"
+	"imgbuild/provisioners/tree"
 )
+
+// maxKey bounds a private key in PEM form, in bytes: one of 16,384 bits has 13,000.
+const maxKey = tree.Overlap
 
 // holdsKey tells whether a private key in PEM form (RFC 7468) lies in data: one
 // that can be read, or could with its passphrase. Programs hold the examples of
-// their documentation.
+// their documentation. Each byte is looked at a few times at most, whatever is
+// made to look like a key.
 func holdsKey(data []byte) bool {
-	const begin = "-----BEGIN "
-	for {
-		at := bytes.Index(data, []byte(begin))
-		if at < 0 {
-			return false
-		}
+	begin, end := []byte("-----BEGIN "), []byte("-----END ")
+	at := bytes.Index(data, begin)
+	for at >= 0 {
 		data = data[at:]
-		block, _ := pem.Decode(data)
-		if block != nil && block.Type == "ENCRYPTED PRIVATE KEY" && len(block.Bytes) > 64 {
+		// A key ends before the next begins.
+		block := data
+		if at = bytes.Index(data[len(begin):], begin); at >= 0 {
+			at += len(begin)
+			block = data[:at]
+		}
+		block = block[:min(len(block), maxKey)]
+		label, _, _ := bytes.Cut(block[len(begin):min(len(block), 100)], []byte("-----"))
+		if !bytes.HasSuffix(label, []byte("PRIVATE KEY")) || !bytes.Contains(block, end) {
+			continue
+		}
+		if isKey(block) {
 			return true
 		}
-		if block != nil && strings.HasSuffix(block.Type, "PRIVATE KEY") {
-			_, err := ssh.ParseRawPrivateKey(pem.EncodeToMemory(block))
-			if missing := (*ssh.PassphraseMissingError)(nil); err == nil || errors.As(err, &missing) {
-				return true
-			}
-		}
-		data = data[len(begin):]
 	}
+	return false
+}
+
+// isKey tells whether a text that begins as a key in PEM form is one.
+func isKey(text []byte) bool {
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return false
+	}
+	if block.Type == "ENCRYPTED PRIVATE KEY" {
+		return len(block.Bytes) > 64
+	}
+	_, err := ssh.ParseRawPrivateKey(pem.EncodeToMemory(block))
+	missing := (*ssh.PassphraseMissingError)(nil)
+	return err == nil || errors.As(err, &missing)
 }
 
 // Text returns what must not be in a text that belongs to an image.
