@@ -444,3 +444,15 @@ func TestCanonicalKeepsTheValuesOfVariables(t *testing.T) {
 		t.Error("a map was read")
 	}
 }
+
+// TestControlsKnowThePlatformsOfRecipes names every suite that recipes may have.
+func TestControlsKnowThePlatformsOfRecipes(t *testing.T) {
+	var want []string
+	for _, suite := range []string{"bookworm", "trixie"} {
+		r := load(t, project(t, map[string]string{"baselines/web.yaml": "suite: " + suite + "\narchitectures: [amd64]\n"}), "web")
+		want = append(want, r.Platform())
+	}
+	if diff := cmp.Diff(want, control.Platforms()); diff != "" {
+		t.Error(diff)
+	}
+}
