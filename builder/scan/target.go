@@ -1,7 +1,6 @@
 package scan
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -72,9 +71,12 @@ func Directory(dir string, output control.Output) (*Target, error) {
 	return newTarget(dir, output, root, root.Close)
 }
 
+// maxRelease bounds os-release(5), in bytes.
+const maxRelease = 64 << 10
+
 // platformOf reads os-release(5): ID and the first part of VERSION_ID.
 func platformOf(r system.Reader) (string, error) {
-	f, err := r.Open("/etc/os-release")
+	text, err := system.ReadFile(r, "/etc/os-release", maxRelease)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", fault.Inputf("it has no /etc/os-release: no root of a Linux system").
 			WithHint("give a disk image, a container image, or the directory that has etc/ and usr/")
@@ -82,11 +84,9 @@ func platformOf(r system.Reader) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer f.Close()
 	var id, version string
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		key, value, _ := strings.Cut(lines.Text(), "=")
+	for line := range strings.Lines(string(text)) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
 		value = strings.Trim(value, `"'`)
 		switch key {
 		case "ID":
@@ -94,9 +94,6 @@ func platformOf(r system.Reader) (string, error) {
 		case "VERSION_ID":
 			version, _, _ = strings.Cut(value, ".")
 		}
-	}
-	if err := lines.Err(); err != nil {
-		return "", fmt.Errorf("reading /etc/os-release: %w", err)
 	}
 	if version == "" {
 		return id, nil

@@ -10,7 +10,6 @@ import (
 	"io"
 	"runtime"
 	"slices"
-	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -45,15 +44,20 @@ const piece = 256 << 10
 
 // hashAll fills in the digests of the entries at the given positions.
 func hashAll(ctx context.Context, from source, entries []integrity.Entry, regular []int, viewers []Viewer) error {
+	left := int64(maxContents)
+	for _, i := range regular {
+		if entries[i].Size > left {
+			return fmt.Errorf("its files have more than %d bytes together, holes included", int64(maxContents))
+		}
+		left -= entries[i].Size
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	const batch = 64
 	workers := runtime.GOMAXPROCS(0)
 	jobs := make(chan []int, workers)
-	var left atomic.Int64
-	left.Store(maxContents)
 	for range workers {
 		group.Go(func() error {
-			h := hasher{from: from, viewers: viewers, sum: sha256.New(), buf: make([]byte, piece), left: &left}
+			h := hasher{from: from, viewers: viewers, sum: sha256.New(), buf: make([]byte, piece)}
 			if len(viewers) > 0 {
 				h.buf = make([]byte, Window)
 			}
@@ -90,13 +94,9 @@ type hasher struct {
 	viewers []Viewer
 	sum     hash.Hash
 	buf     []byte
-	left    *atomic.Int64 // bytes that all files may still have
 }
 
 func (h *hasher) file(ctx context.Context, e integrity.Entry) (string, error) {
-	if e.Size > maxContents || h.left.Add(-e.Size) < 0 {
-		return "", fmt.Errorf("its files have more than %d bytes together, holes included", int64(maxContents))
-	}
 	f, err := h.from.open(e.Path)
 	if err != nil {
 		return "", err

@@ -25,8 +25,10 @@ func Read(ctx context.Context, r system.Reader, viewers ...Viewer) ([]integrity.
 // The limits of a tree. What is beyond them is hostile: a disk of a few kilobytes
 // can name any number of files of any size that are all holes.
 const (
-	maxFiles = 4 << 20
+	maxFiles = 2 << 20
 	maxPath  = 4095 // limits.h: what a name may have in a system call
+	// maxMetadata is how many bytes all paths, targets and attributes may have.
+	maxMetadata = 256 << 20
 	// maxContents is how many bytes all files may have together, holes included.
 	maxContents = 256 << 30
 )
@@ -93,8 +95,25 @@ func list(ctx context.Context, from source) ([]integrity.Entry, error) {
 }
 
 type walker struct {
-	from  source
-	found []found
+	from     source
+	found    []found
+	metadata int
+}
+
+// add takes a file in.
+func (w *walker) add(f found) error {
+	w.metadata += len(f.Path) + len(f.Target)
+	for name, value := range f.Xattrs {
+		w.metadata += len(name) + len(value)
+	}
+	if len(w.found) == maxFiles {
+		return fmt.Errorf("more than %d files", maxFiles)
+	}
+	if w.metadata > maxMetadata {
+		return fmt.Errorf("its paths, links and attributes have more than %d bytes", maxMetadata)
+	}
+	w.found = append(w.found, f)
+	return nil
 }
 
 func (w *walker) directory(ctx context.Context, path string) error {
@@ -105,13 +124,12 @@ func (w *walker) directory(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	w.found = append(w.found, f)
+	if err := w.add(f); err != nil {
+		return err
+	}
 	names, err := w.from.names(path)
 	if err != nil {
 		return err
-	}
-	if len(w.found)+len(names) > maxFiles {
-		return fmt.Errorf("more than %d files", maxFiles)
 	}
 	for _, name := range names {
 		below := name
@@ -131,7 +149,9 @@ func (w *walker) directory(ctx context.Context, path string) error {
 			}
 			continue
 		}
-		w.found = append(w.found, f)
+		if err := w.add(f); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -48,3 +48,15 @@ func TestWhatIsDeletedAndNoSecretIsNoMatter(t *testing.T) {
 		t.Errorf("found: %s", f)
 	}
 }
+
+// TestWhatOnlyLooksLikeKeysTakesNoTime would take hours if each were looked for to
+// the end of the file.
+func TestWhatOnlyLooksLikeKeysTakesNoTime(t *testing.T) {
+	files := plain()
+	files["srv/begins"] = "\x00" + strings.Repeat("-----BEGIN RSA PRIVATE KEY-----\n", 1<<18)
+	files["srv/pairs"] = "\x00" + strings.Repeat("-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n", 1<<16)
+	files["srv/zeros"] = "-----BEGIN RSA PRIVATE KEY-----\n" + strings.Repeat("\x00", 8<<20)
+	for _, f := range inspect(t, files, nil) {
+		t.Errorf("found: %s", f)
+	}
+}

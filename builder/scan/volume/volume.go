@@ -95,12 +95,14 @@ func (v *Volume) Partitions() []Partition {
 }
 
 // Unseen says of each partition that is no part of the tree what it is, but for
-// those that the firmware reads before there is a tree, and names directories
-// with files that another partition covers.
+// those that the firmware reads before there is a tree and that hold nothing a
+// server would mount, and names directories with files that another partition
+// covers.
 func (v *Volume) Unseen() []string {
 	list := slices.Clone(v.hidden)
 	for _, p := range v.partitions {
-		if p.Mount == "" && p.Type != gpt.TypeESP && p.Type != gpt.TypeBIOSBoot {
+		firmware := p.Type == gpt.TypeESP && p.FileSystem == "vfat" || p.Type == gpt.TypeBIOSBoot && p.FileSystem == ""
+		if p.Mount == "" && !firmware {
 			list = append(list, fmt.Sprintf("partition %d (%s)", p.Number, shown(p.FileSystem)))
 		}
 	}

@@ -58,6 +58,17 @@ func TestTheTreeOfAServer(t *testing.T) {
 	})
 }
 
+// TestNoTypeHidesAPartition has a file system that a server could mount, under the
+// type of what only the firmware reads.
+func TestNoTypeHidesAPartition(t *testing.T) {
+	for _, kind := range []gpt.GUID{gpt.TypeESP, gpt.TypeBIOSBoot} {
+		v := open(t, raw(t, part{name: "root", kind: gpt.TypeRootAMD64, tree: dir(t, nil)}, part{name: "x", kind: kind, tree: dir(t, nil)}))
+		if got := v.Unseen(); len(got) != 1 || got[0] != "partition 2 (ext4)" {
+			t.Errorf("unseen: %q", got)
+		}
+	}
+}
+
 func checkMounts(t *testing.T, v *volume.Volume) {
 	read, left := map[string]int{}, map[string]string{}
 	for _, m := range v.Mounts() {
