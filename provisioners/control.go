@@ -18,6 +18,8 @@ import (
 type Control struct {
 	*control.Control
 	when, resources []Resource
+	// rank is the place in types of the last type of the resources.
+	rank int
 }
 
 // DecodeControls reads the resources of controls; vars fill templates. They are
@@ -26,29 +28,24 @@ type Control struct {
 // part of it. Errors are fault.Input and list every mistake.
 func DecodeControls(list []*control.Control, vars node.Vars) ([]Control, error) {
 	p := &node.Problems{}
+	known := types()
 	var out []Control
 	for _, c := range list {
 		d := Control{Control: c}
 		var err error
-		d.when, err = Decode(c.When, vars)
+		d.when, err = decode(c.When, vars, known)
 		p.Add(err)
-		d.resources, err = Decode(c.Resources, vars)
+		d.resources, err = decode(c.Resources, vars, known)
 		p.Add(err)
+		for i, t := range known {
+			if c.Resources.Get(t.key) != nil {
+				d.rank = i
+			}
+		}
 		out = append(out, d)
 	}
-	slices.SortStableFunc(out, func(a, b Control) int { return a.rank() - b.rank() })
+	slices.SortStableFunc(out, func(a, b Control) int { return a.rank - b.rank })
 	return out, p.Err()
-}
-
-// rank is the place in types of the last type of the control's resources.
-func (c Control) rank() int {
-	last := 0
-	for i, t := range types() {
-		if c.Control.Resources.Get(t.key) != nil {
-			last = i
-		}
-	}
-	return last
 }
 
 // Resources are the control's desired state.

@@ -33,7 +33,9 @@ type Resource interface {
 // apply them: by type, then by name. vars fill files that are templates. A nil
 // node has none. Errors are fault.Input and list every mistake with file, line
 // and column.
-func Decode(n *node.Node, vars node.Vars) ([]Resource, error) {
+func Decode(n *node.Node, vars node.Vars) ([]Resource, error) { return decode(n, vars, types()) }
+
+func decode(n *node.Node, vars node.Vars, known []resourceType) ([]Resource, error) {
 	if n == nil {
 		return nil, nil
 	}
@@ -44,7 +46,7 @@ func Decode(n *node.Node, vars node.Vars) ([]Resource, error) {
 	var list []Resource
 	var keys []string
 	owner := map[string]node.Position{}
-	for _, t := range types() {
+	for _, t := range known {
 		keys = append(keys, t.key)
 		set := n.Get(t.key)
 		if set == nil {

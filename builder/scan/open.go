@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"imgbuild/builder/scan/layers"
@@ -20,7 +19,11 @@ func Disk(path string) (*Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := newTarget(path, control.Machine, v, v.Close)
+	return diskTarget(path, v)
+}
+
+func diskTarget(name string, v *volume.Volume) (*Target, error) {
+	t, err := newTarget(name, control.Machine, v, v.Close)
 	if err == nil {
 		t.Unseen = v.Unseen()
 	}
@@ -28,10 +31,18 @@ func Disk(path string) (*Target, error) {
 }
 
 // Container opens a container image. dir is an existing directory with room for
-// its files, which are not seen there.
+// its files.
 func Container(ctx context.Context, from layers.Source, dir string) (*Target, error) {
-	image, err := layers.Open(ctx, from, layers.Options{Spool: dir})
+	work, release, err := workspace(ctx, dir)
 	if err != nil {
+		return nil, err
+	}
+	image, err := layers.Open(ctx, from, layers.Options{Spool: work})
+	// What is open stays readable.
+	if err = errors.Join(err, release()); err != nil {
+		if image != nil {
+			err = errors.Join(err, image.Close())
+		}
 		return nil, err
 	}
 	configuration, err := json.Marshal(image.Config)
@@ -40,34 +51,65 @@ func Container(ctx context.Context, from layers.Source, dir string) (*Target, er
 	}
 	t, err := newTarget(from.String(), control.Container, image, image.Close)
 	if err == nil {
-		t.configuration = configuration
+		t.image, t.configuration = image, configuration
 	}
 	return t, err
 }
 
 // Version opens an output of a version. What is read of the catalog is verified
-// by digest. dir is an existing directory with room for the output.
+// by digest. dir is an existing directory with room for the output. Of several
+// disks the first is opened, and the others are held against it, byte for byte:
+// one that is another is a part that is not seen.
 func Version(ctx context.Context, c *catalog.Catalog, v *catalog.Version, output control.Output, dir string) (*Target, error) {
 	if output == control.Container {
 		return Container(ctx, layers.FromCatalog(c, v), dir)
 	}
-	work, err := os.MkdirTemp(dir, "scan-")
+	t, err := disks(ctx, c, v, dir)
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", v.Ref(), err)
 	}
-	disk := filepath.Join(work, "disk")
-	var t *Target
-	err = c.ExportDisk(ctx, v, v.Disks[0].Format, disk)
-	if err == nil {
-		t, err = Disk(disk)
+	return t, nil
+}
+
+func disks(ctx context.Context, c *catalog.Catalog, v *catalog.Version, dir string) (_ *Target, err error) {
+	work, release, err := workspace(ctx, dir)
+	if err != nil {
+		return nil, err
 	}
-	// What is open stays readable.
-	if err = errors.Join(err, os.RemoveAll(work)); err != nil {
-		if t != nil {
-			err = errors.Join(err, t.Close())
+	var first *volume.Volume
+	var unseen []string
+	defer func() {
+		// What is open stays readable.
+		if err = errors.Join(err, release()); err != nil && first != nil {
+			err = errors.Join(err, first.Close())
 		}
-		return nil, fmt.Errorf("opening %s: %w", v.Ref(), err)
+	}()
+	for i, d := range v.Disks {
+		path := filepath.Join(work, d.Format)
+		if err := c.ExportDisk(ctx, v, d.Format, path); err != nil {
+			return nil, err
+		}
+		disk, err := volume.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		if i == 0 {
+			first = disk
+			continue
+		}
+		at, err := volume.Difference(ctx, first, disk)
+		if err = errors.Join(err, disk.Close()); err != nil {
+			return nil, fmt.Errorf("comparing the %s disk with the %s one: %w", d.Format, v.Disks[0].Format, err)
+		}
+		if at >= 0 {
+			unseen = append(unseen, fmt.Sprintf("the %s disk: from byte %d on it is not what the %s one is", d.Format, at, v.Disks[0].Format))
+		}
 	}
-	t.Name = v.Ref()
+	t, err := diskTarget(v.Ref(), first)
+	if err != nil {
+		first = nil // it is closed
+		return nil, err
+	}
+	t.Unseen = append(t.Unseen, unseen...)
 	return t, nil
 }

@@ -25,8 +25,9 @@ import (
 	"imgbuild/images/integrity"
 	"imgbuild/images/report"
 	"imgbuild/provisioners"
+	"imgbuild/provisioners/dpkg"
+	"imgbuild/provisioners/sweep"
 	"imgbuild/provisioners/system"
-	"imgbuild/provisioners/tree"
 )
 
 // Spec says what a target is held to.
@@ -71,8 +72,8 @@ func Run(ctx context.Context, t *Target, s Spec) (*report.Report, error) {
 	found := &report.Report{Target: t.Name, Baseline: s.Baseline, For: s.For, At: s.Now.UTC(), Drift: []integrity.Difference{}, Strays: []report.Stray{}, Unseen: t.Unseen}
 	var findings []control.Finding
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		findings, err = check(ctx, t.System, controls)
+	group.Go(func() (err error) {
+		findings, err = check(ctx, dpkg.Remember(sweep.Remember(newFinished(t))), controls)
 		return err
 	})
 	group.Go(func() error { return inspect(ctx, found, t, s) })
@@ -110,15 +111,11 @@ func (s Spec) controls(t *Target) ([]provisioners.Control, error) {
 
 // inspect takes the manifest of a tree and looks at what lies in it, into r.
 func inspect(ctx context.Context, r *report.Report, t *Target, s Spec) error {
-	entries, err := tree.Read(ctx, t.System)
+	entries, strays, err := hygiene.Inspect(ctx, t.System, s.Hygiene, t.hidden()...)
 	if err != nil {
 		return err
 	}
 	r.Files = len(entries)
-	strays, err := hygiene.Inspect(ctx, t.System, entries, s.Hygiene)
-	if err != nil {
-		return err
-	}
 	if t.configuration != nil {
 		more, err := hygiene.Text("the image's configuration", t.configuration)
 		if err != nil {

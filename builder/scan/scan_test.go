@@ -134,3 +134,52 @@ func TestTargetsThatAreNoneAreTheUsersToMend(t *testing.T) {
 		t.Error("a scan outlived its context")
 	}
 }
+
+// TestWhatARunningKernelWouldSayCountsForNothing puts files where a control looks
+// on a live host.
+func TestWhatARunningKernelWouldSayCountsForNothing(t *testing.T) {
+	dir, _ := root(t)
+	for name, text := range map[string]string{
+		"proc/mounts": "x /srv nfs4 rw 0 0\n", "proc/sys/kernel/a": "1\n", "etc/sysctl.d/a.conf": "kernel.a = 0\n", "srv/open": "x",
+	} {
+		at := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(at, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(filepath.Join(dir, "srv/open"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	set, err := control.Load(control.Source{Name: "test", Files: fstest.MapFS{
+		"c.yaml": {Data: []byte(`
+a: {title: t, severity: high, rationale: r, resources: {sysctls: {kernel.a: "1"}}}
+b: {title: t, severity: high, rationale: r, resources: {sweeps: {world-writable: {}}}}
+`)},
+		"benchmarks/house.yaml": {Data: []byte("{title: t, version: 1.0.0, sections: {1.1.1: {level: 1, controls: [a, b]}}}")},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	target, err := scan.Directory(dir, control.Machine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer target.Close()
+	r, err := scan.Run(t.Context(), target, scan.Spec{Set: set, Level: 2, Now: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range r.Findings {
+		if f.Result != control.Fail {
+			t.Errorf("%s: %s %s %v", f.Control, f.Result, f.Why, f.Differences)
+		}
+		for _, d := range f.Differences {
+			if strings.Contains(d.Subject, "/proc") {
+				t.Errorf("%s was looked at", d.Subject)
+			}
+		}
+	}
+}

@@ -1,12 +1,14 @@
 package scan
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"strings"
 
+	"imgbuild/builder/scan/hygiene"
+	"imgbuild/builder/scan/layers"
 	"imgbuild/images/control"
 	"imgbuild/images/fault"
 	"imgbuild/provisioners/system"
@@ -25,13 +27,30 @@ type Target struct {
 	// Unseen are parts of it that the tree does not show.
 	Unseen []string
 
-	// configuration is that of a container image, as JSON.
+	// image is the container image that it is, nil for others, and configuration
+	// what it says of itself, as JSON.
+	image         *layers.Image
 	configuration []byte
 	close         func() error
 }
 
 // Close lets the target go.
 func (t *Target) Close() error { return t.close() }
+
+// hidden are the files of a container image that its tree does not show.
+func (t *Target) hidden() []hygiene.Hidden {
+	if t.image == nil {
+		return nil
+	}
+	var list []hygiene.Hidden
+	for _, h := range t.image.Hidden() {
+		list = append(list, hygiene.Hidden{
+			Path: h.Path, Size: h.Size(), Where: "layer " + h.Layer.String(),
+			Open: func() (io.ReadCloser, error) { return t.image.OpenHidden(h), nil },
+		})
+	}
+	return list
+}
 
 // newTarget finds out what system a tree holds.
 func newTarget(name string, output control.Output, r system.Reader, close func() error) (*Target, error) {
@@ -52,9 +71,12 @@ func Directory(dir string, output control.Output) (*Target, error) {
 	return newTarget(dir, output, root, root.Close)
 }
 
+// maxRelease bounds os-release(5), in bytes.
+const maxRelease = 64 << 10
+
 // platformOf reads os-release(5): ID and the first part of VERSION_ID.
 func platformOf(r system.Reader) (string, error) {
-	f, err := r.Open("/etc/os-release")
+	text, err := system.ReadFile(r, "/etc/os-release", maxRelease)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", fault.Inputf("it has no /etc/os-release: no root of a Linux system").
 			WithHint("give a disk image, a container image, or the directory that has etc/ and usr/")
@@ -62,11 +84,9 @@ func platformOf(r system.Reader) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer f.Close()
 	var id, version string
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		key, value, _ := strings.Cut(lines.Text(), "=")
+	for line := range strings.Lines(string(text)) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
 		value = strings.Trim(value, `"'`)
 		switch key {
 		case "ID":
@@ -74,9 +94,6 @@ func platformOf(r system.Reader) (string, error) {
 		case "VERSION_ID":
 			version, _, _ = strings.Cut(value, ".")
 		}
-	}
-	if err := lines.Err(); err != nil {
-		return "", fmt.Errorf("reading /etc/os-release: %w", err)
 	}
 	if version == "" {
 		return id, nil

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -116,6 +117,10 @@ func scanImage(ctx context.Context, env *environment, name string, f scanFlags) 
 	if err != nil {
 		return err
 	}
+	// Half of what a scan allocates is kept to its end, unlike elsewhere.
+	if os.Getenv("GOGC") == "" {
+		defer debug.SetGCPercent(debug.SetGCPercent(100))
+	}
 	p, err := env.project()
 	if err != nil {
 		return err
@@ -197,15 +202,15 @@ func openTarget(ctx context.Context, env *environment, name, form, dir string, s
 	if spec.Manifest, err = evidence.Manifest(ctx, c, v, trust, known); err != nil {
 		return nil, nil, err
 	}
-	if spec.Hygiene.Locked, err = evidence.Packages(ctx, c, v, trust); err != nil {
+	if spec.Hygiene.Locked, err = evidence.Packages(ctx, c, v, trust, output); err != nil {
 		return nil, nil, err
 	}
-	terms, err := evidence.Terms(ctx, c, v, trust)
+	recipe, err := evidence.RecipeOf(ctx, c, v, trust)
 	if err != nil {
 		return nil, nil, err
 	}
-	spec.Baseline, spec.Profiles = v.Baseline, terms.Controls.Profiles
-	spec.Waivers = append(spec.Waivers, terms.Controls.Waivers()...)
+	spec.Baseline, spec.Profiles, spec.Vars = v.Baseline, recipe.Controls.Profiles, recipe.Values
+	spec.Waivers = append(spec.Waivers, recipe.Controls.Waivers()...)
 	t, err := scan.Version(ctx, c, v, output, dir)
 	return t, v, err
 }

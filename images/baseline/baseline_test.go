@@ -422,3 +422,37 @@ hosts: {title: h, severity: low, rationale: r, resources: {files: {/etc/hosts: {
 		}
 	}
 }
+
+func TestCanonicalKeepsTheValuesOfVariables(t *testing.T) {
+	recipe := base + "vars: {port: 8080, motd: \"a: #b\", on: true, hosts: [a, \"1\"]}\n"
+	data, err := load(t, project(t, map[string]string{"baselines/web.yaml": recipe}), "web").Canonical()
+	if err != nil {
+		t.Fatal(err)
+	}
+	values, err := baseline.ReadValues(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	filled, err := values.Expand("${name} ${arch} ${suite} ${port} ${motd} ${on} ${hosts}", nil)
+	if err != nil || filled != "web amd64 bookworm 8080 a: #b true a 1" {
+		t.Errorf("%q, %v", filled, err)
+	}
+	if values, err := baseline.ReadValues([]byte(`{"gates":{}}`)); err != nil || values != nil {
+		t.Errorf("a recipe of before: %v, %v", values, err)
+	}
+	if _, err := baseline.ReadValues([]byte(`{"values":{"a":{"x":"y"}}}`)); err == nil {
+		t.Error("a map was read")
+	}
+}
+
+// TestControlsKnowThePlatformsOfRecipes names every suite that recipes may have.
+func TestControlsKnowThePlatformsOfRecipes(t *testing.T) {
+	var want []string
+	for _, suite := range []string{"bookworm", "trixie"} {
+		r := load(t, project(t, map[string]string{"baselines/web.yaml": "suite: " + suite + "\narchitectures: [amd64]\n"}), "web")
+		want = append(want, r.Platform())
+	}
+	if diff := cmp.Diff(want, control.Platforms()); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 
+	"imgbuild/images/baseline/node"
 	"imgbuild/images/fault"
 )
 
@@ -40,4 +42,53 @@ func ReadTerms(canonical []byte) (Terms, error) {
 		return t, fault.Worldf("reading what a recipe says of its image").Because(err)
 	}
 	return t, nil
+}
+
+// ReadValues reads the values of a recipe's variables, built-in ones included,
+// out of its canonical form; nil when it has none.
+func ReadValues(canonical []byte) (node.Vars, error) {
+	var of struct {
+		Values map[string]value `json:"values"`
+	}
+	if err := json.Unmarshal(canonical, &of); err != nil {
+		return nil, fault.Worldf("reading the variables of a recipe").Because(err)
+	}
+	var vars node.Vars
+	for name, v := range of.Values {
+		if vars == nil {
+			vars = node.Vars{}
+		}
+		vars[name] = &v.Node
+	}
+	return vars, nil
+}
+
+// value is one value as node.Canonical writes what a variable holds.
+type value struct{ node.Node }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (v *value) UnmarshalJSON(data []byte) error {
+	if json.Unmarshal(data, &v.Text) == nil {
+		v.Kind = node.String
+		return nil
+	}
+	var list []value
+	if json.Unmarshal(data, &list) == nil {
+		v.Kind = node.List
+		for i := range list {
+			v.Items = append(v.Items, &list[i].Node)
+		}
+		return nil
+	}
+	var scalar map[string]string
+	if err := json.Unmarshal(data, &scalar); err != nil {
+		return err
+	}
+	for name, kind := range map[string]node.Kind{"int": node.Int, "bool": node.Bool} {
+		if text, ok := scalar[name]; ok && len(scalar) == 1 {
+			v.Kind, v.Text = kind, text
+			return nil
+		}
+	}
+	return fmt.Errorf("%.100s is the value of no variable", data)
 }

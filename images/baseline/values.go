@@ -85,9 +85,10 @@ func canonical(r *Recipe) ([]byte, error) {
 		Remove      string `json:"remove,omitempty"`
 		Vars        string `json:"vars,omitempty"`
 
-		Packages     []string `json:"packages,omitempty"`
-		Architecture string   `json:"architecture"`
-	}{Recipe: r, Packages: slices.Sorted(slices.Values(r.Packages)), Architecture: r.Architecture})
+		Packages     []string  `json:"packages,omitempty"`
+		Architecture string    `json:"architecture"`
+		Values       node.Vars `json:"values,omitempty"`
+	}{Recipe: r, Packages: slices.Sorted(slices.Values(r.Packages)), Architecture: r.Architecture, Values: r.values})
 	if err != nil {
 		return nil, fmt.Errorf("encoding recipe: %w", err)
 	}

@@ -24,6 +24,13 @@ type Benchmark struct {
 	Sections Sections `json:"sections" jsonschema:"required"`
 }
 
+// Validate checks the platforms.
+func (b *Benchmark) Validate(n *node.Node) error {
+	p := &node.Problems{}
+	checkPlatforms(p, n)
+	return p.Err()
+}
+
 // For tells whether the benchmark speaks of a platform.
 func (b *Benchmark) For(platform string) bool {
 	return len(b.Platforms) == 0 || slices.Contains(b.Platforms, platform)

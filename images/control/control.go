@@ -39,6 +39,24 @@ const (
 	Machine   Output = "vm"
 )
 
+// Platforms are the systems that controls and benchmarks may be for: the ID of
+// os-release(5) and the first part of its VERSION_ID.
+func Platforms() []string { return []string{"debian-12", "debian-13"} }
+
+// checkPlatforms refuses words that no system is called by: what is for such a one
+// is for none, and nobody would notice.
+func checkPlatforms(p *node.Problems, n *node.Node) {
+	list := n.Get("platforms")
+	if list == nil {
+		return
+	}
+	for _, item := range list.Items {
+		if item.Kind == node.String && !slices.Contains(Platforms(), item.Text) {
+			p.Addf(item.Pos, "unknown platform %q%s", item.Text, node.Suggest(item.Text, Platforms()))
+		}
+	}
+}
+
 // Control is one hardening rule: a desired state, and why.
 type Control struct {
 	// ID is its name in the set of controls.
@@ -88,6 +106,7 @@ func (c *Control) Validate(n *node.Node) error {
 			}
 		}
 	}
+	checkPlatforms(p, n)
 	for _, key := range []string{"title", "rationale"} {
 		if value := n.Get(key); value != nil && strings.TrimSpace(value.Text) == "" {
 			p.Addf(value.Pos, "%q is empty", key)

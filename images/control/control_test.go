@@ -111,6 +111,8 @@ func TestMistakesInDefinitionsAreFoundAtTheirPlace(t *testing.T) {
 		"no resources": {"x.yaml", "a: {title: x, severity: low, rationale: y}", `missing key "resources"`},
 		"nothing":      {"x.yaml", "a: {title: x, severity: low, rationale: y, resources: {}}", `expected a map of resources for "resources"`},
 		"empty type":   {"x.yaml", "a: {title: x, severity: low, rationale: y, resources: {files: {}}}", `"files" has no resource`},
+		"platform":     {"x.yaml", "a: {title: x, severity: low, rationale: y, platforms: [debian-12, debian13], resources: {files: {/a: {}}}}", `shipped/x.yaml:1:67: unknown platform "debian13"; did you mean "debian-13"?`},
+		"platforms":    {"benchmarks/x.yaml", "{title: x, version: '1', platforms: [Debian-12], sections: {1.1.1: {level: 1, controls: [motd-owner]}}}", `unknown platform "Debian-12"; did you mean "debian-12"?`},
 		"id":           {"x.yaml", "A_b: {title: x, severity: low, rationale: y, resources: {files: {/a: {}}}}", `"A_b" is not an id`},
 		"twice":        {"x.yaml", "motd-owner: {title: x, severity: low, rationale: y, resources: {files: {/a: {}}}}", `control "motd-owner" is defined already at shipped/ssh.yaml:8:1`},
 		"list":         {"x.yaml", "- a", `expected a map by id`},

@@ -11,6 +11,7 @@ import (
 	"github.com/package-url/packageurl-go"
 
 	"imgbuild/images/catalog"
+	"imgbuild/images/control"
 	"imgbuild/images/fault"
 	"imgbuild/images/integrity"
 	"imgbuild/images/signing"
@@ -82,59 +83,59 @@ func comparePackages(before, after map[string]string) []PackageChange {
 // packages returns the versions of a version's packages by name, from all of
 // its signed CycloneDX documents.
 func packages(ctx context.Context, c *catalog.Catalog, v *catalog.Version, trust signing.Trust) (map[string]string, error) {
-	components, err := components(ctx, c, v, trust)
-	if err != nil {
-		return nil, err
-	}
 	found := map[string]string{}
-	for _, component := range components {
+	err := components(ctx, c, v, trust, func(component cyclonedx.Component, _ signing.Statement) error {
 		found[component.Name] = component.Version
-	}
-	return found, nil
+		return nil
+	})
+	return found, err
 }
 
-// Packages returns the versions of a version's packages by name and
-// architecture, "libc6:amd64", from all of its signed CycloneDX documents.
-func Packages(ctx context.Context, c *catalog.Catalog, v *catalog.Version, trust signing.Trust) (map[string]string, error) {
-	components, err := components(ctx, c, v, trust)
-	if err != nil {
-		return nil, err
-	}
+// Packages returns the versions of the packages of one form of a version by name
+// and architecture, "libc6:amd64", from its signed CycloneDX document.
+func Packages(ctx context.Context, c *catalog.Catalog, v *catalog.Version, trust signing.Trust, form control.Output) (map[string]string, error) {
 	found := map[string]string{}
-	for _, component := range components {
+	outputs := slices.DeleteFunc(outputsOf(v), func(o output) bool { return o.form() != form })
+	err := components(ctx, c, v, trust, func(component cyclonedx.Component, s signing.Statement) error {
+		if !slices.ContainsFunc(outputs, func(o output) bool { return o.spokenOfBy(s) }) {
+			return nil
+		}
 		purl, err := packageurl.FromString(component.PackageURL)
 		if err != nil {
-			return nil, fault.Worldf("reading the CycloneDX document of %s: package %s", v.Ref(), component.Name).Because(err)
+			return fault.Worldf("reading the CycloneDX document of %s: package %s", v.Ref(), component.Name).Because(err)
 		}
 		found[component.Name+":"+purl.Qualifiers.Map()["arch"]] = component.Version
-	}
-	return found, nil
+		return nil
+	})
+	return found, err
 }
 
-// components are the packages in all signed CycloneDX documents of a version,
-// which every output must have.
-func components(ctx context.Context, c *catalog.Catalog, v *catalog.Version, trust signing.Trust) ([]cyclonedx.Component, error) {
+// components shows the packages in all signed CycloneDX documents of a version,
+// which every output must have, each with the statement that names it.
+func components(ctx context.Context, c *catalog.Catalog, v *catalog.Version, trust signing.Trust, show func(cyclonedx.Component, signing.Statement) error) error {
 	statements, err := Statements(ctx, c, v, trust, signing.PredicateCycloneDX)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, o := range undescribed(statements, v) {
-		return nil, fault.Worldf("%s has no signed CycloneDX document of its %s", v.Ref(), o.name)
+		return fault.Worldf("%s has no signed CycloneDX document of its %s", v.Ref(), o.name)
 	}
-	var found []cyclonedx.Component
 	for _, s := range statements {
 		var bom cyclonedx.BOM
 		if err := cyclonedx.NewBOMDecoder(bytes.NewReader(s.Predicate), cyclonedx.BOMFileFormatJSON).Decode(&bom); err != nil {
-			return nil, fmt.Errorf("reading the CycloneDX document of %s: %w", v.Ref(), err)
+			return fmt.Errorf("reading the CycloneDX document of %s: %w", v.Ref(), err)
 		}
 		if bom.Components == nil {
 			continue
 		}
 		for _, component := range *bom.Components {
-			if component.Type == cyclonedx.ComponentTypeLibrary {
-				found = append(found, component)
+			if component.Type != cyclonedx.ComponentTypeLibrary {
+				continue
+			}
+			if err := show(component, s.Statement); err != nil {
+				return err
 			}
 		}
 	}
-	return found, nil
+	return nil
 }

@@ -19,6 +19,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"imgbuild/images/catalog"
+	"imgbuild/images/control"
 	"imgbuild/images/evidence"
 	"imgbuild/images/fault"
 	"imgbuild/images/gate"
@@ -59,7 +60,9 @@ func bom(packages []string) []byte {
 	var components []map[string]string
 	for _, p := range packages {
 		name, version, _ := strings.Cut(p, "=")
-		components = append(components, map[string]string{"type": "library", "name": name, "version": version})
+		components = append(components, map[string]string{
+			"type": "library", "name": name, "version": version, "purl": "pkg:deb/debian/" + name + "@" + version + "?arch=amd64",
+		})
 	}
 	out, err := json.Marshal(map[string]any{"bomFormat": "CycloneDX", "specVersion": "1.6", "components": components})
 	if err != nil {
@@ -397,5 +400,17 @@ func TestAStatementTakenAway(t *testing.T) {
 	}
 	if all := strings.Join(s.problems(less), "\n"); !strings.Contains(all, "CycloneDX: there is none of the qcow2 disk") {
 		t.Errorf("problems:\n%s", all)
+	}
+}
+
+// TestPackagesAreThoseOfOneForm has a version whose only document is of its disk.
+func TestPackagesAreThoseOfOneForm(t *testing.T) {
+	s := newShop(t)
+	v := s.bake("page", []string{"nginx=1.22", "curl=7"}, s.key, nil)
+	for form, want := range map[control.Output]string{control.Machine: "map[curl:amd64:7 nginx:amd64:1.22]", control.Container: "map[]"} {
+		got, err := evidence.Packages(t.Context(), s.catalog, v, s.trust, form)
+		if err != nil || fmt.Sprint(got) != want {
+			t.Errorf("%s: %v, %v", form, got, err)
+		}
 	}
 }

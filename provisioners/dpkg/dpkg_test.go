@@ -192,3 +192,26 @@ func FuzzStatus(f *testing.F) {
 		}
 	})
 }
+
+// wrapped is a reader around another, as scans have them.
+type wrapped struct{ system.Reader }
+
+func (w wrapped) Unwrap() system.Reader { return w.Reader }
+
+func TestADatabaseIsReadOnce(t *testing.T) {
+	s := memory(t, map[string]string{status: paragraph("chrony", "ok installed")})
+	kept := wrapped{dpkg.Remember(wrapped{s})}
+	d := decode(t, "chrony", "present")
+	if found, err := d.Check(t.Context(), kept); err != nil || len(found) > 0 {
+		t.Fatalf("%v, %v", found, err)
+	}
+	if err := s.WriteFile(status, strings.NewReader(""), system.Attr{Mode: 0o644}); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := d.Check(t.Context(), kept); err != nil || len(found) > 0 {
+		t.Errorf("it was read again: %v, %v", found, err)
+	}
+	if found, err := d.Check(t.Context(), wrapped{s}); err != nil || len(found) != 1 {
+		t.Errorf("what does not remember: %v, %v", found, err)
+	}
+}

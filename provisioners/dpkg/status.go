@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"sync"
 
 	"imgbuild/provisioners/system"
 )
@@ -25,10 +26,39 @@ const (
 	maxUpdates = 1000
 )
 
-// read tells in what state each package is, by name: what follows the wanted
+// Remember returns a reader of the same system that reads its database once, for
+// many packages of a system that does not change. It is as safe for several
+// goroutines as the reader that it wraps.
+func Remember(r system.Reader) system.Reader {
+	return &remembering{r, sync.OnceValues(func() (map[string]string, error) { return readAll(r) })}
+}
+
+type remembering struct {
+	system.Reader
+	states func() (map[string]string, error)
+}
+
+// Unwrap returns the reader that has the system.
+func (m *remembering) Unwrap() system.Reader { return m.Reader }
+
+// read is readAll for a reader that may remember, itself or one that it wraps.
+func read(r system.Reader) (map[string]string, error) {
+	for at := r; ; {
+		if m, ok := at.(*remembering); ok {
+			return m.states()
+		}
+		wrapper, ok := at.(interface{ Unwrap() system.Reader })
+		if !ok {
+			return readAll(r)
+		}
+		at = wrapper.Unwrap()
+	}
+}
+
+// readAll tells in what state each package is, by name: what follows the wanted
 // action in its Status field, "ok installed". Of a package with several
 // architectures it is the one that is there most.
-func read(r system.Reader) (map[string]string, error) {
+func readAll(r system.Reader) (map[string]string, error) {
 	// A package is one paragraph for a name and an architecture.
 	states := map[[2]string]string{}
 	if err := readFile(r, statusPath, states); err != nil {

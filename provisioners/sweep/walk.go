@@ -19,6 +19,9 @@ import (
 const (
 	maxEntries = 8_000_000
 	maxDepth   = 1_000
+	// maxPaths bounds what the paths of an offline system have together, in bytes:
+	// a small disk can name the same file in any number of ways.
+	maxPaths = 256 << 20
 )
 
 // Entry is one file of a tree: what Lstat says of it.
@@ -52,10 +55,11 @@ func Walk(ctx context.Context, r system.Reader) (*Tree, error) {
 }
 
 type walk struct {
-	ctx  context.Context
-	r    system.Reader
-	skip map[string]bool
-	tree *Tree
+	ctx   context.Context
+	r     system.Reader
+	skip  map[string]bool
+	tree  *Tree
+	paths int // bytes
 }
 
 func (w *walk) visit(name string, depth int) error {
@@ -74,6 +78,9 @@ func (w *walk) visit(name string, depth int) error {
 	}
 	if w.tree.Entries = append(w.tree.Entries, Entry{Path: name, Info: info}); len(w.tree.Entries) > maxEntries {
 		return fmt.Errorf("more than %d files", maxEntries)
+	}
+	if w.paths += len(name); w.paths > maxPaths && !w.tree.Live {
+		return fmt.Errorf("paths of more than %d bytes", maxPaths)
 	}
 	if !info.Mode.IsDir() {
 		return nil

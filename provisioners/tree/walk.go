@@ -6,16 +6,10 @@ package tree
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
-	"runtime"
 	"slices"
 	"strings"
-
-	"golang.org/x/sync/errgroup"
 
 	"imgbuild/images/integrity"
 	"imgbuild/provisioners/system"
@@ -23,10 +17,21 @@ import (
 
 // Read returns the entries of everything in a system, sorted by path, the root
 // itself first. Its files may be opened by several goroutines at once: a finished
-// disk or container image.
-func Read(ctx context.Context, r system.Reader) ([]integrity.Entry, error) {
-	return walk(ctx, reader{r})
+// disk or container image. Viewers are shown the contents.
+func Read(ctx context.Context, r system.Reader, viewers ...Viewer) ([]integrity.Entry, error) {
+	return walk(ctx, reader{r}, viewers...)
 }
+
+// The limits of a tree. What is beyond them is hostile: a disk of a few kilobytes
+// can name any number of files of any size that are all holes.
+const (
+	maxFiles = 2 << 20
+	maxPath  = 4095 // limits.h: what a name may have in a system call
+	// maxMetadata is how many bytes all paths, targets and attributes may have.
+	maxMetadata = 256 << 20
+	// maxContents is how many bytes all files may have together, holes included.
+	maxContents = 256 << 30
+)
 
 // source is a tree that is walked. Paths are as in integrity.Entry.
 type source interface {
@@ -44,7 +49,7 @@ type found struct {
 
 type inode struct{ fileSystem, number uint64 }
 
-func walk(ctx context.Context, from source) ([]integrity.Entry, error) {
+func walk(ctx context.Context, from source, viewers ...Viewer) ([]integrity.Entry, error) {
 	entries, err := list(ctx, from)
 	if err != nil {
 		return nil, err
@@ -57,7 +62,7 @@ func walk(ctx context.Context, from source) ([]integrity.Entry, error) {
 			regular = append(regular, i)
 		}
 	}
-	if err := hashAll(ctx, from, entries, regular); err != nil {
+	if err := hashAll(ctx, from, entries, regular, viewers); err != nil {
 		return nil, fmt.Errorf("hashing the tree: %w", err)
 	}
 	for i := range entries {
@@ -90,8 +95,25 @@ func list(ctx context.Context, from source) ([]integrity.Entry, error) {
 }
 
 type walker struct {
-	from  source
-	found []found
+	from     source
+	found    []found
+	metadata int
+}
+
+// add takes a file in.
+func (w *walker) add(f found) error {
+	w.metadata += len(f.Path) + len(f.Target)
+	for name, value := range f.Xattrs {
+		w.metadata += len(name) + len(value)
+	}
+	if len(w.found) == maxFiles {
+		return fmt.Errorf("more than %d files", maxFiles)
+	}
+	if w.metadata > maxMetadata {
+		return fmt.Errorf("its paths, links and attributes have more than %d bytes", maxMetadata)
+	}
+	w.found = append(w.found, f)
+	return nil
 }
 
 func (w *walker) directory(ctx context.Context, path string) error {
@@ -102,7 +124,9 @@ func (w *walker) directory(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	w.found = append(w.found, f)
+	if err := w.add(f); err != nil {
+		return err
+	}
 	names, err := w.from.names(path)
 	if err != nil {
 		return err
@@ -111,6 +135,9 @@ func (w *walker) directory(ctx context.Context, path string) error {
 		below := name
 		if path != "." {
 			below = path + "/" + name
+		}
+		if len(below) > maxPath {
+			return fmt.Errorf("%.100s…: a path of more than %d bytes", below, maxPath)
 		}
 		f, err := w.from.stat(below)
 		if err != nil {
@@ -122,61 +149,9 @@ func (w *walker) directory(ctx context.Context, path string) error {
 			}
 			continue
 		}
-		w.found = append(w.found, f)
+		if err := w.add(f); err != nil {
+			return err
+		}
 	}
 	return nil
-}
-
-// hashAll fills in the digests of the entries at the given positions.
-func hashAll(ctx context.Context, from source, entries []integrity.Entry, regular []int) error {
-	group, ctx := errgroup.WithContext(ctx)
-	const batch = 64
-	workers := runtime.GOMAXPROCS(0)
-	jobs := make(chan []int, workers)
-	for range workers {
-		group.Go(func() error {
-			buf := make([]byte, 256<<10)
-			for job := range jobs {
-				for _, i := range job {
-					sum, err := hashFile(from, entries[i], buf)
-					if err != nil {
-						return err
-					}
-					entries[i].SHA256 = sum
-				}
-			}
-			return nil
-		})
-	}
-	group.Go(func() error {
-		defer close(jobs)
-		for chunk := range slices.Chunk(regular, batch) {
-			select {
-			case jobs <- chunk:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-		return nil
-	})
-	return group.Wait()
-}
-
-var errChanged = errors.New("changed while it was read")
-
-func hashFile(from source, e integrity.Entry, buf []byte) (string, error) {
-	f, err := from.open(e.Path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	n, err := io.CopyBuffer(h, struct{ io.Reader }{f}, buf)
-	if err != nil {
-		return "", err
-	}
-	if n != e.Size {
-		return "", fmt.Errorf("%s %w: %d bytes, then %d", e.Path, errChanged, e.Size, n)
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }

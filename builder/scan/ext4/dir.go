@@ -1,16 +1,18 @@
 package ext4
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"sort"
-	"strings"
 )
 
 // Entry is one name in a directory.
 type Entry struct {
 	Name  string
 	Inode uint32
+
+	length uint8 // of the name, until that is known
 }
 
 const (
@@ -142,8 +144,9 @@ func (d *directory) leaf(n uint32) error {
 }
 
 // scan reads entries that fill a block ("Linear (Classic) Directories").
-func (d *directory) scan(b []byte) error {
-	names := string(b) // one piece of memory for all
+func (d *directory) scan(b []byte) (err error) {
+	var names []byte
+	first := len(d.found.Entries)
 	for len(b) > 0 {
 		if len(b) < entryHeader {
 			return errors.New("it is damaged: half an entry")
@@ -157,34 +160,39 @@ func (d *directory) scan(b []byte) error {
 			return fmt.Errorf("it is damaged: an entry of %d bytes with a name of %d", length, name)
 		}
 		if inode := le.Uint32(b); inode != 0 {
-			e := Entry{Name: names[entryHeader : entryHeader+name], Inode: inode}
-			if e.Name == "" || strings.ContainsAny(e.Name, "/\x00") || inode > d.fs.super.inodes || inode < d.fs.super.firstInode && inode != RootInode {
-				return fmt.Errorf("it is damaged: the name %q for inode %d", e.Name, inode)
+			base := b[entryHeader : entryHeader+name]
+			if name == 0 || bytes.ContainsAny(base, "/\x00") || inode > d.fs.super.inodes || inode < d.fs.super.firstInode && inode != RootInode {
+				return fmt.Errorf("it is damaged: the name %q for inode %d", base, inode)
 			}
-			if err := d.add(e); err != nil {
+			switch {
+			case string(base) == ".":
+				err = d.once(&d.self, inode, base)
+			case string(base) == "..":
+				err = d.once(&d.found.Parent, inode, base)
+			default:
+				names = append(names, base...)
+				d.found.Entries = append(d.found.Entries, Entry{Inode: inode, length: uint8(name)})
+			}
+			if err != nil {
 				return err
 			}
 		}
-		b, names = b[length:], names[length:]
+		b = b[length:]
+	}
+	all := string(names) // one piece of memory for the names of a block
+	for k := first; k < len(d.found.Entries); k++ {
+		e := &d.found.Entries[k]
+		e.Name, all = all[:e.length], all[e.length:]
 	}
 	return nil
 }
 
-// add takes an entry in.
-func (d *directory) add(e Entry) error {
-	place := &d.self
-	switch e.Name {
-	case ".":
-	case "..":
-		place = &d.found.Parent
-	default:
-		d.found.Entries = append(d.found.Entries, e)
-		return nil
-	}
+// once takes in what is there once.
+func (d *directory) once(place *uint32, inode uint32, name []byte) error {
 	if *place != 0 {
-		return fmt.Errorf("it is damaged: %q is there twice", e.Name)
+		return fmt.Errorf("it is damaged: %q is there twice", name)
 	}
-	*place = e.Inode
+	*place = inode
 	return nil
 }
 

@@ -2,34 +2,26 @@ package hygiene
 
 import (
 	"bytes"
-	"context"
 	"crypto/md5"
 	"encoding/hex"
-	"encoding/pem"
-	"errors"
 	"fmt"
 	"io"
 	"path"
-	"regexp"
-	"runtime"
-	"slices"
 	"strings"
-	"sync"
-
-	"github.com/zricethezav/gitleaks/v8/detect"
-	"golang.org/x/crypto/ssh"
-	"golang.org/x/sync/errgroup"
 
 	"imgbuild/images/integrity"
 	"imgbuild/images/report"
-	"imgbuild/provisioners/system"
+	"imgbuild/provisioners/tree"
 )
 
-// The sizes up to which a file is searched, in bytes: for secrets of all kinds,
-// which people write into small ones, and for private keys alone.
 const (
-	maxText    = 1 << 20
-	maxContent = 16 << 20
+	// maxText is the size up to which a file is searched for secrets of all kinds,
+	// which people write into small ones, in bytes. Larger files are searched for
+	// private keys and for paths of the build alone. It is what a part of a file
+	// holds, so that a text is seen whole.
+	maxText = tree.Window - tree.Overlap
+	// maxProbe is how much of a file tells whether it is text.
+	maxProbe = 8000
 )
 
 // derived tells what is made of packages alone: the lists and scripts that
@@ -42,161 +34,108 @@ func (i *inspection) derived(name string) bool {
 	return matches(name, "var/lib/dpkg/status", "var/lib/dpkg/available", "var/cache/debconf/templates.dat", "usr/lib/modules/*/modules.*")
 }
 
-// contents looks into the files that no package brought as they are.
-func (i *inspection) contents(ctx context.Context, entries []integrity.Entry) error {
-	detector, err := detect.NewDetectorDefaultConfig()
-	if err != nil {
+// View implements tree.Viewer for the files that no package brought as they are.
+func (i *inspection) View(e integrity.Entry) tree.View {
+	if e.Size == 0 || i.derived(e.Path) {
+		return nil
+	}
+	return newContent(i, path.Join("/", e.Path), e.Size, i.reader.Open)
+}
+
+func newContent(of *inspection, name string, size int64, open func(string) (io.ReadCloser, error)) *content {
+	return &content{of: of, name: name, text: size <= maxText, open: open}
+}
+
+// content looks at one file.
+type content struct {
+	of        *inspection
+	name      string
+	open      func(name string) (io.ReadCloser, error)
+	text      bool
+	later     bool // some of it was seen
+	path, key bool // what was found in a file that is no text
+}
+
+// Show implements tree.View. What a package brought and nobody changed is told
+// from the rest by a digest of the whole, which costs as much as all the rest:
+// it is made of texts, and of other files once something was found in them.
+func (c *content) Show(part []byte, last bool) error {
+	if !c.later && bytes.IndexByte(part[:min(len(part), maxProbe)], 0) >= 0 {
+		c.text = false
+	}
+	c.later = true
+	if c.text {
+		if c.of.brought(c.name, func() string { return md5Of(part) }) {
+			return nil
+		}
+		c.of.addAll(c.of.texts(c.name, part))
+		return nil
+	}
+	// No text that a person wrote; a key is one all the same.
+	c.path = c.path || c.of.buildPath(part)
+	c.key = c.key || holdsKey(part)
+	if !last || !c.path && !c.key {
+		return nil
+	}
+	var err error
+	if c.of.brought(c.name, func() (sum string) { sum, err = c.digest(); return sum }) || err != nil {
 		return err
 	}
-	jobs := make(chan integrity.Entry)
-	var mu sync.Mutex
-	group, ctx := errgroup.WithContext(ctx)
-	for range runtime.GOMAXPROCS(0) {
-		group.Go(func() error {
-			for e := range jobs {
-				found, err := i.content(detector, e)
-				if err != nil {
-					return err
-				}
-				mu.Lock()
-				i.found = append(i.found, found...)
-				mu.Unlock()
-			}
-			return nil
-		})
+	if c.path {
+		c.of.addAll([]report.Stray{{Kind: string(BuildPath), Path: c.name, Detail: buildPathDetail}})
 	}
-	group.Go(func() error {
-		defer close(jobs)
-		for _, e := range entries {
-			if !e.Mode.IsRegular() || e.HardLink != "" || e.Size == 0 || e.Size > maxContent || i.derived(e.Path) {
-				continue
-			}
-			select {
-			case jobs <- e:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-		return nil
-	})
-	return group.Wait()
+	if c.key {
+		c.of.addAll([]report.Stray{{Kind: string(PrivateKey), Path: c.name, Detail: "it holds one in PEM form"}})
+	}
+	return nil
 }
 
-func (i *inspection) content(detector *detect.Detector, e integrity.Entry) ([]report.Stray, error) {
-	name := path.Join("/", e.Path)
-	data, err := read(i.reader, name)
-	if err != nil || i.unchanged(name, data) {
-		return nil, err
+// texts returns what must not be in a text that people may have written.
+func (i *inspection) texts(name string, data []byte) []report.Stray {
+	found := text(i.detector, name, data)
+	if i.buildPath(data) {
+		found = append(found, report.Stray{Kind: string(BuildPath), Path: name, Detail: buildPathDetail})
 	}
-	var found []report.Stray
+	return found
+}
+
+const buildPathDetail = "it names a directory of the machine that built it"
+
+// buildPath tells whether data names a directory of the build.
+func (i *inspection) buildPath(data []byte) bool {
 	for _, dir := range i.expected.BuildPaths {
 		if bytes.Contains(data, []byte(dir)) {
-			found = append(found, report.Stray{Kind: string(BuildPath), Path: name, Detail: "it names a directory of the machine that built it"})
-			break
-		}
-	}
-	if bytes.IndexByte(data[:min(len(data), 8000)], 0) >= 0 || len(data) > maxText {
-		// No text that a person wrote; a key is one all the same.
-		if holdsKey(data) {
-			found = append(found, report.Stray{Kind: string(PrivateKey), Path: name, Detail: "it holds one in PEM form"})
-		}
-		return found, nil
-	}
-	return append(found, text(detector, name, data)...), nil
-}
-
-// holdsKey tells whether a private key in PEM form (RFC 7468) lies in data: one
-// that can be read, or could with its passphrase. Programs hold the examples of
-// their documentation.
-func holdsKey(data []byte) bool {
-	const begin = "-----BEGIN "
-	for {
-		at := bytes.Index(data, []byte(begin))
-		if at < 0 {
-			return false
-		}
-		data = data[at:]
-		block, _ := pem.Decode(data)
-		if block != nil && block.Type == "ENCRYPTED PRIVATE KEY" && len(block.Bytes) > 64 {
 			return true
 		}
-		if block != nil && strings.HasSuffix(block.Type, "PRIVATE KEY") {
-			_, err := ssh.ParseRawPrivateKey(pem.EncodeToMemory(block))
-			if missing := (*ssh.PassphraseMissingError)(nil); err == nil || errors.As(err, &missing) {
-				return true
-			}
-		}
-		data = data[len(begin):]
 	}
+	return false
 }
 
-// Text returns what must not be in a text that belongs to an image.
-func Text(name string, data []byte) ([]report.Stray, error) {
-	detector, err := detect.NewDetectorDefaultConfig()
-	if err != nil {
-		return nil, fmt.Errorf("looking for secrets: %w", err)
-	}
-	return text(detector, name, data), nil
-}
-
-func text(detector *detect.Detector, name string, data []byte) []report.Stray {
-	var found []report.Stray
-	for _, leak := range detector.DetectString(string(data)) {
-		found = append(found, report.Stray{Kind: string(kindOf(leak.RuleID)), Path: name, Detail: fmt.Sprintf("line %d looks like one: %s", leak.StartLine+1, leak.RuleID)})
-	}
-	return append(found, credentials(name, data)...)
-}
-
-func read(r system.Reader, name string) ([]byte, error) {
-	f, err := r.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxContent))
-}
-
-// unchanged tells whether a package brought the file with this content.
-func (i *inspection) unchanged(name string, data []byte) bool {
+// brought tells whether a package brought the file with this digest, which is
+// asked for if there is one to compare it with.
+func (i *inspection) brought(name string, sum func() string) bool {
 	want, ok := i.packages.sums[name]
 	if !ok {
 		want, ok = i.packages.sums[strings.TrimPrefix(name, "/usr")]
 	}
-	if !ok {
-		return false
-	}
+	return ok && sum() == want
+}
+
+func md5Of(data []byte) string {
 	sum := md5.Sum(data)
-	return hex.EncodeToString(sum[:]) == want
+	return hex.EncodeToString(sum[:])
 }
 
-// kindOf sorts the rules of gitleaks.
-func kindOf(rule string) Kind {
-	if strings.Contains(rule, "private-key") || rule == "age-secret-key" {
-		return PrivateKey
+// digest reads the file again.
+func (c *content) digest() (string, error) {
+	f, err := c.open(c.name)
+	if err != nil {
+		return "", fmt.Errorf("looking for secrets: %w", err)
 	}
-	return Token
-}
-
-// passwordFiles are those of clients, which hold nothing else.
-var passwordFiles = []string{".netrc", ".pgpass", ".my.cnf", ".git-credentials", ".htpasswd", ".smbcredentials"}
-
-// loginURL is a URL with a user and a password (RFC 3986, 3.2.1) that are not
-// names of variables.
-var loginURL = regexp.MustCompile(`\b[a-z][a-z0-9+.-]{1,20}://[A-Za-z0-9._~%-]+:[^\s:/?#@<>${}"'%]{3,}@[A-Za-z0-9.-]+`)
-
-// credentials looks for passwords in what clients read.
-func credentials(name string, data []byte) []report.Stray {
-	if slices.Contains(passwordFiles, path.Base(name)) {
-		return []report.Stray{{Kind: string(Password), Path: name, Detail: "files of this name hold passwords"}}
+	defer f.Close()
+	sum := md5.New()
+	if _, err := io.Copy(sum, f); err != nil {
+		return "", fmt.Errorf("looking for secrets: %w", err)
 	}
-	if bytes.HasPrefix(data, []byte("PuTTY-User-Key-File-")) {
-		return []report.Stray{{Kind: string(PrivateKey), Path: name, Detail: "a key of PuTTY"}}
-	}
-	var found []report.Stray
-	for n, line := range bytes.Split(data, []byte("\n")) {
-		if loginURL.Match(line) {
-			found = append(found, report.Stray{Kind: string(Password), Path: name, Detail: fmt.Sprintf("line %d has a URL with a password", n+1)})
-		}
-	}
-	return found
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }

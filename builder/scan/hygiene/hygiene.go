@@ -9,10 +9,14 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+
+	"github.com/zricethezav/gitleaks/v8/detect"
 
 	"imgbuild/images/integrity"
 	"imgbuild/images/report"
 	"imgbuild/provisioners/system"
+	"imgbuild/provisioners/tree"
 )
 
 // Kind is what is wrong with a file.
@@ -30,6 +34,9 @@ const (
 	PackageCache  Kind = "package-cache"
 	WorldWritable Kind = "world-writable"
 	Setuid        Kind = "setuid"
+	// DeletedSecret is a secret in a file that the tree does not show and the
+	// image has all the same.
+	DeletedSecret Kind = "deleted-secret"
 	// Unlocked is a package that the lock does not have, or has in another
 	// version.
 	Unlocked Kind = "unlocked-package"
@@ -37,7 +44,7 @@ const (
 
 // Kinds are all of them.
 func Kinds() []Kind {
-	return []Kind{BuildPath, History, HostKey, MachineID, PackageCache, Password, PrivateKey, Setuid, Token, Unlocked, WorldWritable}
+	return []Kind{BuildPath, DeletedSecret, History, HostKey, MachineID, PackageCache, Password, PrivateKey, Setuid, Token, Unlocked, WorldWritable}
 }
 
 // Expected is what a tree may have.
@@ -51,28 +58,36 @@ type Expected struct {
 	Setuid []string
 }
 
-// Inspect returns what is wrong with a tree, sorted by kind and path. entries
-// are those of r, with digests or without.
-func Inspect(ctx context.Context, r system.Reader, entries []integrity.Entry, e Expected) ([]report.Stray, error) {
+// Inspect reads a tree once and returns its entries, as tree.Read does, and what
+// is wrong with it and with what it hides, sorted by kind and path.
+func Inspect(ctx context.Context, r system.Reader, e Expected, hidden ...Hidden) ([]integrity.Entry, []report.Stray, error) {
 	packages, err := readPackages(r)
 	if err != nil {
-		return nil, fmt.Errorf("looking for what does not belong in an image: %w", err)
+		return nil, nil, fmt.Errorf("looking for what does not belong in an image: %w", err)
 	}
-	i := &inspection{reader: r, packages: packages, expected: e}
+	detector, err := newDetector()
+	if err != nil {
+		return nil, nil, err
+	}
+	i := &inspection{reader: r, packages: packages, expected: e, detector: detector}
+	entries, err := tree.Read(ctx, r, i)
+	if err != nil {
+		return nil, nil, err
+	}
 	for _, entry := range entries {
 		i.place(entry)
 	}
 	i.unlocked()
 	if err := i.accounts(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if err := i.contents(ctx, entries); err != nil {
-		return nil, fmt.Errorf("looking for secrets: %w", err)
+	if err := i.hidden(ctx, hidden); err != nil {
+		return nil, nil, err
 	}
 	slices.SortFunc(i.found, func(a, b report.Stray) int {
 		return strings.Compare(a.Kind+"\x00"+a.Path+"\x00"+a.Detail, b.Kind+"\x00"+b.Path+"\x00"+b.Detail)
 	})
-	return slices.Compact(i.found), nil
+	return entries, slices.Compact(i.found), nil
 }
 
 // inspection is one look at a tree.
@@ -80,11 +95,21 @@ type inspection struct {
 	reader   system.Reader
 	packages *packages
 	expected Expected
-	found    []report.Stray
+	detector *detect.Detector
+
+	mu    sync.Mutex
+	found []report.Stray
+}
+
+// addAll is for several goroutines.
+func (i *inspection) addAll(found []report.Stray) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.found = append(i.found, found...)
 }
 
 func (i *inspection) add(kind Kind, path, detail string, args ...any) {
-	i.found = append(i.found, report.Stray{Kind: string(kind), Path: path, Detail: fmt.Sprintf(detail, args...)})
+	i.addAll([]report.Stray{{Kind: string(kind), Path: path, Detail: fmt.Sprintf(detail, args...)}})
 }
 
 // unlocked compares the installed packages with those of the lock.

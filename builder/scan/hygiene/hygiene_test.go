@@ -1,7 +1,6 @@
 package hygiene_test
 
 import (
-	"context"
 	"crypto/md5"
 	"crypto/rand"
 	"crypto/rsa"
@@ -21,7 +20,6 @@ import (
 	"imgbuild/builder/scan/hygiene"
 	"imgbuild/images/report"
 	"imgbuild/provisioners/system"
-	"imgbuild/provisioners/tree"
 )
 
 // buildDir is a directory of the machine that built the trees of these tests.
@@ -48,7 +46,7 @@ func plain() map[string]string {
 	}
 }
 
-func inspect(t *testing.T, files map[string]string, change func(root string)) []report.Stray {
+func inspect(t *testing.T, files map[string]string, change func(root string), hidden ...hygiene.Hidden) []report.Stray {
 	t.Helper()
 	root := t.TempDir()
 	for name, text := range files {
@@ -71,15 +69,11 @@ func inspect(t *testing.T, files map[string]string, change func(root string)) []
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.Close() })
-	entries, err := tree.Read(context.Background(), r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	found, err := hygiene.Inspect(context.Background(), r, entries, hygiene.Expected{
+	entries, found, err := hygiene.Inspect(t.Context(), r, hygiene.Expected{
 		Locked: map[string]string{"tool:amd64": "1.0-1"}, BuildPaths: []string{buildDir},
-	})
-	if err != nil {
-		t.Fatal(err)
+	}, hidden...)
+	if err != nil || len(entries) < len(files) {
+		t.Fatal(len(entries), err)
 	}
 	return found
 }
@@ -123,11 +117,13 @@ func TestEveryCanaryIsFound(t *testing.T) {
 		{kind: hygiene.PrivateKey, path: "/usr/bin/tool", text: "#!/bin/sh\n: <<X\n" + privateKey(t) + "X\n"},
 		{kind: hygiene.PrivateKey, path: "/srv/login.ppk", text: "PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\n"},
 		{kind: hygiene.PrivateKey, path: "/srv/padded.pem", text: strings.Repeat("#\n", 600<<10) + privateKey(t)},
+		{kind: hygiene.PrivateKey, path: "/srv/large", text: strings.Repeat("\x00", 1<<20-100) + privateKey(t) + strings.Repeat("\x00", 20<<20)},
 		{kind: hygiene.PrivateKey, path: "/srv/binary", text: "\x00\x01" + privateKey(t)},
 		{kind: hygiene.PrivateKey, path: "/var/lib/dpkg/info/nobody.postinst", text: privateKey(t)},
 		{kind: hygiene.Password, path: "/etc/shadow-", text: "root:$y$j9T$abc$def:20000:0:99999:7:::\n"},
 		{kind: hygiene.Password, path: "/etc/shadow", text: "root:!$y$j9T$abc$def:20000:0:99999:7:::\n"},
 		{kind: hygiene.History, path: "/var/lib/postgresql/.bash_history", text: "ls\n"},
+		{kind: hygiene.Token, path: "/etc/app.conf", text: "token = " + token + " # gitleaks:allow\n"},
 		{kind: hygiene.Token, path: "/etc/app.conf", text: "token = " + token + "\n"},
 		{kind: hygiene.Password, path: "/root/.netrc", text: "machine example.com login a password b\n"},
 		{kind: hygiene.Password, path: "/etc/sources.conf", text: "url = https://user:" + random(t, 12) + "@example.com/debian\n"},
@@ -163,7 +159,7 @@ func TestEveryCanaryIsFound(t *testing.T) {
 			}
 		}},
 	}
-	var seeded []hygiene.Kind
+	seeded := []hygiene.Kind{hygiene.DeletedSecret} // in TestDeletedSecretsAreFound
 	for _, c := range canaries {
 		seeded = append(seeded, c.kind)
 		t.Run(fmt.Sprintf("%s %s", c.kind, filepath.Base(c.path)), func(t *testing.T) {

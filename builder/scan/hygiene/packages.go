@@ -3,9 +3,11 @@ package hygiene
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"imgbuild/builder/debian/deb822"
@@ -29,11 +31,16 @@ type packages struct {
 	// those of *.md5sums and of conffiles. dpkg has no better ones; they tell
 	// what was left alone from what was changed here, not who made it.
 	sums map[string]string
+	// left is how many bytes of the database may still be read.
+	left int64
 }
+
+// maxDatabase bounds dpkg's database, in bytes: that of a desktop has 150 MB.
+const maxDatabase = 512 << 20
 
 // readPackages reads the database; a tree without one has no packages.
 func readPackages(r system.Reader) (*packages, error) {
-	p := &packages{versions: map[string]string{}, names: map[string]bool{}, owned: map[string]bool{}, sums: map[string]string{}}
+	p := &packages{versions: map[string]string{}, names: map[string]bool{}, owned: map[string]bool{}, sums: map[string]string{}, left: maxDatabase}
 	if err := p.status(r); err != nil {
 		return nil, err
 	}
@@ -47,9 +54,9 @@ func readPackages(r system.Reader) (*packages, error) {
 		}
 		switch path.Ext(name) {
 		case ".list":
-			err = lines(r, name, func(line string) { p.owned[line] = true })
+			err = p.lines(r, name, func(line string) { p.owned[line] = true })
 		case ".md5sums":
-			err = lines(r, name, func(line string) {
+			err = p.lines(r, name, func(line string) {
 				if sum, file, ok := strings.Cut(line, "  "); ok {
 					p.sums["/"+file] = sum
 				}
@@ -62,11 +69,32 @@ func readPackages(r system.Reader) (*packages, error) {
 	return p, nil
 }
 
+// brought are the files of the database that a package brings or dpkg makes of it
+// (deb-control(5), dpkg(1)).
+var brought = []string{
+	".list", ".md5sums", ".conffiles", ".config", ".templates", ".triggers", ".shlibs", ".symbols", ".preinst", ".postinst", ".prerm", ".postrm",
+}
+
 // brings tells whether a file of the database, "libc6:amd64.list", is that of an
 // installed package.
 func (p *packages) brings(file string) bool {
-	name, _, _ := strings.Cut(strings.TrimSuffix(file, path.Ext(file)), ":")
-	return p.names[name]
+	kind := path.Ext(file)
+	name, _, _ := strings.Cut(strings.TrimSuffix(file, kind), ":")
+	return p.names[name] && slices.Contains(brought, kind)
+}
+
+// database is a file of it, which gives no more than may be read of all.
+type database struct {
+	io.ReadCloser
+	of *packages
+}
+
+func (d database) Read(b []byte) (int, error) {
+	n, err := d.ReadCloser.Read(b)
+	if d.of.left -= int64(n); d.of.left < 0 {
+		return 0, fmt.Errorf("dpkg's database has more than %d bytes", int64(maxDatabase))
+	}
+	return n, err
 }
 
 func (p *packages) status(r system.Reader) error {
@@ -78,7 +106,7 @@ func (p *packages) status(r system.Reader) error {
 		return err
 	}
 	defer f.Close()
-	paragraphs := deb822.NewReader(f)
+	paragraphs := deb822.NewReader(database{f, p})
 	for {
 		paragraph, err := paragraphs.Next()
 		if errors.Is(err, io.EOF) {
@@ -101,13 +129,13 @@ func (p *packages) status(r system.Reader) error {
 }
 
 // lines calls do with every line of a file of the database.
-func lines(r system.Reader, name string, do func(string)) error {
+func (p *packages) lines(r system.Reader, name string, do func(string)) error {
 	f, err := r.Open(path.Join(infoDir, name))
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	scanner := bufio.NewScanner(f)
+	scanner := bufio.NewScanner(database{f, p})
 	for scanner.Scan() {
 		do(scanner.Text())
 	}

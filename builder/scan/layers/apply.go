@@ -14,6 +14,8 @@ import (
 type assembly struct {
 	*tree
 	lookups int64 // that are left
+	// contents are the regular files of all layers that have content.
+	contents []Hidden
 }
 
 // Child implements system.Files.
@@ -36,6 +38,9 @@ func (t *assembly) apply(ctx context.Context, number int, entries []entry) error
 		}
 		if err := t.change(number, e); err != nil {
 			return refused(e.raw, err)
+		}
+		if e.kind == put && e.file.info.Size > 0 && e.file.info.Mode.IsRegular() {
+			t.contents = append(t.contents, Hidden{Path: e.path, layer: number, file: e.file})
 		}
 	}
 	return nil

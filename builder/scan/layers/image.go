@@ -22,8 +22,9 @@ type Image struct {
 	// environment, exposed ports, labels, with platform and history.
 	Config ocispec.Image
 
-	tree  *tree
-	spool *spool
+	tree   *tree
+	spool  *spool
+	hidden []Hidden
 }
 
 var _ system.Reader = (*Image)(nil)

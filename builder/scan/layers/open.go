@@ -42,16 +42,16 @@ func open(ctx context.Context, source Source, o Options) (img *Image, err error)
 	if err != nil {
 		return nil, err
 	}
-	tree, err := build(ctx, &unpacker{from, spool, newBudget(o.Limits)}, found)
+	made, err := build(ctx, &unpacker{from, spool, newBudget(o.Limits)}, found)
 	if err != nil {
 		return nil, errors.Join(err, spool.file.Close())
 	}
-	return &Image{Manifest: found.digest, Config: found.config, tree: tree, spool: spool}, nil
+	return &Image{Manifest: found.digest, Config: found.config, tree: made.tree, spool: spool, hidden: made.hidden(found)}, nil
 }
 
 // build reads the layers in parallel and applies each as soon as those before
 // it are applied.
-func build(ctx context.Context, u *unpacker, image *chosen) (*tree, error) {
+func build(ctx context.Context, u *unpacker, image *chosen) (*assembly, error) {
 	t := &assembly{tree: newTree(), lookups: u.budget.limits.Lookups}
 	group, ctx := errgroup.WithContext(ctx)
 	read := make([]chan []entry, len(image.layers))
@@ -92,5 +92,5 @@ func build(ctx context.Context, u *unpacker, image *chosen) (*tree, error) {
 		return nil, err
 	}
 	t.finish()
-	return t.tree, nil
+	return t, nil
 }

@@ -9,7 +9,7 @@ import (
 
 // cacheSize is how many bytes of clusters are kept. A little more is taken while
 // more goroutines read than clusters fit.
-const cacheSize = 32 << 20
+const cacheSize = 8 << 20
 
 // cache keeps the clusters of an image that were read last, so that none is
 // decompressed twice for neighbours. A cluster that several ask for at once is

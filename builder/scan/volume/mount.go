@@ -161,6 +161,14 @@ func (v *Volume) cover(at string, p *Partition) error {
 	case here.inode.Number == ext4.RootInode:
 		return errors.New("another file system is mounted there already")
 	}
+	// What lies below is on the disk all the same.
+	below, err := v.read(w)
+	if err != nil {
+		return err
+	}
+	if len(below.Entries) > 0 {
+		v.hidden = append(v.hidden, fmt.Sprintf("what partition %d has below %s, where partition %d is mounted", here.on.id, at, p.Number))
+	}
 	if here.on.over == nil {
 		here.on.over = map[uint32]*mounted{}
 	}

@@ -36,7 +36,7 @@ var incompatible = []string{"dirty", "corrupt", "external data file", "compressi
 // openQcow2 checks the header of a qcow2 image and gives its contents through a
 // cache of clusters. What would have another file read is refused before the
 // library sees it, and so is what would make it take memory without bound.
-func openQcow2(f *os.File, fileSize int64) (io.ReaderAt, int64, error) {
+func openQcow2(f *os.File, fileSize int64) (disk, int64, error) {
 	h := make([]byte, 112)
 	if _, err := f.ReadAt(h, 0); err != nil {
 		return nil, 0, fmt.Errorf("reading the qcow2 header: %w", err)
@@ -53,7 +53,7 @@ func openQcow2(f *os.File, fileSize int64) (io.ReaderAt, int64, error) {
 	if err != nil {
 		return nil, 0, fmt.Errorf("reading the qcow2 image: %w", err)
 	}
-	return newCache(image, size, 1<<clusterBits, cacheSize), size, nil
+	return qcow2Disk{newCache(image, size, 1<<clusterBits, cacheSize), image}, size, nil
 }
 
 // bare is a file without a name and without a Close: the library gets no more

@@ -13,11 +13,11 @@ var _ system.Reader = (*Volume)(nil)
 
 // get walks to a file.
 func (v *Volume) get(op, name string, last bool) (place, error) {
-	w, err := v.walk(name, last)
+	p, err := v.look(name, last)
 	if err != nil {
 		return place{}, pathError(op, name, err)
 	}
-	return w.end(), nil
+	return p, nil
 }
 
 func (p place) info() system.Info {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"imgbuild/builder/scan/ext4"
@@ -34,7 +35,20 @@ type way struct {
 	links int
 }
 
-func (w way) end() place { return w.places[len(w.places)-1] }
+// end is where a way leads; that of no way is the zero place.
+func (w way) end() place {
+	if len(w.places) == 0 {
+		return place{}
+	}
+	return w.places[len(w.places)-1]
+}
+
+// named is a file that was found by a name whose last part is no link, or was
+// not followed.
+type named struct {
+	name string
+	place
+}
 
 // spot names a place.
 type spot struct {
@@ -49,6 +63,8 @@ type tree struct {
 	dirs map[spot]ext4.Directory
 	ways map[string]way
 	kept int
+	// latest is what was asked for last.
+	latest atomic.Pointer[named]
 }
 
 func (t *tree) reset() {
@@ -59,6 +75,7 @@ func (t *tree) reset() {
 
 func (t *tree) forget() {
 	t.dirs, t.ways, t.kept = map[spot]ext4.Directory{}, map[string]way{}, 0
+	t.latest.Store(nil)
 }
 
 // makeRoom forgets all if there is no room for n more.
@@ -100,26 +117,62 @@ func (t *tree) keepWay(name string, w way) {
 // walk resolves a name as the kernel does with RESOLVE_IN_ROOT (openat2(2)): all
 // links are followed, or all but the last part's.
 func (v *Volume) walk(name string, last bool) (way, error) {
-	if !strings.HasPrefix(name, "/") || path.Clean(name) != name || strings.ContainsRune(name, 0) {
-		return way{}, fs.ErrInvalid
-	}
-	if name == "/" {
-		return v.start()
-	}
-	dir, base := path.Split(name)
-	w, ok := v.tree.way(dir)
-	if !ok {
-		root, err := v.start()
-		if err != nil {
-			return way{}, err
-		}
-		// The slash at its end makes it be a directory, and links be followed.
-		if w, err = v.descend(root, dir[1:], true); err != nil {
-			return way{}, err
-		}
-		v.tree.keepWay(dir, w)
+	w, base, err := v.above(name)
+	if err != nil || base == "" {
+		return w, err
 	}
 	return v.descend(w, base, last)
+}
+
+// above is the way to the directory of a name, and the last part of the name:
+// nothing for the root.
+func (v *Volume) above(name string) (way, string, error) {
+	if !strings.HasPrefix(name, "/") || path.Clean(name) != name || strings.ContainsRune(name, 0) {
+		return way{}, "", fs.ErrInvalid
+	}
+	if name == "/" {
+		w, err := v.start()
+		return w, "", err
+	}
+	dir, base := path.Split(name)
+	if w, ok := v.tree.way(dir); ok {
+		return w, base, nil
+	}
+	root, err := v.start()
+	if err != nil {
+		return way{}, "", err
+	}
+	// The slash at its end makes it be a directory, and links be followed.
+	w, err := v.descend(root, dir[1:], true)
+	if err != nil {
+		return way{}, "", err
+	}
+	v.tree.keepWay(dir, w)
+	return w, base, nil
+}
+
+// look gives the file that walk leads to. Most names are no links, and most are
+// asked for several times in turn: what is it, what are its attributes.
+func (v *Volume) look(name string, last bool) (place, error) {
+	if p := v.tree.latest.Load(); p != nil && p.name == name && (!last || p.inode.Mode&fs.ModeSymlink == 0) {
+		return p.place, nil
+	}
+	w, base, err := v.above(name)
+	if err != nil || base == "" {
+		return w.end(), err
+	}
+	if len(base) <= maxName && w.end().inode.Mode.IsDir() {
+		p, err := v.child(w, base)
+		if err != nil {
+			return place{}, err
+		}
+		if !last || p.inode.Mode&fs.ModeSymlink == 0 {
+			v.tree.latest.Store(&named{name, p})
+			return p, nil
+		}
+	}
+	w, err = v.descend(w, base, last)
+	return w.end(), err
 }
 
 func (v *Volume) start() (way, error) {

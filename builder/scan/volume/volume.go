@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"syscall"
 
 	"imgbuild/builder/disk/gpt"
@@ -21,8 +22,11 @@ import (
 // goroutines at once.
 type Volume struct {
 	file       *os.File
+	disk       disk
+	size       int64 // of the disk, in bytes
 	partitions []*Partition
 	mounts     []Mount
+	hidden     []string // what other partitions cover
 	root       *mounted
 	tree       tree
 }
@@ -52,7 +56,7 @@ func Open(path string) (_ *Volume, err error) {
 	if err != nil {
 		return nil, about(path, err)
 	}
-	v := &Volume{file: f}
+	v := &Volume{file: f, disk: disk, size: size}
 	v.tree.reset()
 	if err := v.assemble(disk, size); err != nil {
 		return nil, about(path, err)
@@ -91,11 +95,14 @@ func (v *Volume) Partitions() []Partition {
 }
 
 // Unseen says of each partition that is no part of the tree what it is, but for
-// those that the firmware reads before there is a tree.
+// those that the firmware reads before there is a tree and that hold nothing a
+// server would mount, and names directories with files that another partition
+// covers.
 func (v *Volume) Unseen() []string {
-	var list []string
+	list := slices.Clone(v.hidden)
 	for _, p := range v.partitions {
-		if p.Mount == "" && p.Type != gpt.TypeESP && p.Type != gpt.TypeBIOSBoot {
+		firmware := p.Type == gpt.TypeESP && p.FileSystem == "vfat" || p.Type == gpt.TypeBIOSBoot && p.FileSystem == ""
+		if p.Mount == "" && !firmware {
 			list = append(list, fmt.Sprintf("partition %d (%s)", p.Number, shown(p.FileSystem)))
 		}
 	}
@@ -108,7 +115,7 @@ func (v *Volume) Mounts() []Mount { return append([]Mount(nil), v.mounts...) }
 
 // contents gives the disk that an image holds, through a cache if it is
 // compressed.
-func contents(f *os.File, size int64) (io.ReaderAt, int64, error) {
+func contents(f *os.File, size int64) (disk, int64, error) {
 	kind, err := identify(f, size)
 	if err != nil {
 		return nil, 0, err
@@ -117,7 +124,7 @@ func contents(f *os.File, size int64) (io.ReaderAt, int64, error) {
 	case qcow2Image:
 		return openQcow2(f, size)
 	case rawImage:
-		return f, size, nil
+		return rawDisk{f}, size, nil
 	}
 	return nil, 0, fault.Inputf("it is %s", kind).WithHint("%s", accepted)
 }

@@ -33,6 +33,9 @@ func TestTheTreeOfAServer(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, info, err)
 		}
 	}
+	if got := v.Unseen(); len(got) != 1 || got[0] != "what partition 2 has below /home, where partition 3 is mounted" {
+		t.Errorf("unseen: %q", got)
+	}
 	t.Run("mounts", func(t *testing.T) { checkMounts(t, v) })
 	t.Run("forms", func(t *testing.T) { checkForms(t, disk, lines) })
 	t.Run("kernel", func(t *testing.T) {
@@ -53,6 +56,17 @@ func TestTheTreeOfAServer(t *testing.T) {
 			t.Errorf("-kernel +read:\n%s", diff)
 		}
 	})
+}
+
+// TestNoTypeHidesAPartition has a file system that a server could mount, under the
+// type of what only the firmware reads.
+func TestNoTypeHidesAPartition(t *testing.T) {
+	for _, kind := range []gpt.GUID{gpt.TypeESP, gpt.TypeBIOSBoot} {
+		v := open(t, raw(t, part{name: "root", kind: gpt.TypeRootAMD64, tree: dir(t, nil)}, part{name: "x", kind: kind, tree: dir(t, nil)}))
+		if got := v.Unseen(); len(got) != 1 || got[0] != "partition 2 (ext4)" {
+			t.Errorf("unseen: %q", got)
+		}
+	}
 }
 
 func checkMounts(t *testing.T, v *volume.Volume) {

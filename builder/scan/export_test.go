@@ -1,0 +1,4 @@
+package scan
+
+// Workspace is workspace.
+var Workspace = workspace

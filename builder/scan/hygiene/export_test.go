@@ -1,0 +1,4 @@
+package hygiene
+
+// HoldsKey is holdsKey.
+var HoldsKey = holdsKey
