@@ -40,7 +40,17 @@ func NewMemory() *Memory {
 // Over makes a system that shows what below has, which must not change
 // meanwhile. What is written to it stays in memory.
 func Over(below Reader) *Memory {
-	return &Memory{files: memoryFiles{own: map[string]*memoryFile{}, below: below}}
+	other, ok := below.(*Memory)
+	if !ok {
+		return &Memory{files: memoryFiles{own: map[string]*memoryFile{}, below: below}}
+	}
+	// A copy of its few files, so that no name is looked up in one after the other.
+	m := &Memory{files: memoryFiles{own: make(map[string]*memoryFile, len(other.files.own)), below: other.files.below}, inodes: other.inodes}
+	for name, f := range other.files.own {
+		copied := *f
+		m.files.own[name] = &copied
+	}
+	return m
 }
 
 // memoryFiles are the files of a Memory by their real names.
