@@ -3,6 +3,7 @@ package proofcontrols_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -27,8 +28,17 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(scratch)
+	// Unpacked packages are kept from one run to the next, as their files are.
+	unpacked, cache := filepath.Join(packageArchive(), "unpacked"), filepath.Join(scratch, "cache", "imgbuild")
+	if err := errors.Join(os.MkdirAll(unpacked, 0o755), os.MkdirAll(cache, 0o755), os.Symlink(unpacked, filepath.Join(cache, "unpacked"))); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	return m.Run()
 }
+
+// packageArchive is where the tests of all packages keep Debian's package files.
+func packageArchive() string { return filepath.Join(os.TempDir(), "imgbuild-test-packages", "archive") }
 
 // program builds imgbuild as it is shipped and returns its path.
 var program = sync.OnceValues(func() (string, error) {
@@ -54,7 +64,7 @@ func imgbuild(t *testing.T, args ...string) []byte {
 	cmd.Env = append(os.Environ(), "HOME="+scratch,
 		"XDG_DATA_HOME="+scratch+"/data", "XDG_CACHE_HOME="+scratch+"/cache",
 		"XDG_STATE_HOME="+scratch+"/state", "XDG_CONFIG_HOME="+scratch+"/config",
-		"IMGBUILD_ARCHIVE_DIR="+filepath.Join(os.TempDir(), "imgbuild-test-packages", "archive"),
+		"IMGBUILD_ARCHIVE_DIR="+packageArchive(),
 	)
 	cmd.Dir = scratch
 	var said bytes.Buffer
