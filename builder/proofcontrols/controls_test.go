@@ -115,7 +115,8 @@ func (r *results) compare(t *testing.T, golden string) {
 // try takes a control through its life in the first scene that it applies to,
 // and returns what it got there before, and in how many ways it was broken.
 func try(t *testing.T, p *platform, c provisioners.Control, all []provisioners.Control, scenes []scene) (stock string, broken int) {
-	s, first := setting(t, c, all, scenes)
+	s, first, where := setting(t, c, all, scenes)
+	stock = string(first) + where
 	h := hand{t, s}
 
 	// Applying makes it pass, unless only a person can.
@@ -134,7 +135,7 @@ func try(t *testing.T, p *platform, c provisioners.Control, all []provisioners.C
 	}
 	if err != nil {
 		if reason.mend == nil {
-			return string(first), 0
+			return stock, 0
 		}
 		reason.mend(h)
 	}
@@ -156,12 +157,12 @@ func try(t *testing.T, p *platform, c provisioners.Control, all []provisioners.C
 			broken++
 		}
 	}
-	return string(first), broken
+	return stock, broken
 }
 
 // setting is the first scene that a control applies to, with what must be there
 // before it applied, and what the control gets in it.
-func setting(t *testing.T, c provisioners.Control, all []provisioners.Control, scenes []scene) (*system.Memory, control.Result) {
+func setting(t *testing.T, c provisioners.Control, all []provisioners.Control, scenes []scene) (*system.Memory, control.Result, string) {
 	t.Helper()
 	for _, scene := range scenes {
 		s := system.Over(scene.tree)
@@ -187,10 +188,14 @@ func setting(t *testing.T, c provisioners.Control, all []provisioners.Control, s
 		if len(before[c.ID]) > 0 {
 			f = check(t, c, s)
 		}
-		return s, f.Result
+		where := ""
+		if scene.name != "" {
+			where = " (" + scene.name + ")"
+		}
+		return s, f.Result, where
 	}
 	t.Fatal("it applies to none of the trees that it is tried on")
-	return nil, ""
+	return nil, "", ""
 }
 
 func check(t *testing.T, c provisioners.Control, r system.Reader) control.Finding {

@@ -13,6 +13,8 @@ import (
 // scene is a tree that controls are tried on. A control is tried in the first
 // scene that it applies to.
 type scene struct {
+	// name says how it differs from the stock tree of its kind; "" is that.
+	name string
 	tree system.Reader
 	// prepare does what happened there before; nil is nothing.
 	prepare func(h hand)
@@ -20,12 +22,17 @@ type scene struct {
 
 func scenesOf(t *testing.T, all *trees, output control.Output) []scene {
 	t.Helper()
+	sites, tls := webSites(t), tlsSites(t)
 	if output == control.Container {
-		return []scene{{tree: all.container}, {all.container, aged}, {all.container, otherPrograms}, {all.programs, webSites(t)}, {all.programs, tlsSites(t)}}
+		return []scene{
+			{"", all.container, nil}, {"used", all.container, aged}, {"other programs", all.container, otherPrograms},
+			{"web servers", all.programs, sites}, {"TLS", all.programs, tls},
+		}
 	}
 	return []scene{
-		{tree: all.machine}, {all.machine, aged}, {all.machine, otherPrograms},
-		{all.programs, webSites(t)}, {all.programs, tlsSites(t)}, {all.programs, onlyOne("nginx")}, {all.programs, forwarded},
+		{"", all.machine, nil}, {"used", all.machine, aged}, {"other programs", all.machine, otherPrograms},
+		{"web servers", all.programs, sites}, {"TLS", all.programs, tls}, {"nginx alone", all.programs, onlyOne("nginx")},
+		{"a forwarded journal", all.programs, forwarded},
 	}
 }
 
