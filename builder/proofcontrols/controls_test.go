@@ -161,7 +161,7 @@ func try(t *testing.T, p *platform, c provisioners.Control, all []provisioners.C
 }
 
 // setting is the first scene that a control applies to, with what must be there
-// before it applied, and what the control gets in it.
+// before it applied, what the control gets in it, and how it differs from stock.
 func setting(t *testing.T, c provisioners.Control, all []provisioners.Control, scenes []scene) (*system.Memory, control.Result, string) {
 	t.Helper()
 	for _, scene := range scenes {
