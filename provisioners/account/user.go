@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"imgbuild/images/baseline/node"
+	"imgbuild/images/fault"
 	"imgbuild/provisioners/system"
 )
 
@@ -115,6 +116,15 @@ func (u *User) Check(ctx context.Context, r system.Reader) ([]system.Difference,
 		}
 		differ("gid", record[3], want)
 	}
+	if u.System && u.UID == nil {
+		ofService, err := u.ofService(r, d, record)
+		if err != nil {
+			return nil, err
+		}
+		if !ofService {
+			differ("uid", record[2], aService)
+		}
+	}
 	differ("comment", record[4], u.Comment)
 	differ("home", record[5], u.Home)
 	differ("shell", record[6], u.Shell)
@@ -133,6 +143,25 @@ func (u *User) Check(ctx context.Context, r system.Reader) ([]system.Difference,
 	return list, nil
 }
 
+// aService is what the number of a system user should be.
+const aService = "that of a service"
+
+// ofService tells whether a record's number is one that services have: not root's
+// and below those of people.
+func (u *User) ofService(r system.Reader, d *database, record []string) (bool, error) {
+	uid, err := d.passwd.id(record, 2)
+	if err != nil {
+		return false, err
+	}
+	values, err := defs(r)
+	if err != nil {
+		return false, err
+	}
+	people, err := firstRegular(values)
+	const nobody = 65534
+	return (uid != 0 || u.Name == "root") && (uid < people || uid == nobody), err
+}
+
 func (u *User) wantsHome() bool { return !u.System && u.Home != "/nonexistent" }
 
 // members are the names in a group's record.
@@ -149,6 +178,11 @@ func (u *User) Apply(ctx context.Context, s system.System) (bool, error) {
 	differences, err := u.Check(ctx, s)
 	if err != nil || len(differences) == 0 {
 		return false, err
+	}
+	for _, d := range differences {
+		if d.Want == aService {
+			return false, fault.Failedf("%s; its files would go to another with it", d).WithHint(`state its number in "uid", and give its files to that`)
+		}
 	}
 	d, err := open(s)
 	if err != nil {

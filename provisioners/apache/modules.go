@@ -80,7 +80,30 @@ func (m *Module) Check(ctx context.Context, r system.Reader) ([]system.Differenc
 		}
 		list = append(list, d)
 	}
+	if m.State == "disabled" && len(list) == 0 {
+		return m.elsewhere(r)
+	}
 	return list, nil
+}
+
+// elsewhere tells where a module is loaded that no link enables.
+func (m *Module) elsewhere(r system.Reader) ([]system.Difference, error) {
+	if _, err := r.Stat(mainFile); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	config, err := Read(r, mainFile, nil)
+	if err != nil {
+		return nil, fmt.Errorf("looking where apache's module %s is loaded: %w", m.Name, err)
+	}
+	for _, l := range config.levels() {
+		for _, d := range l.section.Block {
+			if d.Is("LoadModule") && len(d.Args) == 2 && d.Args[0] == m.Name+"_module" {
+				at := fmt.Sprintf("%s:%d: LoadModule %s", d.File, d.Line, d.Args[0])
+				return []system.Difference{{Subject: at, Have: "there", Want: "absent"}}, nil
+			}
+		}
+	}
+	return nil, nil
 }
 
 // Apply makes and removes the links.
@@ -92,6 +115,10 @@ func (m *Module) Apply(ctx context.Context, s system.System) (bool, error) {
 	changes, err := m.changes(ctx, s)
 	if err != nil {
 		return false, err
+	}
+	if len(changes) == 0 {
+		return false, fault.Failedf("disabling apache's module %s: %s", m.Name, differences[0]).
+			WithHint("take that line out by an entry of the recipe's lines")
 	}
 	for _, c := range changes {
 		if c.remove {

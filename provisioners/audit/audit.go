@@ -226,6 +226,9 @@ func (s *state) compare(demands []want) []system.Difference {
 		for _, l := range e.Repeated {
 			differ(l.at(), fmt.Sprintf("%q again", l.Text), "no rule twice, where auditctl stops")
 		}
+		if e.Settings["-e"] == "0" && slices.ContainsFunc(demands, func(d want) bool { return d.rule.Kind == Add }) {
+			differ(subject, "-e 0, which turns auditing off", "on")
+		}
 		for _, l := range e.blinding() {
 			differ(l.at(), fmt.Sprintf("%q", l.Text), "no rule that silences all others")
 		}

@@ -166,17 +166,47 @@ func (e Effect) Missing(want Rule, anyKey bool) string {
 	return left.String()
 }
 
-// blinding returns the rules that keep all later ones from seeing anything:
-// those that never report and have no condition but the architecture.
+// blinding returns the rules that keep all later ones from seeing anything, or
+// from being written down: those that never report and have no condition but the
+// architecture, and those that leave the record of a system call out.
 func (e Effect) blinding() []Line {
 	var list []Line
 	for _, l := range e.Rules {
 		narrow := slices.ContainsFunc(l.Fields, func(f string) bool { return !strings.HasPrefix(f, "arch=") })
-		if l.Action == "never" && !narrow && (l.List == "task" || l.List == "exit" && l.All) {
+		if l.Action == "never" && !narrow && (l.List == "task" || l.List == "exit" && l.All) || l.List == "exclude" && l.excludesCalls() {
 			list = append(list, l)
 		}
 	}
 	return list
+}
+
+// syscallRecord is the type of the record without which the others of an event
+// say nothing (linux/audit.h, AUDIT_SYSCALL).
+const syscallRecord = 1300
+
+// excludesCalls tells whether a rule of the exclude list is about records of
+// system calls, whoever made them.
+func (r Rule) excludesCalls() bool {
+	for _, f := range r.Fields {
+		name, op, value, err := split(f)
+		if err != nil || name != "msgtype" {
+			return false
+		}
+		n, err := number(value)
+		switch {
+		case value == "SYSCALL":
+			n = syscallRecord
+		case err != nil:
+			return false
+		}
+		holds := map[string]bool{
+			"=": syscallRecord == n, "!=": syscallRecord != n, "<": syscallRecord < n, ">": syscallRecord > n, "<=": syscallRecord <= n, ">=": syscallRecord >= n,
+		}
+		if !holds[op] {
+			return false
+		}
+	}
+	return len(r.Fields) > 0
 }
 
 // same tells whether two effects are one and the same.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"regexp"
+	"slices"
 	"strings"
 
 	"imgbuild/images/baseline/node"
@@ -18,7 +19,7 @@ import (
 // Windows whose lines end as they do there, it ends so too.
 type Line struct {
 	Name   string `json:"-"`
-	Path   string `json:"path" jsonschema:"required" jsonschema_description:"the file; it must exist"`
+	Path   string `json:"path" jsonschema:"required" jsonschema_description:"the file; it must exist, unless absent; with absent also a pattern of files, such as /etc/rsyslog.d/*.conf"`
 	Line   string `json:"line,omitempty" jsonschema_description:"the line, without a newline"`
 	Match  string `json:"match,omitempty" jsonschema_description:"regular expression (RE2) of the lines it replaces; default: the line itself"`
 	Absent bool   `json:"absent,omitempty" jsonschema_description:"no line may match"`
@@ -40,6 +41,8 @@ func NewLine(e node.Entry) (*Line, error) {
 		p.Addf(n.At("line"), `"absent" goes with "match" or with "line"`)
 	case !l.Absent && l.Line == "" || l.Line == "" && l.Match == "":
 		p.Addf(e.Pos, `line %q: missing key "line"`, e.Key)
+	case !l.Absent && system.IsPattern(l.Path):
+		p.Addf(n.At("path"), `a pattern of files goes with "absent": in which of them the line belongs is not known`)
 	case strings.ContainsAny(l.Line, "\n\r"):
 		p.Addf(n.At("line"), "expected one line without a newline")
 	}
@@ -59,9 +62,21 @@ func NewLine(e node.Entry) (*Line, error) {
 // Identity is the name's.
 func (l *Line) Identity() string { return "line " + l.Name }
 
-// edit returns the file's text as it is and as it should be.
-func (l *Line) edit(r system.Reader) (have, want string, err error) {
-	data, err := system.ReadFile(r, l.Path, maxTemplate)
+// files are those that the line is about.
+func (l *Line) files(r system.Reader) ([]string, error) {
+	if !system.IsPattern(l.Path) {
+		return []string{l.Path}, nil
+	}
+	list, err := system.Glob(r, l.Path)
+	return slices.DeleteFunc(list, func(name string) bool {
+		info, err := r.Stat(name)
+		return err != nil || !info.Mode.IsRegular()
+	}), err
+}
+
+// edit returns a file's text as it is and as it should be.
+func (l *Line) edit(r system.Reader, name string) (have, want string, err error) {
+	data, err := system.ReadFile(r, name, maxTemplate)
 	if errors.Is(err, fs.ErrNotExist) && l.Absent {
 		return "", "", nil
 	}
@@ -103,15 +118,26 @@ func (l *Line) Check(ctx context.Context, r system.Reader) ([]system.Difference,
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	have, want, err := l.edit(r)
-	if err != nil || have == want {
+	files, err := l.files(r)
+	if err != nil {
 		return nil, err
 	}
-	d := system.Difference{Subject: l.Path + ": line " + l.Name, Have: "missing or different", Want: fmt.Sprintf("%q", l.Line)}
-	if l.Absent {
-		d.Have, d.Want = "there", "absent"
+	var list []system.Difference
+	for _, name := range files {
+		have, want, err := l.edit(r, name)
+		if err != nil {
+			return nil, err
+		}
+		if have == want {
+			continue
+		}
+		d := system.Difference{Subject: name + ": line " + l.Name, Have: "missing or different", Want: fmt.Sprintf("%q", l.Line)}
+		if l.Absent {
+			d.Have, d.Want = "there", "absent"
+		}
+		list = append(list, d)
 	}
-	return []system.Difference{d}, nil
+	return list, nil
 }
 
 // Apply edits the file; its owner and mode stay.
@@ -119,16 +145,30 @@ func (l *Line) Apply(ctx context.Context, s system.System) (bool, error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
-	have, want, err := l.edit(s)
-	if err != nil || have == want {
-		return false, err
-	}
-	info, err := s.Lstat(l.Path)
+	files, err := l.files(s)
 	if err != nil {
 		return false, err
 	}
-	if !info.Mode.IsRegular() {
-		return false, fmt.Errorf("editing a line: %s is %s", l.Path, kind(info.Mode))
+	changed := false
+	for _, name := range files {
+		have, want, err := l.edit(s, name)
+		if err != nil {
+			return changed, err
+		}
+		if have == want {
+			continue
+		}
+		info, err := s.Lstat(name)
+		if err != nil {
+			return changed, err
+		}
+		if !info.Mode.IsRegular() {
+			return changed, fmt.Errorf("editing a line: %s is %s", name, kind(info.Mode))
+		}
+		if err := system.Replace(s, name, want, 0o644); err != nil {
+			return changed, err
+		}
+		changed = true
 	}
-	return true, system.Replace(s, l.Path, want, 0o644)
+	return changed, nil
 }

@@ -58,6 +58,7 @@ func (s *State) scope(root *Directive) []*level {
 		defaults = defaultServers(all)
 	}
 	top := factOf(s.name).top
+	servers := map[*Directive]bool{}
 	var list []*level
 	for _, l := range all {
 		in := false
@@ -83,6 +84,11 @@ func (s *State) scope(root *Directive) []*level {
 		case "proxy":
 			in = l.inside != nil && slices.ContainsFunc(l.block.Block, func(d *Directive) bool { return d.Name == "proxy_pass" })
 		}
+		if in && l.kind == "server" {
+			servers[l.block] = true
+		}
+		// A block of the server that says something of its own does not inherit.
+		in = in || servers[l.inside] && len(l.own) > 0 && len(s.With) == 0 && !factOf(s.name).own
 		if in {
 			list = append(list, l)
 		}

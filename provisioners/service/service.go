@@ -2,7 +2,7 @@ package service
 
 import (
 	"context"
-	"fmt"
+	"io/fs"
 	"path"
 	"regexp"
 	"slices"
@@ -65,6 +65,8 @@ type plan struct {
 	remove      []string
 	link        []link
 	preset      bool
+	// refusal is why it cannot be brought about, nil when it can.
+	refusal error
 }
 
 // preset is the file that keeps a unit disabled.
@@ -75,8 +77,8 @@ func kept(r system.Reader, unit string) bool {
 	if _, err := r.Lstat(preset(unit)); err == nil {
 		return true
 	}
-	target, err := r.Readlink(path.Join(configDir, unit))
-	return err == nil && target == "/dev/null"
+	is, err := isMask(r, path.Join(configDir, unit))
+	return err == nil && is
 }
 
 // line is what the preset says.
@@ -101,18 +103,20 @@ func (s *Service) plan(ctx context.Context, r system.Reader) (*plan, error) {
 		p.differ(file, "there", "absent")
 	}
 	mask := path.Join(configDir, s.Unit)
-	target, linkErr := r.Readlink(mask)
-	isMasked := linkErr == nil && target == "/dev/null"
+	isMasked, err := isMask(r, mask)
 	switch {
+	case err != nil:
+		return nil, err
 	case s.State == masked && !isMasked:
-		if _, err := r.Lstat(mask); err == nil && linkErr != nil {
-			return nil, fmt.Errorf("masking %s: a unit file is in the link's place, %s", s.Unit, mask)
-		}
 		p.link = append(p.link, link{path: mask, target: "/dev/null"})
 		p.differ(mask, "no link to /dev/null", "one")
+		if info, err := r.Lstat(mask); err == nil && info.Mode&fs.ModeSymlink == 0 {
+			p.refusal = fault.Failedf("masking %s: a unit file is in the link's place, %s", s.Unit, mask).
+				WithHint("remove it by an entry of the recipe's files, or disable the unit")
+		}
 	case s.State != masked && isMasked:
 		p.remove = append(p.remove, mask)
-		p.differ(mask, "a link to /dev/null", "none")
+		p.differ(mask, "masked", "not masked")
 	}
 	switch s.State {
 	case enabled:
@@ -226,6 +230,9 @@ func (s *Service) Check(ctx context.Context, r system.Reader) ([]system.Differen
 // Apply brings the unit into its state.
 func (s *Service) Apply(ctx context.Context, sys system.System) (bool, error) {
 	p, err := s.plan(ctx, sys)
+	if err == nil {
+		err = p.refusal
+	}
 	if err != nil || len(p.differences) == 0 {
 		return false, err
 	}

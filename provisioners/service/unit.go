@@ -111,18 +111,50 @@ func locate(r system.Reader, name string) (file, target string, err error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
+		masks := false
+		if err == nil {
+			masks, err = isMask(r, file)
+		}
 		if err == nil && info.Mode&fs.ModeSymlink != 0 {
 			target, err = r.Readlink(file)
 		}
 		if err != nil {
 			return "", "", fmt.Errorf("reading unit: %w", err)
 		}
-		if target != "/dev/null" {
+		if !masks {
 			return file, target, nil
 		}
 		target = ""
 	}
 	return "", "", nil
+}
+
+// isMask tells whether a file masks the unit of its name: a link that leads to
+// /dev/null, or an empty file (systemd.unit(5)).
+func isMask(r system.Reader, file string) (bool, error) {
+	info, err := r.Lstat(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, err
+	case info.Mode.IsRegular():
+		return info.Size == 0, nil
+	case info.Mode&fs.ModeSymlink == 0:
+		return false, nil
+	}
+	target, err := r.Readlink(file)
+	if err != nil {
+		return false, err
+	}
+	if !path.IsAbs(target) {
+		target = path.Join(path.Dir(file), target)
+	}
+	if path.Clean(target) == "/dev/null" {
+		return true, nil
+	}
+	info, err = r.Stat(file)
+	return err == nil && info.Mode.IsRegular() && info.Size == 0, nil
 }
 
 // units lists the names of all units, for suggestions.

@@ -167,7 +167,8 @@ func (d *Directive) Check(ctx context.Context, r system.Reader) ([]system.Differ
 	if err != nil {
 		return nil, err
 	}
-	return d.compare(c, versions), nil
+	started, err := d.commandLine(r, versions)
+	return append(d.compare(c, versions), started...), err
 }
 
 func (d *Directive) compare(c *config, versions []*release) []system.Difference {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,11 +20,14 @@ import (
 	"imgbuild/provisioners/system"
 )
 
-// each runs a test on both implementations; owners are the caller's own, so
+// each runs a test on all implementations; owners are the caller's own, so
 // that it needs no root.
 func each(t *testing.T, test func(t *testing.T, s system.System, own system.Attr)) {
 	t.Run("memory", func(t *testing.T) {
 		test(t, system.NewMemory(), system.Attr{Mode: 0o755, UID: os.Getuid(), GID: os.Getgid()})
+	})
+	t.Run("over", func(t *testing.T) {
+		test(t, system.Over(system.NewMemory()), system.Attr{Mode: 0o755, UID: os.Getuid(), GID: os.Getgid()})
 	})
 	t.Run("root", func(t *testing.T) {
 		r, err := system.OpenRoot(t.TempDir())
@@ -148,6 +152,49 @@ func TestRootTellsWhatAFileIsBesides(t *testing.T) {
 	t.Cleanup(func() { dev.Close() })
 	if info, err := dev.Lstat("/null"); err != nil || info.Major != 1 || info.Minor != 3 || info.Mode&fs.ModeCharDevice == 0 {
 		t.Errorf("/dev/null: %+v, %v", info, err)
+	}
+}
+
+// TestOverKeepsItsChanges changes all that a system below has, and looks at both.
+func TestOverKeepsItsChanges(t *testing.T) {
+	below := system.NewMemory()
+	file := system.Attr{Mode: 0o644}
+	must(t, system.MkdirAll(below, "/etc/d/sub"), system.MkdirAll(below, "/gone/sub"), below.Symlink("etc", "/link"),
+		below.WriteFile("/etc/a", strings.NewReader("a"), file), below.WriteFile("/etc/b", strings.NewReader("b"), file),
+		below.WriteFile("/etc/d/sub/c", strings.NewReader("c"), file), below.WriteFile("/gone/sub/f", strings.NewReader("f"), file))
+	over := system.Over(below)
+	must(t, over.WriteFile("/link/a", strings.NewReader("A"), file), over.Chmod("/etc/b", 0o600), over.Chown("/etc/d", 7, 8),
+		over.Remove("/gone"), over.Mkdir("/gone", system.Attr{Mode: 0o700}), over.Remove("/etc/d/sub/c"), over.WriteFile("/etc/d/new", strings.NewReader("n"), file))
+	// And once more over that.
+	top := system.Over(over)
+	must(t, top.Remove("/etc/d/new"), top.WriteFile("/etc/d/sub/c", strings.NewReader("again"), file))
+	for _, c := range []struct {
+		s    system.Reader
+		want map[string]string
+	}{
+		{below, map[string]string{"/": "etc gone link", "/etc": "a b d", "/etc/d": "sub", "/etc/d/sub": "c", "/gone": "sub", "/etc/a": "a", "/etc/b": "b -rw-r--r-- 0"}},
+		{over, map[string]string{"/": "etc gone link", "/link": "a b d", "/etc/d": "new sub", "/etc/d/sub": "", "/gone": "", "/etc/a": "A", "/etc/b": "b -rw------- 0", "/etc/d/new": "n"}},
+		{top, map[string]string{"/etc": "a b d", "/link/d": "sub", "/etc/d/sub": "c", "/etc/d/sub/c": "again", "/gone": "", "/etc/b": "b -rw------- 0"}},
+	} {
+		for name, want := range c.want {
+			info, err := c.s.Stat(name)
+			must(t, err)
+			got := read(c.s, name)
+			if names, err := c.s.ReadDir(name); err == nil {
+				got = strings.Join(names, " ")
+			} else if strings.Contains(want, " ") {
+				got += " " + info.Mode.String() + " " + strconv.Itoa(info.UID)
+			}
+			if got != want {
+				t.Errorf("%s is %q, should be %q", name, got, want)
+			}
+		}
+	}
+	if info, err := top.Stat("/link/d"); err != nil || info.UID != 7 || info.GID != 8 || !info.Mode.IsDir() {
+		t.Errorf("a directory with another owner: %+v, %v", info, err)
+	}
+	if _, err := over.Lstat("/gone/sub/f"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what lay in a directory that was made anew: %v", err)
 	}
 }
 
