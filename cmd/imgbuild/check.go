@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/user"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -30,8 +28,9 @@ import (
 // checkFlags are the flags of check.
 type checkFlags struct {
 	scanFlags
-	baseline, inventory, guest, identity, config string
-	parallel                                     int
+	reachFlags
+	baseline, inventory string
+	parallel            int
 }
 
 func newCheckCommand(env *environment) *cobra.Command {
@@ -67,9 +66,7 @@ when a server cannot be reached or shows another host key than the known one.`,
 	flags.StringVar(&f.baseline, "baseline", "", "hold against the controls for `BASELINE`, not against the server's own image")
 	flags.StringVar(&f.inventory, "inventory", "", "check the servers that `FILE` names")
 	flags.IntVar(&f.parallel, "parallel", 8, "check at most `N` servers at once")
-	flags.StringVarP(&f.identity, "identity", "i", "", "log in with the private key in `FILE`")
-	flags.StringVarP(&f.config, "ssh-config", "F", "", "read `FILE` instead of ~/.ssh/config and /etc/ssh/ssh_config; none reads neither")
-	flags.StringVar(&f.guest, "guest", "", "send the imgbuild-guest in `FILE` (default: the one beside imgbuild)")
+	f.reachFlags.add(flags)
 	flags.StringSliceVar(&f.benchmarks, "benchmark", nil, "`BENCHMARK` to judge by (default: all that speak of its system)")
 	flags.IntVar(&f.level, "level", 2, "judge by the sections up to this `LEVEL`: 1 or 2")
 	addScopeFlags(flags, &f.customer, &f.fleet)
@@ -198,25 +195,10 @@ type shelf struct {
 }
 
 func newChecker(ctx context.Context, env *environment, f checkFlags) (*checker, error) {
-	c := &checker{env: env, flags: f, guest: &live.Guest{File: f.guest}}
-	if f.guest == "" {
-		program, err := os.Executable()
-		if err != nil {
-			return nil, fmt.Errorf("looking for imgbuild-guest: %w", err)
-		}
-		c.guest = live.GuestBeside(program)
-	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return nil, fmt.Errorf("looking for the keys of SSH: %w", err)
-	}
-	me, err := user.Current()
-	if err != nil {
-		return nil, fmt.Errorf("logging in: %w", err)
-	}
-	c.client = live.NewClient(home, me.Username, os.Getenv("SSH_AUTH_SOCK"), f.config)
-	if f.identity != "" {
-		c.client.Identities = []string{f.identity}
+	c := &checker{env: env, flags: f}
+	var err error
+	if c.client, c.guest, err = reach(f.reachFlags); err != nil {
+		return nil, err
 	}
 	c.images = sync.OnceValues(func() (*shelf, error) {
 		p, opened, err := env.catalog(ctx)

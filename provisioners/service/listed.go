@@ -42,6 +42,13 @@ type Listed struct {
 // On tells whether the unit starts by itself.
 func (l Listed) On() bool { return l.State == enabled }
 
+// PulledIn tells whether the unit starts when others want it, and only then.
+func (l Listed) PulledIn() bool { return l.State == static || l.State == indirect }
+
+// Chosen tells whether somebody decided that the unit starts by itself, or must
+// not start.
+func (l Listed) Chosen() bool { return l.State == enabled || l.State == masked || l.State == linked }
+
 // List reads the units of a system, sorted by name, by its files alone. Aliases
 // that packages bring are left out, and so are templates without an instance.
 func List(r system.Reader) ([]Listed, error) {
