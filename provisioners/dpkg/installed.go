@@ -109,7 +109,7 @@ func (d *database) read(ctx context.Context) error {
 	if err != nil || !there {
 		return err
 	}
-	if err := paragraphs(text, d.add); err != nil {
+	if err := paragraphs(text, d.add, "package", "status", "architecture", "version", "conffiles"); err != nil {
 		return fmt.Errorf("%s: %w", statusPath, err)
 	}
 	if err := d.journal(); err != nil {
@@ -191,7 +191,7 @@ func (d *database) journal() error {
 		if err != nil {
 			return err
 		}
-		if err := paragraphs(text, d.add); err != nil {
+		if err := paragraphs(text, d.add, "package", "status", "architecture", "version", "conffiles"); err != nil {
 			return fmt.Errorf("%s: %w", path.Join(updatesPath, name), err)
 		}
 	}
@@ -229,6 +229,9 @@ func (d *database) contents(p *Installed) error {
 		for _, file := range p.Files {
 			own[file] = true
 		}
+		for _, file := range p.Conffiles {
+			own[file] = false // the status file has theirs
+		}
 		for line := range strings.Lines(sums) {
 			sum, file, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "  ")
 			if !ok || len(sum) != 32 {
@@ -237,7 +240,7 @@ func (d *database) contents(p *Installed) error {
 			if file, err = d.place(p.Name, "/"+file); err != nil {
 				return err
 			}
-			if own[file] && !slices.Contains(p.Conffiles, file) {
+			if own[file] {
 				d.sums[file] = sum
 			}
 		}
@@ -302,7 +305,7 @@ func (d *database) automatic() error {
 	err = paragraphs(text, func(fields map[string]string) error {
 		auto[[2]string{fields["package"], fields["architecture"]}] = fields["auto-installed"] == "1"
 		return nil
-	})
+	}, "package", "architecture", "auto-installed")
 	if err != nil {
 		return fmt.Errorf("%s: %w", automaticPath, err)
 	}
@@ -357,50 +360,4 @@ func (d *database) ucf() error {
 		d.sums[file] = sum
 	}
 	return nil
-}
-
-// paragraphs reads control data (Debian Policy 5.1) and calls do with each
-// paragraph's fields by lower-case name. Lines that continue a field keep their
-// line breaks.
-func paragraphs(text string, do func(fields map[string]string) error) error {
-	fields, field, number := map[string]string{}, "", 0
-	end := func() error {
-		if len(fields) == 0 {
-			return nil
-		}
-		err := do(fields)
-		fields, field = map[string]string{}, ""
-		if err != nil {
-			return fmt.Errorf("paragraph before line %d: %w", number, err)
-		}
-		return nil
-	}
-	for line := range strings.Lines(text) {
-		number++
-		line = strings.TrimRight(line, " \t\r\n")
-		switch {
-		case line == "":
-			if err := end(); err != nil {
-				return err
-			}
-		case line[0] == ' ' || line[0] == '\t':
-			if field == "" {
-				return fmt.Errorf("line %d continues no field", number)
-			}
-			if field == "conffiles" {
-				fields[field] += line[1:] + "\n"
-			}
-		default:
-			name, value, ok := strings.Cut(line, ":")
-			if !ok || name == "" {
-				return fmt.Errorf("line %d is not field: value", number)
-			}
-			field = strings.ToLower(name)
-			if _, again := fields[field]; again {
-				return fmt.Errorf("line %d gives the field %s again", number, name)
-			}
-			fields[field] = strings.TrimSpace(value)
-		}
-	}
-	return end()
 }

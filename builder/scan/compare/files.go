@@ -182,7 +182,7 @@ func (f *files) added(e integrity.Entry) (File, bool) {
 		return file, true
 	}
 	// The image's package brought it too: the image took it out.
-	other := f.image.find(owner.Name, owner.Architecture)
+	other := f.image.like(owner)
 	file.Why = whyTaken
 	return file, other != nil && brought(other.Files, e.Path)
 }
@@ -204,7 +204,7 @@ func (f *files) missing(e integrity.Entry) (File, bool) {
 		return file, true
 	}
 	file.Package, file.Why = owner.Name, whyGone
-	other := f.server.find(owner.Name, owner.Architecture)
+	other := f.server.like(owner)
 	return file, other != nil && brought(other.Files, e.Path)
 }
 

@@ -27,8 +27,9 @@ type Package struct {
 // packages are one side's.
 type packages struct {
 	list []dpkg.Installed
-	// byName has those of every architecture, as dpkg's lists are of one.
-	byName map[string]bool
+	// named are by name and architecture, names those of every architecture.
+	named map[[2]string]*dpkg.Installed
+	names map[string]bool
 	// owners are the packages of files: the first by name, as a directory has
 	// many.
 	owners map[string]*dpkg.Installed
@@ -37,9 +38,10 @@ type packages struct {
 }
 
 func newPackages(list []dpkg.Installed) *packages {
-	p := &packages{list: list, byName: map[string]bool{}, owners: map[string]*dpkg.Installed{}, conffiles: map[string]bool{}, altered: map[string]bool{}}
+	p := &packages{list: list, named: map[[2]string]*dpkg.Installed{}, names: map[string]bool{}, owners: map[string]*dpkg.Installed{}, conffiles: map[string]bool{}, altered: map[string]bool{}}
 	for i := range list {
-		p.byName[list[i].Name] = true
+		p.names[list[i].Name] = true
+		p.named[[2]string{list[i].Name, list[i].Architecture}] = &list[i]
 		for _, file := range list[i].Files {
 			if p.owners[file] == nil {
 				p.owners[file] = &list[i]
@@ -63,14 +65,9 @@ func (p *packages) ownerOf(file string) string {
 	return ""
 }
 
-// find is the package of a name and architecture.
-func (p *packages) find(name, architecture string) *dpkg.Installed {
-	for i := range p.list {
-		if p.list[i].Name == name && p.list[i].Architecture == architecture {
-			return &p.list[i]
-		}
-	}
-	return nil
+// like is the same package on this side, in whatever version; nil without one.
+func (p *packages) like(other *dpkg.Installed) *dpkg.Installed {
+	return p.named[[2]string{other.Name, other.Architecture}]
 }
 
 func (d *Difference) packages(here, there *packages) {
@@ -85,7 +82,7 @@ func (d *Difference) packages(here, there *packages) {
 		}
 		if s != nil {
 			p.Name, p.Architecture, p.Server = s.Name, s.Architecture, s.Version
-			if p.Chosen = p.Kind == Added && !s.Automatic; p.Chosen && !there.byName[s.Name] {
+			if p.Chosen = p.Kind == Added && !s.Automatic; p.Chosen && !there.names[s.Name] {
 				chosen = append(chosen, s.Name)
 			}
 		}
