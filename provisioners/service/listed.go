@@ -79,7 +79,7 @@ type lister struct {
 	reader system.Reader
 	// files are where units are defined, in the first directory that has them.
 	files map[string]string
-	// masked are those without a definition that counts; elsewhere those whose
+	// masked are those whose definition does not count; elsewhere those whose
 	// definition is outside the directories.
 	masked, elsewhere map[string]bool
 	by                map[string][]string
@@ -98,7 +98,7 @@ func (l *lister) directory(dir string) error {
 		return err
 	}
 	for _, name := range names {
-		if !isUnit(name) || l.files[name] != "" || l.masked[name] {
+		if !isUnit(name) || l.files[name] != "" {
 			continue
 		}
 		if l.count++; l.count > maxUnits {
