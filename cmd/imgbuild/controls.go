@@ -18,13 +18,13 @@ func newControlsCommand(env *environment) *cobra.Command {
 	list := func(*cobra.Command, []string) error { return listControls(env, f) }
 	cmd := &cobra.Command{
 		Use:   "controls",
-		Short: "List and show the hardening rules",
+		Short: "List, show and compare the hardening rules",
 		Long: `A control is one hardening rule: a desired state, why it is desired, and the sections
 of benchmarks that ask for it. Bakes apply those that the profiles of a recipe take,
 scans hold all of a benchmark against the finished image. Controls come with the
 program; a project's own are in its folder controls/. Without a further word, list
 them.`,
-		Example: "  imgbuild controls\n  imgbuild controls show sshd-no-root",
+		Example: "  imgbuild controls\n  imgbuild controls show sshd-no-root\n  imgbuild controls diff cis-debian-12 cis-debian-13",
 		Args:    cobra.NoArgs,
 		RunE:    list,
 	}
@@ -39,7 +39,7 @@ them.`,
 	flags := listing.Flags()
 	flags.StringVar(&f.benchmark, "benchmark", "", "only those of a `BENCHMARK`")
 	flags.IntVar(&f.level, "level", 2, "only those of sections up to this `LEVEL`: 1 or 2")
-	cmd.AddCommand(listing, newControlsShowCommand(env))
+	cmd.AddCommand(listing, newControlsShowCommand(env), newControlsDiffCommand(env))
 	return cmd
 }
 
