@@ -88,8 +88,8 @@ type checked struct {
 }
 
 func checkServers(ctx context.Context, env *environment, targets []string, f checkFlags) error {
-	if f.level != 1 && f.level != 2 {
-		return fault.Inputf("--level is %d", f.level).WithHint("use 1 or 2")
+	if err := f.scanFlags.check(""); err != nil {
+		return err
 	}
 	if f.parallel < 1 || f.parallel > 256 {
 		return fault.Inputf("--parallel is %d", f.parallel).WithHint("use 1 to 256")
@@ -122,7 +122,20 @@ func checkServers(ctx context.Context, env *environment, targets []string, f che
 		task.Fail(ctx.Err())
 		return ctx.Err()
 	}
-	task.Done(fmt.Sprintf("servers: %d", len(servers)))
+	unchecked := 0
+	for _, o := range outcomes {
+		if o.Report == nil {
+			unchecked++
+		}
+	}
+	switch {
+	case len(servers) == 1 && unchecked == 1:
+		task.Fail(outcomes[0].err)
+	case unchecked > 0:
+		task.Done(fmt.Sprintf("servers: %d, of which %d could not be checked", len(servers), unchecked))
+	default:
+		task.Done(fmt.Sprintf("servers: %d", len(servers)))
+	}
 	for i, o := range outcomes {
 		if o.Report == nil {
 			continue
@@ -211,7 +224,13 @@ func newChecker(ctx context.Context, env *environment, f checkFlags) (*checker, 
 	if c.source, err = env.baselines(); err != nil {
 		return nil, err
 	}
-	if c.set, err = c.source.Controls(); err != nil {
+	if c.set, err = c.source.Controls(); err == nil {
+		err = c.set.Known(f.benchmarks...)
+	}
+	if err == nil && f.baseline != "" {
+		_, err = loadBaseline(ctx, c.source, f.baseline, "") // a slip is told before a server is asked
+	}
+	if err != nil {
 		return nil, errors.Join(err, c.source.Close())
 	}
 	return c, nil

@@ -28,7 +28,7 @@ evidence; which results changed is told too, by the newest reports of both.`,
 		Example: `  imgbuild controls diff debian-12-nginx:released debian-12-nginx
   imgbuild controls diff web:20260131.1 web:20260207.1 --output json
   imgbuild controls diff cis-debian-12 cis-debian-13`,
-		Args: cobra.ExactArgs(2),
+		Args: words("FROM", "TO"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return diffControls(cmd.Context(), env, args[0], args[1])
 		},

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -20,6 +21,7 @@ import (
 	"imgbuild/images/catalog"
 	"imgbuild/images/control"
 	"imgbuild/images/evidence"
+	"imgbuild/images/fault"
 	"imgbuild/images/integrity"
 	"imgbuild/provisioners/inventory"
 	"imgbuild/provisioners/tree"
@@ -59,7 +61,7 @@ something differs.`,
 		Example: `  imgbuild diff ssh://admin@old.example.com debian-12-nginx
   imgbuild diff ssh://web1 debian-12-nginx:released --only packages,services
   imgbuild diff ssh://web1 web.qcow2 --output json`,
-		Args: cobra.ExactArgs(2),
+		Args: words("ssh://HOST", "IMAGE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return diffServer(cmd.Context(), env, args[0], args[1], f)
 		},
@@ -72,6 +74,9 @@ something differs.`,
 }
 
 func diffServer(ctx context.Context, env *environment, address, image string, f diffFlags) error {
+	if strings.HasPrefix(image, "ssh://") {
+		return fault.Inputf("%s is a server, not an image", image).WithHint("the server comes first: %s", env.command("diff", image, address))
+	}
 	sections, err := compare.ParseSections(f.only)
 	if err != nil {
 		return err

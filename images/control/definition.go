@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"imgbuild/images/baseline/node"
-	"imgbuild/images/fault"
 )
 
 // Definition is a control as it was when an image was made, for a later
@@ -89,12 +88,11 @@ func (s *Set) Definitions(platform string, applied map[Output][]*Control) (Defin
 // DefinitionsOf are of the controls that a benchmark asks for, with its sections
 // alone. An unknown one is a fault of the input.
 func (s *Set) DefinitionsOf(benchmark string) (Definitions, error) {
-	b := s.Benchmarks[benchmark]
-	if b == nil {
-		return nil, fault.Inputf("unknown benchmark %q%s", benchmark, node.Suggest(benchmark, sortedKeys(s.Benchmarks)))
+	if err := s.Known(benchmark); err != nil {
+		return nil, err
 	}
 	found := Definitions{}
-	for _, section := range b.Sections {
+	for _, section := range s.Benchmarks[benchmark].Sections {
 		for _, id := range section.Controls {
 			d, known := found[id]
 			if !known {

@@ -1,6 +1,8 @@
 package terminal
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -43,7 +45,13 @@ type line struct {
 func (t *line) Add(int64)            {}
 func (t *line) Done(detail string)   { t.end("done", detail) }
 func (t *line) Cached(detail string) { t.end("cached", detail) }
-func (t *line) Fail(err error)       { t.end("failed", err.Error()) }
+func (t *line) Fail(err error) {
+	if errors.Is(err, context.Canceled) {
+		t.end("ended", "interrupted")
+		return
+	}
+	t.end("failed", err.Error())
+}
 
 func (t *line) end(word, detail string) {
 	text := t.name
