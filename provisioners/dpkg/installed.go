@@ -36,6 +36,10 @@ type Installed struct {
 	Name         string `json:"name"`
 	Architecture string `json:"architecture"`
 	Version      string `json:"version"`
+	// Priority is Debian's, such as "important" (Debian Policy 2.5).
+	Priority string `json:"priority,omitempty"`
+	// Needs are the packages that its dependencies name, alternatives too, sorted.
+	Needs []string `json:"needs,omitempty"`
 	// Automatic says that apt installed it because another package needs it.
 	Automatic bool `json:"automatic,omitempty"`
 	// Files are the paths that it brought, directories too, relative to the
@@ -109,7 +113,7 @@ func (d *database) read(ctx context.Context) error {
 	if err != nil || !there {
 		return err
 	}
-	if err := paragraphs(text, d.add, "package", "status", "architecture", "version", "conffiles"); err != nil {
+	if err := paragraphs(text, d.add, statusFields...); err != nil {
 		return fmt.Errorf("%s: %w", statusPath, err)
 	}
 	if err := d.journal(); err != nil {
@@ -147,7 +151,8 @@ func (d *database) add(fields map[string]string) error {
 	if len(d.packages) == maxPackages {
 		return fmt.Errorf("more than %d packages", maxPackages)
 	}
-	p := &Installed{Name: fields["package"], Architecture: fields["architecture"], Version: fields["version"]}
+	p := &Installed{Name: fields["package"], Architecture: fields["architecture"], Version: fields["version"], Priority: fields["priority"]}
+	p.Needs = needs(fields["pre-depends"] + "," + fields["depends"])
 	if !packageName.MatchString(p.Name) {
 		return fmt.Errorf("%q is not the name of a package", p.Name)
 	}
@@ -174,6 +179,23 @@ func (d *database) add(fields map[string]string) error {
 	return nil
 }
 
+// needs are the names in a field of dependencies (Debian Policy 7.1), each once.
+// What is none is passed over: dpkg's own database is not judged by it.
+func needs(field string) []string {
+	var names []string
+	for _, relation := range strings.FieldsFunc(field, func(r rune) bool { return r == ',' || r == '|' }) {
+		name, _, _ := strings.Cut(strings.TrimSpace(relation), " ")
+		name, _, _ = strings.Cut(name, ":")
+		if name, _, _ = strings.Cut(name, "("); packageName.MatchString(name) {
+			names = append(names, name)
+		}
+	}
+	return sorted(names)
+}
+
+// statusFields are those of a paragraph that are looked at.
+var statusFields = []string{"package", "status", "architecture", "version", "priority", "depends", "pre-depends", "conffiles"}
+
 // journal reads the changes that dpkg has not yet written into its status file.
 func (d *database) journal() error {
 	names, err := system.Names(d.reader, updatesPath)
@@ -191,7 +213,7 @@ func (d *database) journal() error {
 		if err != nil {
 			return err
 		}
-		if err := paragraphs(text, d.add, "package", "status", "architecture", "version", "conffiles"); err != nil {
+		if err := paragraphs(text, d.add, statusFields...); err != nil {
 			return fmt.Errorf("%s: %w", path.Join(updatesPath, name), err)
 		}
 	}

@@ -27,6 +27,9 @@ type Inventory struct {
 	// Chosen are the alternatives that a person chose (update-alternatives(1),
 	// "manual"), by name.
 	Chosen []string `json:"chosen,omitempty"`
+	// Made are paths that scripts of packages made and keep account of, relative
+	// to the root: what of Apache they enabled.
+	Made []string `json:"made,omitempty"`
 }
 
 // Take takes the inventory of a system, of which files may be opened by several
@@ -40,6 +43,7 @@ func Take(ctx context.Context, r system.Reader) (*Inventory, error) {
 		func() (err error) { i.Jobs, err = jobs(r); return err },
 		func() (err error) { i.Ports, i.Running, err = ports(ctx, r); return err },
 		func() (err error) { i.Chosen, err = chosen(r); return err },
+		func() (err error) { i.Made, err = made(r); return err },
 	} {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -71,7 +75,7 @@ func (i *Inventory) Check() error {
 	}{
 		{"packages", len(i.Packages), maxEntries}, {"users", len(i.Users), maxEntries}, {"groups", len(i.Groups), maxEntries},
 		{"units", len(i.Units), maxEntries}, {"jobs", len(i.Jobs), maxEntries}, {"ports", len(i.Ports), maxEntries},
-		{"alternatives", len(i.Chosen), maxEntries}, {"files of packages", files, 3 * maxFiles},
+		{"alternatives", len(i.Chosen), maxEntries}, {"links", len(i.Made), maxEntries}, {"files of packages", files, 3 * maxFiles},
 	} {
 		if l.count > l.most {
 			return fmt.Errorf("an inventory with %d %s, at most %d are read", l.count, l.what, l.most)

@@ -154,25 +154,3 @@ func jobOf(line, user string) (Job, bool) {
 }
 
 func cut(text string) string { return text[:min(len(text), maxWord)] }
-
-// alternativesDir has a file for each alternative, of which the first line is
-// "auto" or "manual" (update-alternatives(1), "FILES").
-const alternativesDir = "/var/lib/dpkg/alternatives"
-
-func chosen(r system.Reader) ([]string, error) {
-	names, err := regular(r, alternativesDir)
-	if err != nil {
-		return nil, err
-	}
-	var list []string
-	for _, name := range names {
-		text, _, err := system.ReadText(r, path.Join(alternativesDir, name), maxCrontab)
-		if err != nil {
-			return nil, err
-		}
-		if status, _, _ := strings.Cut(text, "\n"); status == "manual" {
-			list = append(list, name)
-		}
-	}
-	return list, nil
-}

@@ -149,7 +149,7 @@ func TestWhatWasChangedByHandIsNamed(t *testing.T) {
 			w.install("py", "3", "")
 			w.write("/var/lib/apt/extended_states", "Package: py\nArchitecture: all\nAuto-Installed: 1\n")
 			w.write("/usr/lib/python3/__pycache__/py.cpython-311.pyc", "x")
-		}, nil, []string{"+ and 1 that apt installed because others need them", "~ and 1 that scripts of packages made"}},
+		}, nil, []string{"+ and 1 that are there because others need them", "~ and 1 that scripts of packages made"}},
 		"a package less":               {nil, func(w *world) { w.install("py", "3", "") }, []string{"- py"}},
 		"a package in another version": {func(w *world) { w.install("nginx", "1.9", "+") }, nil, []string{"~ nginx 1.9, in the image 1.22 (the image's is newer)"}},
 		"a conffile": {func(w *world) { w.write("/etc/nginx/nginx.conf", "mine") }, nil,
@@ -181,7 +181,7 @@ func TestWhatWasChangedByHandIsNamed(t *testing.T) {
 		"a link": {func(w *world) {
 			must(w.t, w.Remove("/usr/local/bin/ours"))
 			w.link("/opt/x", "/usr/local/bin/ours")
-		}, nil, []string{"~ /usr/local/bin/ours: type link, in the image file; target /opt/x, in the image none, another content"}},
+		}, nil, []string{"~ /usr/local/bin/ours: type link, in the image file; target /opt/x, in the image none"}},
 		"what varies": {func(w *world) {
 			w.write("/var/log/syslog", "two")
 			w.write("/srv/data", "x")
@@ -201,6 +201,16 @@ func TestWhatWasChangedByHandIsNamed(t *testing.T) {
 		"a user changed": {func(w *world) {
 			w.write("/etc/passwd", "root:x:0:0::/root:/bin/sh\nwww:x:34:33::/var/www:/bin/sh\n")
 		}, nil, []string{"~ user www: uid 34, in the image 33; shell /bin/sh, in the image /usr/sbin/nologin"}},
+		"a number": {func(w *world) {
+			w.write("/etc/passwd", "root:x:0:0::/root:/bin/sh\nwww:x:34:35::/var/www:/usr/sbin/nologin\n")
+			w.write("/etc/group", "root:x:0:\nwww:x:35:\n")
+		}, nil, []string{"~ other numbers: user www 34 (in the image 33), group www 35 (in the image 33)"}},
+		"what Apache's package enabled": {func(w *world) {
+			w.link("../mods-available/a.load", "/etc/apache2/mods-enabled/a.load")
+			w.link("../mods-available/b.load", "/etc/apache2/mods-enabled/b.load")
+			w.write("/var/lib/apache2/module/enabled_by_maint/a", "")
+			w.write("/var/lib/apache2/module/enabled_by_admin/b", "")
+		}, nil, []string{"+ /etc/apache2/mods-enabled/b.load", "~ and 1 that scripts of packages made"}},
 		"a group":       {func(w *world) { w.write("/etc/group", "root:x:0:\nwww:x:33:\nnew:x:99:\n") }, nil, []string{"+ group new: gid 99"}},
 		"a unit on":     {func(w *world) { w.enable("base.service") }, nil, []string{"~ base.service enabled for multi-user.target, in the image disabled"}},
 		"a unit masked": {func(w *world) { w.link("/dev/null", "/etc/systemd/system/nginx.service") }, nil, []string{"~ nginx.service masked, in the image enabled for multi-user.target (of nginx)"}},
@@ -279,16 +289,25 @@ func TestPortsOfWhatTheImageStartsAreNone(t *testing.T) {
 	}
 }
 
+// TestTheRecipeHasWhatSomebodyChose has packages that apt chose, that others need,
+// that need each other, that are of the base system, and a kernel.
 func TestTheRecipeHasWhatSomebodyChose(t *testing.T) {
 	w := newWorld(t)
-	w.install("py", "3", "")
-	w.install("cron", "3", "")
-	packages["linux-image-6"] = map[string]string{}
-	w.install("linux-image-6", "6", "")
-	w.write("/var/lib/apt/extended_states", "Package: cron\nArchitecture: all\nAuto-Installed: 1\n")
+	for name, fields := range map[string]string{
+		"py": "Depends: py-common (= 3), libc6:any (>= 2) | libc7\n", "py-common": "", "ping": "Depends: pong\n", "pong": "Pre-Depends: ping\n",
+		"less": "Priority: important\nDepends: less, ,(\n", "linux-image-6": "", "auto": "",
+	} {
+		w.status[name] = "Package: " + name + "\nStatus: install ok installed\nArchitecture: all\nVersion: 1\n" + fields + "\n"
+	}
+	w.database()
+	w.write("/var/lib/apt/extended_states", "Package: auto\nArchitecture: all\nAuto-Installed: 1\n")
 	d := compare.Systems(w.side("server"), newWorld(t).side("image"), []compare.Section{compare.Packages})
-	if d.Recipe != "packages:\n  - py\n" {
+	if want := "packages:\n  - ping\n  - py\n  # of Debian's base system, which installers choose:\n  - less\n"; d.Recipe != want {
 		t.Errorf("recipe: %q", d.Recipe)
+	}
+	want := []string{"+ linux-image-6 1", "+ ping 1", "+ py 1", "+ of Debian's base system: less", "+ and 3 that are there because others need them"}
+	if diff := cmp.Diff(want, lines(d)); diff != "" {
+		t.Errorf("(-want +told):\n%s", diff)
 	}
 }
 

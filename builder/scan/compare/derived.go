@@ -66,6 +66,8 @@ func (t *tree) derived(e integrity.Entry) bool {
 	name := e.Path
 	link := e.Mode&fs.ModeSymlink != 0
 	switch {
+	case t.made[name]:
+		return true
 	// update-alternatives(1), where no person chose.
 	case path.Dir(name) == "etc/alternatives":
 		return link && !t.manual[path.Base(name)]

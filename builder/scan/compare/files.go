@@ -70,12 +70,13 @@ type tree struct {
 	manifest integrity.Manifest
 	// users and groups are the names of numbers.
 	users, groups map[int]string
-	// manual are the alternatives that a person chose.
-	manual map[string]bool
+	// manual are the alternatives that a person chose; made are paths that
+	// scripts of packages made.
+	manual, made map[string]bool
 }
 
 func newTree(s Side, p *packages) *tree {
-	t := &tree{packages: p, manifest: s.Manifest, users: map[int]string{}, groups: map[int]string{}, manual: map[string]bool{}}
+	t := &tree{packages: p, manifest: s.Manifest, users: map[int]string{}, groups: map[int]string{}, manual: map[string]bool{}, made: map[string]bool{}}
 	for _, u := range s.Inventory.Users {
 		if t.users[u.UID] == "" {
 			t.users[u.UID] = u.Name
@@ -88,6 +89,9 @@ func newTree(s Side, p *packages) *tree {
 	}
 	for _, name := range s.Inventory.Chosen {
 		t.manual[name] = true
+	}
+	for _, name := range s.Inventory.Made {
+		t.made[name] = true
 	}
 	return t
 }

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"imgbuild/builder/debian/deb822"
-	"imgbuild/images/baseline/node"
 	"imgbuild/provisioners/dpkg"
 )
 
@@ -19,9 +18,11 @@ type Package struct {
 	Image  string `json:"image,omitempty"`
 	// Newer is "server" or "image", whose version is the later one.
 	Newer string `json:"newer,omitempty"`
-	// Chosen says that a person installed it on the server, not apt because
-	// another package needs it.
+	// Chosen says that it is on the server for its own sake: apt did not install
+	// it because another package needs it, and none that was chosen does.
 	Chosen bool `json:"chosen,omitempty"`
+	// Base says that it is of Debian's base system, which installers choose.
+	Base bool `json:"base,omitempty"`
 }
 
 // packages are one side's.
@@ -71,8 +72,9 @@ func (p *packages) like(other *dpkg.Installed) *dpkg.Installed {
 }
 
 func (d *Difference) packages(here, there *packages) {
-	var chosen []string
-	pairs(here.list, there.list, func(p *dpkg.Installed) string { return p.Name + ":" + p.Architecture }, func(s, i *dpkg.Installed) {
+	more := slices.DeleteFunc(slices.Clone(here.list), func(p dpkg.Installed) bool { return p.Automatic || there.names[p.Name] })
+	chosen, base := onlyWanted(more), []string{}
+	pairs(here.list, there.list, func(p *dpkg.Installed) string { return p.Name + "\x00" + p.Architecture }, func(s, i *dpkg.Installed) {
 		if s != nil && i != nil && s.Version == i.Version {
 			return
 		}
@@ -82,8 +84,10 @@ func (d *Difference) packages(here, there *packages) {
 		}
 		if s != nil {
 			p.Name, p.Architecture, p.Server = s.Name, s.Architecture, s.Version
-			if p.Chosen = p.Kind == Added && !s.Automatic; p.Chosen && !there.names[s.Name] {
-				chosen = append(chosen, s.Name)
+			p.Chosen = p.Kind == Added && slices.Contains(chosen, s.Name)
+			p.Base = p.Chosen && slices.Contains(basePriorities, s.Priority)
+			if p.Base {
+				base = append(base, s.Name)
 			}
 		}
 		if p.Kind == Changed {
@@ -94,28 +98,60 @@ func (d *Difference) packages(here, there *packages) {
 		}
 		d.Packages = append(d.Packages, p)
 	})
-	d.Recipe = snippet(chosen)
+	d.Recipe = snippet(chosen, base)
+}
+
+// basePriorities are of packages that an installation has unless somebody removes
+// them (Debian Policy 2.5).
+var basePriorities = []string{"required", "important", "standard"}
+
+// onlyWanted are the names of packages that none of the others needs; of those
+// that need each other it is the first.
+func onlyWanted(list []dpkg.Installed) []string {
+	needing := map[string][]string{}
+	for _, p := range list {
+		for _, name := range p.Needs {
+			needing[name] = append(needing[name], p.Name)
+		}
+	}
+	var names []string
+	for _, p := range list {
+		if !slices.ContainsFunc(needing[p.Name], func(other string) bool {
+			return other != p.Name && (other < p.Name || !slices.Contains(p.Needs, other))
+		}) {
+			names = append(names, p.Name)
+		}
+	}
+	return slices.Compact(names)
 }
 
 // ofMachines begin the names of packages that a recipe's boot layer brings: a
 // kernel and what starts it.
 var ofMachines = []string{"linux-image-", "linux-headers-", "grub-", "shim-"}
 
-// snippet is a part of a recipe.
-func snippet(names []string) string {
-	names = slices.DeleteFunc(names, func(name string) bool {
-		return slices.ContainsFunc(ofMachines, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
-	})
-	if len(names) == 0 {
-		return ""
-	}
-	list := &node.Node{Kind: node.List}
-	for _, name := range slices.Compact(names) {
-		list.Items = append(list.Items, &node.Node{Kind: node.String, Text: name})
-	}
+// snippet is a part of a recipe: what somebody chose, and then what an installer
+// may have.
+func snippet(chosen, base []string) string {
 	var b strings.Builder
-	for _, line := range node.Lines(&node.Node{Kind: node.Map, Entries: []node.Entry{{Key: "packages", Value: list}}}) {
-		b.WriteString(line.Text + "\n")
+	add := func(name string) {
+		if slices.ContainsFunc(ofMachines, func(prefix string) bool { return strings.HasPrefix(name, prefix) }) {
+			return
+		}
+		if b.Len() == 0 {
+			b.WriteString("packages:\n")
+		}
+		b.WriteString("  - " + name + "\n")
+	}
+	for _, name := range chosen {
+		if !slices.Contains(base, name) {
+			add(name)
+		}
+	}
+	for i, name := range base {
+		if i == 0 && b.Len() > 0 {
+			b.WriteString("  # of Debian's base system, which installers choose:\n")
+		}
+		add(name)
 	}
 	return b.String()
 }

@@ -99,26 +99,31 @@ func plain(text string) string {
 }
 
 func (d *Difference) writePackages(t *section) {
-	automatic := 0
+	automatic, base := 0, []string(nil)
 	for _, p := range d.Packages {
 		switch {
 		case p.Kind == Missing:
 			t.lacks(p.Name)
 		case p.Kind == Changed:
 			t.line(Changed, "%s %s, in the image %s (the %s's is newer)", p.Name, p.Server, p.Image, p.Newer)
-		case p.Chosen:
+		case p.Chosen && !p.Base:
 			t.line(Added, "%s %s", p.Name, p.Server)
+		case p.Chosen:
+			base = append(base, p.Name)
 		default:
 			automatic++
 		}
 	}
+	if len(base) > 0 {
+		t.line(Added, "of Debian's base system: %s", strings.Join(base, ", "))
+	}
 	if automatic > 0 {
-		t.line(Added, "and %d that apt installed because others need them", automatic)
+		t.line(Added, "and %d that are there because others need them", automatic)
 	}
 }
 
 func (d *Difference) writeUsers(t *section) {
-	own := map[string]bool{}
+	own, numbers := map[string]bool{}, []string(nil)
 	for _, u := range d.Users {
 		switch u.Kind {
 		case Missing:
@@ -128,7 +133,12 @@ func (d *Difference) writeUsers(t *section) {
 			t.line(Added, "user %s: %s", u.Name, describe(u.Server))
 			own[u.Server.Group] = u.Server.Group == u.Name
 		case Changed:
-			t.line(Changed, "user %s: %s", u.Name, fieldsOf(userFields(u.Server, u.Image)))
+			fields := userFields(u.Server, u.Image)
+			if len(fields) == 1 && fields[0].Name == "uid" {
+				numbers = append(numbers, fmt.Sprintf("user %s %s (in the image %s)", u.Name, fields[0].Server, fields[0].Image))
+				continue
+			}
+			t.line(Changed, "user %s: %s", u.Name, fieldsOf(fields))
 		}
 	}
 	for _, g := range d.Groups {
@@ -139,8 +149,11 @@ func (d *Difference) writeUsers(t *section) {
 		case g.Kind == Added:
 			t.line(Added, "group %s: gid %d", g.Name, g.Server.GID)
 		default:
-			t.line(Changed, "group %s: gid %d, in the image %d", g.Name, g.Server.GID, g.Image.GID)
+			numbers = append(numbers, fmt.Sprintf("group %s %d (in the image %d)", g.Name, g.Server.GID, g.Image.GID))
 		}
+	}
+	if len(numbers) > 0 {
+		t.line(Changed, "other numbers: %s", strings.Join(numbers, ", "))
 	}
 }
 
@@ -254,7 +267,8 @@ func (f folder) remark() string {
 	if len(told) > 0 {
 		list = append(list, fieldsOf(told))
 	}
-	if len(told) < len(f.Fields) && f.Why == "" {
+	retyped := len(told) > 0 && told[0].Name == "type"
+	if len(told) < len(f.Fields) && f.Why == "" && !retyped {
 		list = append(list, "another content")
 	}
 	if len(list) == 0 {
