@@ -376,9 +376,9 @@ func writeChecked(w io.Writer, outcomes []checked) {
 	for _, o := range outcomes {
 		switch {
 		case o.Report == nil:
-			fmt.Fprintf(w, "%-20s  not checked: %s\n", o.Server, o.Error)
+			fmt.Fprintf(w, "%-20s  not checked: %s\n", o.Server, harmless(o.Error))
 			if o.Hint != "" {
-				fmt.Fprintf(w, "%-20s  hint: %s\n", "", o.Hint)
+				fmt.Fprintf(w, "%-20s  hint: %s\n", "", harmless(o.Hint))
 			}
 		case o.err != nil:
 			fmt.Fprintf(w, "%-20s  %v\n", o.Server, o.err)

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"imgbuild/builder/progress"
 )
@@ -30,6 +32,13 @@ func (l *Lines) Start(name string, _ int64, _ progress.Unit) progress.Task {
 func (l *Lines) Note(format string, args ...any) { l.write("note", fmt.Sprintf(format, args...)) }
 
 func (l *Lines) write(word, text string) {
+	// Servers and images have a say in it: none of them commands a terminal.
+	text = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) && r != '\n' {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	// Nobody can be told of a failure to write to standard error.
