@@ -73,7 +73,7 @@ something differs.`,
 	return cmd
 }
 
-func diffServer(ctx context.Context, env *environment, address, image string, f diffFlags) error {
+func diffServer(ctx context.Context, env *environment, address, image string, f diffFlags) (err error) {
 	if strings.HasPrefix(image, "ssh://") {
 		return fault.Inputf("%s is a server, not an image", image).WithHint("the server comes first: %s", env.command("diff", image, address))
 	}
@@ -92,20 +92,27 @@ func diffServer(ctx context.Context, env *environment, address, image string, f 
 	if err != nil {
 		return err
 	}
+	task := env.reporter().Start("diff", 0, progress.Items)
+	target, terms, err := openImage(ctx, env, image, f.form)
+	if err != nil {
+		task.Fail(err)
+		return err
+	}
+	defer func() { err = errors.Join(err, target.Close()) }()
 	var rules integrity.Rules
 	if slices.Contains(sections, compare.Files) {
 		rules = integrity.DefaultRules()
 	}
-	task := env.reporter().Start("diff", 0, progress.Items)
 	var server, finished compare.Side
 	group, working := errgroup.WithContext(ctx)
 	group.Go(func() (err error) { server, err = serverSide(working, client, host, guest, rules); return err })
-	group.Go(func() (err error) { finished, err = imageSide(working, env, image, f.form, rules); return err })
+	group.Go(func() (err error) { finished, err = imageSide(working, target, rules); return err })
 	if err := group.Wait(); err != nil {
 		task.Fail(err)
 		return err
 	}
 	task.Done(fmt.Sprintf("packages: %d on the server, %d in the image", len(server.Inventory.Packages), len(finished.Inventory.Packages)))
+	finished.Declared = declaredPorts(terms, target.Output)
 	if server.Platform != finished.Platform {
 		env.reporter().Note("the server runs %s, the image %s: most packages are in other versions", server.Platform, finished.Platform)
 	}
@@ -128,64 +135,59 @@ func serverSide(ctx context.Context, client live.Client, host live.Host, guest *
 }
 
 // imageSide takes stock of a finished output.
-func imageSide(ctx context.Context, env *environment, name, form string, rules integrity.Rules) (_ compare.Side, err error) {
-	p, err := env.project()
-	if err != nil {
-		return compare.Side{}, err
-	}
-	dir := filepath.Join(p.Config.Cache.Dir, scansDir)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return compare.Side{}, fmt.Errorf("opening %s: %w", name, err)
-	}
-	target, declared, err := openImage(ctx, env, name, form, dir)
-	if err != nil {
-		return compare.Side{}, err
-	}
-	defer func() { err = errors.Join(err, target.Close()) }()
-	side := compare.Side{Name: target.Name, Platform: target.Platform, Declared: declared}
+func imageSide(ctx context.Context, target *scan.Target, rules integrity.Rules) (_ compare.Side, err error) {
+	side := compare.Side{Name: target.Name, Platform: target.Platform}
 	if side.Inventory, err = inventory.Take(ctx, target.System); err != nil {
-		return compare.Side{}, fmt.Errorf("%s: %w", name, err)
+		return compare.Side{}, fmt.Errorf("%s: %w", target.Name, err)
 	}
 	if len(rules) == 0 {
 		return side, nil
 	}
 	entries, err := tree.Read(ctx, target.System)
 	if err != nil {
-		return compare.Side{}, fmt.Errorf("%s: %w", name, err)
+		return compare.Side{}, fmt.Errorf("%s: %w", target.Name, err)
 	}
 	side.Manifest, err = integrity.NewManifest(entries, rules)
 	return side, err
 }
 
-// openImage opens what a user names, and tells the TCP ports that the recipe of a
-// version speaks of.
-func openImage(ctx context.Context, env *environment, name, form, dir string) (*scan.Target, []int, error) {
+// openImage opens what a user names. Of a version of the catalog its recipe's
+// terms are returned too; of others there are none.
+func openImage(ctx context.Context, env *environment, name, form string) (*scan.Target, baseline.Terms, error) {
+	p, err := env.project()
+	if err != nil {
+		return nil, baseline.Terms{}, err
+	}
+	dir := filepath.Join(p.Config.Cache.Dir, scansDir)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, baseline.Terms{}, fmt.Errorf("opening %s: %w", name, err)
+	}
 	if foreign(name) {
 		t, err := openForeign(ctx, name, form, dir)
-		return t, nil, err
+		return t, baseline.Terms{}, err
 	}
-	p, c, err := env.catalog(ctx)
+	_, c, err := env.catalog(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, baseline.Terms{}, err
 	}
 	v, err := find(ctx, c, name, catalog.AllowRevoked)
 	if err != nil {
-		return nil, nil, err
+		return nil, baseline.Terms{}, err
 	}
 	trust, err := p.Trust(p.Config.Catalog)
 	if err != nil {
-		return nil, nil, err
+		return nil, baseline.Terms{}, err
 	}
 	if err := evidence.Signed(ctx, c, v, trust); err != nil {
-		return nil, nil, err
+		return nil, baseline.Terms{}, err
 	}
 	terms, err := evidence.Terms(ctx, c, v, trust)
 	if err != nil {
-		return nil, nil, err
+		return nil, baseline.Terms{}, err
 	}
 	output, _ := scannedForm(v, form)
 	t, err := scan.Version(ctx, c, v, output, dir)
-	return t, declaredPorts(terms, output), err
+	return t, terms, err
 }
 
 // declaredPorts are those that probes ask; nil without any, for then the recipe

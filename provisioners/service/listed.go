@@ -37,6 +37,8 @@ type Listed struct {
 	// File is the unit file, relative to the root; of a script of init(8) that
 	// has no unit it is the script.
 	File string `json:"file,omitempty"`
+	// Shipped says that a package masks it.
+	Shipped bool `json:"shipped,omitempty"`
 }
 
 // On tells whether the unit starts by itself.
@@ -47,12 +49,14 @@ func (l Listed) PulledIn() bool { return l.State == static || l.State == indirec
 
 // Chosen tells whether somebody decided that the unit starts by itself, or must
 // not start.
-func (l Listed) Chosen() bool { return l.State == enabled || l.State == masked || l.State == linked }
+func (l Listed) Chosen() bool {
+	return l.State == enabled || l.State == linked || l.State == masked && !l.Shipped
+}
 
 // List reads the units of a system, sorted by name, by its files alone. Aliases
 // that packages bring are left out, and so are templates without an instance.
 func List(r system.Reader) ([]Listed, error) {
-	l := &lister{reader: r, files: map[string]string{}, masked: map[string]bool{}, by: map[string][]string{}, elsewhere: map[string]bool{}}
+	l := &lister{reader: r, files: map[string]string{}, masked: map[string]bool{}, by: map[string][]string{}, elsewhere: map[string]bool{}, shipped: map[string]bool{}}
 	for _, dir := range unitDirs {
 		if err := l.directory(dir); err != nil {
 			return nil, fmt.Errorf("listing units: %w", err)
@@ -82,6 +86,8 @@ type lister struct {
 	// masked are those whose definition does not count; elsewhere those whose
 	// definition is outside the directories.
 	masked, elsewhere map[string]bool
+	// shipped are those that are masked outside of /etc.
+	shipped map[string]bool
 	by                map[string][]string
 	count             int
 }
@@ -111,7 +117,7 @@ func (l *lister) directory(dir string) error {
 		}
 		switch {
 		case info.Mode.IsRegular() && info.Size == 0:
-			l.masked[name] = true
+			l.mask(dir, name)
 		case info.Mode.IsRegular():
 			l.files[name] = file
 		case info.Mode&fs.ModeSymlink != 0:
@@ -121,6 +127,12 @@ func (l *lister) directory(dir string) error {
 		}
 	}
 	return nil
+}
+
+func (l *lister) mask(dir, name string) {
+	if !l.masked[name] {
+		l.masked[name], l.shipped[name] = true, dir != configDir
+	}
 }
 
 // link takes a link in a directory of units: a mask, another name of a unit, or
@@ -136,7 +148,7 @@ func (l *lister) link(dir, name string) error {
 	}
 	switch {
 	case target == "/dev/null":
-		l.masked[name] = true
+		l.mask(dir, name)
 	case path.Base(target) != name:
 		if dir == configDir {
 			real := named(name, path.Base(target))
@@ -193,7 +205,7 @@ func (l *lister) units() ([]Listed, error) {
 	}
 	var list []Listed
 	for name := range names {
-		u := Listed{Name: name, File: strings.TrimPrefix(l.files[name], "/"), By: l.by[name]}
+		u := Listed{Name: name, File: strings.TrimPrefix(l.files[name], "/"), By: l.by[name], Shipped: l.shipped[name]}
 		template, instance := split(name)
 		if u.File == "" && template != "" && instance != "" {
 			u.File = strings.TrimPrefix(l.files[template], "/")

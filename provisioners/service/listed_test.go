@@ -89,6 +89,11 @@ func TestListIsThatOfSystemctl(t *testing.T) {
 			t.Errorf("%s: %+v", name, u)
 		}
 	}
+	for name, chosen := range map[string]bool{"empty.service": false, "off.service": true, "plain.service": true, "far.service": true, "static.service": false} {
+		if u := got[name]; u.Chosen() != chosen {
+			t.Errorf("%s: %+v", name, u)
+		}
+	}
 	if file := got["port@ttyS0.service"].File; file != "usr/lib/systemd/system/port@.service" {
 		t.Errorf("the instance's file: %q", file)
 	}
