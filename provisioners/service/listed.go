@@ -88,8 +88,8 @@ type lister struct {
 	masked, elsewhere map[string]bool
 	// shipped are those that are masked outside of /etc.
 	shipped map[string]bool
-	by                map[string][]string
-	count             int
+	by      map[string][]string
+	count   int
 }
 
 // isUnit tells names of units from others.
