@@ -19,6 +19,7 @@ import (
 	"imgbuild/builder/stage"
 	"imgbuild/images/baseline"
 	"imgbuild/images/catalog"
+	"imgbuild/images/control"
 	"imgbuild/images/integrity"
 	"imgbuild/images/provenance"
 	"imgbuild/images/sbom"
@@ -103,6 +104,9 @@ func (b *Builder) attest(ctx context.Context, plan *Plan, made *outputs, started
 	if err := w.say(ctx, signing.PredicateRecipe, recipe, sbom.Container, sbom.Disk); err != nil {
 		return fmt.Errorf("recipe: %w", err)
 	}
+	if err := w.controls(ctx); err != nil {
+		return fmt.Errorf("definitions of controls: %w", err)
+	}
 	if err := w.provenance(ctx, digestOf(recipe)); err != nil {
 		return fmt.Errorf("provenance: %w", err)
 	}
@@ -177,6 +181,28 @@ func (w *witness) attach(ctx context.Context, s signing.Statement) error {
 		return err
 	}
 	return w.to.Put(ctx, artifact)
+}
+
+// controls says how the controls are defined that the version is held against, so
+// that it can be told later what changed.
+func (w *witness) controls(ctx context.Context) error {
+	recipe := w.plan.Recipe
+	if !recipe.Scanned() {
+		return nil
+	}
+	applied := map[control.Output][]*control.Control{}
+	for _, output := range []control.Output{control.Container, control.Machine} {
+		applied[output] = recipe.Hardening(output)
+	}
+	definitions, err := recipe.ControlSet().Definitions(recipe.Platform(), applied)
+	if err != nil {
+		return err
+	}
+	predicate, err := json.Marshal(definitions)
+	if err != nil {
+		return err
+	}
+	return w.say(ctx, signing.PredicateControls, predicate, sbom.Container, sbom.Disk)
 }
 
 // provenance says what the version was made from; recipe is the digest of the

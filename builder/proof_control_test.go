@@ -72,6 +72,12 @@ elsewhere: {title: t, severity: low, rationale: r, when: {files: {/etc/not-there
 		t.Error("a file that was right already was changed, or a control was applied that was not applicable")
 	}
 
+	// What it is held against is kept with it, as it is defined.
+	told, err := s.run(t.Context(), "controls", "diff", plain.Version, hard.Version)
+	if err != nil || !strings.Contains(string(told), "\n+ low       child ") || strings.Contains(string(told), "\n- ") {
+		t.Errorf("controls diff: %v:\n%s", err, told)
+	}
+
 	// What is not applied is found out, and keeps the version out of every channel
 	// until a waiver accepts it.
 	write("controls: {profiles: [proof-l1], except: [child]}\n" + gates)

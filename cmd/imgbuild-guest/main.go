@@ -25,12 +25,13 @@ import (
 // version is set by the linker.
 var version = "devel"
 
-const usage = `usage: imgbuild-guest [--root DIR] check|manifest|apply|version
+const usage = `usage: imgbuild-guest [--root DIR] check|manifest|inventory|apply|version
 
-  check     hold the controls of the question against this system
-  manifest  answer the integrity manifest of this system's local files
-  apply     bring this system into the state of the controls; changes nothing without --yes
-  version   print the program's version
+  check      hold the controls of the question against this system
+  manifest   answer the integrity manifest of this system's local files
+  inventory  answer its packages, users, units, jobs and listening ports
+  apply      bring this system into the state of the controls; changes nothing without --yes
+  version    print the program's version
 
 DIR is the system's root directory, / when it is not given: what runs here. On
 Windows that is every local drive, C: below /C:/; DIR may be C:\ alone.
@@ -98,7 +99,7 @@ func parse(flags *flag.FlagSet, args []string) (command string, err error) {
 		}
 	}
 	switch command {
-	case "check", "manifest", "apply", "version":
+	case "check", "manifest", "inventory", "apply", "version":
 		return command, nil
 	case "":
 		return "", errors.New("no command is given")
@@ -125,6 +126,8 @@ func ask(ctx context.Context, command, root string, yes bool, stdin io.Reader) (
 		return agent.Check(ctx, s, question)
 	case "manifest":
 		return agent.Manifest(ctx, s, question)
+	case "inventory":
+		return agent.Inventory(ctx, s)
 	default:
 		return agent.Apply(ctx, s, question)
 	}

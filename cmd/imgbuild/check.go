@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/user"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -30,8 +28,9 @@ import (
 // checkFlags are the flags of check.
 type checkFlags struct {
 	scanFlags
-	baseline, inventory, guest, identity, config string
-	parallel                                     int
+	reachFlags
+	baseline, inventory string
+	parallel            int
 }
 
 func newCheckCommand(env *environment) *cobra.Command {
@@ -67,9 +66,7 @@ when a server cannot be reached or shows another host key than the known one.`,
 	flags.StringVar(&f.baseline, "baseline", "", "hold against the controls for `BASELINE`, not against the server's own image")
 	flags.StringVar(&f.inventory, "inventory", "", "check the servers that `FILE` names")
 	flags.IntVar(&f.parallel, "parallel", 8, "check at most `N` servers at once")
-	flags.StringVarP(&f.identity, "identity", "i", "", "log in with the private key in `FILE`")
-	flags.StringVarP(&f.config, "ssh-config", "F", "", "read `FILE` instead of ~/.ssh/config and /etc/ssh/ssh_config; none reads neither")
-	flags.StringVar(&f.guest, "guest", "", "send the imgbuild-guest in `FILE` (default: the one beside imgbuild)")
+	f.reachFlags.add(flags)
 	flags.StringSliceVar(&f.benchmarks, "benchmark", nil, "`BENCHMARK` to judge by (default: all that speak of its system)")
 	flags.IntVar(&f.level, "level", 2, "judge by the sections up to this `LEVEL`: 1 or 2")
 	addScopeFlags(flags, &f.customer, &f.fleet)
@@ -91,8 +88,8 @@ type checked struct {
 }
 
 func checkServers(ctx context.Context, env *environment, targets []string, f checkFlags) error {
-	if f.level != 1 && f.level != 2 {
-		return fault.Inputf("--level is %d", f.level).WithHint("use 1 or 2")
+	if err := f.scanFlags.check(""); err != nil {
+		return err
 	}
 	if f.parallel < 1 || f.parallel > 256 {
 		return fault.Inputf("--parallel is %d", f.parallel).WithHint("use 1 to 256")
@@ -125,7 +122,20 @@ func checkServers(ctx context.Context, env *environment, targets []string, f che
 		task.Fail(ctx.Err())
 		return ctx.Err()
 	}
-	task.Done(fmt.Sprintf("servers: %d", len(servers)))
+	unchecked := 0
+	for _, o := range outcomes {
+		if o.Report == nil {
+			unchecked++
+		}
+	}
+	switch {
+	case len(servers) == 1 && unchecked == 1:
+		task.Fail(outcomes[0].err)
+	case unchecked > 0:
+		task.Done(fmt.Sprintf("servers: %d, of which %d could not be checked", len(servers), unchecked))
+	default:
+		task.Done(fmt.Sprintf("servers: %d", len(servers)))
+	}
 	for i, o := range outcomes {
 		if o.Report == nil {
 			continue
@@ -198,25 +208,10 @@ type shelf struct {
 }
 
 func newChecker(ctx context.Context, env *environment, f checkFlags) (*checker, error) {
-	c := &checker{env: env, flags: f, guest: &live.Guest{File: f.guest}}
-	if f.guest == "" {
-		program, err := os.Executable()
-		if err != nil {
-			return nil, fmt.Errorf("looking for imgbuild-guest: %w", err)
-		}
-		c.guest = live.GuestBeside(program)
-	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return nil, fmt.Errorf("looking for the keys of SSH: %w", err)
-	}
-	me, err := user.Current()
-	if err != nil {
-		return nil, fmt.Errorf("logging in: %w", err)
-	}
-	c.client = live.NewClient(home, me.Username, os.Getenv("SSH_AUTH_SOCK"), f.config)
-	if f.identity != "" {
-		c.client.Identities = []string{f.identity}
+	c := &checker{env: env, flags: f}
+	var err error
+	if c.client, c.guest, err = reach(f.reachFlags); err != nil {
+		return nil, err
 	}
 	c.images = sync.OnceValues(func() (*shelf, error) {
 		p, opened, err := env.catalog(ctx)
@@ -229,7 +224,13 @@ func newChecker(ctx context.Context, env *environment, f checkFlags) (*checker, 
 	if c.source, err = env.baselines(); err != nil {
 		return nil, err
 	}
-	if c.set, err = c.source.Controls(); err != nil {
+	if c.set, err = c.source.Controls(); err == nil {
+		err = c.set.Known(f.benchmarks...)
+	}
+	if err == nil && f.baseline != "" {
+		_, err = loadBaseline(ctx, c.source, f.baseline, "") // a slip is told before a server is asked
+	}
+	if err != nil {
 		return nil, errors.Join(err, c.source.Close())
 	}
 	return c, nil
@@ -375,9 +376,9 @@ func writeChecked(w io.Writer, outcomes []checked) {
 	for _, o := range outcomes {
 		switch {
 		case o.Report == nil:
-			fmt.Fprintf(w, "%-20s  not checked: %s\n", o.Server, o.Error)
+			fmt.Fprintf(w, "%-20s  not checked: %s\n", o.Server, harmless(o.Error))
 			if o.Hint != "" {
-				fmt.Fprintf(w, "%-20s  hint: %s\n", "", o.Hint)
+				fmt.Fprintf(w, "%-20s  hint: %s\n", "", harmless(o.Hint))
 			}
 		case o.err != nil:
 			fmt.Fprintf(w, "%-20s  %v\n", o.Server, o.err)

@@ -14,18 +14,18 @@ import (
 )
 
 func newControlsCommand(env *environment) *cobra.Command {
-	var f controlsFlags
+	f := controlsFlags{level: 2}
 	list := func(*cobra.Command, []string) error { return listControls(env, f) }
 	cmd := &cobra.Command{
 		Use:   "controls",
-		Short: "List and show the hardening rules",
+		Short: "List, show and compare the hardening rules",
 		Long: `A control is one hardening rule: a desired state, why it is desired, and the sections
 of benchmarks that ask for it. Bakes apply those that the profiles of a recipe take,
 scans hold all of a benchmark against the finished image. Controls come with the
 program; a project's own are in its folder controls/. Without a further word, list
 them.`,
-		Example: "  imgbuild controls\n  imgbuild controls show sshd-no-root",
-		Args:    cobra.NoArgs,
+		Example: "  imgbuild controls\n  imgbuild controls show sshd-no-root\n  imgbuild controls diff cis-debian-12 cis-debian-13",
+		Args:    noWord,
 		RunE:    list,
 	}
 	listing := &cobra.Command{
@@ -39,7 +39,7 @@ them.`,
 	flags := listing.Flags()
 	flags.StringVar(&f.benchmark, "benchmark", "", "only those of a `BENCHMARK`")
 	flags.IntVar(&f.level, "level", 2, "only those of sections up to this `LEVEL`: 1 or 2")
-	cmd.AddCommand(listing, newControlsShowCommand(env))
+	cmd.AddCommand(listing, newControlsShowCommand(env), newControlsDiffCommand(env))
 	return cmd
 }
 
@@ -70,12 +70,17 @@ type listedControl struct {
 }
 
 func listControls(env *environment, f controlsFlags) error {
+	if f.level != 1 && f.level != 2 {
+		return fault.Inputf("--level is %d", f.level).WithHint("use 1 or 2")
+	}
 	set, err := env.controlSet()
 	if err != nil {
 		return err
 	}
-	if f.benchmark != "" && set.Benchmarks[f.benchmark] == nil {
-		return fault.Inputf("unknown benchmark %q%s", f.benchmark, node.Suggest(f.benchmark, benchmarkIDs(set)))
+	if f.benchmark != "" {
+		if err := set.Known(f.benchmark); err != nil {
+			return err
+		}
 	}
 	listed := []listedControl{}
 	for _, id := range set.IDs() {
@@ -123,7 +128,7 @@ func newControlsShowCommand(env *environment) *cobra.Command {
 		Short:   "Show a control: what it demands, why, and who asks for it",
 		Long:    "Show a control: the state it demands, why, what may stop to work, and the sections of\nbenchmarks that ask for it.",
 		Example: "  imgbuild controls show sshd-no-root\n  imgbuild controls show sshd-no-root --output json",
-		Args:    cobra.ExactArgs(1),
+		Args:    words("ID"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			set, err := env.controlSet()
 			if err != nil {
@@ -131,7 +136,7 @@ func newControlsShowCommand(env *environment) *cobra.Command {
 			}
 			c, ok := set.Controls[args[0]]
 			if !ok {
-				return fault.Inputf("there is no control %q%s", args[0], node.Suggest(args[0], set.IDs())).WithHint("%s", env.command("controls", "list"))
+				return fault.Inputf("there is no control %q%s", args[0], node.Suggest(args[0], set.IDs())).WithHint("%s lists them", env.command("controls", "list"))
 			}
 			shown := shownControl{
 				ID: c.ID, Control: c, Resources: yamlLines(c.Resources), When: yamlLines(c.When),

@@ -68,9 +68,12 @@ func (e *environment) execute(ctx context.Context, args []string) int {
 			err = fault.Inputf("%v", err).WithHint("see: %s --help", command.CommandPath())
 		}
 	}
-	e.complain(ctx, root, err, kind)
+	e.complain(ctx, command, err, kind)
 	return int(kind)
 }
+
+// keepers are the commands that keep what is done when they are interrupted.
+var keepers = []string{"bake", "lock"}
 
 // asksForJSON finds --output json in a command line that has not been parsed to
 // its end.
@@ -92,10 +95,13 @@ func asksForJSON(args []string) bool {
 	return form == outputJSON
 }
 
-func (e *environment) complain(ctx context.Context, root *cobra.Command, err error, kind fault.Kind) {
-	message, hint := err.Error(), e.typed(fault.HintOf(err), root)
+func (e *environment) complain(ctx context.Context, command *cobra.Command, err error, kind fault.Kind) {
+	message, hint := err.Error(), e.typed(fault.HintOf(err), command.Root())
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		message, hint = "interrupted", "run the same command again: it goes on from what is done"
+		message, hint = "interrupted", "run the same command again"
+		if slices.Contains(keepers, command.Name()) {
+			hint += ": it goes on from what is done"
+		}
 	}
 	fmt.Fprintf(e.stderr, "imgbuild: %s\n", harmless(message))
 	if hint != "" {

@@ -2,20 +2,27 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
+	"imgbuild/builder"
 	"imgbuild/builder/project"
 	"imgbuild/images/catalog"
+	"imgbuild/images/control"
+	"imgbuild/images/integrity"
+	"imgbuild/images/report"
 	"imgbuild/images/signing"
 )
 
 // fixtureImage is a program of the scripts: "fixture-image web" puts a version
 // with a disk of a few bytes into the catalog of the project here; "on IMAGE"
 // after it names the version it was baked on, "recipe JSON" what its signed
-// recipe says, "stage ID" what its disk stands on. What is tested is how versions are shown and moved, so none needs
+// recipe says, "stage ID" what its disk stands on, "held RESULTS" what came of
+// the project's controls, "motd=pass,issue=fail". What is tested is how versions are shown and moved, so none needs
 // to boot.
 func fixtureImage() {
 	if err := makeFixture(context.Background(), os.Args[1:]); err != nil {
@@ -82,31 +89,72 @@ func makeFixture(ctx context.Context, args []string) error {
 		if err := a.Put(ctx, artifact); err != nil {
 			return err
 		}
-		return attachRecipe(ctx, a, v, recipe, key)
+		return attach(ctx, a, v, signing.PredicateRecipe, []byte(recipe), key)
 	})
 	if err != nil {
 		return err
+	}
+	if len(args) == 3 && args[1] == "held" {
+		if err := attachHeld(ctx, c, made, args[2], key); err != nil {
+			return err
+		}
 	}
 	fmt.Println(made.Ref())
 	return nil
 }
 
-func attachRecipe(ctx context.Context, a *catalog.Attacher, v *catalog.Version, recipe string, key *signing.Key) error {
+// attachHeld attaches the project's controls as they are defined now, and a report
+// with results.
+func attachHeld(ctx context.Context, c *catalog.Catalog, v *catalog.Version, results string, key *signing.Key) error {
+	set, err := newEnvironment("imgbuild", os.Stdin, os.Stdout, os.Stderr).controlSet()
+	if err != nil {
+		return err
+	}
+	definitions, err := set.Definitions("debian-12", map[control.Output][]*control.Control{})
+	if err != nil {
+		return err
+	}
+	var findings []control.Finding
+	for _, word := range strings.Split(results, ",") {
+		id, result, _ := strings.Cut(word, "=")
+		findings = append(findings, control.Finding{Control: id, Title: set.Controls[id].Title, Severity: set.Controls[id].Severity, Result: control.Result(result)})
+	}
+	text, err := json.Marshal(definitions)
+	if err != nil {
+		return err
+	}
+	statement, err := signStatement(ctx, v, signing.PredicateControls, text, key)
+	if err != nil {
+		return err
+	}
+	if err := c.PutTagged(ctx, v, statement); err != nil {
+		return err
+	}
+	return builder.AttachReport(ctx, c, v, key, &report.Report{
+		Target: v.Ref(), At: time.Now(), Report: set.NewReport("debian-12", control.Machine, findings, 2), Drift: []integrity.Difference{}, Strays: []report.Stray{},
+	})
+}
+
+func attach(ctx context.Context, a *catalog.Attacher, v *catalog.Version, predicateType string, predicate []byte, key *signing.Key) error {
+	artifact, err := signStatement(ctx, v, predicateType, predicate, key)
+	if err != nil {
+		return err
+	}
+	return a.Put(ctx, artifact)
+}
+
+func signStatement(ctx context.Context, v *catalog.Version, predicateType string, predicate []byte, key *signing.Key) (signing.Artifact, error) {
 	envelope, err := signing.SignStatement(ctx, signing.Statement{
 		Subjects: []signing.Subject{
 			{Name: v.Baseline, Digest: v.Index.Digest.String()},
 			{Name: v.Baseline + "/raw", Digest: v.Disks[0].Manifest.Digest.String()},
 		},
-		PredicateType: signing.PredicateRecipe, Predicate: []byte(recipe), SignedAt: v.Baked,
+		PredicateType: predicateType, Predicate: predicate, SignedAt: v.Baked,
 	}, key)
 	if err != nil {
-		return err
+		return signing.Artifact{}, err
 	}
-	artifact, err := signing.AttestationReferrer(v.Index, envelope)
-	if err != nil {
-		return err
-	}
-	return a.Put(ctx, artifact)
+	return signing.AttestationReferrer(v.Index, envelope)
 }
 
 // fixtureDamage is a program of the scripts: "fixture-damage IMAGE" takes away

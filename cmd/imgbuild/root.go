@@ -42,7 +42,7 @@ Exit codes: 0 done, 1 failed, 2 your input is wrong, 3 a gate said no,
 	root.SetOut(env.stdout)
 	root.SetErr(env.stderr)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return fault.Inputf("%v", err).WithHint("see: %s --help", cmd.CommandPath())
+		return fault.Inputf("%s", flagError(err)).WithHint("see: %s --help", cmd.CommandPath())
 	})
 	flags := root.PersistentFlags()
 	flags.StringVarP(&env.output, "output", "o", outputText, "`FORM` of the answer: text, or json, which is one document on standard output")
@@ -61,6 +61,7 @@ Exit codes: 0 done, 1 failed, 2 your input is wrong, 3 a gate said no,
 		newRunCommand(env),
 		newScanCommand(env),
 		newCheckCommand(env),
+		newDiffCommand(env),
 		newImagesCommand(env),
 		newDoctorCommand(env),
 		newVersionCommand(env),

@@ -63,7 +63,7 @@ must not.`,
   imgbuild scan web.qcow2 --report report.html --sarif scan.sarif --junit scan.xml
   imgbuild scan oci:layout --level 1 --output json
   imgbuild scan debian-12-nginx --attach`,
-		Args: cobra.ExactArgs(1),
+		Args: words("IMAGE"),
 		RunE: func(cmd *cobra.Command, args []string) error { return scanImage(cmd.Context(), env, args[0], f) },
 	}
 	flags := cmd.Flags()
@@ -86,6 +86,8 @@ func (f scanFlags) check(name string) error {
 		return fault.Inputf("--level is %d", f.level).WithHint("use 1 or 2")
 	case f.form != "" && f.form != string(control.Machine) && f.form != string(control.Container):
 		return fault.Inputf("--form is %q", f.form).WithHint("use vm or container")
+	case f.unwritable() != "":
+		return fault.Inputf("there is no directory %s to write a report to", f.unwritable()).WithHint("make it first")
 	case f.page == "-" || f.sarif == "-" || f.xml == "-":
 		return fault.Inputf("reports go to files").WithHint("name a file; --output json writes the whole report to standard output")
 	case f.attach && (f.level != 2 || len(f.benchmarks) > 0):
@@ -96,6 +98,16 @@ func (f scanFlags) check(name string) error {
 		return fault.Inputf("%s is a container image", name).WithHint("leave out --form")
 	}
 	return nil
+}
+
+// unwritable is a directory that is not there and a report would go to, or "".
+func (f scanFlags) unwritable() string {
+	for _, file := range []string{f.page, f.sarif, f.xml} {
+		if info, err := os.Stat(filepath.Dir(file)); file != "" && (err != nil || !info.IsDir()) {
+			return filepath.Dir(file)
+		}
+	}
+	return ""
 }
 
 // isContainer tells the names of container images.
@@ -135,6 +147,9 @@ func scanImage(ctx context.Context, env *environment, name string, f scanFlags) 
 	defer source.Close()
 	spec := scan.Spec{Benchmarks: f.benchmarks, Level: f.level, For: scope, Now: time.Now(), Hygiene: hygiene.Expected{BuildPaths: []string{p.Config.Cache.Dir}}}
 	if spec.Set, err = source.Controls(); err != nil {
+		return err
+	}
+	if err := spec.Set.Known(f.benchmarks...); err != nil {
 		return err
 	}
 	if spec.Waivers, err = source.Waivers(spec.Set, strayKinds()); err != nil {

@@ -161,18 +161,34 @@ func (s *Set) Of(platform string, output Output, level int, named ...string) ([]
 	if len(named) == 0 {
 		benchmarks = sortedKeys(s.Benchmarks)
 	}
+	if err := s.Known(benchmarks...); err != nil {
+		return nil, err
+	}
 	taken := map[string]bool{}
 	for _, id := range benchmarks {
-		b, ok := s.Benchmarks[id]
-		if !ok {
-			return nil, fault.Inputf("unknown benchmark %q%s", id, node.Suggest(id, sortedKeys(s.Benchmarks)))
-		}
+		b := s.Benchmarks[id]
 		if !b.For(platform) && len(named) > 0 {
-			return nil, fault.Inputf("benchmark %s does not speak of %s", id, platform)
+			var others []string
+			for _, other := range sortedKeys(s.Benchmarks) {
+				if s.Benchmarks[other].For(platform) {
+					others = append(others, other)
+				}
+			}
+			return nil, fault.Inputf("benchmark %s does not speak of %s", id, platform).WithHint("those that do: %s", strings.Join(others, ", "))
 		}
 		b.take(taken, platform, level)
 	}
 	return s.on(platform, output, taken), nil
+}
+
+// Known refuses names that no benchmark has, as a fault of the input.
+func (s *Set) Known(benchmarks ...string) error {
+	for _, id := range benchmarks {
+		if s.Benchmarks[id] == nil {
+			return fault.Inputf("unknown benchmark %q%s", id, node.Suggest(id, sortedKeys(s.Benchmarks)))
+		}
+	}
+	return nil
 }
 
 // take notes the controls of the benchmark's sections up to a level.

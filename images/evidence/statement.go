@@ -75,7 +75,7 @@ func (o output) spokenOfBy(s signing.Statement) bool {
 // ofOneRoot reports whether statements of a type describe one root file system,
 // that of some outputs, and not the whole version.
 func ofOneRoot(predicateType string) bool {
-	return predicateType != signing.PredicateProvenance && predicateType != signing.PredicateRecipe
+	return predicateType != signing.PredicateProvenance && predicateType != signing.PredicateRecipe && predicateType != signing.PredicateControls
 }
 
 // coversOutputs refuses a statement that does not speak of every output, or,
@@ -134,6 +134,8 @@ func Name(predicateType string) string {
 		return "SPDX"
 	case signing.PredicateIntegrity:
 		return "integrity manifest"
+	case signing.PredicateControls:
+		return "definitions of controls"
 	case signing.PredicateScan:
 		return "scan report"
 	}

@@ -29,6 +29,9 @@ const (
 	PredicateRecipe = "urn:imgbuild:predicate:recipe:v1"
 	// PredicateIntegrity holds an IntegrityPredicate.
 	PredicateIntegrity = "urn:imgbuild:predicate:integrity:v1"
+	// PredicateControls holds the controls that the image is held against, as
+	// they were defined (images/control, Definitions).
+	PredicateControls = "urn:imgbuild:predicate:controls:v1"
 	// PredicateScan is the report of a scan of one output (images/report).
 	PredicateScan = "urn:imgbuild:predicate:scan:v1"
 )

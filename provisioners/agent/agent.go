@@ -18,6 +18,7 @@ import (
 	"imgbuild/images/fault"
 	"imgbuild/images/integrity"
 	"imgbuild/provisioners"
+	"imgbuild/provisioners/inventory"
 	"imgbuild/provisioners/system"
 	"imgbuild/provisioners/tree"
 )
@@ -60,6 +61,8 @@ type Answer struct {
 	Findings []control.Finding `json:"findings,omitempty"`
 	// Manifest is in the form of mtree(5), as integrity.ReadMtree reads it.
 	Manifest string `json:"manifest,omitempty"`
+	// Inventory is what the system has.
+	Inventory *inventory.Inventory `json:"inventory,omitempty"`
 	// Changed are the ids of the controls that apply had to change something for.
 	Changed []string `json:"changed,omitempty"`
 	// Error is why there is no more; Changed is what was done before.
@@ -203,6 +206,15 @@ func Manifest(ctx context.Context, r system.Reader, q *Question) (*Answer, error
 		return nil, err
 	}
 	return &Answer{Format: Format, Manifest: b.String()}, nil
+}
+
+// Inventory takes the inventory of a system.
+func Inventory(ctx context.Context, r system.Reader) (*Answer, error) {
+	taken, err := inventory.Take(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return &Answer{Format: Format, Inventory: taken}, nil
 }
 
 // decode finds the controls of the question in its sources.

@@ -124,56 +124,16 @@ func readFile(r system.Reader, name string, states map[[2]string]string) error {
 	return nil
 }
 
-// parse reads paragraphs of control data (Debian Policy 5.1) for the three
-// fields that tell a package's state.
+// parse reads the three fields that tell a package's state.
 func parse(text string, states map[[2]string]string) error {
-	fields := map[string]string{}
-	started, field := 0, false
-	end := func() error {
-		if started == 0 {
-			return nil
-		}
+	return paragraphs(text, func(fields map[string]string) error {
 		state, err := stateOf(fields)
 		if err != nil {
-			return fmt.Errorf("paragraph at line %d: %w", started, err)
+			return err
 		}
 		states[[2]string{fields["package"], fields["architecture"]}] = state
-		clear(fields)
-		started, field = 0, false
 		return nil
-	}
-	number := 0
-	for line := range strings.Lines(text) {
-		number++
-		line = strings.TrimRight(line, " \t\r\n")
-		switch {
-		case line == "":
-			if err := end(); err != nil {
-				return err
-			}
-			continue
-		case line[0] == ' ' || line[0] == '\t':
-			if !field {
-				return fmt.Errorf("line %d continues no field", number)
-			}
-			continue
-		}
-		name, value, ok := strings.Cut(line, ":")
-		if !ok || name == "" {
-			return fmt.Errorf("line %d is not field: value", number)
-		}
-		if field = true; started == 0 {
-			started = number
-		}
-		switch name = strings.ToLower(name); name {
-		case "package", "status", "architecture":
-			if _, again := fields[name]; again {
-				return fmt.Errorf("line %d gives the field %s again", number, name)
-			}
-			fields[name] = strings.TrimSpace(value)
-		}
-	}
-	return end()
+	}, "package", "status", "architecture")
 }
 
 // stateOf checks a paragraph's fields; Status is three words (dpkg(1), "PACKAGE

@@ -74,6 +74,15 @@ func (h Host) String() string {
 	return u.String()
 }
 
+// command is what a user types to try the same.
+func (h Host) command() string {
+	port := ""
+	if h.Port != "22" {
+		port = "-p " + h.Port + " "
+	}
+	return fmt.Sprintf("ssh %s%s@%s true", port, h.User, h.Name)
+}
+
 // A name must not be taken for anything else by those who read it.
 var (
 	hostName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,252}$`)

@@ -84,7 +84,7 @@ func (k *hostKeys) judge(address string, remote net.Addr, key ssh.PublicKey) err
 
 // record is the command that asks and records a host key.
 func (k *hostKeys) record() string {
-	return fmt.Sprintf("ssh -p %s %s@%s true", k.host.Port, k.host.User, k.host.Name)
+	return k.host.command()
 }
 
 // preferred is the order in which ssh(1) asks an unknown host for its key: both

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,6 +12,7 @@ import (
 
 	"imgbuild/images/baseline/node"
 	"imgbuild/images/control"
+	"imgbuild/images/fault"
 )
 
 // Listed is one server of an inventory.
@@ -47,6 +49,10 @@ func NameOf(address string) string { return strings.TrimPrefix(address, "ssh://"
 // name. Errors are fault.Input and list every mistake with line and column.
 func ReadInventory(file string) ([]Listed, error) {
 	f, err := os.Open(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.Inputf("there is no inventory %s", file).
+			WithHint("write one: a list of servers, a line each, such as - ssh://admin@web1")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the inventory: %w", err)
 	}

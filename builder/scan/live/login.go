@@ -45,6 +45,9 @@ func (c Client) login(h Host) (*login, error) {
 		if err := l.fromFile(file, held); err != nil && (required || !errors.Is(err, fs.ErrNotExist)) {
 			if required {
 				l.close()
+				if errors.Is(err, fs.ErrNotExist) {
+					return nil, fault.Inputf("there is no key %s to log in to %s with", file, h).WithHint("name the file of a private key: --identity FILE")
+				}
 				return nil, fault.Inputf("logging in to %s", h).Because(err).WithHint("name a private key with --identity FILE")
 			}
 			l.passed = append(l.passed, err.Error())
@@ -88,6 +91,14 @@ func (l *login) fromAgent(socket string) []ssh.Signer {
 		l.passed = append(l.passed, fmt.Sprintf("asking the SSH agent: %v", err))
 	}
 	return signers
+}
+
+// offered tells of the keys for an error.
+func (l *login) offered() string {
+	if len(l.signers) == 1 {
+		return "the key " + ssh.FingerprintSHA256(l.signers[0].PublicKey())
+	}
+	return fmt.Sprintf("any of %d keys", len(l.signers))
 }
 
 func (l *login) offer(signer ssh.Signer) {

@@ -85,8 +85,8 @@ func (s *Server) connect(ctx context.Context, keys *hostKeys) error {
 	case keys.problem != nil:
 		err = keys.problem
 	case strings.Contains(err.Error(), "unable to authenticate"):
-		err = fault.Worldf("%s does not let %s in with any of %d keys", s.Host.Name, s.Host.User, len(s.login.signers)).Because(err).
-			WithHint("try: ssh -p %s %s@%s true", s.Host.Port, s.Host.User, s.Host.Name)
+		err = fault.Worldf("%s does not let %s in with %s", s.Host.Name, s.Host.User, s.login.offered()).
+			WithHint("add the public key to the user's authorized_keys there, or name another with --identity FILE; try: %s", s.Host.command())
 	default:
 		err = s.unreachable(ctx, err)
 	}
@@ -99,7 +99,14 @@ func (s *Server) unreachable(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return fault.Worldf("%s cannot be reached", s.Host).Because(err).WithHint("try: ssh -p %s %s@%s true", s.Host.Port, s.Host.User, s.Host.Name)
+	var unknown *net.DNSError
+	switch {
+	case errors.As(err, &unknown) && unknown.IsNotFound:
+		return fault.Worldf("%s cannot be reached: there is no host of the name %s", s.Host, s.Host.Name).WithHint("see how it is spelt, in ssh_config and in DNS")
+	case errors.Is(err, io.EOF):
+		err = errors.New("it ends the connection before a login: perhaps no SSH server answers there")
+	}
+	return fault.Worldf("%s cannot be reached", s.Host).Because(err).WithHint("try: %s", s.Host.command())
 }
 
 // Close ends the connection.

@@ -53,15 +53,25 @@ func guest(command string) error {
 		time.Sleep(2 * time.Second)
 	case "silent":
 		q.Controls = nil
+		if command == "inventory" {
+			fmt.Println(`{"format":1}`)
+			return nil
+		}
+	case "liar":
+		fmt.Printf(`{"format":1,"inventory":{"chosen":[%s"a"]}}`+"\n", strings.Repeat(`"a",`, 300_000))
+		return nil
 	case "broken":
 		fmt.Println(`{"format":1,"error":"reading the tree: no such disk"}`)
 		os.Exit(1)
 	}
 	s := world()
 	var a *agent.Answer
-	if command == "check" {
+	switch command {
+	case "check":
 		a, err = agent.Check(context.Background(), s, q)
-	} else {
+	case "inventory":
+		a, err = agent.Inventory(context.Background(), s)
+	default:
 		a, err = agent.Manifest(context.Background(), s, q)
 	}
 	if err != nil {
@@ -73,7 +83,7 @@ func guest(command string) error {
 // world is what the server's files are.
 func world() *system.Memory {
 	s := system.NewMemory()
-	for name, text := range map[string]string{"/etc/motd": "hi", "/etc/nginx.conf": "edited", "/var/log/syslog": "x"} {
+	for name, text := range map[string]string{"/etc/motd": "hi", "/etc/nginx.conf": "edited", "/var/log/syslog": "x", "/etc/passwd": "ops:x:1000:1000::/home/ops:/bin/sh\n"} {
 		if err := system.MkdirAll(s, filepath.Dir(name)); err != nil {
 			panic(err)
 		}

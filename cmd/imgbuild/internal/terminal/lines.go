@@ -1,10 +1,14 @@
 package terminal
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"imgbuild/builder/progress"
 )
@@ -28,6 +32,13 @@ func (l *Lines) Start(name string, _ int64, _ progress.Unit) progress.Task {
 func (l *Lines) Note(format string, args ...any) { l.write("note", fmt.Sprintf(format, args...)) }
 
 func (l *Lines) write(word, text string) {
+	// Servers and images have a say in it: none of them commands a terminal.
+	text = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) && r != '\n' {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	// Nobody can be told of a failure to write to standard error.
@@ -43,7 +54,13 @@ type line struct {
 func (t *line) Add(int64)            {}
 func (t *line) Done(detail string)   { t.end("done", detail) }
 func (t *line) Cached(detail string) { t.end("cached", detail) }
-func (t *line) Fail(err error)       { t.end("failed", err.Error()) }
+func (t *line) Fail(err error) {
+	if errors.Is(err, context.Canceled) {
+		t.end("ended", "interrupted")
+		return
+	}
+	t.end("failed", err.Error())
+}
 
 func (t *line) end(word, detail string) {
 	text := t.name

@@ -2,7 +2,9 @@ package terminal_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"strings"
@@ -30,12 +32,13 @@ func TestLinesTellHowEachTaskEnded(t *testing.T) {
 	task.Done("3 packages")
 	r.Start("debian-12", 0, progress.Items).Cached("")
 	r.Start("provision", 0, progress.Items).Fail(errors.New("no such user"))
-	r.Note("locked %s", "debian-12")
+	r.Start("check", 0, progress.Items).Fail(fmt.Errorf("asking web1: %w", context.Canceled))
+	r.Note("locked %s", "debian-12\x1b[2J")
 	want := `done    fetch: 3 packages (1.0 s)
 cached  debian-12
 failed  provision: no such user (1.0 s)
-note    locked debian-12
-`
+ended   check: interrupted (1.0 s)
+note    locked debian-12` + "\uFFFD[2J\n"
 	if out.String() != want {
 		t.Errorf("got\n%swant\n%s", out.String(), want)
 	}
