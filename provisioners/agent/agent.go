@@ -210,6 +210,9 @@ func Manifest(ctx context.Context, r system.Reader, q *Question) (*Answer, error
 
 // Inventory takes the inventory of a system.
 func Inventory(ctx context.Context, r system.Reader) (*Answer, error) {
+	if os := system.OSOf(r); os != system.Linux {
+		return nil, fault.Inputf("an inventory is of packages, units and accounts of Linux, and this system is %s", os)
+	}
 	taken, err := inventory.Take(ctx, r)
 	if err != nil {
 		return nil, err
