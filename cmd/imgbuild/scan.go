@@ -204,6 +204,9 @@ func openTarget(ctx context.Context, env *environment, name, form, dir string, s
 	if err != nil {
 		return nil, nil, err
 	}
+	if spec.Classes, err = terms.Mutable.Rules(); err != nil {
+		return nil, nil, fault.Worldf("reading what %s lets servers change", v.Ref()).Because(err)
+	}
 	spec.Baseline, spec.Profiles = v.Baseline, terms.Controls.Profiles
 	spec.Waivers = append(spec.Waivers, terms.Controls.Waivers()...)
 	t, err := scan.Version(ctx, c, v, output, dir)
