@@ -12,7 +12,6 @@ import (
 	"imgbuild/builder/sandbox"
 	"imgbuild/builder/stage"
 	"imgbuild/images/fault"
-	"imgbuild/images/integrity"
 	"imgbuild/images/updates"
 )
 
@@ -32,7 +31,7 @@ func (p *planner) hasAIDE() bool {
 // aide is the step that records the sealed root in AIDE's database. It comes
 // after the seal: what is recorded is what servers have.
 func (p *planner) aide(parent stage.ID) Step {
-	config := aide.Config(integrity.DefaultRules())
+	config := aide.Config(p.classes)
 	if p.recipe.Suite == "bookworm" {
 		config = append(config, aide.OldName...)
 	}

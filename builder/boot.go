@@ -45,7 +45,7 @@ func (p *planner) boot(parent stage.ID) ([]Step, error) {
 	}
 	add(provision)
 	add(p.initramfs(parent))
-	add(p.seal(parent, "boot"))
+	add(p.seal(parent, bootSeal))
 	if p.hasAIDE() {
 		add(p.aide(parent))
 	}

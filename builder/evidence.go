@@ -42,6 +42,7 @@ const (
 func (p *planner) evidence(parent stage.ID, output sbom.Output) Step {
 	in := p.common()
 	in.Add("epoch", fmt.Sprint(p.lock.Epoch))
+	p.addMutable(&in)
 	var loaders []updates.Package
 	if output == sbom.Disk {
 		loaders = disk.LoaderPackages(p.lock)
@@ -58,7 +59,7 @@ func (p *planner) evidence(parent stage.ID, output sbom.Output) Step {
 				if err != nil {
 					return err
 				}
-				manifest, err := integrity.NewManifest(entries, integrity.DefaultRules())
+				manifest, err := integrity.NewManifest(entries, p.classes)
 				if err != nil {
 					return err
 				}

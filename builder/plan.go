@@ -7,6 +7,7 @@ import (
 	"imgbuild/builder/stage"
 	"imgbuild/images/baseline"
 	"imgbuild/images/baseline/node"
+	"imgbuild/images/integrity"
 	"imgbuild/images/updates"
 )
 
@@ -61,7 +62,11 @@ func NewPlan(recipe *baseline.Recipe, lock *updates.Lock) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &planner{recipe: recipe, lock: lock, stamp: stamp}
+	classes, err := recipe.Mutable.Rules()
+	if err != nil {
+		return nil, err
+	}
+	p := &planner{recipe: recipe, lock: lock, stamp: stamp, classes: classes}
 	plan := &Plan{Recipe: recipe, Lock: lock}
 	for _, name := range lock.LayersOf(updates.Root) {
 		plan.Root = append(plan.Root, p.packages(last(plan.Root), name))
@@ -71,7 +76,7 @@ func NewPlan(recipe *baseline.Recipe, lock *updates.Lock) (*Plan, error) {
 		return nil, err
 	}
 	plan.Root = append(plan.Root, provision)
-	plan.Root = append(plan.Root, p.seal(provision.ID(), "root"))
+	plan.Root = append(plan.Root, p.seal(provision.ID(), rootSeal))
 	root := last(plan.Root)
 	if recipe.Outputs.VM != nil {
 		tools := p.tools()
@@ -125,6 +130,8 @@ type planner struct {
 	lock   *updates.Lock
 	// stamp is the time stamp of everything generated, in seconds since 1970.
 	stamp int64
+	// classes say what of the image a server may change.
+	classes integrity.Rules
 }
 
 // common are the inputs of every stage that runs something.
@@ -133,6 +140,14 @@ func (p *planner) common() stage.Inputs {
 	in.Add("architecture", p.lock.Architecture)
 	in.Add("time stamp", fmt.Sprint(p.stamp))
 	return in
+}
+
+// addMutable adds what the recipe lets servers change, to the stages that write it
+// down and to the one that servers are called by: a server is held to its own.
+func (p *planner) addMutable(in *stage.Inputs) {
+	for _, pattern := range sortedKeys(p.recipe.Mutable) {
+		in.Add("mutable "+pattern, string(p.recipe.Mutable[pattern].Class))
+	}
 }
 
 // Explain says for each step why it is or is not served from a cache.

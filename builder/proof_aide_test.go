@@ -10,13 +10,7 @@ import (
 // in the root of their disks, and that they are still called by their seal.
 func TestAIDERecordsTheSealedRoot(t *testing.T) {
 	without := goldenPlan(t, nil, nil)
-	with := goldenPlan(t, nil, func(l *updates.Lock) {
-		for i := range l.Packages {
-			if l.Packages[i].Name == "systemd-sysv" && l.Packages[i].Set == updates.Boot {
-				l.Packages[i].Name = "aide"
-			}
-		}
-	})
+	with := goldenPlan(t, nil, bootsWithAIDE)
 	for _, s := range without.Steps() {
 		if s.Kind == "aide" {
 			t.Error("a plan without the package makes its database")
@@ -34,5 +28,14 @@ func TestAIDERecordsTheSealedRoot(t *testing.T) {
 	}
 	if evidence := with.Evidence[len(with.Evidence)-1]; evidence.Parent != end.ID() {
 		t.Errorf("the disk's evidence speaks of %s, not of what aide left", evidence.Parent)
+	}
+}
+
+// bootsWithAIDE gives a lock the package that machines have the database for.
+func bootsWithAIDE(l *updates.Lock) {
+	for i := range l.Packages {
+		if l.Packages[i].Name == "systemd-sysv" && l.Packages[i].Set == updates.Boot {
+			l.Packages[i].Name = "aide"
+		}
 	}
 }

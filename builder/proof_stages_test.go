@@ -10,6 +10,7 @@ import (
 
 	"imgbuild/builder"
 	"imgbuild/images/baseline"
+	"imgbuild/images/integrity"
 	"imgbuild/images/updates"
 )
 
@@ -111,6 +112,7 @@ func TestRecipesReachTheImage(t *testing.T) {
 		{"name", func(r *baseline.Recipe) { r.Name = "web2" }, true, true},
 		{"probes", func(r *baseline.Recipe) { r.Probes = map[string]baseline.Probe{"p": {}} }, false, true},
 		{"gates", func(r *baseline.Recipe) { r.Gates.ForbidPackages = []string{"telnet"} }, false, true},
+		{"mutable paths", func(r *baseline.Recipe) { r.Mutable = mutable("/opt/app", integrity.Variable) }, false, true},
 		{"architectures", func(r *baseline.Recipe) { r.Architectures = append(r.Architectures, "riscv64") }, false, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -122,6 +124,42 @@ func TestRecipesReachTheImage(t *testing.T) {
 				t.Errorf("image: changed %v, want %v", changed, c.image)
 			}
 		})
+	}
+}
+
+func mutable(pattern string, class integrity.Class) baseline.Mutables {
+	return baseline.Mutables{pattern: {Class: class, Owner: "ops", Reason: "data"}}
+}
+
+// TestMutablePathsReachWhatWritesThemDown: a server is called by its seal, and held
+// to the classes of its own image.
+func TestMutablePathsReachWhatWritesThemDown(t *testing.T) {
+	plans := map[string]*builder.Plan{}
+	for name, m := range map[string]baseline.Mutables{"none": nil, "variable": mutable("/opt/app", integrity.Variable), "seeded": mutable("/opt/app", integrity.Seeded)} {
+		plans[name] = goldenPlan(t, func(r *baseline.Recipe) { r.Mutable = m }, bootsWithAIDE)
+	}
+	ids := map[string]string{}
+	for name, plan := range plans {
+		for _, s := range plan.Steps() {
+			what := s.Kind + " " + s.Name
+			if s.Kind == "aide" || s.Kind == "evidence" || s.Name == "seal-boot" {
+				what += " of " + name // no two plans share one
+			}
+			id := string(s.ID())
+			if was, seen := ids[what]; seen && was != id && s.Kind != "disk" {
+				t.Errorf("%s depends on mutable paths", what)
+			}
+			ids[what] = id
+		}
+	}
+	for _, what := range []string{"aide aide", "evidence evidence-container", "evidence evidence-disk", "seal seal-boot"} {
+		distinct := map[string]bool{}
+		for name := range plans {
+			distinct[ids[what+" of "+name]] = true
+		}
+		if len(distinct) != len(plans) || distinct[""] {
+			t.Errorf("%s does not depend on mutable paths: %v", what, distinct)
+		}
 	}
 }
 

@@ -28,7 +28,7 @@ const provisionFormat = 2
 
 // Check finds the mistakes in a recipe that need no lock to be seen.
 func Check(recipe *baseline.Recipe) error {
-	_, root := provisioners.Decode(recipe.Resources, recipe.Values())
+	_, root := provisioners.DecodeRoot(recipe.Resources, recipe.Values())
 	_, boot := provisioners.Decode(recipe.Boot.Resources, recipe.Values())
 	_, container := provisioners.DecodeControls(recipe.Hardening(control.Container), recipe.Values())
 	_, machine := provisioners.DecodeControls(recipe.Hardening(control.Machine), recipe.Values())
@@ -38,19 +38,23 @@ func Check(recipe *baseline.Recipe) error {
 // provision applies the recipe's resources, runs its scripts, and applies its
 // controls, which therefore have the last word.
 func (p *planner) provision(parent stage.ID) (Step, error) {
-	return p.resources("provision", updates.MadeByRecipe, parent, p.recipe.Resources, p.recipe.Run, p.recipe.Hardening(control.Container))
+	resources, err := provisioners.DecodeRoot(p.recipe.Resources, p.recipe.Values())
+	if err != nil {
+		return Step{}, err
+	}
+	return p.resources("provision", updates.MadeByRecipe, parent, resources, p.recipe.Run, p.recipe.Hardening(control.Container))
 }
 
 // provisionBoot does the same for what is added to outputs that boot.
 func (p *planner) provisionBoot(parent stage.ID) (Step, error) {
-	return p.resources("provision-boot", updates.MadeByBoot, parent, p.recipe.Boot.Resources, p.recipe.Boot.Run, p.recipe.Hardening(control.Machine))
-}
-
-func (p *planner) resources(name, layer string, parent stage.ID, undecoded *node.Node, scripts []baseline.Script, chosen []*control.Control) (Step, error) {
-	resources, err := provisioners.Decode(undecoded, p.recipe.Values())
+	resources, err := provisioners.Decode(p.recipe.Boot.Resources, p.recipe.Values())
 	if err != nil {
 		return Step{}, err
 	}
+	return p.resources("provision-boot", updates.MadeByBoot, parent, resources, p.recipe.Boot.Run, p.recipe.Hardening(control.Machine))
+}
+
+func (p *planner) resources(name, layer string, parent stage.ID, resources []provisioners.Resource, scripts []baseline.Script, chosen []*control.Control) (Step, error) {
 	controls, err := provisioners.DecodeControls(chosen, p.recipe.Values())
 	if err != nil {
 		return Step{}, err

@@ -61,6 +61,9 @@ func (b *Builder) scanForm(ctx context.Context, plan *Plan, v *catalog.Version, 
 			spec.Hygiene.Locked[p.Name+":"+p.Architecture] = p.Version
 		}
 	}
+	if spec.Classes, err = plan.Recipe.Mutable.Rules(); err != nil {
+		return nil, err
+	}
 	if spec.Manifest, err = evidence.Manifest(ctx, b.Catalog, v, b.Trust, output); err != nil {
 		return nil, err
 	}

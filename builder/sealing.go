@@ -9,10 +9,19 @@ import (
 	"imgbuild/builder/stage"
 )
 
-// seal is the step that ends a root; which is "root" or "boot".
+// The roots that are sealed: that of all outputs, and that of machines.
+const (
+	rootSeal = "root"
+	bootSeal = "boot"
+)
+
+// seal is the step that ends a root.
 func (p *planner) seal(parent stage.ID, which string) Step {
 	in := p.common()
 	in.Add("baseline", p.recipe.Name)
+	if which == bootSeal {
+		p.addMutable(&in)
+	}
 	def := stage.Definition{Name: "seal-" + which, Kind: "seal", Format: seal.Format, Parent: parent, Inputs: in}
 	identity := seal.Identity{Baseline: p.recipe.Name, Stage: string(def.ID()), Architecture: p.lock.Architecture}
 	return Step{

@@ -85,6 +85,21 @@ func decode(n *node.Node, vars node.Vars, known []resourceType) ([]Resource, err
 	return list, p.Err()
 }
 
+// DecodeRoot is Decode for the root that all outputs share. It refuses what would
+// be lost without a word there: /etc/fstab and the boot menu are written later,
+// for the disk.
+func DecodeRoot(n *node.Node, vars node.Vars) ([]Resource, error) {
+	list, err := Decode(n, vars)
+	p := &node.Problems{}
+	p.Add(err)
+	for _, t := range types() {
+		if t.boots && n.Get(t.key) != nil {
+			p.Addf(n.At(t.key), "%q belongs to what boots: write it below boot: resources:", t.key)
+		}
+	}
+	return list, p.Err()
+}
+
 // places are what no second resource may decide on: the paths of files, else
 // the identity.
 func places(r Resource) []string {

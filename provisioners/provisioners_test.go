@@ -3,6 +3,7 @@ package provisioners_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -394,5 +395,28 @@ func TestAProjectFileThatChangesIsRefused(t *testing.T) {
 	}
 	if _, err := s.Lstat("/a"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the file was written: %v", err)
+	}
+}
+
+func TestWhatTheRootWouldLoseIsRefused(t *testing.T) {
+	n, err := node.Parse("baselines/test.yaml", project(), "baselines/test.yaml",
+		[]byte("files: {/etc/motd: {content: x}}\nmounts: {/tmp: {options: [nodev]}}\nkernel-arguments: {audit: \"1\"}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := provisioners.Decode(n, nil); err != nil {
+		t.Errorf("where it boots: %v", err)
+	}
+	_, err = provisioners.DecodeRoot(n, nil)
+	for _, want := range []string{
+		`baselines/test.yaml:2:1: "mounts" belongs to what boots: write it below boot: resources:`,
+		`baselines/test.yaml:3:1: "kernel-arguments" belongs to what boots`,
+	} {
+		if fault.KindOf(err) != fault.Input || !strings.Contains(fmt.Sprint(err), want) {
+			t.Errorf("got  %v\nwant %s", err, want)
+		}
+	}
+	if list, err := provisioners.DecodeRoot(nil, nil); err != nil || list != nil {
+		t.Errorf("of nothing: %v, %v", list, err)
 	}
 }

@@ -30,6 +30,12 @@ func Schema() ([]byte, error) {
 	resources := resourcesSchema(schema.Definitions)
 	schema.Properties.Set("resources", resources)
 	schema.Properties.Set("vars", variables())
+	if paths, property := schema.Definitions["Mutables"], schema.Properties.Value("mutable"); paths != nil {
+		// A map is described where it stands.
+		paths.Description = property.Description
+		schema.Properties.Set("mutable", paths)
+		delete(schema.Definitions, "Mutables")
+	}
 	if boot := schema.Definitions["Boot"]; boot != nil {
 		boot.Properties.Set("resources", resources)
 	}

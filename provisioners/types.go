@@ -35,6 +35,8 @@ type resourceType struct {
 	about  string
 	// windows says that the type is of systems of Windows too.
 	windows bool
+	// boots marks what is written into files that only a disk has.
+	boots bool
 }
 
 // types lists the types of resources in the order in which they are applied:
@@ -75,10 +77,10 @@ func types() []resourceType {
 			key: "kernel-modules", about: "modules of the kernel, by name; a text is the state", sample: kernel.Module{}, short: text("blocked", "loaded"), decode: of(kernel.NewModule),
 		},
 		{
-			key: "kernel-arguments", about: "arguments on the kernel's command line, by name; a text is the value, {} is a bare word; they belong to boot:, as the menu does", sample: kernel.Argument{}, short: value(), decode: of(kernel.NewArgument),
+			key: "kernel-arguments", about: "arguments on the kernel's command line, by name; a text is the value, {} is a bare word; they belong to boot:, as the menu does", sample: kernel.Argument{}, short: value(), decode: of(kernel.NewArgument), boots: true,
 		},
 		{
-			key: "mounts", about: "mount points, by path; they belong to boot:, as /etc/fstab does", sample: mount.Mount{}, decode: of(mount.New),
+			key: "mounts", about: "mount points, by path; they belong to boot:, as /etc/fstab does", sample: mount.Mount{}, decode: of(mount.New), boots: true,
 		},
 		{
 			key: "settings", about: "single values of configuration files, by any name", sample: setting.Setting{}, decode: of(setting.New),

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"imgbuild/builder/aide"
+	"imgbuild/images/baseline"
 	"imgbuild/images/integrity"
 )
 
@@ -50,7 +51,14 @@ func ruleSets(t *testing.T) []integrity.Rules {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return []integrity.Rules{nil, integrity.DefaultRules(), own}
+	recipe, err := baseline.Mutables{
+		"/opt/own": {}, "/opt/set/x?": {Class: integrity.Seeded}, "/opt/odd +%.d/**": {}, "/opt/dot.d/x": {}, "/opt/dot.d/*": {Class: integrity.Seeded},
+		"/var/lib/dpkg/info": {Class: integrity.Seeded}, "/etc/hostname": {},
+	}.Rules()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []integrity.Rules{nil, integrity.DefaultRules(), own, recipe}
 }
 
 func TestAIDEClassifiesAsTheRulesDo(t *testing.T) {

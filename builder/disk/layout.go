@@ -132,9 +132,17 @@ func (d DataSpec) check() error {
 	return nil
 }
 
-// name is what the partition of a mount point is called: "var-log".
-func (d DataSpec) name() string {
-	return strings.ReplaceAll(strings.TrimPrefix(d.Mount, "/"), "/", "-")
+// label is what the file system of a mount point is called, and its partition:
+// "var-log". One that is taken gets a number: "var-log-2".
+func (d DataSpec) label(taken map[string]bool) string {
+	name := strings.ReplaceAll(strings.TrimPrefix(d.Mount, "/"), "/", "-")
+	label := name[:min(len(name), ext4Label)]
+	for n := 2; taken[label]; n++ {
+		suffix := fmt.Sprintf("-%d", n)
+		label = name[:min(len(name), ext4Label-len(suffix))] + suffix
+	}
+	taken[label] = true
+	return label
 }
 
 // NewLayout plans a disk: a BIOS boot partition where the architecture has a
@@ -179,11 +187,11 @@ func NewLayout(s LayoutSpec) (Layout, error) {
 		// Nothing in a running system changes it; who wants to look, mounts it.
 		Mount: "/boot/efi", Options: "umask=0077,noauto",
 	})
+	labels := map[string]bool{string(BIOSBoot): true, string(ESP): true, "ESP": true, string(Root): true}
 	for _, d := range data {
-		name := d.name()
 		id := gpt.Derive(seed, "volume "+d.Mount)
 		add(Data, gpt.TypeData, d.Size, FileSystem{
-			Type: "ext4", UUID: id.String(), ID: id, HashSeed: gpt.Derive(seed, "hash "+d.Mount), Label: name[:min(len(name), ext4Label)],
+			Type: "ext4", UUID: id.String(), ID: id, HashSeed: gpt.Derive(seed, "hash "+d.Mount), Label: d.label(labels),
 			Mount: d.Mount, Options: cmp.Or(d.Options, "defaults"), Pass: 2,
 		})
 		l.Partitions[len(l.Partitions)-1].ID = gpt.Derive(seed, "partition "+d.Mount)
@@ -191,7 +199,7 @@ func NewLayout(s LayoutSpec) (Layout, error) {
 	root := gpt.Derive(seed, "volume root")
 	// The last MiB keeps the backup partition table.
 	add(Root, rootType, s.Size-align-at, FileSystem{
-		Type: "ext4", UUID: root.String(), ID: root, HashSeed: gpt.Derive(seed, "hash root"), Label: "root",
+		Type: "ext4", UUID: root.String(), ID: root, HashSeed: gpt.Derive(seed, "hash root"), Label: string(Root),
 		Mount: "/", Options: "errors=remount-ro", Pass: 1,
 	})
 	return l, nil

@@ -52,6 +52,31 @@ func TestLayoutFollowsFromItsSpec(t *testing.T) {
 	}
 }
 
+// TestLabelsTellPartitionsApart: a scan knows the root by its label.
+func TestLabelsTellPartitionsApart(t *testing.T) {
+	spec := disk.LayoutSpec{Architecture: "amd64", Size: 8 << 30}
+	for _, mount := range []string{"/var/tmp", "/var-tmp", "/root", "/esp", "/srv/customers/one/a", "/srv/customers/one/b", "/srv/customers-one"} {
+		spec.Data = append(spec.Data, disk.DataSpec{Mount: mount, Size: 64 << 20})
+	}
+	l, err := disk.NewLayout(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	labels := map[string]string{}
+	for _, p := range l.Partitions {
+		label := p.FileSystem.Label
+		if was, taken := labels[label]; taken || len(label) > 16 {
+			t.Errorf("%s and %s are both called %q", was, p.FileSystem.Mount, label)
+		}
+		labels[label] = p.FileSystem.Mount
+	}
+	for label, mount := range map[string]string{"root": "/", "root-2": "/root", "var-tmp": "/var-tmp", "var-tmp-2": "/var/tmp", "srv-customers-on": "/srv/customers-one", "srv-customers--2": "/srv/customers/one/a", "srv-customers--3": "/srv/customers/one/b"} {
+		if labels[label] != mount {
+			t.Errorf("%q is of %s, want %s", label, labels[label], mount)
+		}
+	}
+}
+
 func TestWrongLayoutsAreTheUsersToMend(t *testing.T) {
 	for _, s := range []disk.LayoutSpec{{Architecture: "i386"}, {Architecture: "amd64", Size: 1 << 20}, {Architecture: "amd64", Size: 4<<30 + 5}, {Architecture: "amd64", Size: -1}} {
 		if _, err := disk.NewLayout(s); fault.KindOf(err) != fault.Input {

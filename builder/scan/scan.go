@@ -50,8 +50,10 @@ type Spec struct {
 	Waivers  []*control.Waiver
 	Baseline string
 	For      control.Scope
-	// Manifest is what the target is to be; nil when that is not known.
+	// Manifest is what the target is to be; nil when that is not known. Classes
+	// are those of its paths.
 	Manifest integrity.Manifest
+	Classes  integrity.Rules
 	// Hygiene is what the target may have.
 	Hygiene hygiene.Expected
 	// Now is when waivers must hold.
@@ -127,7 +129,7 @@ func inspect(ctx context.Context, r *report.Report, t *Target, s Spec) error {
 	if s.Manifest == nil {
 		return nil
 	}
-	manifest, err := integrity.NewManifest(entries, integrity.DefaultRules())
+	manifest, err := integrity.NewManifest(entries, s.Classes)
 	if err != nil {
 		return err
 	}

@@ -58,7 +58,7 @@ tool: {title: t, severity: low, rationale: r, outputs: [vm], resources: {files: 
 
 func TestAScanJudgesWhatIsThere(t *testing.T) {
 	dir, manifest := root(t)
-	spec := scan.Spec{Set: set(t), Level: 2, Manifest: manifest, Now: time.Now(), Hygiene: hygiene.Expected{Locked: map[string]string{}}}
+	spec := scan.Spec{Set: set(t), Level: 2, Manifest: manifest, Classes: integrity.DefaultRules(), Now: time.Now(), Hygiene: hygiene.Expected{Locked: map[string]string{}}}
 	run := func(output control.Output) (controls, drift, strays int) {
 		t.Helper()
 		target, err := scan.Directory(dir, output)

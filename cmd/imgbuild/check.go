@@ -20,7 +20,6 @@ import (
 	"imgbuild/images/control"
 	"imgbuild/images/evidence"
 	"imgbuild/images/fault"
-	"imgbuild/images/integrity"
 	"imgbuild/images/report"
 	"imgbuild/images/signing"
 )
@@ -262,7 +261,7 @@ func (c *checker) report(ctx context.Context, server live.Listed) (_ *report.Rep
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	spec := live.Spec{Set: c.set, Benchmarks: c.flags.benchmarks, Level: c.flags.level, Rules: integrity.DefaultRules(), Now: time.Now()}
+	spec := live.Spec{Set: c.set, Benchmarks: c.flags.benchmarks, Level: c.flags.level, Now: time.Now()}
 	if spec.For, err = server.For(); err != nil {
 		return nil, err
 	}
@@ -327,6 +326,9 @@ func (c *checker) byImage(ctx context.Context, spec *live.Spec, s *live.Server) 
 		return err
 	}
 	spec.Profiles, spec.Waivers = terms.Controls.Profiles, terms.Controls.Waivers()
+	if spec.Rules, err = terms.Mutable.Rules(); err != nil {
+		return fault.Worldf("reading what %s lets servers change", v.Ref()).Because(err)
+	}
 	revocation, err := images.Revocation(ctx, v)
 	if err != nil {
 		return err

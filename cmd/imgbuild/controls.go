@@ -175,8 +175,16 @@ func writeControl(w io.Writer, c shownControl) {
 		outputs = append(outputs, string(o))
 	}
 	row("outputs", strings.Join(outputs, " "))
-	for _, r := range c.References {
-		row("asked for", fmt.Sprintf("%s %s, section %s, level %d", r.Benchmark, r.Version, r.Section, r.Level))
+	// Requirements of guides have no level, and there may be many of one guide.
+	for i, r := range c.References {
+		switch {
+		case r.Level > 0:
+			row("asked for", fmt.Sprintf("%s %s, section %s, level %d", r.Benchmark, r.Version, r.Section, r.Level))
+		case i == 0 || c.References[i-1].Benchmark != r.Benchmark:
+			row("helps with", strings.TrimSpace(r.Benchmark+" "+r.Version)+", "+r.Section)
+		default:
+			row(" ", r.Section)
+		}
 	}
 	for i, line := range c.When {
 		row([]string{"when", " "}[min(i, 1)], line)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,7 +16,7 @@ import (
 )
 
 // benchmarkPages are a page for each benchmark: every section, and what of ours
-// meets it.
+// meets it; and one for each guide.
 func benchmarkPages(t *testing.T) map[string]string {
 	t.Helper()
 	set := shippedControls(t)
@@ -23,7 +24,29 @@ func benchmarkPages(t *testing.T) map[string]string {
 	for _, id := range benchmarkIDs(set) {
 		pages["benchmark-"+id+".md"] = benchmarkPage(set, set.Benchmarks[id])
 	}
+	for id, guide := range set.Guides {
+		pages["reference-"+id+".md"] = guidePage(guide)
+	}
 	return pages
+}
+
+// guidePage lists the requirements of a guide that controls help to meet.
+func guidePage(g *control.Guide) string {
+	by := map[string][]string{}
+	for id, requirements := range g.Controls {
+		for _, r := range requirements {
+			by[r] = append(by[r], id)
+		}
+	}
+	var page strings.Builder
+	fmt.Fprintf(&page, "# %s, version %s\n\nMade from `images/baselines/controls/references`: what of our controls helps to meet which of its requirements.\n"+
+		"%d requirements, %d controls. A control shows part of a requirement, seldom all of it; a scan has no score of it.\n"+
+		"The text of the requirements is published by its authors.\n\n| requirement | controls |\n|---|---|\n", g.Title, g.Version, len(by), len(g.Controls))
+	for _, r := range slices.Sorted(maps.Keys(by)) {
+		slices.Sort(by[r])
+		fmt.Fprintf(&page, "| %s | `%s` |\n", r, strings.Join(by[r], "`, `"))
+	}
+	return page.String()
 }
 
 func shippedControls(t *testing.T) *control.Set {

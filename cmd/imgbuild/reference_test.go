@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"imgbuild/builder/project"
+	"imgbuild/images/report"
 	"imgbuild/provisioners"
 )
 
@@ -27,11 +28,16 @@ func TestReferencePagesAreCurrent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	reports, err := report.Schema()
+	if err != nil {
+		t.Fatal(err)
+	}
 	pages := benchmarkPages(t)
 	maps.Copy(pages, map[string]string{
 		"settings.md":          settingsPage(),
 		"commands.md":          commandsPage(),
 		"baseline.schema.json": string(schema),
+		"report.schema.json":   string(reports),
 		"recipe.md":            recipePage(t, schema),
 	})
 	for name, want := range pages {

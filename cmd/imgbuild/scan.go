@@ -224,6 +224,9 @@ func openTarget(ctx context.Context, env *environment, name, form, dir string, s
 	if err != nil {
 		return nil, nil, err
 	}
+	if spec.Classes, err = recipe.Mutable.Rules(); err != nil {
+		return nil, nil, fault.Worldf("reading what %s lets servers change", v.Ref()).Because(err)
+	}
 	spec.Baseline, spec.Profiles, spec.Vars = v.Baseline, recipe.Controls.Profiles, recipe.Values
 	spec.Waivers = append(spec.Waivers, recipe.Controls.Waivers()...)
 	t, err := scan.Version(ctx, c, v, output, dir)
@@ -304,7 +307,8 @@ func scannedForm(v *catalog.Version, form string) (control.Output, string) {
 }
 
 // reportBefore is the report of the same output of the newest earlier version
-// that was scanned; nil without one.
+// that was scanned, of the first version of a baseline that of its nearest
+// ancestor; nil without one.
 func reportBefore(ctx context.Context, env *environment, v *catalog.Version, output control.Output) (*report.Report, error) {
 	if v == nil {
 		return nil, nil
@@ -321,11 +325,13 @@ func reportBefore(ctx context.Context, env *environment, v *catalog.Version, out
 	if err != nil {
 		return nil, err
 	}
+	versions = slices.DeleteFunc(versions, func(w *catalog.Version) bool { return !w.Baked.Before(v.Baked) })
 	slices.SortFunc(versions, func(a, b *catalog.Version) int { return b.Baked.Compare(a.Baked) })
-	for _, earlier := range versions {
-		if !earlier.Baked.Before(v.Baked) {
-			continue
-		}
+	line, err := c.History(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	for _, earlier := range append(versions, line[1:]...) {
 		reports, err := evidence.Reports(ctx, c, earlier, trust)
 		if err != nil {
 			return nil, err

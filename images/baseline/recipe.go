@@ -40,6 +40,7 @@ type Recipe struct {
 	Boot            Boot                     `json:"boot,omitzero" jsonschema_description:"what outputs that boot have besides the root"`
 	Outputs         Outputs                  `json:"outputs,omitzero" jsonschema_description:"the forms of the image"`
 	Controls        Controls                 `json:"controls,omitzero" jsonschema_description:"what the image is hardened with"`
+	Mutable         Mutables                 `json:"mutable,omitempty" jsonschema_description:"paths that a running server may change, such as /srv/uploads; all below a directory alone: /srv/uploads/**"`
 	Probes          map[string]Probe         `json:"probes,omitempty" jsonschema_description:"what a running image must answer, by name"`
 	Gates           Gates                    `json:"gates,omitzero" jsonschema_description:"what an image must meet before a channel may point to it"`
 	Remove          *node.Node               `json:"remove,omitempty" jsonschema_description:"inherited items to drop: the recipe's own shape with lists of names at its ends"`

@@ -192,3 +192,34 @@ func TestProfilesTakeMoreFromLevelToLevel(t *testing.T) {
 		}
 	}
 }
+
+// TestGuidesNameRequirementsAsTheirAuthorsDo holds ids against their published
+// form.
+func TestGuidesNameRequirementsAsTheirAuthorsDo(t *testing.T) {
+	forms := map[string]*regexp.Regexp{
+		"disa-srg-gpos":    regexp.MustCompile(`^SRG-OS-[0-9]{6}-GPOS-[0-9]{5}$`),
+		"disa-stig-apache": regexp.MustCompile(`^AS24-U1-[0-9]{6}$`),
+		"disa-stig-nginx":  regexp.MustCompile(`^NGNX-APP-[0-9]{6}$`),
+	}
+	set := load(t)
+	for id, guide := range set.Guides {
+		form := forms[id]
+		if form == nil {
+			t.Errorf("nobody knows what the requirements of %s are called", id)
+			continue
+		}
+		for name, requirements := range guide.Controls {
+			for _, r := range requirements {
+				if !form.MatchString(r) {
+					t.Errorf("%s, %s: %q", id, name, r)
+				}
+			}
+			if !slices.IsSorted(requirements) {
+				t.Errorf("%s, %s: %v are not sorted", id, name, requirements)
+			}
+		}
+	}
+	if len(set.Guides) != len(forms) {
+		t.Errorf("%d guides, want %d", len(set.Guides), len(forms))
+	}
+}

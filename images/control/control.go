@@ -71,7 +71,7 @@ type Control struct {
 	// Outputs it is held against; all when empty.
 	Outputs []Output `json:"outputs,omitempty" jsonschema:"enum=container,enum=vm"`
 	// References are what other rule sets call it, by their name, such as
-	// "stig". Those to benchmarks are the benchmarks' own.
+	// "stig". Those to benchmarks and guides are in their files.
 	References map[string][]string `json:"references,omitempty"`
 	// When is a map of resources: the control is applicable to systems that
 	// are in their state. Nil is to every one.
@@ -112,30 +112,41 @@ func (c *Control) Validate(n *node.Node) error {
 			p.Addf(value.Pos, "%q is empty", key)
 		}
 	}
+	if references := n.Get("references"); references != nil {
+		for _, e := range references.Entries {
+			checkRequirements(p, e)
+		}
+	}
 	return p.Err()
 }
 
 // Set is all that is known of controls.
 type Set struct {
-	// Controls, Benchmarks and Profiles are by id.
+	// Controls, Benchmarks, Guides and Profiles are by id.
 	Controls   map[string]*Control
 	Benchmarks map[string]*Benchmark
+	Guides     map[string]*Guide
 	Profiles   map[string]*Profile
 }
 
 // IDs are the controls' ids, sorted.
 func (s *Set) IDs() []string { return sortedKeys(s.Controls) }
 
-// Reference is a section of a benchmark that a control is there for.
+// Reference is a section of a benchmark that a control is there for, or a
+// requirement that it helps to meet.
 type Reference struct {
+	// Benchmark is the id of a benchmark or guide.
 	Benchmark string `json:"benchmark"`
-	Version   string `json:"version"`
-	Section   string `json:"section"`
-	Level     int    `json:"level"`
+	// Version is empty for what the control itself refers to.
+	Version string `json:"version,omitempty"`
+	// Section is its number, or the id of a requirement.
+	Section string `json:"section"`
+	// Level is of a benchmark's section, else 0.
+	Level int `json:"level,omitempty"`
 }
 
 // References are the sections that a control meets, by benchmark and then in
-// the order of sections.
+// the order of sections; then what guides and the control itself refer to.
 func (s *Set) References(control string) []Reference {
 	var list []Reference
 	for _, id := range sortedKeys(s.Benchmarks) {
@@ -143,6 +154,19 @@ func (s *Set) References(control string) []Reference {
 		for _, section := range b.Sections {
 			if slices.Contains(section.Controls, control) {
 				list = append(list, Reference{Benchmark: id, Version: b.Version, Section: section.ID, Level: section.Level})
+			}
+		}
+	}
+	for _, id := range sortedKeys(s.Guides) {
+		g := s.Guides[id]
+		for _, requirement := range g.Controls[control] {
+			list = append(list, Reference{Benchmark: id, Version: g.Version, Section: requirement})
+		}
+	}
+	if c := s.Controls[control]; c != nil {
+		for _, name := range sortedKeys(c.References) {
+			for _, requirement := range c.References[name] {
+				list = append(list, Reference{Benchmark: name, Section: requirement})
 			}
 		}
 	}

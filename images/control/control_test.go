@@ -42,6 +42,7 @@ sections:
   1.9.2: {level: 2, title: Somebody looks, manual: look at it}
   "2.1": {level: 2, controls: [ssh-no-root]}
 `)},
+		"references/law.yaml": {Data: []byte("title: The law\nversion: V2\ncontrols: {motd-owner: [LAW-2, LAW-1]}\n")},
 		"profiles.yaml": {Data: []byte(`
 house-l1: {description: the least, benchmarks: [house], level: 1}
 house-machines: {description: all of it, benchmarks: [house], level: 2, outputs: [vm]}
@@ -98,6 +99,9 @@ func TestSectionsAreInTheOrderOfABook(t *testing.T) {
 	want := []control.Reference{
 		{Benchmark: "house", Version: "1.0.0", Section: "1.9.1", Level: 1},
 		{Benchmark: "house", Version: "1.0.0", Section: "1.10.1", Level: 1},
+		{Benchmark: "law", Version: "V2", Section: "LAW-2"},
+		{Benchmark: "law", Version: "V2", Section: "LAW-1"},
+		{Benchmark: "stig", Section: "V-1"},
 	}
 	if diff := cmp.Diff(want, load(t, definitions()).References("motd-owner")); diff != "" {
 		t.Error(diff)
@@ -106,22 +110,28 @@ func TestSectionsAreInTheOrderOfABook(t *testing.T) {
 
 func TestMistakesInDefinitionsAreFoundAtTheirPlace(t *testing.T) {
 	for name, c := range map[string]struct{ file, text, want string }{
-		"key":          {"x.yaml", "a: {titel: x, severity: low, rationale: y, resources: {files: {/a: {}}}}", `shipped/x.yaml:1:5: unknown key "titel"; did you mean "title"?`},
-		"severity":     {"x.yaml", "a: {title: x, severity: big, rationale: y, resources: {files: {/a: {}}}}", `"severity"`},
-		"no resources": {"x.yaml", "a: {title: x, severity: low, rationale: y}", `missing key "resources"`},
-		"nothing":      {"x.yaml", "a: {title: x, severity: low, rationale: y, resources: {}}", `expected a map of resources for "resources"`},
-		"empty type":   {"x.yaml", "a: {title: x, severity: low, rationale: y, resources: {files: {}}}", `"files" has no resource`},
-		"platform":     {"x.yaml", "a: {title: x, severity: low, rationale: y, platforms: [debian-12, debian13], resources: {files: {/a: {}}}}", `shipped/x.yaml:1:67: unknown platform "debian13"; did you mean "debian-13"?`},
-		"platforms":    {"benchmarks/x.yaml", "{title: x, version: '1', platforms: [Debian-12], sections: {1.1.1: {level: 1, controls: [motd-owner]}}}", `unknown platform "Debian-12"; did you mean "debian-12"?`},
-		"id":           {"x.yaml", "A_b: {title: x, severity: low, rationale: y, resources: {files: {/a: {}}}}", `"A_b" is not an id`},
-		"twice":        {"x.yaml", "motd-owner: {title: x, severity: low, rationale: y, resources: {files: {/a: {}}}}", `control "motd-owner" is defined already at shipped/ssh.yaml:8:1`},
-		"list":         {"x.yaml", "- a", `expected a map by id`},
-		"control":      {"benchmarks/x.yaml", "{title: x, version: '1', sections: {1.1.1: {level: 1, controls: [motd-ower]}}}", `unknown control "motd-ower"; did you mean "motd-owner"?`},
-		"both":         {"benchmarks/x.yaml", "{title: x, version: '1', sections: {1.1.1: {level: 1, title: y, manual: z, controls: [motd-owner]}}}", `expected exactly one of "controls" and "manual"`},
-		"neither":      {"benchmarks/x.yaml", "{title: x, version: '1', sections: {1.1.1: {level: 1}}}", `expected exactly one of "controls" and "manual"`},
-		"level":        {"benchmarks/x.yaml", "{title: x, version: '1', sections: {1.1.1: {level: 3, controls: [motd-owner]}}}", `expected level 1 or 2, found 3`},
-		"number":       {"benchmarks/x.yaml", "{title: x, version: '1', sections: {1.a: {level: 1, controls: [motd-owner]}}}", `"1.a" is not the number of a section`},
-		"benchmark":    {"profiles.yaml", "p: {description: x, level: 1, benchmarks: [hose]}", `unknown benchmark "hose"; did you mean "house"?`},
+		"key":               {"x.yaml", "a: {titel: x, severity: low, rationale: y, resources: {files: {/a: {}}}}", `shipped/x.yaml:1:5: unknown key "titel"; did you mean "title"?`},
+		"requirement":       {"references/law.yaml", "title: t\nversion: '1'\ncontrols: {motd-owner: [a b]}", `shipped/references/law.yaml:3:25: "a b" is not the id of a requirement`},
+		"of nothing":        {"references/law.yaml", "title: t\nversion: '1'\ncontrols: {motd-owner: []}", `"motd-owner" has no requirement`},
+		"requirement twice": {"references/law.yaml", "title: t\nversion: '1'\ncontrols: {motd-owner: [a, a]}", `"a" is given twice`},
+		"of no control":     {"references/law.yaml", "title: t\nversion: '1'\ncontrols: {motd-owners: [a]}", `shipped/references/law.yaml:3:12: unknown control "motd-owners"; did you mean "motd-owner"?`},
+		"no version":        {"references/law.yaml", "title: t\ncontrols: {motd-owner: [a]}", `missing key "version"`},
+		"own reference":     {"x.yaml", "a: {title: x, severity: low, rationale: y, references: {stig: ['']}, resources: {files: {/a: {}}}}", `"" is not the id of a requirement`},
+		"severity":          {"x.yaml", "a: {title: x, severity: big, rationale: y, resources: {files: {/a: {}}}}", `"severity"`},
+		"no resources":      {"x.yaml", "a: {title: x, severity: low, rationale: y}", `missing key "resources"`},
+		"nothing":           {"x.yaml", "a: {title: x, severity: low, rationale: y, resources: {}}", `expected a map of resources for "resources"`},
+		"empty type":        {"x.yaml", "a: {title: x, severity: low, rationale: y, resources: {files: {}}}", `"files" has no resource`},
+		"id":                {"x.yaml", "A_b: {title: x, severity: low, rationale: y, resources: {files: {/a: {}}}}", `"A_b" is not an id`},
+		"twice":             {"x.yaml", "motd-owner: {title: x, severity: low, rationale: y, resources: {files: {/a: {}}}}", `control "motd-owner" is defined already at shipped/ssh.yaml:8:1`},
+		"list":              {"x.yaml", "- a", `expected a map by id`},
+		"control":           {"benchmarks/x.yaml", "{title: x, version: '1', sections: {1.1.1: {level: 1, controls: [motd-ower]}}}", `unknown control "motd-ower"; did you mean "motd-owner"?`},
+		"both":              {"benchmarks/x.yaml", "{title: x, version: '1', sections: {1.1.1: {level: 1, title: y, manual: z, controls: [motd-owner]}}}", `expected exactly one of "controls" and "manual"`},
+		"neither":           {"benchmarks/x.yaml", "{title: x, version: '1', sections: {1.1.1: {level: 1}}}", `expected exactly one of "controls" and "manual"`},
+		"level":             {"benchmarks/x.yaml", "{title: x, version: '1', sections: {1.1.1: {level: 3, controls: [motd-owner]}}}", `expected level 1 or 2, found 3`},
+		"number":            {"benchmarks/x.yaml", "{title: x, version: '1', sections: {1.a: {level: 1, controls: [motd-owner]}}}", `"1.a" is not the number of a section`},
+		"benchmark":         {"profiles.yaml", "p: {description: x, level: 1, benchmarks: [hose]}", `unknown benchmark "hose"; did you mean "house"?`},
+		"platform":          {"x.yaml", "a: {title: x, severity: low, rationale: y, platforms: [debian-12, debian13], resources: {files: {/a: {}}}}", `shipped/x.yaml:1:67: unknown platform "debian13"; did you mean "debian-13"?`},
+		"platforms":         {"benchmarks/x.yaml", "{title: x, version: '1', platforms: [Debian-12], sections: {1.1.1: {level: 1, controls: [motd-owner]}}}", `unknown platform "Debian-12"; did you mean "debian-12"?`},
 	} {
 		files := definitions()
 		files[c.file] = &fstest.MapFile{Data: []byte(c.text)}
@@ -199,7 +209,7 @@ func TestReportsSayWhatTheyWereHeldTo(t *testing.T) {
 func TestReports(t *testing.T) {
 	set := load(t, definitions())
 	r := set.NewReport("debian-12", control.Machine, findings(control.Pass, control.Fail), 2)
-	if len(r.Scores) != 2 || r.Findings[0].Control != "motd-owner" || len(r.Findings[0].References) != 2 {
+	if len(r.Scores) != 2 || r.Findings[0].Control != "motd-owner" || len(r.Findings[0].References) != 5 {
 		t.Errorf("%+v", r)
 	}
 	if got := r.Failed(control.Medium, time.Time{}); len(got) != 1 || got[0].Control != "ssh-no-root" {

@@ -193,7 +193,10 @@ func (s *Set) NewReport(platform string, output Output, findings []Finding, leve
 	}
 	slices.SortFunc(r.Findings, func(a, b Finding) int { return strings.Compare(a.Control, b.Control) })
 	for i := range r.Findings {
-		r.Findings[i].References = s.References(r.Findings[i].Control)
+		r.Findings[i].References = slices.DeleteFunc(s.References(r.Findings[i].Control), func(ref Reference) bool {
+			b := s.Benchmarks[ref.Benchmark]
+			return b != nil && !b.For(platform)
+		})
 	}
 	for _, id := range sortedKeys(s.Benchmarks) {
 		b := s.Benchmarks[id]

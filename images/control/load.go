@@ -13,9 +13,10 @@ import (
 )
 
 // The places of definitions in a tree of them: controls are in every .yaml at
-// its top, many in a file; each benchmark is a file of its own.
+// its top, many in a file; each benchmark and each guide is a file of its own.
 const (
 	benchmarkDir = "benchmarks"
+	guideDir     = "references"
 	profilesFile = "profiles.yaml"
 )
 
@@ -36,7 +37,7 @@ type Source struct {
 // file, line and column.
 func Load(sources ...Source) (*Set, error) {
 	l := &loader{set: &Set{
-		Controls: map[string]*Control{}, Benchmarks: map[string]*Benchmark{}, Profiles: map[string]*Profile{},
+		Controls: map[string]*Control{}, Benchmarks: map[string]*Benchmark{}, Guides: map[string]*Guide{}, Profiles: map[string]*Profile{},
 	}}
 	for _, source := range sources {
 		if err := l.read(source); err != nil {
@@ -56,15 +57,14 @@ type loader struct {
 }
 
 func (l *loader) read(source Source) error {
-	tops, err := fs.Glob(source.Files, "*.yaml")
-	if err != nil {
-		return fmt.Errorf("reading controls: %w", err)
+	var files []string
+	for _, pattern := range []string{"*.yaml", benchmarkDir + "/*.yaml", guideDir + "/*.yaml"} {
+		found, err := fs.Glob(source.Files, pattern)
+		if err != nil {
+			return fmt.Errorf("reading controls: %w", err)
+		}
+		files = append(files, found...)
 	}
-	benchmarks, err := fs.Glob(source.Files, benchmarkDir+"/*.yaml")
-	if err != nil {
-		return fmt.Errorf("reading controls: %w", err)
-	}
-	files := append(tops, benchmarks...)
 	if len(files) > maxFiles {
 		return fmt.Errorf("reading controls: %s has more than %d files", source.Name, maxFiles)
 	}
@@ -81,6 +81,8 @@ func (l *loader) read(source Source) error {
 			l.Addf(tree.Pos, "expected a map by id, found %s", tree.Kind)
 		case path.Dir(name) == benchmarkDir:
 			l.benchmark(strings.TrimSuffix(path.Base(name), ".yaml"), tree)
+		case path.Dir(name) == guideDir:
+			l.guide(strings.TrimSuffix(path.Base(name), ".yaml"), tree)
 		case name == profilesFile:
 			l.profiles(tree)
 		default:
@@ -115,6 +117,16 @@ func (l *loader) benchmark(id string, tree *node.Node) {
 	l.set.Benchmarks[id] = b
 }
 
+func (l *loader) guide(id string, tree *node.Node) {
+	g := &Guide{ID: id}
+	l.Add(node.Decode(tree, g))
+	if _, twice := l.set.Guides[id]; twice {
+		l.Addf(tree.Pos, "guide %q is defined already", id)
+		return
+	}
+	l.set.Guides[id] = g
+}
+
 func (l *loader) profiles(tree *node.Node) {
 	for _, e := range tree.Entries {
 		p := &Profile{ID: e.Key, pos: e.Pos}
@@ -135,6 +147,14 @@ func (l *loader) link() {
 				if l.set.Controls[name] == nil {
 					l.Addf(section.pos, "section %s: unknown control %q%s", section.ID, name, node.Suggest(name, l.set.IDs()))
 				}
+			}
+		}
+	}
+	for _, id := range sortedKeys(l.set.Guides) {
+		g := l.set.Guides[id]
+		for _, name := range sortedKeys(g.Controls) {
+			if l.set.Controls[name] == nil {
+				l.Addf(g.pos[name], "unknown control %q%s", name, node.Suggest(name, l.set.IDs()))
 			}
 		}
 	}

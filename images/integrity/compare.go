@@ -9,12 +9,12 @@ import (
 
 // Difference is one path that two manifests do not agree on.
 type Difference struct {
-	Path string
-	Kind Kind
+	Path string `json:"path"`
+	Kind Kind   `json:"kind"`
 	// Class is the path's in the first manifest; of an added path, in the second.
-	Class Class
+	Class Class `json:"class"`
 	// Fields says what changed; empty for a path that only one side has.
-	Fields []Field
+	Fields []Field `json:"fields,omitempty"`
 }
 
 // Kind is how a path differs.
@@ -30,8 +30,9 @@ const (
 // Field is one property that changed: type, mode, uid, gid, size, time,
 // sha256, target, hardlink, class, device, or xattr. and an attribute's name.
 type Field struct {
-	Name     string
-	From, To string
+	Name string `json:"name"`
+	From string `json:"from"`
+	To   string `json:"to"`
 }
 
 // String is the difference in one line. It names the class of what is expected

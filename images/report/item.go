@@ -127,6 +127,18 @@ func (i item) lines() []string {
 	return list
 }
 
+// most is how much evidence of one item goes into a page and into the formats that
+// other programs read, which have bounds of their own. A report as JSON has all.
+const most = 1000
+
+// bounded are lines, and how many more there are.
+func bounded(lines []string) []string {
+	if len(lines) <= most {
+		return lines
+	}
+	return append(slices.Clone(lines[:most]), fmt.Sprintf("and %d more", len(lines)-most))
+}
+
 // plain is a text of an image as no terminal and no reader of XML stumbles over
 // it.
 func plain(text string) string {

@@ -17,7 +17,7 @@ func JUnit(w io.Writer, r *Report) error {
 	for _, i := range items(r) {
 		// AddTestcase counts by what is set.
 		c := junit.Testcase{Name: i.Title, Classname: i.Rule, Time: "0"}
-		result := &junit.Result{Message: firstLine(i), Type: string(i.Severity), Data: strings.Join(i.lines(), "\n")}
+		result := &junit.Result{Message: firstLine(i), Type: string(i.Severity), Data: strings.Join(bounded(i.lines()), "\n")}
 		switch i.Result {
 		case control.Fail:
 			c.Failure = result

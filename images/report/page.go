@@ -1,7 +1,10 @@
 package report
 
 import (
+	"cmp"
+	"crypto/sha256"
 	_ "embed"
+	"encoding/base64"
 	"fmt"
 	"html/template"
 	"io"
@@ -14,9 +17,16 @@ import (
 //go:embed page.html
 var pageSource string
 
-// Page writes a report as one page that needs nothing else: scores by benchmark
-// and section, what has changed since the report before (nil without one), and
-// every rule with its evidence, to be filtered by result, severity and word.
+//go:embed page.css
+var pageStyle string
+
+//go:embed page.js
+var pageScript string
+
+// Page writes a report as one page that needs nothing else and may load nothing:
+// scores by benchmark and section, what has changed since the report before (nil
+// without one), and every rule with its evidence, the worst first, to be filtered
+// by result, severity, section and word.
 func Page(w io.Writer, r, before *Report) error {
 	page, err := template.New("page").Parse(pageSource)
 	if err != nil {
@@ -28,106 +38,107 @@ func Page(w io.Writer, r, before *Report) error {
 // pageData is what the template shows.
 type pageData struct {
 	*Report
-	Scores  []pageScore
-	Items   []pageItem
-	Results []counted
-	// Before names the report that is compared with.
-	Before string
-}
+	Benchmarks []pageBenchmark
+	Items      []pageItem
+	Results    []counted
+	// Before names the report that is compared with, Changed is how many rules
+	// have another result than there.
+	Before  string
+	Changed int
 
-type pageScore struct {
-	control.Score
-	// Change is against the report before, such as "+1.2"; empty without one.
-	Change  string
-	Chapter []chapter
+	// Policy lets a browser use the page's own style and script and nothing else
+	// (Content Security Policy Level 3, W3C), whatever an image's text makes of it.
+	Policy string
+	Style  template.CSS
+	Script template.JS
 }
-
-// chapter adds up the sections of one chapter of a benchmark.
-type chapter struct {
-	Number     string
-	Pass, Fail int
-}
-
-// Share is how much of the chapter passes, in percent.
-func (c chapter) Share() int {
-	if c.Pass+c.Fail == 0 {
-		return 0
-	}
-	return 100 * c.Pass / (c.Pass + c.Fail)
-}
-
-// Total is how many sections of the chapter say something.
-func (c chapter) Total() int { return c.Pass + c.Fail }
 
 type pageItem struct {
 	item
 	Lines []string
 	// Was is the result in the report before, when it was another one.
 	Was control.Result
+	// References are the sections by benchmark; Marks has them once more, for
+	// the filter.
+	References []pageReference
+	Marks      string
+	// Weight orders severities, from 0.
+	Weight int
 }
+
+type pageReference struct{ Name, IDs string }
 
 type counted struct {
 	Result control.Result
 	Count  int
 }
 
+// shownFirst are results from those that somebody has to do something about.
+var shownFirst = []control.Result{control.Fail, control.Error, control.Waived, control.Manual, control.Pass, control.NotApplicable}
+
 func newPageData(r, before *Report) pageData {
-	data := pageData{Report: r}
+	data := pageData{
+		Report: r, Benchmarks: pageBenchmarks(r, before),
+		Policy: "default-src 'none'; base-uri 'none'; form-action 'none'; style-src " + sourceHash(pageStyle) + "; script-src " + sourceHash(pageScript),
+		Style:  template.CSS(pageStyle), Script: template.JS(pageScript),
+	}
 	earlier := map[string]control.Result{}
-	scores := map[string]control.Score{}
 	if before != nil {
 		data.Before = before.Target
 		for _, i := range items(before) {
 			earlier[i.Rule] = i.Result
 		}
-		for _, s := range before.Scores {
-			scores[scoreName(s)] = s
-		}
-	}
-	for _, s := range r.Scores {
-		shown := pageScore{Score: s, Chapter: chapters(s)}
-		if was, ok := scores[scoreName(s)]; ok {
-			shown.Change = fmt.Sprintf("%+.1f", s.Percent()-was.Percent())
-		}
-		data.Scores = append(data.Scores, shown)
 	}
 	for _, i := range items(r) {
-		shown := pageItem{item: i, Lines: i.lines()}
-		if i.Result == control.Pass && len(shown.Lines) == 0 {
-			for _, name := range i.Looked {
-				shown.Lines = append(shown.Lines, "as it should be: "+plain(name))
-			}
-		}
+		shown := newPageItem(i)
 		if was, ok := earlier[i.Rule]; ok && was != i.Result {
 			shown.Was = was
+			data.Changed++
 		}
 		data.Items = append(data.Items, shown)
-		at := slices.IndexFunc(data.Results, func(c counted) bool { return c.Result == i.Result })
-		if at < 0 {
-			at, data.Results = len(data.Results), append(data.Results, counted{Result: i.Result})
+	}
+	slices.SortStableFunc(data.Items, func(a, b pageItem) int {
+		return cmp.Or(slices.Index(shownFirst, a.Result)-slices.Index(shownFirst, b.Result), b.Weight-a.Weight)
+	})
+	for _, result := range shownFirst {
+		n := 0
+		for _, i := range data.Items {
+			if i.Result == result {
+				n++
+			}
 		}
-		data.Results[at].Count++
+		if n > 0 {
+			data.Results = append(data.Results, counted{result, n})
+		}
 	}
 	return data
 }
 
-func scoreName(s control.Score) string { return fmt.Sprintf("%s %d", s.Benchmark, s.Level) }
-
-// chapters adds up what passes and fails by the first number of the sections.
-func chapters(s control.Score) []chapter {
-	var list []chapter
-	for _, section := range s.Sections {
-		number, _, _ := strings.Cut(section.Section, ".")
-		if len(list) == 0 || list[len(list)-1].Number != number {
-			list = append(list, chapter{Number: number})
-		}
-		last := &list[len(list)-1]
-		switch section.Result {
-		case control.Pass:
-			last.Pass++
-		case control.Fail, control.Error, control.Waived:
-			last.Fail++
+func newPageItem(i item) pageItem {
+	shown := pageItem{item: i, Lines: bounded(i.lines()), Marks: strings.Join(i.Sections, "|")}
+	for _, s := range []control.Severity{control.Medium, control.High, control.Critical} {
+		if i.Severity.AtLeast(s) {
+			shown.Weight++
 		}
 	}
-	return list
+	if i.Result == control.Pass && len(shown.Lines) == 0 {
+		for _, name := range i.Looked {
+			shown.Lines = append(shown.Lines, "as it should be: "+plain(name))
+		}
+	}
+	for _, section := range i.Sections {
+		name, id, _ := strings.Cut(section, " ")
+		if last := len(shown.References) - 1; last >= 0 && shown.References[last].Name == name {
+			shown.References[last].IDs += ", " + id
+			continue
+		}
+		shown.References = append(shown.References, pageReference{name, id})
+	}
+	return shown
+}
+
+// sourceHash is how a policy names an element by its text.
+func sourceHash(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }

@@ -40,7 +40,7 @@ func found(t *testing.T, hostile string) *report.Report {
 		Target: "web:20261128.1", At: time.Date(2026, 11, 28, 1, 2, 3, 0, time.UTC), Files: 3,
 		Report:   set.NewReport("debian-12", control.Machine, findings, 2),
 		Compared: true,
-		Drift:    []integrity.Difference{{Path: "etc/" + hostile, Kind: integrity.Added}},
+		Drift:    []integrity.Difference{{Path: "etc/" + hostile, Kind: integrity.Added, Class: integrity.Immutable}},
 		Strays:   []report.Stray{{Kind: "token", Path: "/etc/app.conf", Detail: "line 1"}, {Kind: "token", Path: "/etc/b.conf", Detail: "line 2"}},
 	}
 }

@@ -39,10 +39,10 @@ func (i item) sarif() *sarif.Result {
 	if kinds[i.Result] == "fail" {
 		level = levels[i.Severity]
 	}
-	text := strings.Join(append([]string{i.Title}, i.lines()...), "\n")
+	text := strings.Join(append([]string{i.Title}, bounded(i.lines())...), "\n")
 	result := sarif.NewRuleResult(i.Rule).WithKind(kinds[i.Result]).WithLevel(level).
 		WithMessage(sarif.NewTextMessage(text))
-	for _, path := range i.Paths {
+	for _, path := range i.Paths[:min(len(i.Paths), most)] {
 		relative := url.URL{Path: strings.TrimPrefix(path, "/")}
 		at := sarif.NewSimpleArtifactLocation(relative.String())
 		result.AddLocation(sarif.NewLocation().WithPhysicalLocation(sarif.NewPhysicalLocation().WithArtifactLocation(at)))

@@ -24,7 +24,7 @@ func Table(w io.Writer, r *Report) error {
 		fmt.Fprintln(table, "benchmark\tlevel\tscore\twith waivers\tpass\tfail\terror\twaived\tmanual\tnot applicable")
 		for _, s := range r.Scores {
 			c := s.Counts
-			fmt.Fprintf(table, "%s %s\t%d\t%.1f %%\t%.1f %%\t%d\t%d\t%d\t%d\t%d\t%d\n", s.Benchmark, s.Version, s.Level, s.Percent(), s.PercentWaived(),
+			fmt.Fprintf(table, "%s %s\t%d\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\n", s.Benchmark, s.Version, s.Level, percentText(s.Percent()), percentText(s.PercentWaived()),
 				c[control.Pass], c[control.Fail], c[control.Error], c[control.Waived], c[control.Manual], c[control.NotApplicable])
 		}
 		fmt.Fprintln(table)

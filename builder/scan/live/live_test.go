@@ -15,6 +15,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"imgbuild/builder/scan/live"
+	"imgbuild/images/baseline"
 	"imgbuild/images/control"
 	"imgbuild/images/fault"
 	"imgbuild/images/integrity"
@@ -45,7 +46,7 @@ func TestCheckTellsWhatIsWrongAndLeavesNothing(t *testing.T) {
 	d := newSSHD(t, "")
 	d.knows(d.keys[1].PublicKey()) // the second of its keys is the one that is known
 	spec := house(t)
-	spec.Manifest = image(t)
+	spec.Manifest = image(t, spec.Rules)
 	got, err := d.check(context.Background(), spec)
 	must(t, err)
 	results := map[string]control.Result{}
@@ -67,6 +68,23 @@ func TestCheckTellsWhatIsWrongAndLeavesNothing(t *testing.T) {
 		t.Errorf("facts: %+v", got.facts)
 	}
 	d.clean()
+}
+
+func TestAServerMayChangeWhatItsRecipeLets(t *testing.T) {
+	for pattern, want := range map[string]int{"/etc/nginx.conf": 0, "/etc/nginx*": 0, "/etc/nginx.conf/**": 1, "/etc/nginx.d": 1} {
+		d := newSSHD(t, "")
+		d.knows(d.keys[0].PublicKey())
+		spec := house(t)
+		var err error
+		spec.Rules, err = baseline.Mutables{pattern: {Owner: "ops", Reason: "edited there"}}.Rules()
+		must(t, err)
+		spec.Manifest = image(t, spec.Rules)
+		got, err := d.check(context.Background(), spec)
+		must(t, err)
+		if drift := got.report.Drift; len(drift) != want || !got.report.Compared {
+			t.Errorf("%s: %v, want %d", pattern, drift, want)
+		}
+	}
 }
 
 func TestHostKeysAreNeverAcceptedByThemselves(t *testing.T) {

@@ -285,12 +285,12 @@ func (d *sshd) check(ctx context.Context, spec live.Spec) (*outcome, error) {
 }
 
 // image is the manifest of what the server was baked from.
-func image(t *testing.T) integrity.Manifest {
+func image(t *testing.T, rules integrity.Rules) integrity.Manifest {
 	t.Helper()
 	s := world()
 	must(t, s.WriteFile("/etc/nginx.conf", strings.NewReader("shipped"), system.Attr{Mode: 0o644}))
 	must(t, s.Remove("/var/lost+found"))
-	a, err := agent.Manifest(context.Background(), s, &agent.Question{Rules: integrity.DefaultRules()})
+	a, err := agent.Manifest(context.Background(), s, &agent.Question{Rules: rules})
 	must(t, err)
 	m, err := integrity.ReadMtree(strings.NewReader(a.Manifest))
 	must(t, err)
