@@ -115,10 +115,17 @@ func (b *Builder) Bake(ctx context.Context, plan *Plan) (_ *Baked, err error) {
 }
 
 // judge holds a finished version against the gates of its recipe, after it was
-// scanned if they or its hardening ask for that.
+// scanned and started if they, its hardening or the caller ask for that.
 func (b *Builder) judge(ctx context.Context, baked *Baked) (_ *Baked, err error) {
-	if baked.Plan.Recipe.Scanned() {
+	gates := baked.Plan.Recipe.Gates
+	gates.BootTrial = gates.BootTrial || b.Trials.Always
+	if baked.Plan.Recipe.Scanned() || gates.BootTrial {
 		if baked.Reports, err = b.scan(ctx, baked.Plan, baked.Version); err != nil {
+			return nil, err
+		}
+	}
+	if gates.BootTrial {
+		if err := b.try(ctx, baked.Plan, baked.Version, gates); err != nil {
 			return nil, err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -227,6 +228,12 @@ func (vm *VM) Ended() <-chan struct{} { return vm.process.done }
 
 // Address is where a published port of the guest answers, "127.0.0.1:32768".
 func (vm *VM) Address(guest int) string { return fmt.Sprintf("%s:%d", loopback, vm.Ports[guest]) }
+
+// Dial connects to a published port of the guest.
+func (vm *VM) Dial(ctx context.Context, guest int) (net.Conn, error) {
+	var d net.Dialer
+	return d.DialContext(ctx, "tcp", vm.Address(guest))
+}
 
 // WaitHTTP waits until the guest answers path on a published port with status.
 func (vm *VM) WaitHTTP(ctx context.Context, port int, path string, status int) ([]byte, error) {

@@ -27,6 +27,7 @@ type bakeFlags struct {
 	noWait         bool
 	evenRevoked    bool
 	tar            string
+	trial          trialFlags
 }
 
 func newBakeCommand(env *environment) *cobra.Command {
@@ -43,6 +44,7 @@ The first bake of a baseline locks it. Later bakes use that lock and need no
 network once the archive has its packages. A bake that was interrupted goes on
 from its newest finished stage.`,
 		Example: `  imgbuild bake --baseline debian-12-nginx
+  imgbuild bake debian-12-nginx --boot-trial  start it too, and see whether it works
   imgbuild bake debian-12-nginx --plan       what would be done, and what a cache has
   imgbuild bake debian-12-nginx --explain    why a stage has to be made again
   imgbuild bake debian-12-nginx --tar r.tar  only the root file system, as a tar`,
@@ -72,6 +74,7 @@ from its newest finished stage.`,
 	flags.BoolVar(&f.explain, "explain", false, "print for each stage why it is not served from the cache; change nothing")
 	flags.BoolVar(&f.noWait, "no-wait", false, "fail at once when the same baseline is being baked")
 	flags.BoolVar(&f.evenRevoked, "even-revoked", false, "bake even on a revoked parent, or what was revoked before")
+	f.trial.add(flags, "start the finished image on an isolated network, as the gate boot-trial does", "the cache's")
 	flags.StringVar(&f.tar, "tar", "", "write the sealed root to `FILE` as a tar instead of making a version")
 	return cmd
 }
@@ -105,6 +108,9 @@ func bake(ctx context.Context, env *environment, f bakeFlags) error {
 		if err := w.addCatalog(ctx, b); err != nil {
 			return err
 		}
+	}
+	if err := w.addTrials(b, recipe, f.trial); err != nil {
+		return err
 	}
 	if f.evenRevoked {
 		b.Revoked = catalog.AllowRevoked

@@ -8,16 +8,19 @@ import (
 	"imgbuild/images/fault"
 )
 
-// Terms are what a recipe says of the finished image: what it must answer when
-// it runs, what it must meet to enter a channel, and what it is held to.
+// Terms are what a recipe says of the finished image: what its outputs are, what
+// it must answer when it runs, what it must meet to enter a channel, and what it is held to.
 type Terms struct {
 	Controls Controls         `json:"controls,omitzero"`
 	Probes   map[string]Probe `json:"probes,omitempty"`
+	Outputs  Outputs          `json:"outputs,omitzero"`
 	Gates    Gates            `json:"gates,omitzero"`
 }
 
 // Terms returns the recipe's terms.
-func (r *Recipe) Terms() Terms { return Terms{Controls: r.Controls, Probes: r.Probes, Gates: r.Gates} }
+func (r *Recipe) Terms() Terms {
+	return Terms{Controls: r.Controls, Probes: r.Probes, Outputs: r.Outputs, Gates: r.Gates}
+}
 
 // ReadTerms reads the terms of a recipe out of its canonical form, which hangs
 // on every version as evidence. Gates that this program does not know, of a
