@@ -79,7 +79,7 @@ func (t *Trial) prove(ctx context.Context, s BootSpec) (*report.Trial, error) {
 			return nil, ctx.Err()
 		}
 		found.Starts = append(found.Starts, report.Start{
-			Ready:   time.Since(began).Seconds(),
+			Ready:   seconds(time.Since(began)),
 			Answers: []report.Answer{{Name: "restart", Asked: "it stops and starts again", Error: err.Error()}},
 		})
 		return found, nil
@@ -159,8 +159,11 @@ func (t *Trial) start(ctx context.Context, s BootSpec, began time.Time) report.S
 		answers = append(answers, t.guest.Standing(ctx)...)
 		answers = append(answers, t.listening(ctx, s))
 	}
-	return report.Start{Ready: ready.Seconds(), Answers: answers}
+	return report.Start{Ready: seconds(ready), Answers: answers}
 }
+
+// seconds are those of d, to a tenth.
+func seconds(d time.Duration) float64 { return d.Round(100 * time.Millisecond).Seconds() }
 
 // grace is how long after the start is over a probe that sets no time may take.
 // Emulated machines get several times as long as real ones.
