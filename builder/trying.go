@@ -16,8 +16,8 @@ import (
 
 // Trials says how finished images are started to see whether they work.
 type Trials struct {
-	// Always tries images whose recipe has no such gate, as if it had; one that
-	// failed before is tried again.
+	// Always tries images whose recipe has no such gate, too; one that failed
+	// before is tried again.
 	Always bool
 	// Dir is where they lie meanwhile; Logs keeps what those said that failed.
 	Dir, Logs string
@@ -42,32 +42,37 @@ func (t Trials) Try(ctx context.Context, c *catalog.Catalog, v *catalog.Version,
 // try puts the forms of a scanned version through boot trials and attaches what
 // came of them to the reports of their scans. What other gates refuse already is
 // not started.
-func (b *Builder) try(ctx context.Context, plan *Plan, v *catalog.Version, gates baseline.Gates) error {
+func (b *Builder) try(ctx context.Context, recipe *baseline.Recipe, v *catalog.Version) (map[control.Output]*report.Trial, error) {
+	gates := recipe.Gates
 	gates.BootTrial = false
 	refusals, err := evidence.Judge(ctx, b.Catalog, v, b.Trust, gates, "")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(refusals) > 0 {
 		b.Report.Note("no boot trial: other gates of the recipe refuse it already")
-		return nil
+		return nil, nil
 	}
 	reports, err := evidence.Reports(ctx, b.Catalog, v, b.Trust)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	tried := map[control.Output]*report.Trial{}
 	for _, form := range evidence.Forms(v) {
 		found := reports[form]
+		tried[form] = found.Trial
 		if found.Trial != nil && (len(found.Trial.Failed()) == 0 || !b.Trials.Always) {
+			b.Report.Start("boot trial of the "+string(form), 0, 0).Cached("made before")
 			continue
 		}
-		if found.Trial, err = b.Trials.Try(ctx, b.Catalog, v, plan.Recipe.Terms(), form, b.Report); err != nil {
-			return err
+		if found.Trial, err = b.Trials.Try(ctx, b.Catalog, v, recipe.Terms(), form, b.Report); err != nil {
+			return nil, err
 		}
+		tried[form] = found.Trial
 		found.At = time.Now().UTC()
 		if err := AttachReport(ctx, b.Catalog, v, b.Key, found); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return tried, nil
 }

@@ -31,6 +31,14 @@ type BootSpec struct {
 	Logs string
 }
 
+// form is what recipes call the output.
+func (s BootSpec) form() string {
+	if s.Machine {
+		return "vm"
+	}
+	return "container"
+}
+
 // Boot starts an image on an isolated network, asks whether it is as it should
 // be, tries to get out of it, restarts it once and asks again. That something is
 // wrong with the image is no error. The caller is uid 0, be it in a user
@@ -57,7 +65,7 @@ func Boot(ctx context.Context, s BootSpec) (found *report.Trial, err error) {
 // one.
 func (t *Trial) prove(ctx context.Context, s BootSpec) (*report.Trial, error) {
 	found := &report.Trial{Runs: t.Form, Isolation: []report.Answer{}}
-	first := s.Report.Start("first start", 0, progress.Items)
+	first := s.Report.Start("first start of the "+s.form(), 0, progress.Items)
 	found.Starts = append(found.Starts, t.start(ctx, s, t.began))
 	tell(first, found.Starts[0])
 	if ctx.Err() != nil {
@@ -69,7 +77,7 @@ func (t *Trial) prove(ctx context.Context, s BootSpec) (*report.Trial, error) {
 	if len(found.Failed()) > 0 {
 		return found, nil
 	}
-	again := s.Report.Start("restart", 0, progress.Items)
+	again := s.Report.Start("restart of the "+s.form(), 0, progress.Items)
 	began := time.Now()
 	limited, cancel := context.WithTimeout(ctx, s.Patience)
 	defer cancel()
@@ -106,7 +114,7 @@ func tell(task progress.Task, s report.Start) {
 
 // escape tries to get out.
 func (t *Trial) escape(ctx context.Context, s BootSpec, found *report.Trial) error {
-	task := s.Report.Start("isolation", 0, progress.Items)
+	task := s.Report.Start("isolation of the "+s.form(), 0, progress.Items)
 	b, err := newBeacon(ctx)
 	if err != nil {
 		task.Fail(err)

@@ -57,10 +57,7 @@ func (t *Trial) keep(ctx context.Context, s BootSpec, said *ending) {
 		s.Report.Note("the journal cannot be read: %v", err)
 	}
 	logs["journal"] = []byte(journal)
-	form := "container"
-	if s.Machine {
-		form = "vm"
-	}
+	form := s.form()
 	for _, what := range []string{"journal", "console"} {
 		if len(logs[what]) == 0 {
 			continue

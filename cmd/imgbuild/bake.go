@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 
@@ -185,6 +186,8 @@ type bakedImage struct {
 	Packages  int               `json:"packages"`
 	// Scores are those of the disk, or of the container without one.
 	Scores []bakedScore `json:"scores,omitempty"`
+	// Trials are the boot trials of its forms.
+	Trials map[control.Output]*report.Trial `json:"trials,omitempty"`
 	// Rejected is true when gates said no; Refusals are those, and Exit is what
 	// the program then ends with.
 	Rejected bool           `json:"rejected,omitempty"`
@@ -226,9 +229,10 @@ func describeBaked(w *workshop, b *builder.Baked) *bakedImage {
 	v := b.Version
 	out := &bakedImage{
 		Version: v.Ref(), Digest: v.Index.Digest.String(), Known: b.Known, Stages: v.Stages,
-		Packages: len(b.Plan.Lock.Packages), Scores: scoresOf(b.Reports), Refusals: b.Refusals, Lock: w.project.LockFile(b.Plan.Recipe), Catalog: w.project.Config.Catalog,
+		Packages: len(b.Plan.Lock.Packages), Scores: scoresOf(b.Reports), Refusals: b.Refusals, Trials: b.Trials, Lock: w.project.LockFile(b.Plan.Recipe), Catalog: w.project.Config.Catalog,
 	}
-	if out.Rejected = len(b.Refusals) > 0; out.Rejected {
+	out.Rejected = len(b.Refusals) > 0
+	if out.Rejected || trialError(out.Version, b.Trials) != nil {
 		out.Exit = int(fault.Gate)
 	}
 	if v.Container != nil {
@@ -264,6 +268,9 @@ func (r *bakedImage) write(w io.Writer) {
 	fmt.Fprintf(w, "  evidence   SBOM (CycloneDX, SPDX), integrity manifest, recipe, %sprovenance; all signed\n", scanned)
 	for _, s := range r.Scores {
 		fmt.Fprintf(w, "  score      %s level %d: %.1f %%, with waivers %.1f %%\n", s.Benchmark, s.Level, s.Percent, s.Waived)
+	}
+	for _, form := range slices.Sorted(maps.Keys(r.Trials)) {
+		fmt.Fprintf(w, "  trial      %s\n", describeTrial(form, r.Trials[form]))
 	}
 	for _, r := range r.Refusals {
 		fmt.Fprintf(w, "  refused    by the gate %s: %s\n", r.Gate, harmless(r.Why))

@@ -2,7 +2,11 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -14,6 +18,7 @@ import (
 	"imgbuild/images/catalog"
 	"imgbuild/images/control"
 	"imgbuild/images/evidence"
+	"imgbuild/images/fault"
 	"imgbuild/images/report"
 )
 
@@ -93,4 +98,37 @@ func tryVersion(ctx context.Context, env *environment, v *catalog.Version, form 
 		return nil, err
 	}
 	return trials.Try(ctx, c, v, terms, form, env.reporter())
+}
+
+// describeTrial is one line about a boot trial: when the image was ready, and
+// how much was wrong.
+func describeTrial(form control.Output, t *report.Trial) string {
+	var ready []string
+	for i, start := range t.Starts {
+		when := "its start"
+		if i > 0 {
+			when = "its restart"
+		}
+		ready = append(ready, fmt.Sprintf("%.1f s after %s", start.Ready, when))
+	}
+	verdict := "nothing is wrong"
+	if wrong := len(t.Failed()); wrong > 0 {
+		verdict = fmt.Sprintf("%d things are wrong", wrong)
+	}
+	return fmt.Sprintf("%s: %s, %s", form, strings.Join(ready, ", "), verdict)
+}
+
+// trialError is what was wrong in boot trials as one error of kind fault.Gate;
+// nil when nothing was.
+func trialError(image string, trials map[control.Output]*report.Trial) error {
+	var wrong []string
+	for _, form := range slices.Sorted(maps.Keys(trials)) {
+		for _, line := range trials[form].Failed() {
+			wrong = append(wrong, string(form)+", "+line)
+		}
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	return fault.Gatef("%s does not pass its boot trial: %s", image, strings.Join(wrong, "; "))
 }

@@ -95,7 +95,7 @@ func tried(t *Trial) []item {
 		one := item{Severity: control.High, Result: control.Pass, Evidence: p.failed()}
 		switch i {
 		case 0:
-			one.Rule, one.Title = trialPrefix+"isolation", fmt.Sprintf("boot trial: nothing is reached from inside (%d ways out tried)", len(p.answers))
+			one.Rule, one.Title = trialPrefix+"isolation", fmt.Sprintf("boot trial: nothing is reached from inside (ways out tried: %d)", len(p.answers))
 		case 1:
 			one.Rule, one.Title = trialPrefix+"start-1", fmt.Sprintf("boot trial: it starts, as a %s, ready after %.1f s", t.Runs, t.Starts[0].Ready)
 		default:
