@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -176,6 +177,31 @@ func (c *Container) Proc(name string) (string, error) {
 		err = fmt.Errorf("%s has more than %d bytes", name, maxTable)
 	}
 	return string(text), err
+}
+
+// Owner names the processes of the container that have a socket open, by its
+// inode; it is empty when none is seen.
+func (c *Container) Owner(inode string) []string {
+	proc := "/proc"
+	if os.Geteuid() == 0 {
+		proc = fmt.Sprintf("/proc/%d/root/proc", c.namespaces().cmd.Process.Pid)
+	}
+	open, err := filepath.Glob(filepath.Join(proc, "[0-9]*", "fd", "*"))
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, link := range open {
+		if to, err := os.Readlink(link); err != nil || to != "socket:["+inode+"]" {
+			continue
+		}
+		name, err := os.ReadFile(filepath.Join(filepath.Dir(filepath.Dir(link)), "comm"))
+		if err == nil {
+			names = append(names, strings.TrimSpace(string(name)))
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // Inside runs do on a thread that is in the network of the container: the

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -81,5 +82,33 @@ func TestAnIsolatedContainerIsReachedAndReachesNothing(t *testing.T) {
 	mounts, err := os.ReadFile("/proc/self/mounts")
 	if err != nil || strings.Contains(string(mounts), filepath.Base(dir)) {
 		t.Errorf("something is mounted (%v)", err)
+	}
+}
+
+// TestAnOrdinaryUsersContainerIsIsolated runs the test above again as uid 0 of a
+// user namespace, which is no more than an ordinary user outside.
+func TestAnOrdinaryUsersContainerIsIsolated(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("mapping user ids is root's")
+	}
+	layout(t) // skips where a program is missing
+	const first, count = 1 << 20, 1 << 16
+	dir := t.TempDir()
+	if err := os.Chown(dir, first, first); err != nil {
+		t.Fatal(err)
+	}
+	for parent := dir; parent != os.TempDir() && parent != "/"; parent = filepath.Dir(parent) {
+		if err := os.Chmod(parent, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: first, Size: count}}
+	cmd := exec.Command("/proc/self/exe", "-test.run", "^TestAnIsolatedContainerIsReachedAndReachesNothing$", "-test.v")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "TMPDIR="+dir, "HOME="+dir, "IMGBUILD_SANDBOX_ENTERED=user")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS, UidMappings: ids, GidMappings: ids, GidMappingsEnableSetgroups: true, Credential: &syscall.Credential{}}
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS") {
+		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -88,7 +88,7 @@ func (t *Trial) prove(ctx context.Context, s BootSpec) (*report.Trial, error) {
 		}
 		found.Starts = append(found.Starts, report.Start{
 			Ready:   seconds(time.Since(began)),
-			Answers: []report.Answer{{Name: "restart", Asked: "it stops and starts again", Error: err.Error()}},
+			Answers: []report.Answer{{Name: "restart", Asked: "it stops and starts again", Error: oneLine(err)}},
 		})
 		return found, nil
 	}
@@ -154,7 +154,7 @@ func (t *Trial) start(ctx context.Context, s BootSpec, began time.Time) report.S
 	group.Go(func() {
 		defer close(over)
 		if err := t.guest.Settle(ctx); err != nil {
-			boot.Error = t.guest.Explain(err).Error()
+			boot.Error = oneLine(t.guest.Explain(err))
 		}
 	})
 	answers := t.probe(ctx, began, over)
@@ -169,6 +169,9 @@ func (t *Trial) start(ctx context.Context, s BootSpec, began time.Time) report.S
 	}
 	return report.Start{Ready: seconds(ready), Answers: answers}
 }
+
+// oneLine is the text of an error that may be several.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", ": ") }
 
 // seconds are those of d, to a tenth.
 func seconds(d time.Duration) float64 { return d.Round(100 * time.Millisecond).Seconds() }
@@ -194,7 +197,7 @@ func (t *Trial) probe(ctx context.Context, began time.Time, over <-chan struct{}
 			limit, cancel := t.limit(ctx, time.Duration(p.Within), began, over)
 			defer cancel()
 			if err := t.answer(limit, p); err != nil {
-				answers[i].Error = fmt.Sprintf("not within %.0f s: %v", time.Since(began).Seconds(), err)
+				answers[i].Error = fmt.Sprintf("not within %.0f s: %s", time.Since(began).Seconds(), oneLine(err))
 			}
 		})
 	}
@@ -267,7 +270,7 @@ func (t *Trial) listening(ctx context.Context, s BootSpec) report.Answer {
 			wrong = append(wrong, "nobody listens on "+one)
 		}
 	case err != nil:
-		wrong = append(wrong, err.Error())
+		wrong = append(wrong, oneLine(err))
 	}
 	answer.Error = strings.Join(wrong, "; ")
 	return answer

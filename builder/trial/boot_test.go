@@ -195,7 +195,7 @@ func TestARealContainer(t *testing.T) {
 		t.Fatal(err)
 	}
 	wrong := strings.Join(found.Failed(), "\n")
-	for _, want := range []string{"8081/tcp on :: is not declared", "nobody listens on 90/tcp"} {
+	for _, want := range []string{"8081/tcp on :: by busybox is not declared", "nobody listens on 90/tcp"} {
 		if !strings.Contains(wrong, want) {
 			t.Errorf("it does not say %q:\n%s", want, wrong)
 		}

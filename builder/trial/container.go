@@ -34,7 +34,7 @@ func (c container) Standing(context.Context) []report.Answer {
 	runs := report.Answer{Name: "process", Asked: "it runs"}
 	select {
 	case <-c.Ended():
-		runs.Error = c.Explain(errors.New("it has ended by itself")).Error()
+		runs.Error = oneLine(c.Explain(errors.New("it has ended by itself")))
 	default:
 	}
 	return []report.Answer{runs}
@@ -50,7 +50,9 @@ func (c container) Sockets(context.Context) ([]socket, error) {
 	})
 }
 
-func (c container) Owner(context.Context, socket) string { return "" }
+func (c container) Owner(_ context.Context, s socket) string {
+	return strings.Join(c.Container.Owner(s.Inode), ", ")
+}
 
 // Escape tries from the container's network; its files and programs have no
 // part in it.

@@ -38,7 +38,7 @@ func (m machine) Standing(ctx context.Context) []report.Answer {
 	out, err := m.shell.run(ctx, "systemctl list-units --failed --plain --no-legend --all --no-pager")
 	switch {
 	case err != nil:
-		units.Error = withWords(err, out).Error()
+		units.Error = oneLine(withWords(err, out))
 	case out != "":
 		var failed []string
 		for line := range strings.Lines(out) {
