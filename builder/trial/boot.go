@@ -166,6 +166,9 @@ func (t *Trial) start(ctx context.Context, s BootSpec, began time.Time) report.S
 		defer cancel()
 		answers = append(answers, t.guest.Standing(ctx)...)
 		answers = append(answers, t.listening(ctx, s))
+		if !slices.ContainsFunc(answers, func(a report.Answer) bool { return a.Error != "" }) {
+			answers = append(answers, t.guest.Integrity(ctx)...)
+		}
 	}
 	return report.Start{Ready: seconds(ready), Answers: answers}
 }

@@ -25,13 +25,14 @@ import (
 
 // fake is an image that answers as its fields say.
 type fake struct {
-	address  string // of its web server
-	standing []report.Answer
-	sockets  []trial.Socket
-	restart  error
-	escape   []report.Answer
-	restarts int
-	ended    chan struct{}
+	address   string // of its web server
+	standing  []report.Answer
+	sockets   []trial.Socket
+	integrity []report.Answer
+	restart   error
+	escape    []report.Answer
+	restarts  int
+	ended     chan struct{}
 }
 
 func (f *fake) Ended() <-chan struct{} { return f.ended }
@@ -46,6 +47,7 @@ func (f *fake) Listens(context.Context, int) error                    { return n
 func (f *fake) Close() error                                          { return nil }
 func (f *fake) Settle(context.Context) error                          { return nil }
 func (f *fake) Standing(context.Context) []report.Answer              { return f.standing }
+func (f *fake) Integrity(context.Context) []report.Answer             { return f.integrity }
 func (f *fake) Sockets(context.Context) ([]trial.Socket, error)       { return f.sockets, nil }
 func (f *fake) Owner(context.Context, trial.Socket) string            { return "intruder" }
 func (f *fake) Escape(context.Context, *trial.Beacon) []report.Answer { return f.escape }
@@ -86,6 +88,10 @@ func TestWhatIsWrongIsFound(t *testing.T) {
 		"nothing": {func(*fake, map[string]baseline.Probe) {}, nil, 1},
 		"a unit": {func(f *fake, _ map[string]baseline.Probe) { f.standing[0].Error = "failed: x.service" },
 			[]string{"start 1: units (no unit has failed): failed: x.service"}, 0},
+		"a file": {func(f *fake, _ map[string]baseline.Probe) {
+			f.integrity = []report.Answer{{Name: "aide", Asked: "aide --check", Error: "/etc/hosts"}}
+		},
+			[]string{"start 1: aide (aide --check): /etc/hosts"}, 0},
 		"a probe": {func(_ *fake, p map[string]baseline.Probe) {
 			p["web"] = baseline.Probe{HTTP: &baseline.HTTPProbe{Port: 80, Status: 404}, Within: baseline.Duration(time.Second)}
 		}, []string{"start 1: web (GET /, port 80): not within 1 s: the answer is 200 OK, not 404"}, 0},

@@ -39,6 +39,9 @@ type subject interface {
 	Settle(ctx context.Context) error
 	// Standing asks what holds for every image of its form.
 	Standing(ctx context.Context) []report.Answer
+	// Integrity asks whether its files are what they were, if it can tell: it
+	// takes long.
+	Integrity(ctx context.Context) []report.Answer
 	// Sockets are those on which it listens for others.
 	Sockets(ctx context.Context) ([]socket, error)
 	// Owner names the process that has a socket open, "" when that is not known.
