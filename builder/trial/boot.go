@@ -15,6 +15,7 @@ import (
 	"imgbuild/builder/progress"
 	"imgbuild/images/baseline"
 	"imgbuild/images/report"
+	"imgbuild/provisioners/conceal"
 )
 
 // BootSpec says what a boot trial holds an image to. Its Patience is how long
@@ -55,6 +56,7 @@ func Boot(ctx context.Context, s BootSpec) (found *report.Trial, err error) {
 	if err != nil {
 		return nil, err
 	}
+	soften(found)
 	if len(found.Failed()) > 0 {
 		t.keep(ctx, s, said)
 	}
@@ -95,6 +97,26 @@ func (t *Trial) prove(ctx context.Context, s BootSpec) (*report.Trial, error) {
 	found.Starts = append(found.Starts, t.start(ctx, s, began))
 	tell(again, found.Starts[1])
 	return found, ctx.Err()
+}
+
+// errorLimit is how much of what an image answers a report has, in bytes.
+const errorLimit = 1000
+
+// soften keeps secrets of the image and long answers out of a report.
+func soften(found *report.Trial) {
+	parts := [][]report.Answer{found.Isolation}
+	for _, start := range found.Starts {
+		parts = append(parts, start.Answers)
+	}
+	for _, answers := range parts {
+		for i, a := range answers {
+			text := conceal.Text(a.Error)
+			if len(text) > errorLimit {
+				text = strings.ToValidUTF8(text[:errorLimit], "") + " …"
+			}
+			answers[i].Error = text
+		}
+	}
 }
 
 // tell closes a task by what came of a start.

@@ -88,6 +88,10 @@ func TestWhatIsWrongIsFound(t *testing.T) {
 		"nothing": {func(*fake, map[string]baseline.Probe) {}, nil, 1},
 		"a unit": {func(f *fake, _ map[string]baseline.Probe) { f.standing[0].Error = "failed: x.service" },
 			[]string{"start 1: units (no unit has failed): failed: x.service"}, 0},
+		"a secret": {func(f *fake, _ map[string]baseline.Probe) {
+			f.standing[0].Error = "password=hunter2hunter2 " + strings.Repeat("x", 2000)
+		},
+			[]string{"start 1: units (no unit has failed): password=(not shown) " + strings.Repeat("x", 1000-len("password=(not shown) ")) + " …"}, 0},
 		"a file": {func(f *fake, _ map[string]baseline.Probe) {
 			f.integrity = []report.Answer{{Name: "aide", Asked: "aide --check", Error: "/etc/hosts"}}
 		},

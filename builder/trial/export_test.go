@@ -48,6 +48,9 @@ func ContainerSubject(c *launch.Container) Subject { return container{c} }
 // Prove puts it through a boot trial, and keeps what it said if it failed.
 func (t *Trial) Prove(ctx context.Context, s BootSpec) (*report.Trial, error) {
 	found, err := t.prove(ctx, s)
+	if err == nil {
+		soften(found)
+	}
 	if err == nil && len(found.Failed()) > 0 {
 		t.keep(ctx, s, &ending{text: []byte("the console\n")})
 	}
