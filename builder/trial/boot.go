@@ -67,6 +67,10 @@ func Boot(ctx context.Context, s BootSpec) (found *report.Trial, err error) {
 // one.
 func (t *Trial) prove(ctx context.Context, s BootSpec) (*report.Trial, error) {
 	found := &report.Trial{Runs: t.Form, Isolation: []report.Answer{}}
+	if err := t.started(ctx, s.Spec); err != nil {
+		found.Starts = []report.Start{{Answers: []report.Answer{{Name: "start", Asked: "it starts", Error: oneLine(err)}}}}
+		return found, ctx.Err()
+	}
 	first := s.Report.Start("first start of the "+s.form(), 0, progress.Items)
 	found.Starts = append(found.Starts, t.start(ctx, s, t.began))
 	tell(first, found.Starts[0])

@@ -45,6 +45,7 @@ func (f *fake) Explain(err error) error                               { return e
 func (f *fake) Run(context.Context, []string) error                   { return nil }
 func (f *fake) Listens(context.Context, int) error                    { return nil }
 func (f *fake) Close() error                                          { return nil }
+func (f *fake) Started(context.Context) error                         { return nil }
 func (f *fake) Settle(context.Context) error                          { return nil }
 func (f *fake) Standing(context.Context) []report.Answer              { return f.standing }
 func (f *fake) Integrity(context.Context) []report.Answer             { return f.integrity }
@@ -161,6 +162,32 @@ func layoutOf(t *testing.T, command ...string) string {
 		}
 	}
 	return filepath.Join(dir, "layout")
+}
+
+// TestAContainerThatCannotStartIsFound runs a program that the image lacks.
+func TestAContainerThatCannotStartIsFound(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("an isolated container takes uid 0")
+	}
+	c, err := launch.StartContainer(t.Context(), launch.ContainerSpec{Layout: layoutOf(t, "/no/such/program"), Reference: "web", Dir: t.TempDir(), Network: launch.Isolated})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	s := spec(t, nil)
+	s.Machine, s.Patience = false, time.Minute
+	found, err := trial.NewTrial(trial.ContainerSubject(c), s).Prove(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if wrong := strings.Join(found.Failed(), "\n"); !strings.Contains(wrong, "start 1: start (it starts): ") || !strings.Contains(wrong, "/no/such/program") {
+		t.Errorf("got %s", wrong)
+	}
 }
 
 // TestARealContainer puts one through all that serves on two ports: it is as it

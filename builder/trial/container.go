@@ -25,6 +25,8 @@ func (c container) Run(ctx context.Context, command []string) error {
 
 func (c container) Listens(ctx context.Context, port int) error { return listens(ctx, c, port) }
 
+func (c container) Started(ctx context.Context) error { return c.WaitStarted(ctx) }
+
 // Settle returns at once: when its process has started, a container has.
 func (c container) Settle(context.Context) error { return nil }
 

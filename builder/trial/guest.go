@@ -35,6 +35,8 @@ type guest interface {
 // subject is a guest on an isolated network that is put through a boot trial.
 type subject interface {
 	guest
+	// Started waits until its first process runs.
+	Started(ctx context.Context) error
 	// Settle waits until it has finished starting.
 	Settle(ctx context.Context) error
 	// Standing asks what holds for every image of its form.

@@ -18,6 +18,9 @@ const apart = "--imgbuild--"
 // with failed units or without.
 var settled = []string{"running", "degraded"}
 
+// Started returns at once: QEMU runs.
+func (m machine) Started(context.Context) error { return nil }
+
 func (m machine) Settle(ctx context.Context) error {
 	return launch.Until(ctx, m.Ended(), func() error {
 		out, err := m.shell.run(ctx, "systemctl is-system-running --wait")

@@ -65,7 +65,10 @@ func Start(ctx context.Context, s Spec) (*Trial, error) {
 	if err != nil {
 		return t, err
 	}
-	if err := t.ask(ctx, s); err != nil {
+	if err = t.started(ctx, s); err == nil {
+		err = t.ask(ctx, s)
+	}
+	if err != nil {
 		return t, errors.Join(err, t.Close())
 	}
 	return t, nil
@@ -164,10 +167,18 @@ func (t *Trial) runContainer(ctx context.Context, s Spec, network launch.Network
 		return err
 	}
 	t.guest = container{c}
+	return nil
+}
+
+// started waits until the image has begun to run: a container is unpacked first.
+func (t *Trial) started(ctx context.Context, s Spec) error {
+	if s.Machine {
+		return nil
+	}
 	task := s.Report.Start("unpack", 0, progress.Items)
 	ctx, cancel := context.WithTimeout(ctx, s.Patience)
 	defer cancel()
-	if err := c.WaitStarted(ctx); err != nil {
+	if err := t.guest.Started(ctx); err != nil {
 		task.Fail(err)
 		return err
 	}
