@@ -128,7 +128,7 @@ func (b *Builder) judge(ctx context.Context, baked *Baked) (_ *Baked, err error)
 		}
 	}
 	if try {
-		if baked.Trials, err = b.try(ctx, recipe, baked.Version); err != nil {
+		if baked.Trials, err = b.try(ctx, recipe, baked.Version, baked.Reports); err != nil {
 			return nil, err
 		}
 	}

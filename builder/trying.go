@@ -39,10 +39,10 @@ func (t Trials) Try(ctx context.Context, c *catalog.Catalog, v *catalog.Version,
 	})
 }
 
-// try puts the forms of a scanned version through boot trials and attaches what
-// came of them to the reports of their scans. What other gates refuse already is
-// not started.
-func (b *Builder) try(ctx context.Context, recipe *baseline.Recipe, v *catalog.Version) (map[control.Output]*report.Trial, error) {
+// try puts the forms of a scanned version through boot trials, adds what came of
+// them to the reports of their scans, and attaches those anew. What other gates
+// refuse already is not started.
+func (b *Builder) try(ctx context.Context, recipe *baseline.Recipe, v *catalog.Version, reports map[control.Output]*report.Report) (map[control.Output]*report.Trial, error) {
 	gates := recipe.Gates
 	gates.BootTrial = false
 	refusals, err := evidence.Judge(ctx, b.Catalog, v, b.Trust, gates, "")
@@ -52,10 +52,6 @@ func (b *Builder) try(ctx context.Context, recipe *baseline.Recipe, v *catalog.V
 	if len(refusals) > 0 {
 		b.Report.Note("no boot trial: other gates of the recipe refuse it already")
 		return nil, nil
-	}
-	reports, err := evidence.Reports(ctx, b.Catalog, v, b.Trust)
-	if err != nil {
-		return nil, err
 	}
 	tried := map[control.Output]*report.Trial{}
 	for _, form := range evidence.Forms(v) {
