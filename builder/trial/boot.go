@@ -72,10 +72,15 @@ func (t *Trial) prove(ctx context.Context, s BootSpec) (*report.Trial, error) {
 		return found, ctx.Err()
 	}
 	first := s.Report.Start("first start of the "+s.form(), 0, progress.Items)
-	found.Starts = append(found.Starts, t.start(ctx, s, t.began))
-	tell(first, found.Starts[0])
+	start, over := t.start(ctx, s, t.began)
+	found.Starts = append(found.Starts, start)
+	tell(first, start)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
+	}
+	if !over {
+		found.Isolation = append(found.Isolation, report.Answer{Name: "isolation", Asked: "what leads out", Error: "it was not tried: the image did not start"})
+		return found, nil
 	}
 	if err := t.escape(ctx, s, found); err != nil {
 		return nil, err
@@ -98,8 +103,9 @@ func (t *Trial) prove(ctx context.Context, s BootSpec) (*report.Trial, error) {
 		})
 		return found, nil
 	}
-	found.Starts = append(found.Starts, t.start(ctx, s, began))
-	tell(again, found.Starts[1])
+	start, _ = t.start(ctx, s, began)
+	found.Starts = append(found.Starts, start)
+	tell(again, start)
 	return found, ctx.Err()
 }
 
@@ -170,17 +176,18 @@ func (t *Trial) escape(ctx context.Context, s BootSpec, found *report.Trial) err
 // escapeLimit bounds all attempts together, logging in included.
 const escapeLimit = 2 * time.Minute
 
-// start waits for one start of the image and asks it all.
-func (t *Trial) start(ctx context.Context, s BootSpec, began time.Time) report.Start {
+// start waits for one start of the image and asks it all. It tells whether the
+// image has finished starting.
+func (t *Trial) start(ctx context.Context, s BootSpec, began time.Time) (found report.Start, finished bool) {
 	ctx, cancel := context.WithTimeout(ctx, s.Patience)
 	defer cancel()
 	over := make(chan struct{}) // closed when the image has finished starting
-	boot := report.Answer{Name: "start", Asked: "it finishes to start"}
+	boot := report.Answer{Name: "start", Asked: "it finishes starting"}
 	var group sync.WaitGroup
 	group.Go(func() {
 		defer close(over)
 		if err := t.guest.Settle(ctx); err != nil {
-			boot.Error = oneLine(t.guest.Explain(err))
+			boot.Error = fmt.Sprintf("not within %.0f s: %s", time.Since(began).Seconds(), oneLine(t.guest.Explain(err)))
 		}
 	})
 	answers := t.probe(ctx, began, over)
@@ -196,11 +203,21 @@ func (t *Trial) start(ctx context.Context, s BootSpec, began time.Time) report.S
 			answers = append(answers, t.guest.Integrity(ctx)...)
 		}
 	}
-	return report.Start{Ready: seconds(ready), Answers: answers}
+	return report.Start{Ready: seconds(ready), Answers: answers}, boot.Error == ""
 }
 
-// oneLine is the text of an error that may be several.
-func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", ": ") }
+// oneLine is the text of an error that may be several. That time was up is left
+// out where more is known.
+func oneLine(err error) string {
+	text := strings.ReplaceAll(err.Error(), "\n", ": ")
+	for {
+		rest, found := strings.CutPrefix(text, context.DeadlineExceeded.Error()+": ")
+		if !found {
+			return text
+		}
+		text = rest
+	}
+}
 
 // seconds are those of d, to a tenth.
 func seconds(d time.Duration) float64 { return d.Round(100 * time.Millisecond).Seconds() }

@@ -29,6 +29,7 @@ type fake struct {
 	standing  []report.Answer
 	sockets   []trial.Socket
 	integrity []report.Answer
+	settle    error
 	restart   error
 	escape    []report.Answer
 	restarts  int
@@ -46,7 +47,7 @@ func (f *fake) Run(context.Context, []string) error                   { return n
 func (f *fake) Listens(context.Context, int) error                    { return nil }
 func (f *fake) Close() error                                          { return nil }
 func (f *fake) Started(context.Context) error                         { return nil }
-func (f *fake) Settle(context.Context) error                          { return nil }
+func (f *fake) Settle(context.Context) error                          { return f.settle }
 func (f *fake) Standing(context.Context) []report.Answer              { return f.standing }
 func (f *fake) Integrity(context.Context) []report.Answer             { return f.integrity }
 func (f *fake) Sockets(context.Context) ([]trial.Socket, error)       { return f.sockets, nil }
@@ -89,6 +90,12 @@ func TestWhatIsWrongIsFound(t *testing.T) {
 		"nothing": {func(*fake, map[string]baseline.Probe) {}, nil, 1},
 		"a unit": {func(f *fake, _ map[string]baseline.Probe) { f.standing[0].Error = "failed: x.service" },
 			[]string{"start 1: units (no unit has failed): failed: x.service"}, 0},
+		"the start": {func(f *fake, _ map[string]baseline.Probe) {
+			f.settle = errors.Join(context.DeadlineExceeded, errors.New("nobody lets us in"))
+		}, []string{
+			"isolation: isolation (what leads out): it was not tried: the image did not start",
+			"start 1: start (it finishes starting): not within 0 s: nobody lets us in",
+		}, 0},
 		"a secret": {func(f *fake, _ map[string]baseline.Probe) {
 			f.standing[0].Error = "password=hunter2hunter2 " + strings.Repeat("x", 2000)
 		},
