@@ -46,9 +46,9 @@ network once the archive has its packages. A bake that was interrupted goes on
 from its newest finished stage.`,
 		Example: `  imgbuild bake --baseline debian-12-nginx
   imgbuild bake debian-12-nginx --boot-trial  start it too, and see whether it works
-  imgbuild bake debian-12-nginx --plan       what would be done, and what a cache has
-  imgbuild bake debian-12-nginx --explain    why a stage has to be made again
-  imgbuild bake debian-12-nginx --tar r.tar  only the root file system, as a tar`,
+  imgbuild bake debian-12-nginx --plan        what would be done, and what a cache has
+  imgbuild bake debian-12-nginx --explain     why a stage has to be made again
+  imgbuild bake debian-12-nginx --tar r.tar   only the root file system, as a tar`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {

@@ -38,7 +38,7 @@ type scanFlags struct {
 	customer, fleet  string
 	// stream is a SCAP data stream for a second opinion.
 	stream string
-	trial            trialFlags
+	trial  trialFlags
 }
 
 func newScanCommand(env *environment) *cobra.Command {
