@@ -3,6 +3,8 @@ package trial_test
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -13,11 +15,19 @@ import (
 	"imgbuild/images/baseline"
 )
 
+// tlsServer says by what name it was asked, and logs nothing.
+func tlsServer(t *testing.T) *httptest.Server {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Write([]byte("this is " + r.Host)) }))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	return server
+}
+
 // TestCertificates asks a server whose certificate is self-signed and for
 // example.com.
 func TestCertificates(t *testing.T) {
-	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Write([]byte(r.Host)) }))
-	defer server.Close()
+	server := tlsServer(t)
 	leaf, err := x509.ParseCertificate(server.TLS.Certificates[0].Certificate[0])
 	if err != nil {
 		t.Fatal(err)
@@ -71,5 +81,26 @@ File: /etc/hosts
 	}
 	if got := trial.Changes(strings.Repeat("f+++: /a\n", trial.MaxChanges+2)); !strings.HasSuffix(got, "and 2 more") {
 		t.Errorf("got %q", got)
+	}
+}
+
+// TestAWebProbeOverTLS asks a server by its name, and one that nobody vouches
+// for.
+func TestAWebProbeOverTLS(t *testing.T) {
+	server := tlsServer(t)
+	f := newFake(t)
+	f.address = server.Listener.Addr().String()
+	within := baseline.Duration(time.Second)
+	s := spec(t, map[string]baseline.Probe{
+		"own":     {HTTP: &baseline.HTTPProbe{Port: 443, Contains: "this is example.com", TLS: &baseline.TLSProbe{Name: "example.com", SelfSigned: true}}, Within: within},
+		"unknown": {HTTP: &baseline.HTTPProbe{Port: 443, TLS: &baseline.TLSProbe{}}, Within: within},
+		"plain":   {HTTP: &baseline.HTTPProbe{Port: 443, Status: 400}, Within: within},
+	})
+	found, err := trial.NewTrial(f, s).Prove(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if wrong := found.Failed(); len(wrong) != 1 || !strings.Contains(wrong[0], "unknown (GET /, port 443, TLS): ") || !strings.Contains(wrong[0], "unknown authority") {
+		t.Errorf("got %q", wrong)
 	}
 }
