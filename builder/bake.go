@@ -27,6 +27,9 @@ type Baked struct {
 	// Refusals are the gates of the recipe that said no: the version is in the
 	// catalog as rejected, and no channel will take it.
 	Refusals []gate.Refusal
+	// Trials are the boot trials that were made of its forms, now or before;
+	// nil when none was asked for.
+	Trials map[control.Output]*report.Trial
 }
 
 // Bake makes the image of a plan and puts it into the catalog as a version.
@@ -115,14 +118,21 @@ func (b *Builder) Bake(ctx context.Context, plan *Plan) (_ *Baked, err error) {
 }
 
 // judge holds a finished version against the gates of its recipe, after it was
-// scanned if they or its hardening ask for that.
+// scanned and started if they, its hardening or the caller ask for that.
 func (b *Builder) judge(ctx context.Context, baked *Baked) (_ *Baked, err error) {
-	if baked.Plan.Recipe.Scanned() {
+	recipe := baked.Plan.Recipe
+	try := recipe.Gates.BootTrial || b.Trials.Always
+	if recipe.Scanned() || try {
 		if baked.Reports, err = b.scan(ctx, baked.Plan, baked.Version); err != nil {
 			return nil, err
 		}
 	}
-	if baked.Refusals, err = evidence.Judge(ctx, b.Catalog, baked.Version, b.Trust, baked.Plan.Recipe.Gates, ""); err != nil {
+	if try {
+		if baked.Trials, err = b.try(ctx, recipe, baked.Version, baked.Reports); err != nil {
+			return nil, err
+		}
+	}
+	if baked.Refusals, err = evidence.Judge(ctx, b.Catalog, baked.Version, b.Trust, recipe.Gates, ""); err != nil {
 		return nil, err
 	}
 	return baked, record(ctx, b.Catalog, baked.Version, Judging{Who: b.Who, Key: b.Key}, baked.Refusals)

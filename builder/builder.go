@@ -38,6 +38,10 @@ type Builder struct {
 	Revoked catalog.Revoked
 	// Waivers are the accepted exceptions to controls.
 	Waivers []*control.Waiver
+	// Trials says how finished images are started; Controls are what those are
+	// scanned by whose recipe asks for no scan.
+	Trials   Trials
+	Controls *control.Set
 	// Key signs the evidence.
 	Key *signing.Key
 	// Who bakes, for records.

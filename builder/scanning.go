@@ -1,6 +1,7 @@
 package builder
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -53,7 +54,7 @@ func (b *Builder) scanForm(ctx context.Context, plan *Plan, v *catalog.Version, 
 		output, sets = evidence.OutputDisk, append(sets, updates.Boot)
 	}
 	spec := scan.Spec{
-		Set: plan.Recipe.ControlSet(), Level: 2, Platform: plan.Recipe.Platform(), Profiles: plan.Recipe.Controls.Profiles, Vars: plan.Recipe.Values(), Waivers: append(plan.Recipe.Controls.Waivers(), b.Waivers...), Baseline: v.Baseline, Now: time.Now(),
+		Set: cmp.Or(plan.Recipe.ControlSet(), b.Controls), Level: 2, Platform: plan.Recipe.Platform(), Profiles: plan.Recipe.Controls.Profiles, Vars: plan.Recipe.Values(), Waivers: append(plan.Recipe.Controls.Waivers(), b.Waivers...), Baseline: v.Baseline, Now: time.Now(),
 		Hygiene: hygiene.Expected{Locked: map[string]string{}, BuildPaths: []string{b.Stages.Dir}},
 	}
 	for _, set := range sets {

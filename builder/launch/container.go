@@ -27,6 +27,9 @@ type ContainerSpec struct {
 	Ports map[int]int
 	// Output gets what the container writes; it may be nil.
 	Output io.Writer
+	// Network is Open when empty. On an isolated one no port is published: Dial
+	// reaches the container, and the caller is uid 0, be it in a user namespace.
+	Network Network
 }
 
 // Container is a running container.
@@ -37,10 +40,24 @@ type Container struct {
 	name, dir string
 	// short holds what podman wants to have a short path in lower case: its run
 	// directory, and a link to the layout, after which it names the image.
-	short   string
-	process *process
-	words   *lastWords
+	short string
+	// process is podman with the container attached. On an isolated network
+	// holder keeps the namespaces of both, and stdin what both read from.
+	process, holder *process
+	stdin           []*os.File
+	words           *lastWords
+	output          io.Writer
 }
+
+// shortPrefix begins the paths of short directories; shortLink leads to its own
+// from the container's directory, for those who clean up after a killed run.
+const (
+	shortPrefix = "/tmp/imgbuild-"
+	shortLink   = "short"
+)
+
+// podmanPackages are the Debian packages that containers need.
+const podmanPackages = "podman crun slirp4netns"
 
 // rootScript gives podman a view of its own before it becomes podman: the
 // processes of its PID namespace, and, where the host mixes both versions of
@@ -62,21 +79,27 @@ exec "$@"`
 func StartContainer(ctx context.Context, s ContainerSpec) (c *Container, err error) {
 	podman, err := exec.LookPath("podman")
 	if err != nil {
-		return nil, missing("podman", "podman crun slirp4netns")
+		return nil, missing("podman", podmanPackages)
 	}
 	layout, err := filepath.Abs(s.Layout)
 	if err != nil {
 		return nil, fmt.Errorf("starting a container: %w", err)
 	}
-	c = &Container{name: randomName(), words: &lastWords{}}
-	if c.Ports, err = publish(s.Ports); err != nil {
-		return nil, err
+	c = &Container{name: randomName(), words: &lastWords{}, Ports: map[int]int{}}
+	c.output = c.words
+	if s.Output != nil {
+		c.output = io.MultiWriter(s.Output, c.words)
+	}
+	if s.Network != Isolated {
+		if c.Ports, err = publish(s.Ports); err != nil {
+			return nil, err
+		}
 	}
 	dir, err := os.MkdirTemp(s.Dir, "imgbuild-container-")
 	if err != nil {
 		return nil, fmt.Errorf("starting a container: %w", err)
 	}
-	short, err := os.MkdirTemp("/tmp", "imgbuild-")
+	short, err := os.MkdirTemp(filepath.Dir(shortPrefix), filepath.Base(shortPrefix))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("starting a container: %w", err), os.RemoveAll(dir))
 	}
@@ -87,9 +110,29 @@ func StartContainer(ctx context.Context, s ContainerSpec) (c *Container, err err
 	}()
 	c.dir, c.short = dir, short
 	link := filepath.Join(c.short, "layout")
-	if err := os.Symlink(layout, link); err != nil {
+	if err := errors.Join(os.Symlink(layout, link), os.Symlink(short, filepath.Join(dir, shortLink))); err != nil {
 		return nil, fmt.Errorf("starting a container: %w", err)
 	}
+	image := "oci:" + link + ":" + s.Reference
+	if s.Network == Isolated {
+		err := c.isolate(ctx)
+		if err == nil {
+			err = c.runIsolated(ctx, podman, image)
+		}
+		if err != nil {
+			c.end()
+			return nil, fmt.Errorf("starting a container: %w", err)
+		}
+		return c, nil
+	}
+	if err := c.runOpen(ctx, podman, image); err != nil {
+		return nil, fmt.Errorf("starting a container: %w", err)
+	}
+	return c, nil
+}
+
+// runOpen runs podman with a network that needs no privileges.
+func (c *Container) runOpen(ctx context.Context, podman, image string) (err error) {
 	args := append(c.podman(podman), "run", "--rm", "--quiet", "--pidfile", c.pidFile(), "--name", c.name, "--log-driver", "none")
 	if network := userNetwork(); network != "" {
 		args = append(args, "--network", network)
@@ -102,31 +145,33 @@ func StartContainer(ctx context.Context, s ContainerSpec) (c *Container, err err
 	}
 	limits, err := limits()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	args = append(append(args, limits...), "oci:"+link+":"+s.Reference)
+	args = append(append(args, limits...), image)
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	if os.Geteuid() == 0 {
 		cmd = exec.CommandContext(ctx, "sh", append([]string{"-c", rootScript, "sh"}, args...)...)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID}
 	}
 	cmd.WaitDelay = time.Second
-	cmd.Stdout, cmd.Stderr = c.words, c.words
-	if s.Output != nil {
-		both := io.MultiWriter(s.Output, c.words)
-		cmd.Stdout, cmd.Stderr = both, both
+	cmd.Stdout, cmd.Stderr = c.output, c.output
+	c.process, err = start(cmd, podmanPackages)
+	return err
+}
+
+// namespaces is the process that has those in which root's podman runs.
+func (c *Container) namespaces() *process {
+	if c.holder != nil {
+		return c.holder
 	}
-	if c.process, err = start(cmd, "podman crun slirp4netns"); err != nil {
-		return nil, fmt.Errorf("starting a container: %w", err)
-	}
-	return c, nil
+	return c.process
 }
 
 // beside is a command that sees what podman sees: for root, that is the mounts
-// and processes which rootScript made.
+// and processes which rootScript or isolatedScript made.
 func (c *Container) beside(ctx context.Context, args []string) *exec.Cmd {
 	if os.Geteuid() == 0 {
-		args = append([]string{"nsenter", "--target", fmt.Sprint(c.process.cmd.Process.Pid), "--mount", "--pid", "--"}, args...)
+		args = append([]string{"nsenter", "--target", fmt.Sprint(c.namespaces().cmd.Process.Pid), "--mount", "--pid", "--"}, args...)
 	}
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.WaitDelay = time.Second
@@ -141,8 +186,14 @@ func (c *Container) podman(program string) []string {
 	if os.Geteuid() == 0 {
 		args = append(args, "--cgroup-manager", "cgroupfs")
 	}
+	if c.holder != nil {
+		args = append(args, "--runtime-flag", "root="+c.runtimeDir())
+	}
 	return args
 }
+
+// runtimeDir is where the runtime of an isolated container keeps its notes.
+func (c *Container) runtimeDir() string { return filepath.Join(c.short, "runtime") }
 
 func randomName() string {
 	id := make([]byte, 6)
@@ -223,9 +274,21 @@ func (c *Container) Explain(err error) error {
 	return err
 }
 
+// end ends its processes.
+func (c *Container) end() {
+	for _, f := range c.stdin {
+		f.Close() // the holder ends by it, and with its namespace all others
+	}
+	for _, p := range []*process{c.process, c.holder} {
+		if p != nil {
+			p.end(3 * time.Second)
+		}
+	}
+}
+
 // Close ends the container and removes its files.
 func (c *Container) Close() error {
-	c.process.end(3 * time.Second)
+	c.end()
 	if os.Geteuid() != 0 {
 		// Its files belong to subordinate ids, which only podman's own user
 		// namespace may remove.

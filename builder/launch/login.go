@@ -16,27 +16,48 @@ type Login struct {
 	Key           ssh.Signer
 }
 
-// Run runs a shell command in the machine and returns its trimmed output, both
-// streams together. The connection is its own and ends with ctx: a guest that
-// goes down may leave it open for ever. Whose host key answers is not looked at:
-// the machine is a new one on a port of this host's loopback.
+// Run runs a shell command in the machine over a connection of its own and
+// returns its trimmed output, both streams together. It ends with ctx: a guest
+// that goes down may leave the connection open for ever.
 func (l Login) Run(ctx context.Context, command string) (string, error) {
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", l.Address)
+	shell, err := l.Connect(ctx)
 	if err != nil {
 		return "", err
 	}
-	defer conn.Close()
+	defer shell.Close()
+	return shell.Run(ctx, command)
+}
+
+// Shell is a connection that commands are run over: an emulated machine takes
+// seconds for each login.
+type Shell struct {
+	client *ssh.Client
+}
+
+// Connect logs in. Whose host key answers is not looked at: the machine is a new
+// one on a port of this host's loopback.
+func (l Login) Connect(ctx context.Context) (*Shell, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", l.Address)
+	if err != nil {
+		return nil, err
+	}
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	transport, channels, requests, err := ssh.NewClientConn(conn, l.Address, &ssh.ClientConfig{
 		User: l.User, Auth: []ssh.AuthMethod{ssh.PublicKeys(l.Key)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
 	})
 	if err != nil {
-		return "", errors.Join(ctx.Err(), err)
+		conn.Close()
+		return nil, errors.Join(ctx.Err(), err)
 	}
-	client := ssh.NewClient(transport, channels, requests)
-	defer client.Close()
-	session, err := client.NewSession()
+	return &Shell{client: ssh.NewClient(transport, channels, requests)}, nil
+}
+
+// Run runs a shell command and returns its trimmed output, both streams
+// together. When ctx ends, the whole connection does.
+func (s *Shell) Run(ctx context.Context, command string) (string, error) {
+	defer context.AfterFunc(ctx, func() { s.client.Close() })()
+	session, err := s.client.NewSession()
 	if err != nil {
 		return "", errors.Join(ctx.Err(), err)
 	}
@@ -48,6 +69,11 @@ func (l Login) Run(ctx context.Context, command string) (string, error) {
 		err = ctx.Err()
 	}
 	return out.String(), err
+}
+
+// Close ends the connection.
+func (s *Shell) Close() {
+	s.client.Close() // it only lets go of what the guest may have ended already
 }
 
 // Quote makes a shell command of words.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,6 +43,7 @@ type VMSpec struct {
 	// Ports maps TCP ports of the guest to ports of 127.0.0.1; 0 chooses one.
 	Ports map[int]int
 	// Console gets what the guest writes to its first serial port; it may be nil.
+	// A kernel's last words on it end the machine.
 	Console io.Writer
 	// Arguments are added to QEMU's: further devices.
 	Arguments []string
@@ -111,7 +113,13 @@ func StartVM(ctx context.Context, s VMSpec) (vm *VM, err error) {
 	defer theirs.Close()
 	cmd := exec.CommandContext(ctx, platform.program, args...)
 	cmd.WaitDelay = time.Second
-	cmd.Stdout, cmd.Stderr = s.Console, vm.errors
+	cmd.Stderr = vm.errors
+	if s.Console != nil {
+		cmd.Stdout = &panicWatch{to: s.Console, stop: func() {
+			io.WriteString(vm.errors, "the guest's kernel has stopped: see its console\n") // it never fails
+			cmd.Process.Kill()                                                             // it has started, for it writes
+		}}
+	}
 	cmd.ExtraFiles = []*os.File{theirs} // descriptor 3
 	if vm.process, err = start(cmd, platform.pkg); err != nil {
 		return nil, errors.Join(fmt.Errorf("starting a virtual machine: %w", err), vm.monitor.conn.Close())
@@ -227,6 +235,12 @@ func (vm *VM) Ended() <-chan struct{} { return vm.process.done }
 
 // Address is where a published port of the guest answers, "127.0.0.1:32768".
 func (vm *VM) Address(guest int) string { return fmt.Sprintf("%s:%d", loopback, vm.Ports[guest]) }
+
+// Dial connects to a published port of the guest.
+func (vm *VM) Dial(ctx context.Context, guest int) (net.Conn, error) {
+	var d net.Dialer
+	return d.DialContext(ctx, "tcp", vm.Address(guest))
+}
 
 // WaitHTTP waits until the guest answers path on a published port with status.
 func (vm *VM) WaitHTTP(ctx context.Context, port int, path string, status int) ([]byte, error) {

@@ -3,6 +3,7 @@ package launch_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,7 +18,9 @@ import (
 
 // greeter is a whole guest in a boot sector: it writes its letters to the first
 // serial port, one to its own disk, and halts.
-func greeter(t *testing.T) string {
+func greeter(t *testing.T) string { return greeterWith(t, "hello from the guest\n") }
+
+func greeterWith(t *testing.T, greeting string) string {
 	t.Helper()
 	sector := make([]byte, 1<<20)
 	code := []byte{
@@ -35,7 +38,7 @@ func greeter(t *testing.T) string {
 		0xf4, 0xf4, // hlt
 	}
 	copy(sector, code)
-	copy(sector[0x1a:], "hello from the guest\n\x00")
+	copy(sector[0x1a:], greeting+"\x00")
 	sector[510], sector[511] = 0x55, 0xaa
 	path := filepath.Join(t.TempDir(), "greeter,with a comma.raw")
 	if err := os.WriteFile(path, sector, 0o444); err != nil {
@@ -107,6 +110,34 @@ func TestAMachineRunsOverItsDiskAndLeavesNothing(t *testing.T) {
 	}
 	if after, err := os.ReadFile(disk); err != nil || !bytes.Equal(before, after) {
 		t.Errorf("the image changed (%v)", err)
+	}
+}
+
+// TestAKernelThatStopsEndsItsMachine has a guest say what Linux says then.
+func TestAKernelThatStopsEndsItsMachine(t *testing.T) {
+	for _, program := range []string{"qemu-system-x86_64", "qemu-img"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("%s is not installed", program)
+		}
+	}
+	vm, err := launch.StartVM(t.Context(), launch.VMSpec{
+		Disk: greeterWith(t, "[ 1.0] Kernel panic - not syncing: no root\n"), Dir: t.TempDir(), Memory: 64, Console: &screen{},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := vm.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	select {
+	case <-vm.Ended():
+	case <-time.After(time.Minute):
+		t.Fatal("it still runs")
+	}
+	if err := vm.Explain(errors.New("no answer")); !strings.Contains(err.Error(), "kernel has stopped") {
+		t.Errorf("it says %v", err)
 	}
 }
 

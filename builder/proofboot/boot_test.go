@@ -10,9 +10,9 @@ import (
 // An emulated machine has one processor: as many of these tests run side by side
 // as there are.
 
-// TestTheDebian12ServerBoots boots one qcow2 under Secure Boot, under BIOS, and,
-// as a user who tries it, under UEFI. One machine has the devices of a
-// hypervisor that the other lacks.
+// TestTheDebian12ServerBoots boots one qcow2 under Secure Boot, under BIOS, in a
+// boot trial, and, as a user who tries it, under UEFI. One machine has the
+// devices of a hypervisor that the other lacks.
 func TestTheDebian12ServerBoots(t *testing.T) {
 	t.Parallel()
 	need(t, "qemu-system-x86_64", "qemu-img")
@@ -23,7 +23,7 @@ func TestTheDebian12ServerBoots(t *testing.T) {
 	t.Run("scan", func(t *testing.T) { holdToScan(t, baked) })
 	machines := []boottest.Options{
 		{Disk: disk, Firmware: launch.SecureBoot},
-		{Disk: disk, Firmware: launch.BIOS, VGA: true, Agent: true},
+		{Disk: disk, Firmware: launch.BIOS, VGA: true, Agent: true, Once: true}, // its boot trial restarts it
 	}
 	boottest.Prove(t, machines, func(t *testing.T, g *boottest.Guest) {
 		all := ofMachine(g)
@@ -31,6 +31,11 @@ func TestTheDebian12ServerBoots(t *testing.T) {
 			all = questions(baked, g) // one machine answers for the image
 		}
 		inspect(t, g, all)
+	})
+	t.Run("boot trial", func(t *testing.T) {
+		t.Parallel()
+		need(t, "podman", "crun")
+		bootTrial(t, baked)
 	})
 	t.Run("tried", func(t *testing.T) {
 		t.Parallel()

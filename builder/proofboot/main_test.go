@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -90,11 +91,11 @@ type image struct {
 	flags []string
 }
 
-// project makes a project with the recipes of testdata, and gives the flags that
-// lead there.
+// project makes a project of the test with the recipes of testdata, and gives the
+// flags that lead there.
 func project(t *testing.T) []string {
 	t.Helper()
-	dir := filepath.Join(scratch, "project")
+	dir := filepath.Join(scratch, strings.ToLower(t.Name()))
 	imgbuild(t, "init", dir)
 	if err := os.CopyFS(filepath.Join(dir, "baselines"), os.DirFS("testdata")); err != nil {
 		t.Fatal(err)

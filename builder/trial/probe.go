@@ -3,10 +3,10 @@ package trial
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -55,13 +55,26 @@ func port(p baseline.Probe) int {
 func describe(p baseline.Probe) string {
 	switch {
 	case p.HTTP != nil:
-		return fmt.Sprintf("GET %s, port %d", path(p.HTTP), p.HTTP.Port)
+		with := ""
+		if p.HTTP.TLS != nil {
+			with = ", TLS"
+		}
+		return fmt.Sprintf("GET %s, port %d%s", path(p.HTTP), p.HTTP.Port, with)
 	case p.TCP != nil:
 		return fmt.Sprintf("TCP port %d", p.TCP.Port)
 	case p.Unit != "":
 		return "unit " + p.Unit
 	}
 	return strings.Join(p.Command, " ")
+}
+
+// url is where a web probe asks, at an address of this machine.
+func url(h *baseline.HTTPProbe, address string) string {
+	scheme := "http"
+	if h.TLS != nil {
+		scheme = "https"
+	}
+	return scheme + "://" + address + path(h)
 }
 
 func path(h *baseline.HTTPProbe) string {
@@ -87,7 +100,12 @@ func (t *Trial) ask(ctx context.Context, s Spec) error {
 		group.Go(func() {
 			task := s.Report.Start("probe "+name, 0, 0)
 			t.Answers[i] = Answer{Probe: name, Asked: describe(p)}
-			if err := t.answer(ctx, p, limit); err != nil {
+			limited, cancel := context.WithTimeout(ctx, limit)
+			defer cancel()
+			if err := t.answer(limited, p); err != nil {
+				if limited.Err() != nil {
+					err = fmt.Errorf("not within %s: %w", limit, err)
+				}
 				t.Answers[i].Error = err.Error()
 				task.Fail(err)
 				return
@@ -105,7 +123,7 @@ func (t *Trial) ask(ctx context.Context, s Spec) error {
 		case a.Error != "":
 			silent = append(silent, fmt.Sprintf("%s (%s): %s", a.Probe, a.Asked, a.Error))
 		case p.HTTP != nil:
-			t.URLs = append(t.URLs, "http://"+t.guest.Address(p.HTTP.Port)+path(p.HTTP))
+			t.URLs = append(t.URLs, url(p.HTTP, t.guest.Address(p.HTTP.Port)))
 		}
 	}
 	if len(silent) == 0 {
@@ -121,11 +139,9 @@ func (t *Trial) ask(ctx context.Context, s Spec) error {
 	}
 }
 
-// answer asks one probe until it is answered, for as long as limit. The error
-// is that of the last try that came to an end.
-func (t *Trial) answer(ctx context.Context, p baseline.Probe, limit time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
+// answer asks one probe until it is answered or ctx ends. The error is that of
+// the last try that came to an end.
+func (t *Trial) answer(ctx context.Context, p baseline.Probe) error {
 	var last error
 	err := launch.Until(ctx, t.guest.Ended(), func() error {
 		ctx, cancel := context.WithTimeout(ctx, tryLimit)
@@ -136,8 +152,8 @@ func (t *Trial) answer(ctx context.Context, p baseline.Probe, limit time.Duratio
 		}
 		return err
 	})
-	if err != nil && last != nil && errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("not within %s: %w", limit, last)
+	if err != nil && last != nil && ctx.Err() != nil {
+		return last
 	}
 	return err
 }
@@ -161,12 +177,22 @@ func (t *Trial) try(ctx context.Context, p baseline.Probe) error {
 const bodyLimit = 1 << 20
 
 func (t *Trial) get(ctx context.Context, h *baseline.HTTPProbe) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+t.guest.Address(h.Port)+path(h), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url(h, t.guest.Address(h.Port)), nil)
 	if err != nil {
 		return err
 	}
+	transport := &http.Transport{
+		DisableKeepAlives: true,
+		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return t.guest.Dial(ctx, h.Port) },
+	}
+	if h.TLS != nil {
+		transport.TLSClientConfig = tlsConfig(h.TLS, time.Now())
+		if h.TLS.Name != "" {
+			req.Host = h.TLS.Name
+		}
+	}
 	client := http.Client{
-		Transport: &http.Transport{DisableKeepAlives: true},
+		Transport: transport,
 		// A redirection is an answer of its own, and may lead off this machine.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}

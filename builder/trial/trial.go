@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -52,20 +51,37 @@ type Trial struct {
 
 	probes   map[string]baseline.Probe
 	emulated bool
-	guest    guest
-	dir      string
+	guest    subject
+	// began is when it was launched.
+	began   time.Time
+	scratch *launch.Scratch
+	dir     string
 }
 
 // Start exports, launches and waits until the image has answered every probe
 // of its recipe. The caller closes the trial.
-func Start(ctx context.Context, s Spec) (t *Trial, err error) {
-	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
-		return nil, fmt.Errorf("trying %s: %w", s.Version.Ref(), err)
+func Start(ctx context.Context, s Spec) (*Trial, error) {
+	t, err := open(ctx, s, launch.Open)
+	if err != nil {
+		return t, err
 	}
+	if err = t.started(ctx, s); err == nil {
+		err = t.ask(ctx, s)
+	}
+	if err != nil {
+		return t, errors.Join(err, t.Close())
+	}
+	return t, nil
+}
+
+// open exports and launches on a network; a machine's is isolated whatever it
+// is.
+func open(ctx context.Context, s Spec, network launch.Network) (t *Trial, err error) {
 	t = &Trial{probes: asked(s.Probes, s.Machine), Ports: map[int]string{}}
-	if t.dir, err = os.MkdirTemp(s.Dir, "trial-"); err != nil {
+	if t.scratch, err = launch.NewScratch(s.Dir); err != nil {
 		return nil, fmt.Errorf("trying %s: %w", s.Version.Ref(), err)
 	}
+	t.dir = t.scratch.Path
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, t.Close())
@@ -78,15 +94,17 @@ func Start(ctx context.Context, s Spec) (t *Trial, err error) {
 	if s.Machine {
 		err = t.boot(ctx, s, forward)
 	} else {
-		err = t.runContainer(ctx, s, forward)
+		err = t.runContainer(ctx, s, network, forward)
 	}
 	if err != nil {
 		return t, err
 	}
-	for inside := range forward {
-		t.Ports[inside] = t.guest.Address(inside)
+	if network == launch.Open || s.Machine {
+		for inside := range forward {
+			t.Ports[inside] = t.guest.Address(inside)
+		}
 	}
-	return t, t.ask(ctx, s)
+	return t, nil
 }
 
 // The files of a trial's directory.
@@ -140,18 +158,33 @@ func (t *Trial) export(ctx context.Context, s Spec) (forward map[int]int, err er
 	return forward, nil
 }
 
-func (t *Trial) runContainer(ctx context.Context, s Spec, forward map[int]int) error {
+func (t *Trial) runContainer(ctx context.Context, s Spec, network launch.Network, forward map[int]int) error {
 	t.Form = "container"
 	c, err := launch.StartContainer(ctx, launch.ContainerSpec{
-		Layout: filepath.Join(t.dir, layoutName), Reference: s.Version.Number, Dir: t.dir, Ports: forward, Output: s.Output,
+		Layout: filepath.Join(t.dir, layoutName), Reference: s.Version.Number, Dir: t.dir, Ports: forward, Output: s.Output, Network: network,
 	})
 	if err != nil {
 		return err
 	}
 	t.guest = container{c}
+	return nil
+}
+
+// started waits until the image has begun to run: a container is unpacked first.
+func (t *Trial) started(ctx context.Context, s Spec) error {
+	if s.Machine {
+		return nil
+	}
+	task := s.Report.Start("unpack", 0, progress.Items)
 	ctx, cancel := context.WithTimeout(ctx, s.Patience)
 	defer cancel()
-	return c.WaitStarted(ctx)
+	if err := t.guest.Started(ctx); err != nil {
+		task.Fail(err)
+		return err
+	}
+	t.began = time.Now()
+	task.Done("")
+	return nil
 }
 
 // sshPort is where the machine's SSH server listens, and user whom it lets in:
@@ -174,7 +207,8 @@ func (t *Trial) boot(ctx context.Context, s Spec, forward map[int]int) error {
 	if err != nil {
 		return err
 	}
-	t.guest = machine{vm, launch.Login{Address: vm.Address(sshPort), User: user, Key: key}}
+	t.began = time.Now()
+	t.guest = machine{vm, &shell{login: launch.Login{Address: vm.Address(sshPort), User: user, Key: key}}}
 	t.Form = "virtual machine (" + vm.Accelerator + ")"
 	if vm.NoKVM != nil {
 		t.emulated = true
@@ -194,7 +228,7 @@ func (t *Trial) Close() error {
 	if t.guest != nil {
 		err = t.guest.Close()
 	}
-	if err := errors.Join(err, os.RemoveAll(t.dir)); err != nil {
+	if err := errors.Join(err, t.scratch.Close()); err != nil {
 		return fmt.Errorf("ending the trial: %w", err)
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 
@@ -27,6 +28,7 @@ type bakeFlags struct {
 	noWait         bool
 	evenRevoked    bool
 	tar            string
+	trial          trialFlags
 }
 
 func newBakeCommand(env *environment) *cobra.Command {
@@ -43,9 +45,10 @@ The first bake of a baseline locks it. Later bakes use that lock and need no
 network once the archive has its packages. A bake that was interrupted goes on
 from its newest finished stage.`,
 		Example: `  imgbuild bake --baseline debian-12-nginx
-  imgbuild bake debian-12-nginx --plan       what would be done, and what a cache has
-  imgbuild bake debian-12-nginx --explain    why a stage has to be made again
-  imgbuild bake debian-12-nginx --tar r.tar  only the root file system, as a tar`,
+  imgbuild bake debian-12-nginx --boot-trial  start it too, and see whether it works
+  imgbuild bake debian-12-nginx --plan        what would be done, and what a cache has
+  imgbuild bake debian-12-nginx --explain     why a stage has to be made again
+  imgbuild bake debian-12-nginx --tar r.tar   only the root file system, as a tar`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
@@ -72,6 +75,7 @@ from its newest finished stage.`,
 	flags.BoolVar(&f.explain, "explain", false, "print for each stage why it is not served from the cache; change nothing")
 	flags.BoolVar(&f.noWait, "no-wait", false, "fail at once when the same baseline is being baked")
 	flags.BoolVar(&f.evenRevoked, "even-revoked", false, "bake even on a revoked parent, or what was revoked before")
+	f.trial.add(flags, "start the finished image on an isolated network, as the gate boot-trial does", "the cache's")
 	flags.StringVar(&f.tar, "tar", "", "write the sealed root to `FILE` as a tar instead of making a version")
 	return cmd
 }
@@ -105,6 +109,9 @@ func bake(ctx context.Context, env *environment, f bakeFlags) error {
 		if err := w.addCatalog(ctx, b); err != nil {
 			return err
 		}
+	}
+	if err := w.addTrials(b, recipe, f.trial); err != nil {
+		return err
 	}
 	if f.evenRevoked {
 		b.Revoked = catalog.AllowRevoked
@@ -179,6 +186,8 @@ type bakedImage struct {
 	Packages  int               `json:"packages"`
 	// Scores are those of the disk, or of the container without one.
 	Scores []bakedScore `json:"scores,omitempty"`
+	// Trials are the boot trials of its forms.
+	Trials map[control.Output]*report.Trial `json:"trials,omitempty"`
 	// Rejected is true when gates said no; Refusals are those, and Exit is what
 	// the program then ends with.
 	Rejected bool           `json:"rejected,omitempty"`
@@ -220,9 +229,10 @@ func describeBaked(w *workshop, b *builder.Baked) *bakedImage {
 	v := b.Version
 	out := &bakedImage{
 		Version: v.Ref(), Digest: v.Index.Digest.String(), Known: b.Known, Stages: v.Stages,
-		Packages: len(b.Plan.Lock.Packages), Scores: scoresOf(b.Reports), Refusals: b.Refusals, Lock: w.project.LockFile(b.Plan.Recipe), Catalog: w.project.Config.Catalog,
+		Packages: len(b.Plan.Lock.Packages), Scores: scoresOf(b.Reports), Refusals: b.Refusals, Trials: b.Trials, Lock: w.project.LockFile(b.Plan.Recipe), Catalog: w.project.Config.Catalog,
 	}
-	if out.Rejected = len(b.Refusals) > 0; out.Rejected {
+	out.Rejected = len(b.Refusals) > 0
+	if out.Rejected || trialError(out.Version, b.Trials) != nil {
 		out.Exit = int(fault.Gate)
 	}
 	if v.Container != nil {
@@ -258,6 +268,9 @@ func (r *bakedImage) write(w io.Writer) {
 	fmt.Fprintf(w, "  evidence   SBOM (CycloneDX, SPDX), integrity manifest, recipe, %sprovenance; all signed\n", scanned)
 	for _, s := range r.Scores {
 		fmt.Fprintf(w, "  score      %s level %d: %.1f %%, with waivers %.1f %%\n", s.Benchmark, s.Level, s.Percent, s.Waived)
+	}
+	for _, form := range slices.Sorted(maps.Keys(r.Trials)) {
+		fmt.Fprintf(w, "  trial      %s\n", describeTrial(form, r.Trials[form]))
 	}
 	for _, r := range r.Refusals {
 		fmt.Fprintf(w, "  refused    by the gate %s: %s\n", r.Gate, harmless(r.Why))

@@ -93,7 +93,7 @@ func tryImage(ctx context.Context, env *environment, image string, f runFlags) (
 	}
 	spec := trial.Spec{
 		Catalog: c, Version: v, Probes: terms.Probes, Machine: f.machine || v.Container == nil, Firmware: launch.Firmware(f.firmware),
-		Dir: filepath.Join(p.Config.Cache.Dir, "trials"), Patience: f.patience, Report: env.reporter(),
+		Dir: filepath.Join(p.Config.Cache.Dir, trialsDir), Patience: f.patience, Report: env.reporter(),
 	}
 	if f.console {
 		spec.Output = env.stderr

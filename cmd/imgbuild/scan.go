@@ -17,6 +17,7 @@ import (
 
 	"imgbuild/builder"
 	"imgbuild/builder/progress"
+	"imgbuild/builder/sandbox"
 	"imgbuild/builder/scan"
 	"imgbuild/builder/scan/hygiene"
 	"imgbuild/builder/scan/layers"
@@ -38,6 +39,7 @@ type scanFlags struct {
 	customer, fleet  string
 	// stream is a SCAP data stream for a second opinion.
 	stream string
+	trial  trialFlags
 }
 
 func newScanCommand(env *environment) *cobra.Command {
@@ -55,16 +57,32 @@ IMAGE is a version of the catalog, a disk image (raw or qcow2), a container imag
 by a path with a slash in it: ./root.
 Of a version the disk is scanned, or with --form container its container.
 
+With --boot-trial a version is started too, on a network without a way out: it must
+answer the probes of its recipe, have no failed unit, listen on its declared ports
+alone and reach nothing, and do so again after a restart. The image itself is never
+written to.
+
 Ends with exit code 3 when a control of at least medium severity fails or cannot be
-told, when a file is not what was baked, or when something lies in the image that
-must not.`,
+told, when a file is not what was baked, when something lies in the image that must
+not, or when something is wrong in its boot trial.`,
 		Example: `  imgbuild scan debian-12-nginx
   imgbuild scan debian-12-nginx:released --form container
   imgbuild scan web.qcow2 --report report.html --sarif scan.sarif --junit scan.xml
   imgbuild scan oci:layout --level 1 --output json
-  imgbuild scan debian-12-nginx --attach`,
+  imgbuild scan debian-12-nginx --attach
+  imgbuild scan debian-12-nginx --boot-trial --report report.html`,
 		Args: words("IMAGE"),
-		RunE: func(cmd *cobra.Command, args []string) error { return scanImage(cmd.Context(), env, args[0], f) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.check(args[0]); err != nil {
+				return err
+			}
+			if f.trial.on {
+				if err := sandbox.Enter(); err != nil {
+					return err
+				}
+			}
+			return scanImage(cmd.Context(), env, args[0], f)
+		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.form, "form", "", "`FORM` of the version or directory: vm or container")
@@ -75,6 +93,7 @@ must not.`,
 	flags.StringVar(&f.xml, "junit", "", "write the report to `FILE` as JUnit XML")
 	addScopeFlags(flags, &f.customer, &f.fleet)
 	flags.StringVar(&f.stream, "data-stream", "", "ask OpenSCAP too, by the rules of this SCAP data stream `FILE` (default: of openscap.content)")
+	f.trial.add(flags, "start the version on an isolated network too, and see whether it works", "that of --report, else the cache's")
 	flags.BoolVar(&f.attach, "attach", false, "sign the report and attach it to the version: gates go by the newest one")
 	return cmd
 }
@@ -94,6 +113,10 @@ func (f scanFlags) check(name string) error {
 		return fault.Inputf("--attach is for whole reports: gates go by them").WithHint("leave out --level and --benchmark")
 	case f.attach && foreign(name):
 		return fault.Inputf("--attach is for versions of the catalog").WithHint("leave it out, or name a version")
+	case f.trial.on && foreign(name):
+		return fault.Inputf("--boot-trial is for versions of the catalog: their recipes say what they answer").WithHint("leave it out, or name a version")
+	case f.trial.firmware != "" && !f.trial.on:
+		return fault.Inputf("--firmware is for boot trials").WithHint("add --boot-trial")
 	case f.form == string(control.Machine) && isContainer(name):
 		return fault.Inputf("%s is a container image", name).WithHint("leave out --form")
 	}
@@ -122,9 +145,6 @@ func foreign(name string) bool {
 }
 
 func scanImage(ctx context.Context, env *environment, name string, f scanFlags) (err error) {
-	if err := f.check(name); err != nil {
-		return err
-	}
 	scope, err := control.ParseScope(f.customer, f.fleet)
 	if err != nil {
 		return err
@@ -176,6 +196,11 @@ func scanImage(ctx context.Context, env *environment, name string, f scanFlags) 
 		return err
 	}
 	task.Done(fmt.Sprintf("controls: %d, files: %d", len(found.Findings), found.Files))
+	if f.trial.on {
+		if found.Trial, err = tryVersion(ctx, env, of, target.Output, f); err != nil {
+			return err
+		}
+	}
 	before, err := reportBefore(ctx, env, of, target.Output)
 	if err != nil {
 		return err
@@ -369,6 +394,10 @@ func writeReports(r, before *report.Report, f scanFlags) error {
 // verdict is an error of kind fault.Gate for a report with something wrong.
 func verdict(r *report.Report) error {
 	var wrong []string
+	var trial []string
+	if r.Trial != nil {
+		trial = r.Trial.Failed()
+	}
 	for _, w := range []struct {
 		count     int
 		one, many string
@@ -377,6 +406,7 @@ func verdict(r *report.Report) error {
 		{len(r.Drift), "a file is not what was baked", "%d files are not what was baked"},
 		{len(r.Unseen), "a part of it was not looked at", "%d parts of it were not looked at"},
 		{len(r.Littered(r.At)), "something lies in it that must not", "%d things lie in it that must not"},
+		{len(trial), "something was wrong in its boot trial", "%d things were wrong in its boot trial"},
 	} {
 		switch w.count {
 		case 0:

@@ -184,6 +184,8 @@ type VM struct {
 	Formats []string `json:"formats,omitempty" jsonschema:"enum=qcow2,enum=raw" merge:"replace"`
 	// Size of the virtual disk in bytes.
 	Size Bytes `json:"size,omitempty" jsonschema_description:"size of the virtual disk, such as 4GiB"`
+	// Ports are what a machine listens on besides SSH; the container's when empty.
+	Ports []Port `json:"ports,omitempty" jsonschema_description:"ports that the machine listens on besides SSH, such as 80 or 53/udp; those of the container by default"`
 	// Partitions are file systems of their own, by mount point. The root's is
 	// the last partition and has what they leave.
 	Partitions map[string]Partition `json:"partitions,omitempty" jsonschema_description:"file systems of their own, by mount point, such as /var/log; the root has what they leave of the disk"`
@@ -220,6 +222,19 @@ type HTTPProbe struct {
 	Status int `json:"status,omitempty"`
 	// Contains must be part of the body.
 	Contains string `json:"contains,omitempty"`
+	// TLS asks over TLS.
+	TLS *TLSProbe `json:"tls,omitempty" jsonschema_description:"ask over TLS (https), and what the certificate must be; {} for one that an authority of this machine vouches for"`
+}
+
+// TLSProbe says what a server's certificate must be. That it is valid now is
+// always asked for.
+type TLSProbe struct {
+	// Name is the server's; any when empty.
+	Name string `json:"name,omitempty" jsonschema_description:"the host name that is asked for and that the certificate must be for; any by default"`
+	// SelfSigned accepts a certificate that no authority vouches for.
+	SelfSigned bool `json:"self-signed,omitempty" jsonschema_description:"accept a certificate that no authority vouches for"`
+	// ValidFor is how much longer it must be valid.
+	ValidFor Duration `json:"valid-for,omitempty" jsonschema_description:"how much longer the certificate must be valid, such as 720h"`
 }
 
 // TCPProbe connects to a port.

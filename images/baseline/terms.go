@@ -10,19 +10,20 @@ import (
 	"imgbuild/images/fault"
 )
 
-// Terms are what a recipe says of the finished image: what it must answer when
-// it runs, what it must meet to enter a channel, what it is held to, and what of
-// it a server may change.
+// Terms are what a recipe says of the finished image: what its outputs are, what
+// it must answer when it runs, what it must meet to enter a channel, what it is
+// held to, and what of it a server may change.
 type Terms struct {
 	Controls Controls         `json:"controls,omitzero"`
 	Probes   map[string]Probe `json:"probes,omitempty"`
+	Outputs  Outputs          `json:"outputs,omitzero"`
 	Gates    Gates            `json:"gates,omitzero"`
 	Mutable  Mutables         `json:"mutable,omitempty"`
 }
 
 // Terms returns the recipe's terms.
 func (r *Recipe) Terms() Terms {
-	return Terms{Controls: r.Controls, Probes: r.Probes, Gates: r.Gates, Mutable: r.Mutable}
+	return Terms{Controls: r.Controls, Probes: r.Probes, Outputs: r.Outputs, Gates: r.Gates, Mutable: r.Mutable}
 }
 
 // ReadTerms reads the terms of a recipe out of its canonical form, which hangs

@@ -11,7 +11,8 @@ import (
 
 // item is one thing that was looked at, of whatever kind.
 type item struct {
-	// Rule is the control's id, "integrity", or "hygiene-" and a kind.
+	// Rule is the control's id, "integrity", "hygiene-" and a kind, or
+	// "boot-trial-" and a part of it.
 	Rule, Title string
 	Severity    control.Severity
 	Result      control.Result
@@ -35,7 +36,8 @@ const (
 )
 
 // items are all things of a report: its controls, then what differs from the
-// manifest, then what must not be there, then what another engine says.
+// manifest, then what must not be there, then what another engine says, then the
+// boot trial.
 func items(r *Report) []item {
 	var list []item
 	for _, f := range r.Findings {
@@ -58,7 +60,8 @@ func items(r *Report) []item {
 		})
 	}
 	list = append(append(list, drift(r), seen(r)), hygienic(r)...)
-	return append(list, opinions(r.Opinion)...)
+	list = append(list, opinions(r.Opinion)...)
+	return append(list, tried(r.Trial)...)
 }
 
 // seen is the one item of what was not looked at.

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"imgbuild/images/control"
@@ -37,7 +38,7 @@ func Table(w io.Writer, r *Report) error {
 		case control.Fail, control.Error, control.Waived:
 			i.write(w)
 		case control.Pass:
-			if i.Rule == integrityRule || i.Rule+"-" == hygienePrefix {
+			if i.Rule == integrityRule || i.Rule+"-" == hygienePrefix || strings.HasPrefix(i.Rule, trialPrefix) {
 				fmt.Fprintf(w, "%-6s  %s\n", i.Result, i.Title)
 			}
 		}

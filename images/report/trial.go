@@ -1,6 +1,10 @@
 package report
 
-import "fmt"
+import (
+	"fmt"
+
+	"imgbuild/images/control"
+)
 
 // Trial is how an image behaved when it was started on an isolated network.
 type Trial struct {
@@ -36,22 +40,74 @@ type Answer struct {
 // that asked nothing has failed, for it showed nothing.
 func (t *Trial) Failed() []string {
 	var failed []string
-	note := func(when string, answers []Answer) {
-		if len(answers) == 0 {
-			failed = append(failed, when+": nothing was asked")
-		}
-		for _, a := range answers {
-			if a.Error != "" {
-				failed = append(failed, fmt.Sprintf("%s: %s (%s): %s", when, a.Name, a.Asked, a.Error))
-			}
+	for _, p := range t.parts() {
+		for _, line := range p.failed() {
+			failed = append(failed, p.when+": "+line)
 		}
 	}
-	note("isolation", t.Isolation)
 	if len(t.Starts) == 0 {
 		failed = append(failed, "it was not started")
 	}
+	return failed
+}
+
+// trialPart is what was asked at one time.
+type trialPart struct {
+	when    string
+	answers []Answer
+}
+
+func (t *Trial) parts() []trialPart {
+	parts := []trialPart{{"isolation", t.Isolation}}
 	for i, start := range t.Starts {
-		note(fmt.Sprintf("start %d", i+1), start.Answers)
+		parts = append(parts, trialPart{fmt.Sprintf("start %d", i+1), start.Answers})
+	}
+	return parts
+}
+
+// failed are the answers that are not as they should be.
+func (p trialPart) failed() []string {
+	if len(p.answers) == 0 {
+		return []string{"nothing was asked"}
+	}
+	var failed []string
+	for _, a := range p.answers {
+		if a.Error != "" {
+			failed = append(failed, fmt.Sprintf("%s (%s): %s", a.Name, a.Asked, a.Error))
+		}
 	}
 	return failed
+}
+
+// trialPrefix begins the rules of a boot trial.
+const trialPrefix = "boot-trial-"
+
+// tried are the parts of a boot trial, an item each; none without one.
+func tried(t *Trial) []item {
+	if t == nil {
+		return nil
+	}
+	if len(t.Starts) == 0 {
+		return []item{{Rule: trialPrefix + "start-1", Title: "boot trial: it starts", Severity: control.High, Result: control.Fail, Why: "it was not started"}}
+	}
+	var list []item
+	for i, p := range t.parts() {
+		one := item{Severity: control.High, Result: control.Pass, Evidence: p.failed()}
+		switch i {
+		case 0:
+			one.Rule, one.Title = trialPrefix+"isolation", fmt.Sprintf("boot trial: nothing is reached from inside (ways out tried: %d)", len(p.answers))
+		case 1:
+			one.Rule, one.Title = trialPrefix+"start-1", fmt.Sprintf("boot trial: it starts, as a %s, ready after %.1f s", t.Runs, t.Starts[0].Ready)
+		default:
+			one.Rule, one.Title = fmt.Sprintf("%sstart-%d", trialPrefix, i), fmt.Sprintf("boot trial: it restarts, ready after %.1f s", t.Starts[i-1].Ready)
+		}
+		if len(one.Evidence) > 0 {
+			one.Result = control.Fail
+		}
+		for _, a := range p.answers {
+			one.Looked = append(one.Looked, a.Name+": "+a.Asked)
+		}
+		list = append(list, one)
+	}
+	return list
 }

@@ -47,6 +47,8 @@ type Options struct {
 	VGA bool
 	// Agent gives it the port that QEMU's guest agent is reached by.
 	Agent bool
+	// Once leaves out the reboot of Prove.
+	Once bool
 	// User is the default user of the image's cloud-init; "debian" when empty.
 	User string
 	// Patience is how long each wait may take; 15 minutes when 0: an emulated
