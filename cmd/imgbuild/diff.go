@@ -47,8 +47,9 @@ server lacks is told too, in short.
 
 What follows from another difference is not told again: files that a further package
 brought and nobody changed, links that enable a service. Files that may differ on
-every server, such as logs, data below /var/lib and /srv, and homes, are none. Files
-of packages are told from those made by hand by the lists and digests of dpkg.
+every server are no difference: logs, data below /var/lib and /srv, homes, and what the
+recipe of a version lets servers change. Files of packages are told from those made by
+hand by the lists and digests of dpkg.
 
 IMAGE is a version of the catalog, of which the disk is opened, or with --form
 container its container; a disk image (raw or qcow2), a container image (oci:DIR,
@@ -101,7 +102,10 @@ func diffServer(ctx context.Context, env *environment, address, image string, f 
 	defer func() { err = errors.Join(err, target.Close()) }()
 	var rules integrity.Rules
 	if slices.Contains(sections, compare.Files) {
-		rules = integrity.DefaultRules()
+		if rules, err = terms.Mutable.Rules(); err != nil {
+			task.Fail(err)
+			return fault.Worldf("reading what %s lets servers change", target.Name).Because(err)
+		}
 	}
 	var server, finished compare.Side
 	group, working := errgroup.WithContext(ctx)
