@@ -17,6 +17,7 @@ import (
 	"imgbuild/builder/scan"
 	"imgbuild/builder/scan/compare"
 	"imgbuild/builder/scan/live"
+	"imgbuild/builder/trial"
 	"imgbuild/images/baseline"
 	"imgbuild/images/catalog"
 	"imgbuild/images/control"
@@ -194,20 +195,15 @@ func openImage(ctx context.Context, env *environment, name, form string) (*scan.
 	return t, terms, err
 }
 
-// declaredPorts are those that probes ask; nil without any, for then the recipe
-// says nothing of ports.
-func declaredPorts(terms baseline.Terms, output control.Output) []int {
-	var ports []int
-	for _, probe := range terms.Probes {
-		if len(probe.Outputs) > 0 && !slices.Contains(probe.Outputs, string(output)) {
-			continue
-		}
-		if probe.HTTP != nil {
-			ports = append(ports, probe.HTTP.Port)
-		}
-		if probe.TCP != nil {
-			ports = append(ports, probe.TCP.Port)
-		}
+// declaredPorts are those that an output has to listen on by its recipe; nil for
+// what has none.
+func declaredPorts(terms baseline.Terms, output control.Output) []string {
+	if terms.Outputs.Container == nil && terms.Outputs.VM == nil {
+		return nil
+	}
+	ports := []string{}
+	for _, p := range trial.Declared(terms, output == control.Machine) {
+		ports = append(ports, string(p))
 	}
 	return ports
 }
