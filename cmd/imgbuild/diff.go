@@ -17,6 +17,7 @@ import (
 	"imgbuild/builder/scan"
 	"imgbuild/builder/scan/compare"
 	"imgbuild/builder/scan/live"
+	"imgbuild/builder/trial"
 	"imgbuild/images/baseline"
 	"imgbuild/images/catalog"
 	"imgbuild/images/control"
@@ -47,8 +48,9 @@ server lacks is told too, in short.
 
 What follows from another difference is not told again: files that a further package
 brought and nobody changed, links that enable a service. Files that may differ on
-every server, such as logs, data below /var/lib and /srv, and homes, are none. Files
-of packages are told from those made by hand by the lists and digests of dpkg.
+every server are no difference: logs, data below /var/lib and /srv, homes, and what the
+recipe of a version lets servers change. Files of packages are told from those made by
+hand by the lists and digests of dpkg.
 
 IMAGE is a version of the catalog, of which the disk is opened, or with --form
 container its container; a disk image (raw or qcow2), a container image (oci:DIR,
@@ -101,7 +103,10 @@ func diffServer(ctx context.Context, env *environment, address, image string, f 
 	defer func() { err = errors.Join(err, target.Close()) }()
 	var rules integrity.Rules
 	if slices.Contains(sections, compare.Files) {
-		rules = integrity.DefaultRules()
+		if rules, err = terms.Mutable.Rules(); err != nil {
+			task.Fail(err)
+			return fault.Worldf("reading what %s lets servers change", target.Name).Because(err)
+		}
 	}
 	var server, finished compare.Side
 	group, working := errgroup.WithContext(ctx)
@@ -190,20 +195,15 @@ func openImage(ctx context.Context, env *environment, name, form string) (*scan.
 	return t, terms, err
 }
 
-// declaredPorts are those that probes ask; nil without any, for then the recipe
-// says nothing of ports.
-func declaredPorts(terms baseline.Terms, output control.Output) []int {
-	var ports []int
-	for _, probe := range terms.Probes {
-		if len(probe.Outputs) > 0 && !slices.Contains(probe.Outputs, string(output)) {
-			continue
-		}
-		if probe.HTTP != nil {
-			ports = append(ports, probe.HTTP.Port)
-		}
-		if probe.TCP != nil {
-			ports = append(ports, probe.TCP.Port)
-		}
+// declaredPorts are those that an output has to listen on by its recipe; nil for
+// what has none.
+func declaredPorts(terms baseline.Terms, output control.Output) []string {
+	if terms.Outputs.Container == nil && terms.Outputs.VM == nil {
+		return nil
+	}
+	ports := []string{}
+	for _, p := range trial.Declared(terms, output == control.Machine) {
+		ports = append(ports, string(p))
 	}
 	return ports
 }

@@ -26,9 +26,9 @@ type Side struct {
 	// Manifest is of its files, of both sides by the same rules; of neither when
 	// files are not compared.
 	Manifest integrity.Manifest
-	// Declared are the TCP ports that an image's recipe speaks of; nil when that
-	// is not known.
-	Declared []int
+	// Declared are the ports that an image is to listen on by its recipe, "80/tcp";
+	// nil when that is not known.
+	Declared []string
 }
 
 // Kind is how the server differs.
@@ -276,7 +276,7 @@ func (d *Difference) ports(server *inventory.Inventory, image Side) {
 		same[p] = true
 	}
 	for _, p := range server.Ports {
-		declared := p.Protocol == "tcp" && slices.Contains(image.Declared, p.Port)
+		declared := slices.Contains(image.Declared, fmt.Sprintf("%d/%s", p.Port, p.Protocol))
 		known := on[p.Unit]
 		local := strings.HasPrefix(p.Address, "127.") || p.Address == "::1"
 		switch {
@@ -284,7 +284,7 @@ func (d *Difference) ports(server *inventory.Inventory, image Side) {
 		case !known:
 			d.Ports = append(d.Ports, Port{p, "the image does not start what has it open"})
 		case p.Protocol == "tcp" && !local && image.Declared != nil && !declared:
-			d.Ports = append(d.Ports, Port{p, "the image's recipe does not speak of it"})
+			d.Ports = append(d.Ports, Port{p, "the image's recipe does not declare it"})
 		}
 	}
 }

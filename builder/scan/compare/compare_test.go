@@ -157,7 +157,7 @@ func TestWhatWasChangedByHandIsNamed(t *testing.T) {
 		"a conffile of a package more": {func(w *world) { w.install("py", "3", ""); w.write("/etc/py.conf", "mine") }, nil,
 			[]string{"+ py 3", "~ /etc/py.conf: conffile of py, changed on the server"}},
 		"a conffile by the recipe": {nil, func(w *world) { w.write("/etc/nginx/nginx.conf", "ours") },
-			[]string{"~ /etc/nginx/nginx.conf: conffile of nginx, changed in the image"}},
+			[]string{"~ changed in the image alone: /etc/nginx/nginx.conf"}},
 		"a conffile on both": {func(w *world) { w.write("/etc/nginx/nginx.conf", "mine") }, func(w *world) { w.write("/etc/nginx/nginx.conf", "ours") },
 			[]string{"~ /etc/nginx/nginx.conf: conffile of nginx, changed on the server and in the image"}},
 		"a conffile on both alike": {func(w *world) { w.write("/etc/nginx/nginx.conf", "ours") }, func(w *world) { w.write("/etc/nginx/nginx.conf", "ours") }, nil},
@@ -256,14 +256,14 @@ func TestPortsOfWhatTheImageStartsAreNone(t *testing.T) {
 	}
 	for _, c := range []struct {
 		port     inventory.Port
-		declared []int
+		declared []string
 		want     string
 	}{
 		{port(80, "0.0.0.0", "nginx.service"), nil, ""},
-		{port(80, "0.0.0.0", "nginx.service"), []int{80}, ""},
-		{port(8080, "0.0.0.0", "nginx.service"), []int{80}, "the image's recipe does not speak of it"},
-		{port(8080, "127.0.0.1", "nginx.service"), []int{80}, ""},
-		{port(80, "0.0.0.0", "apache2.service"), []int{80}, "the image does not start what has it open"},
+		{port(80, "0.0.0.0", "nginx.service"), []string{"80/tcp"}, ""},
+		{port(8080, "0.0.0.0", "nginx.service"), []string{"80/tcp"}, "the image's recipe does not declare it"},
+		{port(8080, "127.0.0.1", "nginx.service"), []string{"80/tcp"}, ""},
+		{port(80, "0.0.0.0", "apache2.service"), []string{"80/tcp"}, "the image does not start what has it open"},
 		{port(5432, "0.0.0.0", "session-3.scope"), nil, "the image does not start what has it open"},
 		{port(5432, "0.0.0.0", ""), nil, "the image does not start what has it open"},
 		{port(22, "0.0.0.0", "init.scope"), nil, ""},

@@ -77,14 +77,17 @@ func (t *section) end() {
 		fmt.Fprintf(t.w, "    and %d more: --output json has all\n", t.lines-maxLines)
 	}
 	if len(t.missing) > 0 {
-		names := t.missing[:min(len(t.missing), shown)]
-		more := ""
-		if len(t.missing) > shown {
-			more = fmt.Sprintf(" and %d more", len(t.missing)-shown)
-		}
 		t.lines = min(t.lines, maxLines-1)
-		t.line(Missing, "%s%s", strings.Join(names, ", "), more)
+		t.line(Missing, "%s", few(t.missing))
 	}
+}
+
+// few are the first of some names.
+func few(names []string) string {
+	if len(names) <= shown {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown)
 }
 
 // plain is a text without what would command a terminal: the server has a say in
@@ -193,7 +196,7 @@ func orNone(text string) string {
 }
 
 func (d *Difference) writeFiles(t *section) {
-	derived := 0
+	derived, recipes := 0, []string(nil)
 	for _, f := range folded(d.Files) {
 		name := "/" + f.Path
 		if f.Directory {
@@ -204,12 +207,17 @@ func (d *Difference) writeFiles(t *section) {
 			derived++
 		case f.Kind == Missing && f.Why == "":
 			t.lacks(name)
+		case f.Why == whyImage && len(f.Fields) > 0 && f.Fields[0].Name == "sha256":
+			recipes = append(recipes, name)
 		default:
 			t.line(f.Kind, "%s%s", name, f.remark())
 		}
 	}
 	if derived > 0 {
 		t.line(Changed, "and %d that scripts of packages made", derived)
+	}
+	if len(recipes) > 0 {
+		t.line(Changed, "changed in the image alone: %s", few(recipes))
 	}
 }
 

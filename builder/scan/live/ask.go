@@ -56,7 +56,7 @@ $as true || exit %d`
 // ask sends the program, has it answer the question once for each command, and
 // takes it away again.
 func (s *Server) ask(ctx context.Context, guest *Guest, question *agent.Question, commands []string) ([]*agent.Answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, sojourn)
+	limited, cancel := context.WithTimeout(ctx, sojourn)
 	defer cancel()
 	asked, err := json.Marshal(question)
 	if err != nil {
@@ -73,9 +73,12 @@ func (s *Server) ask(ctx context.Context, guest *Guest, question *agent.Question
 	if !s.Facts.Root {
 		as = fmt.Sprintf(become, exitNoRights)
 	}
-	out, err := s.run(ctx, fmt.Sprintf(script, exitNoPlace, exitDamaged, len(program), len(asked), sum(program), sum(asked), as,
+	out, err := s.run(limited, fmt.Sprintf(script, exitNoPlace, exitDamaged, len(program), len(asked), sum(program), sum(asked), as,
 		strings.Join(commands, " "), int(sojourn.Seconds())),
 		io.MultiReader(bytes.NewReader(program), bytes.NewReader(asked)), agent.MaxAnswer)
+	if ctx.Err() != nil {
+		return nil, ctx.Err() // it breaks the connection, perhaps before limited ends
+	}
 	var end *ended
 	switch errors.As(err, &end); {
 	case errors.Is(err, context.DeadlineExceeded):
