@@ -19,16 +19,9 @@ type Benchmark struct {
 	Version string `json:"version" jsonschema:"required"`
 	// Platforms it was written for; all when empty, as for a benchmark of a
 	// program.
-	Platforms []string `json:"platforms,omitempty"`
+	Platforms []string `json:"platforms,omitempty" jsonschema:"enum=debian-12,enum=debian-13"`
 	// Sections that are recommendations, in their order.
 	Sections Sections `json:"sections" jsonschema:"required"`
-}
-
-// Validate checks the platforms.
-func (b *Benchmark) Validate(n *node.Node) error {
-	p := &node.Problems{}
-	checkPlatforms(p, n)
-	return p.Err()
 }
 
 // For tells whether the benchmark speaks of a platform.

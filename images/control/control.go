@@ -39,24 +39,6 @@ const (
 	Machine   Output = "vm"
 )
 
-// Platforms are the systems that controls and benchmarks may be for: the ID of
-// os-release(5) and the first part of its VERSION_ID.
-func Platforms() []string { return []string{"debian-12", "debian-13"} }
-
-// checkPlatforms refuses words that no system is called by: what is for such a one
-// is for none, and nobody would notice.
-func checkPlatforms(p *node.Problems, n *node.Node) {
-	list := n.Get("platforms")
-	if list == nil {
-		return
-	}
-	for _, item := range list.Items {
-		if item.Kind == node.String && !slices.Contains(Platforms(), item.Text) {
-			p.Addf(item.Pos, "unknown platform %q%s", item.Text, node.Suggest(item.Text, Platforms()))
-		}
-	}
-}
-
 // Control is one hardening rule: a desired state, and why.
 type Control struct {
 	// ID is its name in the set of controls.
@@ -66,8 +48,9 @@ type Control struct {
 	Rationale string   `json:"rationale" jsonschema:"required"`
 	// Impact says what stops working, or "" when nothing does.
 	Impact string `json:"impact,omitempty"`
-	// Platforms it is made for, such as "debian-12"; all when empty.
-	Platforms []string `json:"platforms,omitempty"`
+	// Platforms it is made for, by the ID of os-release(5) and the first part of
+	// its VERSION_ID; all when empty. One that is misspelt would be none.
+	Platforms []string `json:"platforms,omitempty" jsonschema:"enum=debian-12,enum=debian-13"`
 	// Outputs it is held against; all when empty.
 	Outputs []Output `json:"outputs,omitempty" jsonschema:"enum=container,enum=vm"`
 	// References are what other rule sets call it, by their name, such as
@@ -106,7 +89,6 @@ func (c *Control) Validate(n *node.Node) error {
 			}
 		}
 	}
-	checkPlatforms(p, n)
 	for _, key := range []string{"title", "rationale"} {
 		if value := n.Get(key); value != nil && strings.TrimSpace(value.Text) == "" {
 			p.Addf(value.Pos, "%q is empty", key)

@@ -130,8 +130,8 @@ func TestMistakesInDefinitionsAreFoundAtTheirPlace(t *testing.T) {
 		"level":             {"benchmarks/x.yaml", "{title: x, version: '1', sections: {1.1.1: {level: 3, controls: [motd-owner]}}}", `expected level 1 or 2, found 3`},
 		"number":            {"benchmarks/x.yaml", "{title: x, version: '1', sections: {1.a: {level: 1, controls: [motd-owner]}}}", `"1.a" is not the number of a section`},
 		"benchmark":         {"profiles.yaml", "p: {description: x, level: 1, benchmarks: [hose]}", `unknown benchmark "hose"; did you mean "house"?`},
-		"platform":          {"x.yaml", "a: {title: x, severity: low, rationale: y, platforms: [debian-12, debian13], resources: {files: {/a: {}}}}", `shipped/x.yaml:1:67: unknown platform "debian13"; did you mean "debian-13"?`},
-		"platforms":         {"benchmarks/x.yaml", "{title: x, version: '1', platforms: [Debian-12], sections: {1.1.1: {level: 1, controls: [motd-owner]}}}", `unknown platform "Debian-12"; did you mean "debian-12"?`},
+		"platform":          {"x.yaml", "a: {title: x, severity: low, rationale: y, platforms: [debian-12, debian13], resources: {files: {/a: {}}}}", `shipped/x.yaml:1:67: unknown value "debian13" for "platforms"; did you mean "debian-13"?`},
+		"platforms":         {"benchmarks/x.yaml", "{title: x, version: '1', platforms: [Debian-12], sections: {1.1.1: {level: 1, controls: [motd-owner]}}}", `unknown value "Debian-12" for "platforms"; did you mean "debian-12"?`},
 	} {
 		files := definitions()
 		files[c.file] = &fstest.MapFile{Data: []byte(c.text)}
