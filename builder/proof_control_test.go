@@ -106,11 +106,6 @@ elsewhere: {title: t, severity: low, rationale: r, when: {files: {/etc/not-there
 	if said := s.mustFail(t, 3); !strings.Contains(said, "no-worse.proof.level-1.container: the score is 0.00 %, that of "+hard.Version+" is 100.00 %") {
 		t.Errorf("the bake says:\n%s", said)
 	}
-	write("controls: {profiles: [proof-l1], except: [child]}\ngates: {boot-trial: true}\n")
-	if said := s.mustFail(t, 3); !strings.Contains(said, "boot-trial.container: it was not started") {
-		t.Errorf("the bake says:\n%s", said)
-	}
-
 	write("controls: {profiles: [proof-l1], except: [child]}\ngates: {no-fail: low}\n")
 	out, err := s.run(t.Context(), "bake", s.baseline, "--output", "json")
 	var refused *failed
