@@ -110,12 +110,13 @@ var sshdWrong = map[string]string{
 	"ClientAliveInterval": "0", "ClientAliveCountMax": "0", "LoginGraceTime": "2m", "LogLevel": "QUIET", "MaxAuthTries": "6", "MaxSessions": "100",
 	"MaxStartups": "100:30:200", "PermitEmptyPasswords": "yes", "DisableForwarding": "no", "GSSAPIAuthentication": "yes",
 	"HostbasedAuthentication": "yes", "IgnoreRhosts": "no", "PermitRootLogin": "prohibit-password", "PermitUserEnvironment": "yes", "UsePAM": "no",
+	"AllowTcpForwarding": "local", "AllowAgentForwarding": "yes", "X11Forwarding": "yes",
 }
 
 // sshdInMatch are the keywords that may stand below Match (sshd_config(5)).
 var sshdInMatch = []string{
 	"Banner", "ClientAliveInterval", "ClientAliveCountMax", "LogLevel", "MaxAuthTries", "MaxSessions", "PermitEmptyPasswords", "DisableForwarding",
-	"GSSAPIAuthentication", "HostbasedAuthentication", "IgnoreRhosts", "PermitRootLogin",
+	"GSSAPIAuthentication", "HostbasedAuthentication", "IgnoreRhosts", "PermitRootLogin", "AllowTcpForwarding", "AllowAgentForwarding", "X11Forwarding",
 }
 
 func sshd(name string, s state) []way {
