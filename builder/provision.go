@@ -24,7 +24,7 @@ import (
 )
 
 // provisionFormat is the format of stages that apply resources and run scripts.
-const provisionFormat = 2
+const provisionFormat = 3
 
 // Check finds the mistakes in a recipe that need no lock to be seen.
 func Check(recipe *baseline.Recipe) error {

@@ -71,7 +71,7 @@ const (
 func Diagnose(ctx context.Context, req Request) ([]Finding, error) {
 	probes := []func(context.Context, Request) Finding{
 		keyring, mirror, namespaces, overlay, subordinateIDs, idMapTools, xz, diskSpace,
-		podman, qemu, qemuImg, kvm, ovmf,
+		podman, qemu, qemuImg, kvm, ovmf, oscap,
 	}
 	findings := make([]Finding, len(probes))
 	group, ctx := errgroup.WithContext(ctx)
@@ -239,7 +239,7 @@ func xz(context.Context, Request) Finding {
 }
 
 func qemu(context.Context, Request) Finding {
-	return program("qemu-system-x86_64", "qemu-system-x86", "run IMAGE --vm", Wanting)
+	return program("qemu-system-x86_64", "qemu-system-x86", "run IMAGE --vm, boot trials of disks", Wanting)
 }
 
 func kvm(ctx context.Context, _ Request) Finding {
@@ -260,11 +260,15 @@ func ovmf(context.Context, Request) Finding {
 }
 
 func qemuImg(context.Context, Request) Finding {
-	return program("qemu-img", "qemu-utils", "run IMAGE --vm", Wanting)
+	return program("qemu-img", "qemu-utils", "run IMAGE --vm, boot trials of disks", Wanting)
 }
 
 func podman(context.Context, Request) Finding {
-	return program("podman", "podman crun slirp4netns", "run IMAGE", Wanting)
+	return program("podman", "podman crun slirp4netns", "run IMAGE, boot trials of containers", Wanting)
+}
+
+func oscap(context.Context, Request) Finding {
+	return program("oscap", "openscap-scanner", "a second opinion of a scan", Wanting)
 }
 
 // program looks for an executable that Debian has in packages.
