@@ -42,7 +42,7 @@ report_ignore_changed_attrs=i+b
 # The daily check writes a file of its own; this goes to the journal.
 report_url=stdout
 
-Content = ftype+p+u+g+n+s+m+sha256+sha512+acl+xattrs+caps
+Content = ftype+p+u+g+n+s+m+sha512+acl+xattrs+caps
 Directory = ftype+p+u+g+acl+xattrs
 Link = ftype+p+u+g+l
 Other = ftype+p+u+g

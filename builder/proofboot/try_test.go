@@ -4,12 +4,15 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -94,7 +97,7 @@ func try(t *testing.T, baked *image) {
 			t.Errorf("the console never showed %q", want)
 		}
 	}
-	endTrial(t, cmd, told)
+	endTrial(t, cmd, told, login)
 }
 
 // served asks the web server.
@@ -142,8 +145,9 @@ func logIn(t *testing.T, line string) {
 	}
 }
 
-// endTrial presses Ctrl-C and sees that nothing is left.
-func endTrial(t *testing.T, cmd *exec.Cmd, told io.Reader) {
+// endTrial presses Ctrl-C and sees that nothing is left, not even the directory
+// of the key that the line for logging in names.
+func endTrial(t *testing.T, cmd *exec.Cmd, told io.Reader, login string) {
 	t.Helper()
 	machines := children(t, cmd.Process.Pid)
 	if len(machines) == 0 {
@@ -167,8 +171,10 @@ func endTrial(t *testing.T, cmd *exec.Cmd, told io.Reader) {
 			t.Errorf("process %s is left", pid)
 		}
 	}
-	if left, err := filepath.Glob(filepath.Join(scratch, "cache", "imgbuild", "trials", "*")); err != nil || len(left) > 0 {
-		t.Errorf("files are left: %v %v", left, err)
+	words := strings.Fields(login)
+	key := words[slices.Index(words, "-i")+1]
+	if _, err := os.Stat(filepath.Dir(key)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s is left (%v)", filepath.Dir(key), err)
 	}
 }
 
