@@ -19,7 +19,7 @@ type Benchmark struct {
 	Version string `json:"version" jsonschema:"required"`
 	// Platforms it was written for; all when empty, as for a benchmark of a
 	// program.
-	Platforms []string `json:"platforms,omitempty" jsonschema:"enum=debian-12,enum=debian-13"`
+	Platforms []string `json:"platforms,omitempty" jsonschema:"enum=debian-11,enum=debian-12,enum=debian-13,enum=windows-server-2019,enum=windows-server-2022,enum=windows-server-2025"`
 	// Sections that are recommendations, in their order.
 	Sections Sections `json:"sections" jsonschema:"required"`
 }

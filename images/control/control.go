@@ -50,7 +50,7 @@ type Control struct {
 	Impact string `json:"impact,omitempty"`
 	// Platforms it is made for, by the ID of os-release(5) and the first part of
 	// its VERSION_ID; all when empty. One that is misspelt would be none.
-	Platforms []string `json:"platforms,omitempty" jsonschema:"enum=debian-12,enum=debian-13"`
+	Platforms []string `json:"platforms,omitempty" jsonschema:"enum=debian-11,enum=debian-12,enum=debian-13,enum=windows-server-2019,enum=windows-server-2022,enum=windows-server-2025"`
 	// Outputs it is held against; all when empty.
 	Outputs []Output `json:"outputs,omitempty" jsonschema:"enum=container,enum=vm"`
 	// References are what other rule sets call it, by their name, such as
