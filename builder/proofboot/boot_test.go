@@ -22,8 +22,9 @@ func TestTheDebian12ServerBoots(t *testing.T) {
 	t.Run("disk", func(t *testing.T) { holdToManifest(t, baked, disk) })
 	t.Run("scan", func(t *testing.T) { holdToScan(t, baked) })
 	machines := []boottest.Options{
-		{Disk: disk, Firmware: launch.SecureBoot},
-		{Disk: disk, Firmware: launch.BIOS, VGA: true, Agent: true, Once: true}, // its boot trial restarts it
+		// The boot trial restarts it.
+		{Disk: disk, Firmware: launch.SecureBoot, Once: true},
+		{Disk: disk, Firmware: launch.BIOS, VGA: true, Agent: true, Once: true},
 	}
 	boottest.Prove(t, machines, func(t *testing.T, g *boottest.Guest) {
 		all := ofMachine(g)

@@ -37,7 +37,7 @@ resources:
           ssl_certificate /etc/ssl/certs/ssl-cert-snakeoil.pem;
           ssl_certificate_key /etc/ssl/private/ssl-cert-snakeoil.key;
         }
-    /etc/nginx/plain.conf:
+    /etc/nginx-plain.conf:
       content: |
         pid /tmp/nginx.pid;
         error_log stderr;
@@ -61,7 +61,7 @@ description: nginx without privileges
 extends: peer-keys
 outputs:
   container:
-    entrypoint: [/usr/sbin/nginx, -c, /etc/nginx/plain.conf, -g, daemon off;]
+    entrypoint: [/usr/sbin/nginx, -c, /etc/nginx-plain.conf, -g, daemon off;]
     ports: [8080/tcp]
     user: www-data
 `

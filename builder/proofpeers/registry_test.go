@@ -145,8 +145,10 @@ func referrersAreListed(t *testing.T, name string, baked image) {
 		"application/vnd.dsse.envelope.v1+json https://cyclonedx.org/bom",
 		"application/vnd.dsse.envelope.v1+json https://slsa.dev/provenance/v1",
 		"application/vnd.dsse.envelope.v1+json https://spdx.dev/Document",
+		"application/vnd.dsse.envelope.v1+json urn:imgbuild:predicate:controls:v1",
 		"application/vnd.dsse.envelope.v1+json urn:imgbuild:predicate:integrity:v1",
 		"application/vnd.dsse.envelope.v1+json urn:imgbuild:predicate:recipe:v1",
+		"application/vnd.dsse.envelope.v1+json urn:imgbuild:predicate:scan:v1",
 		"text/x-mtree ",
 	}
 	if !slices.Equal(found, want) {
