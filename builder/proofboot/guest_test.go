@@ -39,7 +39,7 @@ func ofImage(i *image) []question {
 		// The package system is whole, and a first boot changes no configuration.
 		// Other files take an emulated machine minutes to read: the boot trial does.
 		{"dpkg --audit", "sudo dpkg --audit", is("")},
-		{"configuration", `sudo aide --check --config=/etc/aide/aide.conf --limit='/etc' 2>&1 | grep -c 'found NO differences'`, is("1")},
+		{"configuration", `sudo aide --check --config=/etc/aide/aide.conf --limit=/etc >/home/debian/aide 2>&1 || head -n 30 /home/debian/aide`, is("")},
 		{"package lists", "find /var/lib/apt/lists /var/cache/apt -type f", is("")},
 		{"apt-get check", "sudo apt-get -qq check", is("")},
 

@@ -65,6 +65,8 @@ func DefaultRules() Rules {
 		{Pattern: "etc/hosts", Class: Seeded},
 		{Pattern: "etc/adjtime", Class: Seeded},
 		{Pattern: "etc/default/locale", Class: Seeded},
+		// What the one above points to on Debian 13.
+		{Pattern: "etc/locale.conf", Class: Seeded},
 		{Pattern: "etc/fstab", Class: Seeded},
 		// The password of the boot menu, which differs from server to server.
 		{Pattern: "boot/grub/user.cfg", Class: Seeded},

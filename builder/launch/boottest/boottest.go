@@ -79,7 +79,7 @@ func Boot(t testing.TB, o Options) *Guest {
 	ctx, cancel := context.WithCancel(context.Background())
 	g := &Guest{Options: o, signer: signer, log: &console{panicked: cancel}, agent: filepath.Join(t.TempDir(), "agent")}
 	g.VM, err = launch.StartVM(ctx, launch.VMSpec{
-		Disk: o.Disk, Firmware: o.Firmware, Dir: t.TempDir(), Console: g.log, DiskSize: 6 << 30,
+		Disk: o.Disk, Firmware: o.Firmware, Dir: t.TempDir(), Console: g.log, DiskSize: 9 << 30,
 		SSHKeys:   []string{strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey())))},
 		Ports:     map[int]int{22: 0, 80: 0},
 		Arguments: g.devices(),

@@ -75,7 +75,7 @@ func (g *Guest) Check(t testing.TB) Identity {
 	}
 	var size int64
 	if _, err := fmt.Sscan(bytes, &size); err != nil || size < 5<<30 {
-		t.Errorf("the root file system has %d bytes on a disk of 6 GiB (%v)", size, err)
+		t.Errorf("the root file system has %d bytes on a disk of 9 GiB (%v)", size, err)
 	}
 	id := Identity{MachineID: answers[4], HostKeys: answers[5]}
 	if len(id.MachineID) != 32 || id.HostKeys == "" {
