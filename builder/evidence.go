@@ -29,7 +29,7 @@ import (
 )
 
 // evidenceFormat is the format of the stages that describe a sealed root.
-const evidenceFormat = 4
+const evidenceFormat = 5
 
 // The files of an evidence stage.
 const (
