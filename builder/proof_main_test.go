@@ -10,7 +10,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -18,6 +17,7 @@ import (
 	"testing"
 
 	"imgbuild/builder/sandbox"
+	"imgbuild/builder/shipped"
 )
 
 var update = flag.Bool("update", false, "write the golden files of testdata again")
@@ -53,19 +53,7 @@ func runTests(m *testing.M) int {
 }
 
 // program builds imgbuild as it is shipped and returns its path.
-var program = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(proofDir, "imgbuild")
-	cmd := exec.Command("go", "build", "-o", path, "imgbuild/cmd/imgbuild")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building imgbuild: %w\n%s", err, out)
-	}
-	return path, nil
-})
-
-// packageArchive is where the tests of all packages keep Debian's package
-// files from one run to the next.
-func packageArchive() string { return filepath.Join(os.TempDir(), "imgbuild-test-packages", "archive") }
+var program = sync.OnceValues(func() (string, error) { return shipped.Build(proofDir) })
 
 // prepared is what every test starts from: a project with its keys and the
 // locks of the tests' baselines, and an archive that has all of their packages.
@@ -77,10 +65,10 @@ type prepared struct {
 // so that what tests add to it or take from it stays in this run.
 var prepare = sync.OnceValues(func() (*prepared, error) {
 	p := &prepared{project: filepath.Join(proofDir, "project"), archive: filepath.Join(proofDir, "archive")}
-	if err := os.MkdirAll(filepath.Dir(packageArchive()), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(shipped.PackageArchive()), 0o755); err != nil {
 		return nil, err
 	}
-	online := &shop{dir: filepath.Join(proofDir, "online"), project: p.project, archive: packageArchive()}
+	online := &shop{dir: filepath.Join(proofDir, "online"), project: p.project, archive: shipped.PackageArchive()}
 	if _, err := online.run(context.Background(), "init", p.project); err != nil {
 		return nil, err
 	}

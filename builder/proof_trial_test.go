@@ -2,9 +2,10 @@ package builder_test
 
 import (
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
+
+	"imgbuild/images/peertest"
 )
 
 // listener is a server for a container that has nothing but Debian's essential
@@ -17,11 +18,7 @@ const listener = `cmd: [/usr/bin/perl, -MIO::Socket::INET, -e, '$s = IO::Socket:
 func TestBakeTriesWhatItsGateAsksFor(t *testing.T) {
 	t.Parallel()
 	requireRoot(t)
-	for _, program := range []string{"podman", "crun", "ip"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Skipf("%s is not installed", program)
-		}
-	}
+	peertest.Need(t, "podman", "crun", "ip")
 	s := newShop(t, inMemory(t), "proof-small")
 	s.wrapper = []string{"sh", "-c", `ip link set lo up && exec "$@"`, "sh"} // what shows that nothing is reached
 	recipe, err := os.ReadFile(s.recipeFile())

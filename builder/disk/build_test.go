@@ -22,6 +22,7 @@ import (
 	"imgbuild/builder/disk"
 	"imgbuild/builder/sandbox"
 	"imgbuild/images/fault"
+	"imgbuild/images/peertest"
 )
 
 const megabyte = 1 << 20
@@ -192,7 +193,7 @@ func part(t *testing.T, path string, l disk.Layout, role disk.Role) string {
 }
 
 func TestDiskHoldsTheTree(t *testing.T) {
-	need(t, "sgdisk", "e2fsck", "fsck.vfat", "mcopy")
+	peertest.Need(t, "sgdisk", "e2fsck", "fsck.vfat", "mcopy")
 	for _, suite := range []string{"bookworm", "trixie"} {
 		t.Run(suite, func(t *testing.T) {
 			t.Parallel()

@@ -83,12 +83,3 @@ func run(t *testing.T, name string, args ...string) string {
 	}
 	return string(out)
 }
-
-func need(t *testing.T, programs ...string) {
-	t.Helper()
-	for _, p := range programs {
-		if _, err := exec.LookPath(p); err != nil {
-			t.Skipf("%s is not installed", p)
-		}
-	}
-}

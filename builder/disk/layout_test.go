@@ -11,6 +11,7 @@ import (
 
 	"imgbuild/builder/disk"
 	"imgbuild/images/fault"
+	"imgbuild/images/peertest"
 )
 
 func layout(t *testing.T, size int64) disk.Layout {
@@ -86,7 +87,7 @@ func TestWrongLayoutsAreTheUsersToMend(t *testing.T) {
 }
 
 func TestFstab(t *testing.T) {
-	need(t, "findmnt")
+	peertest.Need(t, "findmnt")
 	l := layout(t, 0)
 	for _, f := range disk.Files(l) {
 		if f.Path != "etc/fstab" {

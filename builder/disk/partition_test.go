@@ -16,6 +16,7 @@ import (
 	"imgbuild/builder/scan/volume"
 	"imgbuild/images/fault"
 	"imgbuild/images/integrity"
+	"imgbuild/images/peertest"
 	"imgbuild/provisioners/tree"
 )
 
@@ -32,7 +33,7 @@ func partitions() []disk.DataSpec {
 // own again, through its own fstab, and compares it with the directory.
 func TestPartitionsHoldTheirPartOfTheTree(t *testing.T) {
 	t.Parallel()
-	need(t, "sgdisk", "e2fsck")
+	peertest.Need(t, "sgdisk", "e2fsck")
 	tools, root := toolsRoot(t, "bookworm"), t.TempDir()
 	spec := disk.LayoutSpec{Seed: "web", Architecture: "amd64", Size: 1 << 30, Data: partitions()}
 	l, err := disk.NewLayout(spec)

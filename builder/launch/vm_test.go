@@ -14,6 +14,7 @@ import (
 
 	"imgbuild/builder/launch"
 	"imgbuild/images/fault"
+	"imgbuild/images/peertest"
 )
 
 // greeter is a whole guest in a boot sector: it writes its letters to the first
@@ -73,11 +74,7 @@ func (s *screen) waitFor(t *testing.T, text string) {
 }
 
 func TestAMachineRunsOverItsDiskAndLeavesNothing(t *testing.T) {
-	for _, program := range []string{"qemu-system-x86_64", "qemu-img"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Skipf("%s is not installed", program)
-		}
-	}
+	peertest.Need(t, "qemu-system-x86_64", "qemu-img")
 	disk, dir, console := greeter(t), t.TempDir(), &screen{}
 	before, err := os.ReadFile(disk)
 	if err != nil {
@@ -115,11 +112,7 @@ func TestAMachineRunsOverItsDiskAndLeavesNothing(t *testing.T) {
 
 // TestAKernelThatStopsEndsItsMachine has a guest say what Linux says then.
 func TestAKernelThatStopsEndsItsMachine(t *testing.T) {
-	for _, program := range []string{"qemu-system-x86_64", "qemu-img"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Skipf("%s is not installed", program)
-		}
-	}
+	peertest.Need(t, "qemu-system-x86_64", "qemu-img")
 	vm, err := launch.StartVM(t.Context(), launch.VMSpec{
 		Disk: greeterWith(t, "[ 1.0] Kernel panic - not syncing: no root\n"), Dir: t.TempDir(), Memory: 64, Console: &screen{},
 	})

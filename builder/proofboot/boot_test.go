@@ -5,6 +5,7 @@ import (
 
 	"imgbuild/builder/launch"
 	"imgbuild/builder/launch/boottest"
+	"imgbuild/images/peertest"
 )
 
 // An emulated machine has one processor: as many of these tests run side by side
@@ -15,7 +16,7 @@ import (
 // devices of a hypervisor that the other lacks.
 func TestTheDebian12ServerBoots(t *testing.T) {
 	t.Parallel()
-	need(t, "qemu-system-x86_64", "qemu-img")
+	peertest.Need(t, "qemu-system-x86_64", "qemu-img")
 	reach(t, "bookworm")
 	baked := bake(t, "debian-12-nginx")
 	disk := baked.disk(t)
@@ -35,12 +36,12 @@ func TestTheDebian12ServerBoots(t *testing.T) {
 	})
 	t.Run("boot trial", func(t *testing.T) {
 		t.Parallel()
-		need(t, "podman", "crun")
+		peertest.Need(t, "podman", "crun")
 		bootTrial(t, baked)
 	})
 	t.Run("tried", func(t *testing.T) {
 		t.Parallel()
-		need(t, "ssh")
+		peertest.Need(t, "ssh")
 		try(t, baked)
 	})
 }
@@ -49,7 +50,7 @@ func TestTheDebian12ServerBoots(t *testing.T) {
 // what only a first boot can finish.
 func TestTheDebian13ServerBoots(t *testing.T) {
 	t.Parallel()
-	need(t, "qemu-system-x86_64", "qemu-img")
+	peertest.Need(t, "qemu-system-x86_64", "qemu-img")
 	reach(t, "trixie")
 	baked := bake(t, "proof-data", project(t)...)
 	disk := baked.disk(t)

@@ -15,6 +15,7 @@ import (
 
 	"imgbuild/images/catalog"
 	"imgbuild/images/integrity"
+	"imgbuild/images/peertest"
 	"imgbuild/provisioners/tree"
 )
 
@@ -27,7 +28,7 @@ var ofNewFileSystem = regexp.MustCompile(`^\.:\s+modification time \([^)]*\)\s*(
 // kernel finds in its qcow2 to the signed manifest: by NetBSD's mtree, and by
 // what mtree(5) has no words for.
 func holdToManifest(t *testing.T, baked *image, disk string) {
-	need(t, "sfdisk", "mtree")
+	peertest.Need(t, "sfdisk", "mtree")
 	verified := string(baked.imgbuild(t, "images", "verify", baked.Version))
 	for _, want := range []string{"ok     digests: ", "ok     signature of the index: ", "ok     integrity manifest of the disk: ", "ok     provenance: "} {
 		if !strings.Contains(verified, want) {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"imgbuild/builder/host"
+	"imgbuild/builder/shipped"
 )
 
 // scratch is the directory of this run of the tests: a home with its catalog
@@ -32,32 +33,16 @@ func run(m *testing.M) int {
 }
 
 // program builds imgbuild as it is shipped and returns its path.
-var program = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(scratch, "imgbuild")
-	cmd := exec.Command("go", "build", "-o", path, "imgbuild/cmd/imgbuild")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building imgbuild: %w\n%s", err, out)
-	}
-	return path, nil
-})
+var program = sync.OnceValues(func() (string, error) { return shipped.Build(scratch) })
 
-// command is imgbuild as a user of this run's home starts it. Package files
-// stay where the tests of all packages keep them from one run to the next.
+// command is imgbuild as the user of this run's home starts it.
 func command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	path, err := program()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(path, args...)
-	cmd.Env = append(os.Environ(), "HOME="+scratch,
-		"XDG_DATA_HOME="+scratch+"/data", "XDG_CACHE_HOME="+scratch+"/cache",
-		"XDG_STATE_HOME="+scratch+"/state", "XDG_CONFIG_HOME="+scratch+"/config",
-		"IMGBUILD_ARCHIVE_DIR="+filepath.Join(os.TempDir(), "imgbuild-test-packages", "archive"),
-	)
-	cmd.Dir = scratch
-	return cmd
+	return shipped.Command(path, scratch, args...)
 }
 
 // imgbuild runs imgbuild and returns what it wrote on standard output.
@@ -71,16 +56,6 @@ func imgbuild(t *testing.T, args ...string) []byte {
 		t.Fatalf("imgbuild %v: %v\n%s%s", args, err, out, said.Bytes())
 	}
 	return out
-}
-
-// need skips a test where a program is missing.
-func need(t *testing.T, programs ...string) {
-	t.Helper()
-	for _, p := range programs {
-		if _, err := exec.LookPath(p); err != nil {
-			t.Skipf("%s is not installed", p)
-		}
-	}
 }
 
 // image is what bake --output json says.

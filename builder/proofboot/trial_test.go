@@ -12,6 +12,7 @@ import (
 
 	"imgbuild/images/control"
 	"imgbuild/images/fault"
+	"imgbuild/images/peertest"
 	"imgbuild/images/report"
 )
 
@@ -61,7 +62,7 @@ func asked(s report.Start, name string) bool {
 // first start, there is no second one, and its journal and console are kept.
 func TestABrokenServerIsFound(t *testing.T) {
 	t.Parallel()
-	need(t, "qemu-system-x86_64", "qemu-img")
+	peertest.Need(t, "qemu-system-x86_64", "qemu-img")
 	reach(t, "bookworm")
 	baked := bake(t, "proof-broken", project(t)...)
 	logs := t.TempDir()

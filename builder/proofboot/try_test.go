@@ -21,10 +21,11 @@ import (
 	"time"
 
 	"imgbuild/builder/launch"
+	"imgbuild/images/peertest"
 )
 
 func TestTheApacheContainerAnswers(t *testing.T) {
-	need(t, "podman", "crun")
+	peertest.Need(t, "podman", "crun")
 	reach(t, "bookworm")
 	baked := bake(t, "debian-12-apache")
 	layout := filepath.Join(scratch, "layout")

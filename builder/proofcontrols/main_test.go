@@ -7,10 +7,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"imgbuild/builder/shipped"
 )
 
 var update = flag.Bool("update", false, "write the golden files of testdata again")
@@ -29,7 +30,7 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(scratch)
 	// Unpacked packages are kept from one run to the next, as their files are.
-	unpacked, cache := filepath.Join(packageArchive(), "unpacked"), filepath.Join(scratch, "cache", "imgbuild")
+	unpacked, cache := filepath.Join(shipped.PackageArchive(), "unpacked"), filepath.Join(scratch, "cache", "imgbuild")
 	if err := errors.Join(os.MkdirAll(unpacked, 0o755), os.MkdirAll(cache, 0o755), os.Symlink(unpacked, filepath.Join(cache, "unpacked"))); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -37,36 +38,18 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// packageArchive is where the tests of all packages keep Debian's package files.
-func packageArchive() string { return filepath.Join(os.TempDir(), "imgbuild-test-packages", "archive") }
-
 // program builds imgbuild as it is shipped and returns its path.
-var program = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(scratch, "imgbuild")
-	cmd := exec.Command("go", "build", "-o", path, "imgbuild/cmd/imgbuild")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building imgbuild: %w\n%s", err, out)
-	}
-	return path, nil
-})
+var program = sync.OnceValues(func() (string, error) { return shipped.Build(scratch) })
 
-// imgbuild runs imgbuild as a user of this run's home does, and returns what it
-// wrote on standard output. Package files stay where the tests of all packages
-// keep them from one run to the next.
+// imgbuild runs imgbuild as the user of this run's home does, and returns what it
+// wrote on standard output.
 func imgbuild(t *testing.T, args ...string) []byte {
 	t.Helper()
 	path, err := program()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(path, args...)
-	cmd.Env = append(os.Environ(), "HOME="+scratch,
-		"XDG_DATA_HOME="+scratch+"/data", "XDG_CACHE_HOME="+scratch+"/cache",
-		"XDG_STATE_HOME="+scratch+"/state", "XDG_CONFIG_HOME="+scratch+"/config",
-		"IMGBUILD_ARCHIVE_DIR="+packageArchive(),
-	)
-	cmd.Dir = scratch
+	cmd := shipped.Command(path, scratch, args...)
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	out, err := cmd.Output()

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"imgbuild/builder/shipped"
+	"imgbuild/images/peertest"
 	"imgbuild/images/updates"
 )
 
@@ -59,7 +61,7 @@ func setBack(t *testing.T, pkg *updates.Package, archive string) {
 	t.Helper()
 	dir := newDir(t)
 	tree, packed := filepath.Join(dir, "tree"), filepath.Join(dir, "older.deb")
-	command(t, "dpkg-deb", "-R", filepath.Join(packageArchive(), "sha256", pkg.SHA256[:2], pkg.SHA256), tree)
+	command(t, "dpkg-deb", "-R", filepath.Join(shipped.PackageArchive(), "sha256", pkg.SHA256[:2], pkg.SHA256), tree)
 	control := filepath.Join(tree, "DEBIAN", "control")
 	text, err := os.ReadFile(control)
 	if err != nil {
@@ -87,7 +89,7 @@ func setBack(t *testing.T, pkg *updates.Package, archive string) {
 
 // A lock says what has moved since, and moves as far as it is told to.
 func TestALockMovesOnlyWhenTold(t *testing.T) {
-	need(t, "dpkg-deb")
+	peertest.Need(t, "dpkg-deb")
 	t.Parallel()
 	p := theHouse(t).ownProject(t)
 	p.refuses(t, 0, []string{"nothing has moved", "next: ", "bake peer-web"}, "lock", "peer-web", "--check")

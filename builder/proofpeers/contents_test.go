@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"imgbuild/images/peertest"
 	"imgbuild/images/signing"
 	"imgbuild/images/updates"
 )
@@ -110,7 +111,7 @@ func TestProvenanceListsEveryInput(t *testing.T) {
 }
 
 func TestSBOMsListWhatDpkgHas(t *testing.T) {
-	need(t, "dpkg-query")
+	peertest.Need(t, "dpkg-query")
 	t.Parallel()
 	h := theHouse(t)
 	p := h.at(h.catalog)
@@ -232,7 +233,7 @@ func TestDiffShowsWhatChanged(t *testing.T) {
 // bsdtar reads the signed integrity manifest as a list of the sealed root's
 // entries; mtree holds the root against it (believedByMtree).
 func TestBsdtarReadsTheIntegrityManifest(t *testing.T) {
-	need(t, "bsdtar")
+	peertest.Need(t, "bsdtar")
 	t.Parallel()
 	h := theHouse(t)
 	p := h.at(h.catalog)
@@ -253,7 +254,7 @@ func TestBsdtarReadsTheIntegrityManifest(t *testing.T) {
 // type, mode, owner, time, links and SHA-256 of every path, and looks for
 // others. It has to find nothing, and of a manifest that is wrong each mistake.
 func (p *place) believedByMtree(t *testing.T, i image, root string) {
-	need(t, "mtree")
+	peertest.Need(t, "mtree")
 	skipRootless(t)
 	_, document := p.attached(t, i.Digest, "text/x-mtree")
 	text, err := os.ReadFile(p.blob(document))

@@ -19,6 +19,7 @@ import (
 	"imgbuild/images/catalog"
 	"imgbuild/images/evidence"
 	"imgbuild/images/integrity"
+	"imgbuild/images/peertest"
 )
 
 const (
@@ -207,7 +208,7 @@ func (p *place) holdsNoKey(t *testing.T, i image) {
 }
 
 func TestEveryContainerMakesAKeyOfItsOwn(t *testing.T) {
-	need(t, "podman", "umoci")
+	peertest.Need(t, "podman", "umoci")
 	t.Parallel()
 	h := theHouse(t)
 	skipRootless(t)
@@ -250,7 +251,7 @@ func TestEveryContainerMakesAKeyOfItsOwn(t *testing.T) {
 }
 
 func TestEveryContainerMakesADatabaseOfItsOwn(t *testing.T) {
-	need(t, "podman")
+	peertest.Need(t, "podman")
 	t.Parallel()
 	h := theHouse(t)
 	skipRootless(t)

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"imgbuild/builder/host"
+	"imgbuild/builder/shipped"
 	"imgbuild/images/catalog"
 	"imgbuild/images/signing"
 )
@@ -168,7 +169,7 @@ func (p *place) run(args ...string) *answer {
 		return strings.HasPrefix(v, "XDG_") || strings.HasPrefix(v, "HOME=")
 	})
 	cmd.Env = append(cmd.Env, "HOME="+home, "IMGBUILD_CATALOG="+p.catalog,
-		"IMGBUILD_CACHE_DIR="+filepath.Join(h.dir, "cache"), "IMGBUILD_ARCHIVE_DIR="+packageArchive())
+		"IMGBUILD_CACHE_DIR="+filepath.Join(h.dir, "cache"), "IMGBUILD_ARCHIVE_DIR="+shipped.PackageArchive())
 	cmd.Dir = p.project
 	if _, err := os.Stat(cmd.Dir); err != nil {
 		cmd.Dir = h.dir // before init
@@ -186,10 +187,6 @@ func (p *place) run(args ...string) *answer {
 	a.stdout, a.stderr = out.String(), log.String()
 	return a
 }
-
-// packageArchive is where the tests of all packages keep Debian's package
-// files from one run to the next.
-func packageArchive() string { return filepath.Join(os.TempDir(), "imgbuild-test-packages", "archive") }
 
 // succeeds runs a command and returns what it said when it failed.
 func (p *place) succeeds(args ...string) error {

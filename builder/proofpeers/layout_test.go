@@ -15,6 +15,7 @@ import (
 
 	"imgbuild/builder/launch"
 	"imgbuild/builder/sandbox"
+	"imgbuild/images/peertest"
 )
 
 // command runs a program that has to succeed and returns its standard output.
@@ -46,7 +47,7 @@ func inspect(t *testing.T, args ...string) inspected {
 }
 
 func TestSkopeoTakesTheContainerFromTheLayout(t *testing.T) {
-	need(t, "skopeo")
+	peertest.Need(t, "skopeo")
 	t.Parallel()
 	h := theHouse(t)
 	p := h.copy(t)
@@ -67,7 +68,7 @@ func TestSkopeoTakesTheContainerFromTheLayout(t *testing.T) {
 }
 
 func TestPodmanRunsAVersionOfTheLayout(t *testing.T) {
-	need(t, "podman")
+	peertest.Need(t, "podman")
 	t.Parallel()
 	h := theHouse(t)
 	skipRootless(t)
@@ -97,7 +98,7 @@ func skipRootless(t *testing.T) {
 }
 
 func TestUmociUnpacksTheSealedRootAndCrunRunsIt(t *testing.T) {
-	need(t, "umoci")
+	peertest.Need(t, "umoci")
 	t.Parallel()
 	h := theHouse(t)
 	dir := newDir(t)
@@ -118,7 +119,7 @@ func TestUmociUnpacksTheSealedRootAndCrunRunsIt(t *testing.T) {
 // crunServes runs umoci's bundle in a network namespace of its own, in which
 // the web server has to answer.
 func crunServes(t *testing.T, bundle string) {
-	need(t, "crun", "curl", "ip")
+	peertest.Need(t, "crun", "curl", "ip")
 	skipRootless(t)
 	editSpec(t, filepath.Join(bundle, "config.json"))
 	// crun refuses a host that mixes both versions of cgroups.

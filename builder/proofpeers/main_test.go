@@ -3,12 +3,11 @@ package proofpeers_test
 import (
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"sync"
 	"testing"
 
 	"imgbuild/builder/sandbox"
+	"imgbuild/builder/shipped"
 )
 
 // scratch is the directory of this run of the tests. Its name is short and in
@@ -36,25 +35,7 @@ func run(m *testing.M) int {
 }
 
 // program builds imgbuild as it is shipped and returns its path.
-var program = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(scratch, "imgbuild")
-	cmd := exec.Command("go", "build", "-o", path, "imgbuild/cmd/imgbuild")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building imgbuild: %w\n%s", err, out)
-	}
-	return path, nil
-})
-
-// need skips a test where a program is missing.
-func need(t *testing.T, programs ...string) {
-	t.Helper()
-	for _, p := range programs {
-		if _, err := exec.LookPath(p); err != nil {
-			t.Skipf("%s is not installed", p)
-		}
-	}
-}
+var program = sync.OnceValues(func() (string, error) { return shipped.Build(scratch) })
 
 // newDir makes a directory with a short name; t.TempDir's are long and name
 // the test in upper case.

@@ -12,6 +12,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"imgbuild/images/catalog/registrytest"
+	"imgbuild/images/peertest"
 )
 
 // changing is what tells the answers of two places apart: when it was, and
@@ -84,7 +85,7 @@ func TestARegistryGetsABakeAndServesIt(t *testing.T) {
 	name := address + "/team/images/peer-web"
 	p.refuses(t, 0, []string{"collects its garbage itself", "stages "}, "images", "gc")
 	t.Run("skopeo", func(t *testing.T) {
-		need(t, "skopeo")
+		peertest.Need(t, "skopeo")
 		for _, tag := range []string{baked.number(), "released"} {
 			to := "oci:" + filepath.Join(newDir(t), "copy") + ":x"
 			command(t, "skopeo", "copy", "--quiet", "--src-tls-verify=false", "docker://"+name+":"+tag, to)
@@ -94,7 +95,7 @@ func TestARegistryGetsABakeAndServesIt(t *testing.T) {
 		}
 	})
 	t.Run("podman", func(t *testing.T) {
-		need(t, "podman")
+		peertest.Need(t, "podman")
 		skipRootless(t)
 		dir := newDir(t)
 		podman := []string{"--root", filepath.Join(dir, "root"), "--runroot", filepath.Join(dir, "run"), "--events-backend", "none", "--cgroup-manager", "cgroupfs"}

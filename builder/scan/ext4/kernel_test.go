@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"imgbuild/builder/scan/ext4"
+	"imgbuild/images/peertest"
 	"imgbuild/provisioners/system"
 )
 
@@ -109,7 +110,7 @@ func compare(t *testing.T, image string, tree map[string]string) {
 }
 
 func TestAllIsAsTheKernelShowsIt(t *testing.T) {
-	need(t, "mke2fs", "e2fsck")
+	peertest.Need(t, "mke2fs", "e2fsck")
 	trees := map[int]string{1024: t.TempDir(), 4096: t.TempDir()}
 	held := map[int]map[string]string{}
 	for block, dir := range trees {

@@ -160,11 +160,7 @@ func (s *openSSH) install(name string) {
 // TestAServerChangedByHand changes a server that OpenSSH serves in every way, with
 // the programs that people do it with, and finds each change and nothing else.
 func TestAServerChangedByHand(t *testing.T) {
-	for _, program := range []string{"dpkg-deb", "systemctl", "useradd", "unshare"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Skipf("%s is not installed", program)
-		}
-	}
+	peertest.Need(t, "dpkg-deb", "systemctl", "useradd", "unshare")
 	s := newOpenSSH(t)
 	s.install("shop")
 	image := s.image()

@@ -1,0 +1,38 @@
+// Package shipped has imgbuild as it is given out, for tests that run the program
+// as its users do. It is for tests alone, and tests nothing itself.
+package shipped
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// Build builds imgbuild in a directory and returns its path.
+func Build(dir string) (string, error) {
+	path := filepath.Join(dir, "imgbuild")
+	cmd := exec.Command("go", "build", "-o", path, "imgbuild/cmd/imgbuild")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building imgbuild: %w\n%s", err, out)
+	}
+	return path, nil
+}
+
+// Command is imgbuild as the user of a home starts it, in that directory. Package
+// files are in PackageArchive.
+func Command(program, home string, args ...string) *exec.Cmd {
+	cmd := exec.Command(program, args...)
+	cmd.Env = append(os.Environ(), "HOME="+home,
+		"XDG_DATA_HOME="+home+"/data", "XDG_CACHE_HOME="+home+"/cache",
+		"XDG_STATE_HOME="+home+"/state", "XDG_CONFIG_HOME="+home+"/config",
+		"IMGBUILD_ARCHIVE_DIR="+PackageArchive(),
+	)
+	cmd.Dir = home
+	return cmd
+}
+
+// PackageArchive is where the tests of all packages keep Debian's package files
+// from one run to the next.
+func PackageArchive() string { return filepath.Join(os.TempDir(), "imgbuild-test-packages", "archive") }
