@@ -46,8 +46,8 @@ var dhcp = []string{"68/udp", "546/udp"}
 func undeclared(declared []baseline.Port, machine bool, sockets []socket) (surplus []socket, missing []string) {
 	open := map[string]bool{}
 	for _, s := range sockets {
-		open[s.port()] = true
-		if !slices.Contains(declared, baseline.Port(s.port())) && !(machine && slices.Contains(dhcp, s.port())) {
+		open[s.Name()] = true
+		if !slices.Contains(declared, baseline.Port(s.Name())) && !(machine && slices.Contains(dhcp, s.Name())) {
 			surplus = append(surplus, s)
 		}
 	}

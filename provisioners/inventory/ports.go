@@ -3,17 +3,14 @@ package inventory
 import (
 	"cmp"
 	"context"
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 
+	"imgbuild/provisioners/sockets"
 	"imgbuild/provisioners/system"
 )
 
@@ -38,13 +35,6 @@ const (
 	maxOpen      = 2 << 20
 )
 
-// The states of sockets in proc_net(5)'s tables: TCP_LISTEN, and what an
-// unconnected UDP socket has.
-const (
-	listening   = "0A"
-	unconnected = "07"
-)
-
 // ports reads the listening sockets of the network that the reader's own process
 // sees; a system that does not run has no table of them. UDP sockets in the
 // range of ports that are given to clients are left out: they wait for an answer.
@@ -57,26 +47,20 @@ func ports(ctx context.Context, r system.Reader) (list []Port, running bool, err
 		if err != nil {
 			return nil, false, fmt.Errorf("reading sockets: %w", err)
 		}
-		running = running || there
-		for i, line := range strings.Split(text, "\n") {
-			words := strings.Fields(line)
-			if i == 0 || len(words) < 10 {
-				continue // the heading, and the end
-			}
-			protocol := strings.TrimSuffix(table, "6")
-			if want := map[string]string{"tcp": listening, "udp": unconnected}[protocol]; words[3] != want {
+		if !there {
+			continue
+		}
+		running = true
+		found, err := sockets.Read(table, text)
+		if err != nil {
+			return nil, false, fmt.Errorf("reading sockets: %w", err)
+		}
+		for _, s := range found {
+			if s.Protocol == "udp" && int(s.Port) >= low && int(s.Port) <= high {
 				continue
 			}
-			address, err := netip.ParseAddrPort(socketAddress(words[1]))
-			if err != nil {
-				return nil, false, fmt.Errorf("reading sockets: %s has the address %q", table, words[1])
-			}
-			port := int(address.Port())
-			if protocol == "udp" && port >= low && port <= high {
-				continue
-			}
-			inodes[words[9]] = len(list)
-			list = append(list, Port{Protocol: protocol, Address: address.Addr().String(), Port: port})
+			inodes[s.Inode] = len(list)
+			list = append(list, Port{Protocol: s.Protocol, Address: s.Address.String(), Port: int(s.Port)})
 		}
 	}
 	if len(inodes) > 0 {
@@ -92,26 +76,6 @@ func ports(ctx context.Context, r system.Reader) (list []Port, running bool, err
 		return cmp.Or(cmp.Compare(a.Port, b.Port), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Address, b.Address), cmp.Compare(a.Process, b.Process))
 	})
 	return slices.Compact(list), running, nil
-}
-
-// socketAddress writes "0100007F:0016" as an address and port. The kernel writes
-// each word of an address in the order of the machine, which is little-endian
-// wherever this program runs.
-func socketAddress(text string) string {
-	host, port, _ := strings.Cut(text, ":")
-	raw, err := hex.DecodeString(host)
-	if err != nil || len(raw)%4 != 0 {
-		return ""
-	}
-	for i := 0; i < len(raw); i += 4 {
-		binary.BigEndian.PutUint32(raw[i:], binary.LittleEndian.Uint32(raw[i:]))
-	}
-	address, ok := netip.AddrFromSlice(raw)
-	number, err := strconv.ParseUint(port, 16, 16)
-	if !ok || err != nil {
-		return ""
-	}
-	return netip.AddrPortFrom(address, uint16(number)).String()
 }
 
 // clientPorts is ip_local_port_range of ip(7), or what it is by itself.
