@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 )
 
 // aideFormat is the format of the stage that makes AIDE's database.
-const aideFormat = 1
+const aideFormat = 2
 
 // maxDatabase is the most bytes of a database: of a million files.
 const maxDatabase = 512 << 20
@@ -31,10 +32,11 @@ func (p *planner) hasAIDE() bool {
 // aide is the step that records the sealed root in AIDE's database. It comes
 // after the seal: what is recorded is what servers have.
 func (p *planner) aide(parent stage.ID) Step {
-	config := aide.Config(p.classes)
+	word := aide.DatabaseWord
 	if p.recipe.Suite == "bookworm" {
-		config = append(config, aide.OldName...)
+		word = aide.OldDatabaseWord
 	}
+	config := aide.Config(p.classes, word)
 	in := p.common()
 	in.Add("file /"+aide.ConfigPath, digestOf(config))
 	return Step{
@@ -44,6 +46,7 @@ func (p *planner) aide(parent stage.ID) Step {
 			err := withRoot(s.root, func(root *os.Root) error {
 				stamp := time.Unix(p.stamp, 0)
 				return errors.Join(
+					root.MkdirAll(filepath.Dir(aide.DatabasePath), 0o700),
 					writeInto(root, aide.ConfigPath, config, 0o644),
 					// It gets this time when the stage is finished, and is recorded before.
 					root.Chtimes(aide.ConfigPath, stamp, stamp))

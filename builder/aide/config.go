@@ -13,7 +13,7 @@ import (
 	"imgbuild/images/integrity"
 )
 
-// Where Debian's scripts look for the configuration and the database.
+// Where Debian's aide and those who look for it expect both.
 const (
 	ConfigPath   = "etc/aide/aide.conf"
 	DatabasePath = "var/lib/aide/aide.db"
@@ -28,18 +28,16 @@ const (
 // wants it, which is with numbers of the file system, too: nothing is said when
 // these alone are not those of the database (see Normalize).
 const head = `# What every server of this image is held against. It is made with the image
-# from its classes of paths, as the database is; the rules of Debian in
-# /etc/aide/aide.conf.d expect changes that no server of an image has, and are
-# not read.
+# from its classes of paths, as the database is.
 
-database_in=file:/` + DatabasePath + `
+%s=file:/` + DatabasePath + `
 database_out=file:/` + DatabasePath + `.new
 database_new=file:/` + DatabasePath + `.new
 gzip_dbout=no
 database_add_metadata=no
 # No image knows on which inodes and blocks a server has its files.
 report_ignore_changed_attrs=i+b
-# The daily check writes a file of its own; this goes to the journal.
+# The daily comparison's output goes to the journal.
 report_url=stdout
 
 Content = ftype+p+u+g+n+s+m+sha512+acl+xattrs+caps
@@ -50,13 +48,14 @@ Seeded = p+u+g+ANF+ARF
 SeededLink = Seeded+l
 `
 
-// OldName follows the configuration of AIDE before 0.19: it names the database
-// as AIDE did before 0.17 (NEWS of these versions), once more. By that name
-// checkers of configurations look for it; AIDE warns of it, and takes it.
-const OldName = `
-# The database under its older name, by which others look for it.
-database=file:/` + DatabasePath + `
-`
+// The word by which aide.conf names the database, once: checkers look for a line
+// of either, and take two for one with a line break in it. The old one is that of
+// AIDE before 0.17 (NEWS), which 0.18 takes with a warning, and 0.19 no more; it
+// is the one that checkers of Debian 12 know.
+const (
+	DatabaseWord    = "database_in"
+	OldDatabaseWord = "database"
+)
 
 // auditTools are the programs that would show an intruder, and auditAttributes
 // what is compared of them.
@@ -64,10 +63,10 @@ var auditTools = []string{"auditctl", "auditd", "ausearch", "aureport", "autrace
 
 const auditAttributes = "p+i+n+u+g+s+b+acl+selinux+xattrs+sha512"
 
-// Config gives /etc/aide/aide.conf for these classes.
-func Config(rules integrity.Rules) []byte {
+// Config gives /etc/aide/aide.conf for these classes; word is that for the database.
+func Config(rules integrity.Rules, word string) []byte {
 	var b strings.Builder
-	b.WriteString(head)
+	fmt.Fprintf(&b, head, word)
 	b.WriteString("\n# Variable paths.\n")
 	for i, r := range rules {
 		if r.Class == integrity.Variable {

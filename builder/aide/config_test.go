@@ -65,7 +65,7 @@ func TestAIDEClassifiesAsTheRulesDo(t *testing.T) {
 	program := find(t)
 	for _, rules := range ruleSets(t) {
 		file := filepath.Join(t.TempDir(), "aide.conf")
-		if err := os.WriteFile(file, aide.Config(rules), 0o600); err != nil {
+		if err := os.WriteFile(file, aide.Config(rules, aide.DatabaseWord), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if out, err := exec.Command(program, "--config-check", "--config="+file).CombinedOutput(); err != nil || len(out) > 0 {
@@ -190,7 +190,7 @@ func initialise(t *testing.T, program, root string) []byte {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "aide.db")
 	cmd := exec.Command(program, "--init", "--config=-", "--before=root_prefix="+root, "--before=database_out=file:"+file)
-	cmd.Stdin = bytes.NewReader(aide.Config(integrity.DefaultRules()))
+	cmd.Stdin = bytes.NewReader(aide.Config(integrity.DefaultRules(), aide.DatabaseWord))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("aide --init: %v\n%s", err, out)
 	}
@@ -212,7 +212,7 @@ func checked(t *testing.T, program, root string, database []byte) string {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(program, "--check", "--config=-", "--before=root_prefix="+root, "--before=database_in=file:"+file)
-	cmd.Stdin = bytes.NewReader(aide.Config(integrity.DefaultRules()))
+	cmd.Stdin = bytes.NewReader(aide.Config(integrity.DefaultRules(), aide.DatabaseWord))
 	out, err := cmd.CombinedOutput()
 	if err == nil {
 		return ""

@@ -10,7 +10,7 @@ var evasions = map[string][]way{
 	},
 	"rsyslog-file-mode":        {written("/etc/rsyslog.d/modes.conf", "$FileCreateMode 0644\n")},
 	"chrony-user":              {written("/etc/chrony/conf.d/user.conf", "user root\n")},
-	"aide-daily":               {written("/etc/default/aide", "CRON_DAILY_RUN=no\n")},
+	"aide-daily-debian":        {written("/etc/default/aide", "CRON_DAILY_RUN=no\n")},
 	"apt-no-weak-dependencies": {written("/etc/apt/apt.conf.d/99-local", "APT::Install-Recommends \"true\";\n")},
 	"core-limit":               {named("core", written("/etc/security/limits.d/zz-local.conf", "* - core unlimited\n"))},
 	"sudo-password":            {named("exempt_group", written("/etc/sudoers.d/local", "Defaults exempt_group=adm\n"))},

@@ -59,7 +59,7 @@ func installed(h hand, name string) {
 // otherPrograms has what is too much to install, with the files that controls
 // look at, as the packages bring them.
 func otherPrograms(h hand) {
-	for _, name := range []string{"gdm3", "iptables-persistent", "postfix", "iptables"} {
+	for _, name := range []string{"gdm3", "iptables-persistent", "postfix", "iptables", "aide-common"} {
 		installed(h, name)
 	}
 	const table = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n"
@@ -70,7 +70,9 @@ func otherPrograms(h hand) {
 		"/etc/postfix/main.cf":   "myhostname = a\nmynetworks = 127.0.0.0/8 [::1]/128\ninet_interfaces = all\n",
 		"/usr/lib/systemd/system/netfilter-persistent.service": "[Unit]\nDescription=netfilter persistent configuration\n[Service]\nType=oneshot\nRemainAfterExit=yes\n" +
 			"ExecStart=/usr/sbin/netfilter-persistent start\n[Install]\nWantedBy=multi-user.target\nAlias=iptables.service\nAlias=ip6tables.service\n",
-		"/usr/lib/systemd/system/ufw.service": "[Unit]\nDescription=Uncomplicated firewall\n[Service]\nType=oneshot\nExecStart=/usr/lib/ufw/ufw-init start quiet\n[Install]\nWantedBy=multi-user.target\n",
+		"/etc/default/aide":                            "# CRON_DAILY_RUN=yes\n",
+		"/usr/lib/systemd/system/dailyaidecheck.timer": "[Unit]\nDescription=Daily AIDE check\n[Timer]\nOnCalendar=daily\n[Install]\nWantedBy=timers.target\n",
+		"/usr/lib/systemd/system/ufw.service":          "[Unit]\nDescription=Uncomplicated firewall\n[Service]\nType=oneshot\nExecStart=/usr/lib/ufw/ufw-init start quiet\n[Install]\nWantedBy=multi-user.target\n",
 	} {
 		h.write(name, text)
 	}
