@@ -6,13 +6,14 @@ import (
 	"testing"
 
 	"imgbuild/builder/launch"
+	"imgbuild/builder/scratch"
 )
 
 // TestWhatAKilledRunLeftIsRemoved makes a directory beside one that is in use
 // and one that nobody holds, as after kill -9.
 func TestWhatAKilledRunLeftIsRemoved(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "trials")
-	used, err := launch.NewScratch(dir)
+	used, err := launch.NewScratch(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +33,7 @@ func TestWhatAKilledRunLeftIsRemoved(t *testing.T) {
 	if err := os.Mkdir(foreign, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	made, err := launch.NewScratch(dir)
+	made, err := launch.NewScratch(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +42,7 @@ func TestWhatAKilledRunLeftIsRemoved(t *testing.T) {
 			t.Errorf("%s is there: %v, want %v", path, err == nil, there)
 		}
 	}
-	for _, s := range []*launch.Scratch{used, made} {
+	for _, s := range []*scratch.Dir{used, made} {
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"imgbuild/builder/scan/layers"
 	"imgbuild/builder/scan/volume"
+	"imgbuild/builder/scratch"
 	"imgbuild/images/catalog"
 	"imgbuild/images/control"
 )
@@ -33,13 +34,13 @@ func diskTarget(name string, v *volume.Volume) (*Target, error) {
 // Container opens a container image. dir is an existing directory with room for
 // its files.
 func Container(ctx context.Context, from layers.Source, dir string) (*Target, error) {
-	work, release, err := workspace(ctx, dir)
+	work, err := scratch.New(ctx, dir, "scan-", nil)
 	if err != nil {
 		return nil, err
 	}
-	image, err := layers.Open(ctx, from, layers.Options{Spool: work})
+	image, err := layers.Open(ctx, from, layers.Options{Spool: work.Path})
 	// What is open stays readable.
-	if err = errors.Join(err, release()); err != nil {
+	if err = errors.Join(err, work.Close()); err != nil {
 		if image != nil {
 			err = errors.Join(err, image.Close())
 		}
@@ -72,7 +73,7 @@ func Version(ctx context.Context, c *catalog.Catalog, v *catalog.Version, output
 }
 
 func disks(ctx context.Context, c *catalog.Catalog, v *catalog.Version, dir string) (_ *Target, err error) {
-	work, release, err := workspace(ctx, dir)
+	work, err := scratch.New(ctx, dir, "scan-", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -80,12 +81,12 @@ func disks(ctx context.Context, c *catalog.Catalog, v *catalog.Version, dir stri
 	var unseen []string
 	defer func() {
 		// What is open stays readable.
-		if err = errors.Join(err, release()); err != nil && first != nil {
+		if err = errors.Join(err, work.Close()); err != nil && first != nil {
 			err = errors.Join(err, first.Close())
 		}
 	}()
 	for i, d := range v.Disks {
-		path := filepath.Join(work, d.Format)
+		path := filepath.Join(work.Path, d.Format)
 		if err := c.ExportDisk(ctx, v, d.Format, path); err != nil {
 			return nil, err
 		}

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"imgbuild/images/hold"
 )
 
 // Cache keeps finished stages, one directory each:
@@ -125,11 +127,11 @@ func (c *Cache) Lookup(id ID) (*Stage, bool) {
 		return nil, false
 	}
 	for {
-		lock, err := openLocked(c.path(id), shared)
+		lock, err := openHeld(c.path(id), hold.Shared)
 		if err != nil {
 			return nil, false
 		}
-		if !names(lock, c.path(id)) {
+		if !hold.Names(c.path(id), lock) {
 			lock.Close() // removed between opening and locking
 			continue
 		}

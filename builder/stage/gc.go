@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"imgbuild/images/hold"
 )
 
 // Usage is what one finished stage takes and when it was last used.
@@ -190,11 +192,11 @@ func (c *Cache) GC(ctx context.Context, limit int64, keep func(ID) bool) ([]Usag
 // has used it since u was taken.
 func (c *Cache) removeUnused(u Usage) (bool, error) {
 	path := c.path(u.ID)
-	lock, err := openLocked(path, exclusive)
+	lock, err := openHeld(path, hold.Exclusive)
 	if errors.Is(err, fs.ErrNotExist) {
 		return true, nil
 	}
-	if errors.Is(err, errBusy) {
+	if errors.Is(err, hold.ErrBusy) {
 		return false, nil
 	}
 	if err != nil {
@@ -205,7 +207,7 @@ func (c *Cache) removeUnused(u Usage) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if !names(lock, path) || !info.ModTime().Equal(u.Used) {
+	if !hold.Names(path, lock) || !info.ModTime().Equal(u.Used) {
 		return false, nil
 	}
 	return true, c.discard(path)

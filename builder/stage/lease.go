@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"imgbuild/images/fault"
+	"imgbuild/images/hold"
 )
 
 // Lease makes the caller the only one to work under name (a baseline) until
@@ -25,8 +26,8 @@ func (c *Cache) Lease(ctx context.Context, name string, onWait func(holder strin
 	if err != nil {
 		return nil, fmt.Errorf("taking lease on %s: %w", name, err)
 	}
-	err = tryLock(f, exclusive)
-	if errors.Is(err, errBusy) {
+	err = hold.Try(f, hold.Exclusive)
+	if errors.Is(err, hold.ErrBusy) {
 		err = c.waitForLease(ctx, f, name, onWait)
 	}
 	if err == nil {
@@ -42,7 +43,7 @@ func (c *Cache) waitForLease(ctx context.Context, f *os.File, name string, onWai
 	holder := readHolder(f)
 	if onWait != nil {
 		onWait(holder)
-		err := waitLock(ctx, f, exclusive)
+		err := hold.Wait(ctx, f, hold.Exclusive)
 		if err == nil || context.Cause(ctx) == nil {
 			return err
 		}

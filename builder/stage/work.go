@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"imgbuild/images/hold"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -77,12 +79,12 @@ func (c *Cache) makeWorkDir(ctx context.Context, name string) (string, *os.File,
 		if err != nil {
 			return "", nil, err
 		}
-		err = tryLock(lock, shared)
-		if err == nil && names(lock, dir) {
+		err = hold.Try(lock, hold.Shared)
+		if err == nil && hold.Names(dir, lock) {
 			return dir, lock, nil
 		}
 		lock.Close()
-		if err != nil && !errors.Is(err, errBusy) {
+		if err != nil && !errors.Is(err, hold.ErrBusy) {
 			return "", nil, err
 		}
 	}
@@ -179,7 +181,7 @@ func (w *Work) touch() error {
 
 // discardDamaged makes room where something is that Lookup does not accept.
 func (c *Cache) discardDamaged(id ID) error {
-	lock, err := openLocked(c.path(id), exclusive)
+	lock, err := openHeld(c.path(id), hold.Exclusive)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -187,7 +189,7 @@ func (c *Cache) discardDamaged(id ID) error {
 		return err
 	}
 	defer lock.Close()
-	if _, err := c.read(id); err == nil || !names(lock, c.path(id)) {
+	if _, err := c.read(id); err == nil || !hold.Names(c.path(id), lock) {
 		return nil
 	}
 	return c.discard(c.path(id))
@@ -212,7 +214,7 @@ func (w *Work) strip() error {
 
 // Abort throws the work away. After Commit it does nothing.
 func (w *Work) Abort() error {
-	if !names(w.lock, w.dir) {
+	if !hold.Names(w.dir, w.lock) {
 		return nil
 	}
 	err := w.cache.discard(w.dir)
@@ -254,15 +256,15 @@ func (c *Cache) Sweep(ctx context.Context) error {
 }
 
 func (c *Cache) sweepWork(path string) error {
-	lock, err := openLocked(path, exclusive)
-	if errors.Is(err, errBusy) || errors.Is(err, fs.ErrNotExist) {
+	lock, err := openHeld(path, hold.Exclusive)
+	if errors.Is(err, hold.ErrBusy) || errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	defer lock.Close()
-	if !names(lock, path) {
+	if !hold.Names(path, lock) {
 		return nil
 	}
 	return c.discard(path)

@@ -10,6 +10,7 @@ import (
 
 	"imgbuild/builder/launch"
 	"imgbuild/builder/progress"
+	"imgbuild/builder/scratch"
 	"imgbuild/images/baseline"
 	"imgbuild/images/catalog"
 	"imgbuild/images/fault"
@@ -54,7 +55,7 @@ type Trial struct {
 	guest    subject
 	// began is when it was launched.
 	began   time.Time
-	scratch *launch.Scratch
+	scratch *scratch.Dir
 	dir     string
 }
 
@@ -78,7 +79,7 @@ func Start(ctx context.Context, s Spec) (*Trial, error) {
 // is.
 func open(ctx context.Context, s Spec, network launch.Network) (t *Trial, err error) {
 	t = &Trial{probes: asked(s.Probes, s.Machine), Ports: map[int]string{}}
-	if t.scratch, err = launch.NewScratch(s.Dir); err != nil {
+	if t.scratch, err = launch.NewScratch(ctx, s.Dir); err != nil {
 		return nil, fmt.Errorf("trying %s: %w", s.Version.Ref(), err)
 	}
 	t.dir = t.scratch.Path

@@ -11,9 +11,9 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sys/unix"
 
 	"imgbuild/images/fault"
+	"imgbuild/images/hold"
 )
 
 // collectWait is how long the collector waits for running bakes and exports.
@@ -147,14 +147,14 @@ func (l *layout) Collect(ctx context.Context) (sum Collected, err error) {
 	if err := l.create(); err != nil {
 		return sum, err
 	}
-	release, err := lockFile(waiting, filepath.Join(l.dir, ".use"), unix.LOCK_EX)
+	use, err := hold.File(waiting, filepath.Join(l.dir, ".use"), hold.Exclusive)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		return sum, fault.Failedf("a bake or an export is at work here").WithHint("try again when it has ended")
 	}
 	if err != nil {
 		return sum, err
 	}
-	defer func() { err = errors.Join(err, release()) }()
+	defer func() { err = errors.Join(err, use.Close()) }()
 	var keep map[digest.Digest]bool
 	err = l.Update(ctx, func(tx transaction) error {
 		index := tx.(*layoutChange).index

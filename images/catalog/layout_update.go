@@ -18,9 +18,9 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sys/unix"
 
 	"imgbuild/images/fault"
+	"imgbuild/images/hold"
 )
 
 // maxIndex is the largest index.json that is read, in bytes: some ten
@@ -74,7 +74,11 @@ func (l *layout) Use(ctx context.Context) (func() error, error) {
 	if err := l.create(); err != nil {
 		return nil, err
 	}
-	return lockFile(ctx, filepath.Join(l.dir, ".use"), unix.LOCK_SH)
+	f, err := hold.File(ctx, filepath.Join(l.dir, ".use"), hold.Shared)
+	if err != nil {
+		return nil, err
+	}
+	return f.Close, nil
 }
 
 // Hold holds off the collector too. A layout without the lock's file was
@@ -87,7 +91,10 @@ func (l *layout) Hold(ctx context.Context) (func() error, error) {
 	if err != nil {
 		return nil, fmt.Errorf("locking: %w", err)
 	}
-	return wait(ctx, f, unix.LOCK_SH)
+	if err := hold.Wait(ctx, f, hold.Shared); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f.Close, nil
 }
 
 // Update changes index.json: what change did to a copy is renamed into place.
@@ -95,11 +102,11 @@ func (l *layout) Update(ctx context.Context, change func(transaction) error) (er
 	if err := l.create(); err != nil {
 		return err
 	}
-	release, err := lockFile(ctx, filepath.Join(l.dir, ".lock"), unix.LOCK_EX)
+	lock, err := hold.File(ctx, filepath.Join(l.dir, ".lock"), hold.Exclusive)
 	if err != nil {
 		return fmt.Errorf("changing catalog: %w", err)
 	}
-	defer func() { err = errors.Join(err, release()) }()
+	defer func() { err = errors.Join(err, lock.Close()) }()
 	index, err := l.index()
 	if err != nil {
 		return err

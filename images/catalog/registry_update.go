@@ -11,10 +11,10 @@ import (
 	"path/filepath"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sys/unix"
 	"oras.land/oras-go/v2/errdef"
 
 	"imgbuild/images/fault"
+	"imgbuild/images/hold"
 )
 
 // Update holds a lock of this machine while change runs, and then sets the
@@ -24,11 +24,11 @@ func (r *remoteRepository) Update(ctx context.Context, change func(transaction) 
 		return fmt.Errorf("locking: %w", err)
 	}
 	name := sha256.Sum256([]byte(r.repo.Reference.String()))
-	release, err := lockFile(ctx, filepath.Join(r.conn.locks, "registry-"+hex.EncodeToString(name[:8])), unix.LOCK_EX)
+	lock, err := hold.File(ctx, filepath.Join(r.conn.locks, "registry-"+hex.EncodeToString(name[:8])), hold.Exclusive)
 	if err != nil {
 		return fmt.Errorf("changing catalog: %w", err)
 	}
-	defer func() { err = errors.Join(err, release()) }()
+	defer func() { err = errors.Join(err, lock.Close()) }()
 	tx := &remoteChange{r: r}
 	defer func() {
 		for len(tx.claims) > 0 {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"imgbuild/images/fault"
+	"imgbuild/images/hold"
 )
 
 // ErrPresent is what Store.Partial returns when the store has the file by
@@ -68,8 +69,8 @@ func (s *Store) lockPartial(ctx context.Context, sum string) (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		err = lockFile(ctx, f)
-		if err == nil && sameFile(f, path) {
+		err = hold.Wait(ctx, f, hold.Exclusive)
+		if err == nil && hold.Names(path, f) {
 			return f, nil
 		}
 		f.Close()

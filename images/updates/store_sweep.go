@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"imgbuild/images/hold"
 )
 
 // partialAge is how long a broken-off download is worth keeping.
@@ -62,10 +62,13 @@ func removeUnused(path string, stale func(fs.FileInfo) bool) error {
 	if err != nil {
 		return err
 	}
-	if free, err := tryLock(f); err != nil || !free {
+	if err := hold.Try(f, hold.Exclusive); err != nil {
+		if errors.Is(err, hold.ErrBusy) {
+			err = nil
+		}
 		return err
 	}
-	if !stale(info) || !sameFile(f, path) {
+	if !stale(info) || !hold.Names(path, f) {
 		return nil
 	}
 	return os.Remove(path)
@@ -79,54 +82,13 @@ func (s *Store) createTemp() (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		free, err := tryLock(f)
-		if err == nil && free && sameFile(f, f.Name()) {
+		err = hold.Try(f, hold.Exclusive)
+		if err == nil && hold.Names(f.Name(), f) {
 			return f, nil
 		}
 		f.Close()
-		if err != nil {
+		if err != nil && !errors.Is(err, hold.ErrBusy) {
 			return nil, err
 		}
 	}
-}
-
-// lockFile takes f's exclusive lock, waiting for it until ctx ends.
-func lockFile(ctx context.Context, f *os.File) error {
-	for {
-		free, err := tryLock(f)
-		if err != nil || free {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
-// tryLock takes f's exclusive lock and says whether it was free.
-func tryLock(f *os.File) (bool, error) {
-	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		switch {
-		case err == nil:
-			return true, nil
-		case errors.Is(err, unix.EINTR):
-		case errors.Is(err, unix.EWOULDBLOCK):
-			return false, nil
-		default:
-			return false, fmt.Errorf("locking %s: %w", f.Name(), err)
-		}
-	}
-}
-
-// sameFile says whether path still names the open file f.
-func sameFile(f *os.File, path string) bool {
-	held, err := f.Stat()
-	if err != nil {
-		return false
-	}
-	named, err := os.Lstat(path)
-	return err == nil && os.SameFile(held, named)
 }

@@ -25,6 +25,7 @@ import (
 
 	"imgbuild/builder/progress"
 	"imgbuild/builder/sandbox"
+	"imgbuild/builder/scratch"
 	"imgbuild/images/fault"
 	"imgbuild/provisioners/system"
 )
@@ -132,16 +133,16 @@ func run(ctx context.Context, tree system.Reader, r Request, task progress.Task)
 	if err != nil {
 		return nil, err
 	}
-	work, err := newWork(r.Dir)
+	work, err := scratch.New(ctx, r.Dir, "openscap-", nil)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, work.remove()) }()
-	copied, err := copyOut(ctx, tree, work.dir)
+	defer func() { err = errors.Join(err, work.Close()) }()
+	copied, err := copyOut(ctx, tree, work.Path)
 	if err != nil {
 		return nil, err
 	}
-	e, remove, err := newEvaluation(work.dir, copied, r.Stream)
+	e, remove, err := newEvaluation(work.Path, copied, r.Stream)
 	if err != nil {
 		return nil, err
 	}

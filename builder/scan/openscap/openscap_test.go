@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/sys/unix"
 
 	"imgbuild/builder/progress"
 	"imgbuild/builder/scan/openscap"
@@ -239,40 +238,6 @@ func TestPackagesThatCannotBeReadAreAnError(t *testing.T) {
 	}
 	if _, err := openscap.Run(t.Context(), root, request(t, stream)); err == nil || !strings.Contains(err.Error(), "could not read the packages") {
 		t.Errorf("got %v", err)
-	}
-}
-
-// TestWhatKilledRunsLeftIsRemoved but not what another run works in.
-func TestWhatKilledRunsLeftIsRemoved(t *testing.T) {
-	needOscap(t)
-	r, old := request(t, stream), time.Now().Add(-time.Hour)
-	for _, name := range []string{"openscap-dead", "openscap-used", "openscap-new", "scan-1"} {
-		dir := filepath.Join(r.Dir, name)
-		if err := os.MkdirAll(filepath.Join(dir, "tree"), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if name == "openscap-used" {
-			f, err := os.Open(dir)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer f.Close()
-			if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if name != "openscap-new" {
-			if err := os.Chtimes(dir, old, old); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	if _, err := openscap.Run(t.Context(), small(t), r); err != nil {
-		t.Fatal(err)
-	}
-	left, err := filepath.Glob(filepath.Join(r.Dir, "*"))
-	if err != nil || len(left) != 3 || filepath.Base(left[0]) != "openscap-new" || filepath.Base(left[1]) != "openscap-used" {
-		t.Errorf("%v is left, %v", left, err)
 	}
 }
 

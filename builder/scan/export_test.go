@@ -1,4 +1,0 @@
-package scan
-
-// Workspace is workspace.
-var Workspace = workspace
