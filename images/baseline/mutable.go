@@ -79,11 +79,28 @@ func checkPattern(pattern string) string {
 		return quoted(pattern) + " is no pattern: a [ without its ], or a backslash at the end"
 	}
 	for _, dir := range whole {
-		if ok, err := path.Match(base, dir); ok && err == nil {
+		if takesIn(base, dir) {
 			return quoted(pattern) + " takes in the whole of " + dir + ", of which nothing would be known then; name what changes below it"
 		}
 	}
 	return ""
+}
+
+// takesIn tells whether a pattern is a directory, or whatever lies at some depth
+// below it: /usr/bin/* and /usr/*/* leave no more of /usr/bin than /usr/bin/**.
+// Such a pattern matches names that have nothing in common.
+func takesIn(base, dir string) bool {
+	below := strings.Count(base, "/") - strings.Count(strings.TrimSuffix(dir, "/"), "/")
+	for _, name := range []string{"aaaaaaaa", "zzzzzzzz"} {
+		one := strings.TrimSuffix(dir, "/") + strings.Repeat("/"+name, max(below, 0))
+		if base == dir {
+			return true
+		}
+		if ok, err := path.Match(base, one); !ok || err != nil {
+			return false
+		}
+	}
+	return true
 }
 
 func quoted(s string) string { return `"` + s + `"` }
