@@ -201,7 +201,7 @@ func scanImage(ctx context.Context, env *environment, name string, f scanFlags) 
 			return err
 		}
 	}
-	before, err := reportBefore(ctx, env, of, target.Output)
+	before, err := reportBefore(ctx, env, of, found)
 	if err != nil {
 		return err
 	}
@@ -331,10 +331,10 @@ func scannedForm(v *catalog.Version, form string) (control.Output, string) {
 	return control.Machine, evidence.OutputDisk
 }
 
-// reportBefore is the report of the same output of the newest earlier version
-// that was scanned, of the first version of a baseline that of its nearest
-// ancestor; nil without one.
-func reportBefore(ctx context.Context, env *environment, v *catalog.Version, output control.Output) (*report.Report, error) {
+// reportBefore is what a report of a version is compared with: that of the same
+// output of the version before; nil without one, and, which is noted, where what
+// may be it cannot be read. How scores have moved decides nothing here.
+func reportBefore(ctx context.Context, env *environment, v *catalog.Version, found *report.Report) (*report.Report, error) {
 	if v == nil {
 		return nil, nil
 	}
@@ -346,26 +346,17 @@ func reportBefore(ctx context.Context, env *environment, v *catalog.Version, out
 	if err != nil {
 		return nil, err
 	}
-	versions, err := c.List(ctx, v.Baseline)
-	if err != nil {
-		return nil, err
+	earlier, err := evidence.Earlier(ctx, c, v, trust, found.For)
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil:
+		env.reporter().Note("how its scores have moved is not known: %v", err)
+		return nil, nil
+	case earlier == nil:
+		return nil, nil
 	}
-	versions = slices.DeleteFunc(versions, func(w *catalog.Version) bool { return !w.Baked.Before(v.Baked) })
-	slices.SortFunc(versions, func(a, b *catalog.Version) int { return b.Baked.Compare(a.Baked) })
-	line, err := c.History(ctx, v)
-	if err != nil {
-		return nil, err
-	}
-	for _, earlier := range append(versions, line[1:]...) {
-		reports, err := evidence.Reports(ctx, c, earlier, trust)
-		if err != nil {
-			return nil, err
-		}
-		if r := reports[output]; r != nil {
-			return r, nil
-		}
-	}
-	return nil, nil
+	return earlier.Reports[found.Output], nil
 }
 
 func writeReports(r, before *report.Report, f scanFlags) error {

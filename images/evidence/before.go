@@ -44,6 +44,31 @@ func before(ctx context.Context, c *catalog.Catalog, v *catalog.Version, trust s
 	return nil, nil
 }
 
+// Earlier finds what people compare the reports of a version with: those of the
+// version before, as gates do, and for the first one of a baseline those of its
+// nearest ancestor that may be used. It is nil without one. That what may be it
+// is damaged is an error of kind fault.World.
+func Earlier(ctx context.Context, c *catalog.Catalog, v *catalog.Version, trust signing.Trust, scope control.Scope) (*gate.Before, error) {
+	found, err := before(ctx, c, v, trust, scope)
+	if found != nil || err != nil {
+		return found, err
+	}
+	line, err := c.History(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	for _, ancestor := range line[1:] {
+		reports, err := usable(ctx, c, ancestor, trust, scope)
+		if err != nil {
+			return nil, err
+		}
+		if len(reports) > 0 {
+			return &gate.Before{Version: ancestor.Ref(), Reports: reports}, nil
+		}
+	}
+	return nil, nil
+}
+
 // usable are the whole reports of a version that may be used; none of another.
 func usable(ctx context.Context, c *catalog.Catalog, v *catalog.Version, trust signing.Trust, scope control.Scope) (map[control.Output]*report.Report, error) {
 	revocation, err := c.Revocation(ctx, v)

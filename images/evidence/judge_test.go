@@ -178,6 +178,56 @@ func TestTheVersionBefore(t *testing.T) {
 	}
 }
 
+// TestWhatPeopleCompareWith has the version before that gates go by, and an
+// ancestor's where a baseline has no version before.
+func TestWhatPeopleCompareWith(t *testing.T) {
+	s := newShop(t)
+	earlier := func(v *catalog.Version) string {
+		t.Helper()
+		found, err := evidence.Earlier(t.Context(), s.catalog, v, s.trust, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found == nil || found.Reports[control.Machine] == nil {
+			return ""
+		}
+		return found.Version
+	}
+	first := s.bake("first", nil, s.key, nil)
+	s.attach(first, scanned(now, 9))
+	rejected := s.bake("rejected", nil, s.key, nil)
+	s.attach(rejected, scanned(now, 3))
+	if _, err := s.catalog.Judge(t.Context(), rejected, catalog.Judgement{Refusals: []catalog.Refusal{{Gate: "x"}}, Who: "ci", When: now}, catalog.Keys{s.key}); err != nil {
+		t.Fatal(err)
+	}
+	if got := earlier(s.bake("next", nil, s.key, nil)); got != first.Ref() {
+		t.Errorf("got %q, want %s: what is rejected does not count", got, first.Ref())
+	}
+	if got := earlier(first); got != "" {
+		t.Errorf("the first is compared with %s", got)
+	}
+	child, err := s.catalog.Begin(t.Context(), "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer child.Close()
+	path := filepath.Join(t.TempDir(), "disk.raw")
+	if err := os.WriteFile(path, []byte("child"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	disk, err := child.AddDisk(t.Context(), "raw", "amd64", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := child.Commit(t.Context(), catalog.New{Disks: []catalog.Disk{disk}, Baked: now, Parent: &catalog.Ancestor{Baseline: first.Baseline, Digest: first.Index.Digest, Version: first.Number}}, func(context.Context, *catalog.Attacher, *catalog.Version) error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := earlier(v); got != first.Ref() {
+		t.Errorf("a child is compared with %q, want its parent %s", got, first.Ref())
+	}
+}
+
 // TestAReportTakenAwayIsNoticed puts a catalog back to what it was before a
 // newer report was attached.
 func TestAReportTakenAwayIsNoticed(t *testing.T) {
