@@ -3,11 +3,13 @@ package hygiene
 import (
 	"bytes"
 	"crypto/md5"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"io"
 	"path"
 	"strings"
+	"unicode/utf16"
 
 	"imgbuild/images/integrity"
 	"imgbuild/images/report"
@@ -60,15 +62,21 @@ type content struct {
 // from the rest by a digest of the whole, which costs as much as all the rest:
 // it is made of texts, and of other files once something was found in them.
 func (c *content) Show(part []byte, last bool) error {
-	if !c.later && bytes.IndexByte(part[:min(len(part), maxProbe)], 0) >= 0 {
-		c.text = false
+	text := part
+	if !c.later && c.text {
+		if wide := fromUTF16(part); wide != nil {
+			text = wide
+		} else if bytes.IndexByte(part[:min(len(part), maxProbe)], 0) >= 0 {
+			c.text = false
+		}
 	}
+	c.key = c.key || !c.later && last && isBareKey(part)
 	c.later = true
 	if c.text {
 		if c.of.brought(c.name, func() string { return md5Of(part) }) {
 			return nil
 		}
-		c.of.addAll(c.of.texts(c.name, part))
+		c.of.addAll(c.of.texts(c.name, text))
 		return nil
 	}
 	// No text that a person wrote; a key is one all the same.
@@ -85,9 +93,28 @@ func (c *content) Show(part []byte, last bool) error {
 		c.of.addAll([]report.Stray{{Kind: string(BuildPath), Path: c.name, Detail: buildPathDetail}})
 	}
 	if c.key {
-		c.of.addAll([]report.Stray{{Kind: string(PrivateKey), Path: c.name, Detail: "it holds one in PEM form"}})
+		c.of.addAll([]report.Stray{{Kind: string(PrivateKey), Path: c.name, Detail: "it holds one"}})
 	}
 	return nil
+}
+
+// fromUTF16 is a text in UTF-8 that says by its first two bytes that it is in
+// UTF-16 (The Unicode Standard, 23.8); nil for any other.
+func fromUTF16(data []byte) []byte {
+	var order binary.ByteOrder
+	switch {
+	case bytes.HasPrefix(data, []byte("\xff\xfe")):
+		order = binary.LittleEndian
+	case bytes.HasPrefix(data, []byte("\xfe\xff")):
+		order = binary.BigEndian
+	default:
+		return nil
+	}
+	var words []uint16
+	for data = data[2:]; len(data) >= 2; data = data[2:] {
+		words = append(words, order.Uint16(data))
+	}
+	return []byte(string(utf16.Decode(words)))
 }
 
 // texts returns what must not be in a text that people may have written.

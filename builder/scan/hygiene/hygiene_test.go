@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/pem"
 	"fmt"
@@ -14,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf16"
 
 	"golang.org/x/sys/unix"
 
@@ -34,13 +37,15 @@ func plain() map[string]string {
 		"etc/shadow":     "root:*:20000:0:99999:7:::\ndaemon:!:20000::::::\nold:!:20000::::::\n",
 		"etc/machine-id": "",
 		"etc/motd":       "welcome\n",
-		"etc/app.conf":   "database = postgres://app:${DB_PASSWORD}@db/app\nproxy = http://user:%PASS%@proxy\n",
-		"usr/bin/tool":   script,
-		"usr/bin/su":     "\x7fELF\x00",
-		"root/.profile":  "# profile\n",
+		"etc/app.conf": "database = postgres://app:${DB_PASSWORD}@db/app\nproxy = http://user:%PASS%@proxy\n" +
+			"password = ${DB_PASSWORD}\n# password: example1\npasswd: files systemd\npassword = required\nPASSWORD_FILE=/run/secrets/db1\nmax_password: 12345678\n",
+		"usr/bin/tool":  script,
+		"usr/bin/su":    "\x7fELF\x00",
+		"usr/bin/wall":  "\x7fELF\x00",
+		"root/.profile": "# profile\n",
 		"var/lib/dpkg/status": "Package: tool\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1.0-1\n\n" +
 			"Package: gone\nStatus: deinstall ok config-files\nArchitecture: amd64\nVersion: 1.0-1\n",
-		"var/lib/dpkg/info/tool.list":    "/.\n/usr/bin/tool\n/bin/su\n",
+		"var/lib/dpkg/info/tool.list":    "/.\n/usr/bin/tool\n/bin/su\n/usr/bin/wall\n",
 		"var/lib/dpkg/info/tool.md5sums": hex.EncodeToString(sum[:]) + "  usr/bin/tool\n",
 		"var/lib/apt/lists/lock":         "",
 	}
@@ -59,6 +64,9 @@ func inspect(t *testing.T, files map[string]string, change func(root string), hi
 		}
 	}
 	if err := os.Chmod(filepath.Join(root, "usr/bin/su"), 0o755|fs.ModeSetuid); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(root, "usr/bin/wall"), 0o755|fs.ModeSetgid); err != nil {
 		t.Fatal(err)
 	}
 	if change != nil {
@@ -105,6 +113,21 @@ func privateKey(t *testing.T) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}))
 }
 
+// der is a private key in DER, wide a text in UTF-16.
+func der(t *testing.T) string {
+	t.Helper()
+	block, _ := pem.Decode([]byte(privateKey(t)))
+	return string(block.Bytes)
+}
+
+func wide(text string) string {
+	out := []byte("\xff\xfe")
+	for _, word := range utf16.Encode([]rune(text)) {
+		out = binary.LittleEndian.AppendUint16(out, word)
+	}
+	return string(out)
+}
+
 // TestEveryCanaryIsFound seeds one thing of a kind at a time, all made up here.
 func TestEveryCanaryIsFound(t *testing.T) {
 	token := "ghp_" + random(t, 36)
@@ -120,6 +143,17 @@ func TestEveryCanaryIsFound(t *testing.T) {
 		{kind: hygiene.PrivateKey, path: "/srv/large", text: strings.Repeat("\x00", 1<<20-100) + privateKey(t) + strings.Repeat("\x00", 20<<20)},
 		{kind: hygiene.PrivateKey, path: "/srv/binary", text: "\x00\x01" + privateKey(t)},
 		{kind: hygiene.PrivateKey, path: "/var/lib/dpkg/info/nobody.postinst", text: privateKey(t)},
+		{kind: hygiene.PrivateKey, path: "/srv/key.der", text: der(t)},
+		{kind: hygiene.PrivateKey, path: "/srv/wide.pem", text: wide(privateKey(t))},
+		{kind: hygiene.PrivateKey, path: "/srv/secret.yaml", text: "data: {tls.key: " + base64.StdEncoding.EncodeToString([]byte(privateKey(t))) + "}\n"},
+		{kind: hygiene.PrivateKey, path: "/srv/key.p12", text: "0\x82\x00\x10\x06\x0b\x2a\x86\x48\x86\xf7\x0d\x01\x0c\x0a\x01\x02"},
+		{kind: hygiene.PrivateKey, path: "/root/.gnupg/private-keys-v1.d/A.key", text: "(11:private-key)"},
+		{kind: hygiene.Password, path: "/etc/gshadow-", text: "adm:$6$abc$def::\n"},
+		{kind: hygiene.Password, path: "/etc/group", text: "adm:abJnggxhB/yWI:4:\n"},
+		{kind: hygiene.Password, path: "/etc/security/opasswd", text: "root:0:1:$6$abc$def\n"},
+		{kind: hygiene.Password, path: "/etc/nginx/users", text: "ops:$apr1$" + random(t, 8) + "$" + random(t, 22) + "\n"},
+		{kind: hygiene.Password, path: "/etc/default/app", text: "DB_PASSWORD=hunter2hunter2\n"},
+		{kind: hygiene.Password, path: "/etc/app.yaml", text: "  password: \"tomate77tomate\"\n"},
 		{kind: hygiene.Password, path: "/etc/shadow-", text: "root:$y$j9T$abc$def:20000:0:99999:7:::\n"},
 		{kind: hygiene.Password, path: "/etc/shadow", text: "root:!$y$j9T$abc$def:20000:0:99999:7:::\n"},
 		{kind: hygiene.History, path: "/var/lib/postgresql/.bash_history", text: "ls\n"},
@@ -133,7 +167,10 @@ func TestEveryCanaryIsFound(t *testing.T) {
 		{kind: hygiene.MachineID, path: "/etc/machine-id", text: strings.Repeat("0123abcd", 4) + "\n"},
 		{kind: hygiene.MachineID, path: "/var/lib/systemd/random-seed", text: random(t, 32)},
 		{kind: hygiene.HostKey, path: "/etc/ssh/ssh_host_ed25519_key", text: "x"},
+		{kind: hygiene.HostKey, path: "/etc/dropbear/dropbear_rsa_host_key", text: "x"},
 		{kind: hygiene.History, path: "/root/.bash_history", text: "ls\n"},
+		{kind: hygiene.History, path: "/home/ops/.local/share/fish/fish_history", text: "- cmd: ls\n"},
+		{kind: hygiene.PackageCache, path: "/root/.cache/pip/http/x", text: "x"},
 		{kind: hygiene.History, path: "/home/deploy/.psql_history", text: "select 1;\n"},
 		{kind: hygiene.BuildPath, path: "/usr/lib/generated.pyc", text: "\x00\x01" + buildDir + "/x.py\x00"},
 		{kind: hygiene.PackageCache, path: "/var/cache/apt/archives/tool.deb", text: "!<arch>\n"},
@@ -147,6 +184,7 @@ func TestEveryCanaryIsFound(t *testing.T) {
 		{kind: hygiene.WorldWritable, path: "/etc/motd", change: mode(t, "etc/motd", 0o666)},
 		{kind: hygiene.WorldWritable, path: "/etc", change: mode(t, "etc", 0o777)},
 		{kind: hygiene.Setuid, path: "/usr/bin/tool", change: mode(t, "usr/bin/tool", 0o755|fs.ModeSetuid)},
+		{kind: hygiene.Setuid, path: "/usr/bin/wall", change: mode(t, "usr/bin/wall", 0o755|fs.ModeSetuid)},
 		{kind: hygiene.Setuid, path: "/srv/su", text: "x", change: mode(t, "srv/su", 0o755|fs.ModeSetgid)},
 		{kind: hygiene.Setuid, path: "/usr/bin/tool", change: func(root string) {
 			if os.Getuid() != 0 {

@@ -17,12 +17,14 @@ func (i *inspection) place(e integrity.Entry) {
 		return
 	}
 	switch {
-	case matches(name, "/etc/ssh/ssh_host_*_key"):
+	case matches(name, "/etc/ssh/ssh_host_*_key", "/etc/dropbear/dropbear_*_host_key"):
 		i.add(HostKey, name, "every server would have it; it is made at first boot")
 	case name == "/etc/machine-id" && e.Size > 0, name == "/var/lib/dbus/machine-id" && e.Mode.IsRegular():
 		i.add(MachineID, name, "every server would have it; the file is to be empty")
 	case matches(name, "/var/lib/systemd/random-seed", "/var/lib/systemd/credential.secret"):
 		i.add(MachineID, name, "every server would have it; systemd makes it")
+	case e.Size > 0 && isKeyring(name):
+		i.add(PrivateKey, name, "GnuPG keeps private keys there")
 	case e.Size > 0 && isHistory(name):
 		i.add(History, name, "it tells what somebody did")
 	case isPackageCache(name) && e.Mode.IsRegular() && e.Size > 0:
@@ -37,11 +39,16 @@ func matches(name string, patterns ...string) bool {
 	})
 }
 
+// isKeyring tells where GnuPG keeps private keys, of version 2.1 and before.
+func isKeyring(name string) bool {
+	return path.Base(path.Dir(name)) == "private-keys-v1.d" && path.Ext(name) == ".key" || path.Base(name) == "secring.gpg"
+}
+
 // isHistory tells what shells and clients keep of their users, in whatever home.
 func isHistory(name string) bool {
 	base := path.Base(name)
 	return strings.HasPrefix(base, ".") && strings.HasSuffix(base, "_history") ||
-		slices.Contains([]string{".viminfo", ".lesshst", ".wget-hsts", ".histfile", ".zhistory", ".sh_history"}, base)
+		slices.Contains([]string{".viminfo", ".lesshst", ".wget-hsts", ".histfile", ".zhistory", "fish_history", "lesshst"}, base)
 }
 
 func isPackageCache(name string) bool {
@@ -50,6 +57,8 @@ func isPackageCache(name string) bool {
 		return path.Base(name) != "lock"
 	case strings.HasPrefix(name, "/var/cache/apt/"):
 		return path.Base(name) != "lock"
+	case strings.Contains(name, "/.cache/pip/"), strings.Contains(name, "/.npm/_cacache/"):
+		return true
 	}
 	return false
 }
@@ -67,7 +76,7 @@ func (i *inspection) mode(name string, e integrity.Entry) {
 	if e.Mode.IsDir() || e.Mode&(fs.ModeSetuid|fs.ModeSetgid) == 0 && e.Xattrs["security.capability"] == "" {
 		return
 	}
-	if slices.Contains(i.expected.Setuid, name) || i.packages.owned[unmerged(name, i.packages.owned)] && knownPrivileged(name) {
+	if slices.Contains(i.expected.Setuid, name) || i.packages.owned[unmerged(name, i.packages.owned)] && knownPrivileged(name, e) {
 		return
 	}
 	what := "it runs with capabilities"
@@ -102,4 +111,18 @@ var privileged = []string{
 	"gst-ptp-helper", "snap-confine", "systemd-detect-virt", "pppd", "Xorg.wrap", "screen", "newaliases",
 }
 
-func knownPrivileged(name string) bool { return slices.Contains(privileged, path.Base(name)) }
+// groupOnly are those of them that have the rights of a group and no more: as
+// root they would be a way to become it.
+var groupOnly = []string{
+	"chage", "expiry", "unix_chkpwd", "ssh-agent", "wall", "write", "write.ul", "bsd-write", "crontab", "dotlockfile", "mlock",
+	"locate", "mlocate", "plocate", "lockfile", "postdrop", "postqueue", "sendmail", "utempter",
+}
+
+// knownPrivileged tells whether a program of a package may have what it has.
+func knownPrivileged(name string, e integrity.Entry) bool {
+	base := path.Base(name)
+	if slices.Contains(groupOnly, base) && (e.Mode&fs.ModeSetuid != 0 || e.Xattrs["security.capability"] != "") {
+		return false
+	}
+	return slices.Contains(privileged, base)
+}

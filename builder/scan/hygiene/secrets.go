@@ -2,6 +2,7 @@ package hygiene
 
 import (
 	"bytes"
+	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -47,6 +48,28 @@ func holdsKey(data []byte) bool {
 	return false
 }
 
+// keyBag is the type of an encrypted private key in a PKCS #12 file, in DER (RFC
+// 7292, 4.2): what has certificates alone has none.
+var keyBag = []byte("\x06\x0b\x2a\x86\x48\x86\xf7\x0d\x01\x0c\x0a\x01\x02")
+
+// isBareKey tells whether a whole file is a private key in DER (RFC 5958, 8017 and
+// 5915), or a PKCS #12 file with one.
+func isBareKey(data []byte) bool {
+	if len(data) < 4 || len(data) > maxKey || data[0] != 0x30 {
+		return false
+	}
+	if _, err := x509.ParsePKCS8PrivateKey(data); err == nil {
+		return true
+	}
+	if _, err := x509.ParsePKCS1PrivateKey(data); err == nil {
+		return true
+	}
+	if _, err := x509.ParseECPrivateKey(data); err == nil {
+		return true
+	}
+	return bytes.Contains(data, keyBag)
+}
+
 // isKey tells whether a text that begins as a key in PEM form is one.
 func isKey(text []byte) bool {
 	block, _ := pem.Decode(text)
@@ -78,6 +101,8 @@ func newDetector() (*detect.Detector, error) {
 		return nil, fmt.Errorf("looking for secrets: %w", err)
 	}
 	detector.IgnoreGitleaksAllow = true
+	// Files for Kubernetes have their secrets in base 64.
+	detector.MaxDecodeDepth = 1
 	return detector, nil
 }
 
@@ -104,7 +129,19 @@ var passwordFiles = []string{".netrc", ".pgpass", ".my.cnf", ".git-credentials",
 // names of variables.
 var loginURL = regexp.MustCompile(`\b[a-z][a-z0-9+.-]{1,20}://[A-Za-z0-9._~%-]+:[^\s:/?#@<>${}"'%]{3,}@[A-Za-z0-9.-]+`)
 
-// credentials looks for passwords in what clients read.
+// hashed is the hash of a password by crypt(5), or as LDAP and htpasswd(1) have it.
+var hashed = regexp.MustCompile(`\$(?:1|2[abxy]|5|6|7|y|gy|apr1)\$[./0-9A-Za-z,=$-]{20,}|\{S?SHA\}[0-9A-Za-z+/=]{28,}`)
+
+// assigned is a word that a setting named like a password has, at the beginning of
+// its line, and password what such a word has at least: no name of a method,
+// nothing that is still to be filled in.
+var (
+	assigned = regexp.MustCompile(`(?i)^\s*(?:export\s+|-\s+)?["']?[\w.-]*(?:password|passwd|passphrase)["']?\s*[=:]\s*["']?([^\s"'#,;$<>{}()%*]{8,})["']?[\s,;]*$`)
+	letter   = regexp.MustCompile(`[A-Za-z]`)
+	digit    = regexp.MustCompile(`[0-9]`)
+)
+
+// credentials looks for passwords in what clients and servers read.
 func credentials(name string, data []byte) []report.Stray {
 	if slices.Contains(passwordFiles, path.Base(name)) {
 		return []report.Stray{{Kind: string(Password), Path: name, Detail: "files of this name hold passwords"}}
@@ -118,6 +155,12 @@ func credentials(name string, data []byte) []report.Stray {
 		n++
 		if bytes.Contains(line, []byte("://")) && loginURL.Match(line) {
 			found = append(found, report.Stray{Kind: string(Password), Path: name, Detail: fmt.Sprintf("line %d has a URL with a password", n)})
+		}
+		if !slices.Contains(accountFiles, name) && hashed.Match(line) {
+			found = append(found, report.Stray{Kind: string(Password), Path: name, Detail: fmt.Sprintf("line %d has the hash of a password", n)})
+		}
+		if word := assigned.FindSubmatch(line); word != nil && letter.Match(word[1]) && digit.Match(word[1]) && !bytes.HasPrefix(word[1], []byte("/")) {
+			found = append(found, report.Stray{Kind: string(Password), Path: name, Detail: fmt.Sprintf("line %d sets a password", n)})
 		}
 	}
 	return found
