@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"syscall"
 	"time"
 )
 
@@ -63,6 +65,11 @@ func runTinyGuest(ctx context.Context, accelerator string) error {
 		"-device", "isa-debug-exit,iobase=0xf4,iosize=0x04",
 		"-drive", "file="+disk+",format=raw,if=ide,readonly=off")
 	cmd.WaitDelay = time.Second
+	// A guest that hangs does not outlive a program that is killed. The signal is
+	// sent when the thread ends that started it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	switch {
