@@ -56,6 +56,10 @@ func detach(t *testing.T, dir string) {
 // flush unmounts what was written to, now.
 func flush(t *testing.T, dir string) {
 	t.Helper()
+	// A mount namespace that somebody made meanwhile, such as another test's
+	// sandbox, has the mount too and keeps the file system in use. To make it
+	// read-only puts all in place for everybody.
+	run(t, "mount", "-o", "remount,ro", dir)
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) {
 		out, err := exec.Command("umount", dir).CombinedOutput()
 		if err == nil {
