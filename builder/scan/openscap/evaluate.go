@@ -174,7 +174,7 @@ func (e *evaluation) start(ctx context.Context, profile string, lines *counted) 
 		return fault.Failedf("oscap did not end within %s", maxTime)
 	case err != nil && !errors.As(err, &exit):
 		return err
-	case strings.Contains(said.String(), "dpkginfo_init has failed"):
+	case said.blind:
 		return fault.Failedf("oscap could not read the packages of the tree").Because(said.last())
 	}
 	// Its status does not tell: it is 2 when a rule fails, and 1 also when all
@@ -226,19 +226,34 @@ func reading(dir *os.Root, name string, read func(io.Reader) error) error {
 	return read(f)
 }
 
-// heard is what a program says, up to a limit: its beginning.
-type heard struct{ bytes.Buffer }
+// unread is what oscap says when its test of packages cannot read any. It takes
+// all rules about packages for not applicable then.
+const unread = "dpkginfo_init has failed"
+
+// heard is what a program says, up to a limit: its beginning. It is listened to
+// until the end: a tree can make oscap say more than that.
+type heard struct {
+	// said is no embedded field: its ReadFrom would be used instead of Write.
+	said bytes.Buffer
+	// blind tells that unread was among it, which may come in parts: ending is
+	// the end of what came last.
+	blind  bool
+	ending []byte
+}
 
 func (h *heard) Write(p []byte) (int, error) {
-	if room := maxSaid - h.Len(); room > 0 {
-		h.Buffer.Write(p[:min(len(p), room)])
+	h.ending = append(h.ending, p...)
+	h.blind = h.blind || bytes.Contains(h.ending, []byte(unread))
+	h.ending = append([]byte(nil), h.ending[max(0, len(h.ending)-len(unread)):]...)
+	if room := maxSaid - h.said.Len(); room > 0 {
+		h.said.Write(p[:min(len(p), room)])
 	}
 	return len(p), nil
 }
 
 // last is the end of what was said, as an error.
 func (h *heard) last() error {
-	lines := strings.Split(strings.TrimSpace(h.String()), "\n")
+	lines := strings.Split(strings.TrimSpace(h.said.String()), "\n")
 	return errors.New(strings.Join(lines[max(0, len(lines)-5):], "\n"))
 }
 

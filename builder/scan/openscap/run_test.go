@@ -83,6 +83,15 @@ func TestWhatRunsSeesNothingElse(t *testing.T) {
 	}
 }
 
+// TestWhatIsSaidLastIsHeard after more than is kept of it.
+func TestWhatIsSaidLastIsHeard(t *testing.T) {
+	script := "yes W: a warning | head -c 2000000 >&2; printf 'dpkginfo_init has ' >&2; sleep 0.1; echo failed >&2; echo > results.xml"
+	err := openscap.RunInstead(t.Context(), t.TempDir(), time.Minute, progress.Discard, "sh", "-c", script)
+	if err == nil || !strings.Contains(err.Error(), "could not read the packages") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestResultsThatLeadElsewhereAreNotRead where oscap was made to leave a link or
 // a pipe instead of a file.
 func TestResultsThatLeadElsewhereAreNotRead(t *testing.T) {
