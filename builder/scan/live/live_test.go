@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -201,6 +202,28 @@ func TestWhatCannotBeToldIsAnError(t *testing.T) {
 			t.Errorf("%s: got %v", fake, err)
 		}
 		d.clean()
+	}
+}
+
+// TestAServerThatSaysTooMuchIsNotHeardOut has one that answers, and one that
+// complains, without an end in sight.
+func TestAServerThatSaysTooMuchIsNotHeardOut(t *testing.T) {
+	for script, want := range map[string]string{
+		"yes | head -c 100000000":            "the server answers more than",
+		"yes | head -c 50000000 >&2; exit 1": "",
+	} {
+		d := newSSHD(t, "")
+		d.knows(d.keys[0].PublicKey())
+		must(t, os.WriteFile(filepath.Join(d.home, "bin", "uname"), []byte("#!/bin/sh\n"+script+"\n"), 0o755))
+		host, err := d.client.Find("ssh://" + d.addr)
+		must(t, err)
+		s, err := d.client.Connect(context.Background(), host)
+		if err == nil {
+			s.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), want) || len(err.Error()) > 100_000 {
+			t.Errorf("%s: got %.300v", script, err)
+		}
 	}
 }
 

@@ -203,12 +203,12 @@ func (s *Server) run(ctx context.Context, script string, stdin io.Reader, limit 
 	}
 	var exit *ssh.ExitError
 	if errors.As(err, &exit) {
-		return out.Bytes(), &ended{status: exit.ExitStatus(), complaint: strings.TrimSpace(complaint.String())}
+		return out.kept.Bytes(), &ended{status: exit.ExitStatus(), complaint: strings.TrimSpace(complaint.kept.String())}
 	}
 	if err != nil {
 		return nil, fault.Worldf("the connection to %s broke", s.Host).Because(err)
 	}
-	return out.Bytes(), nil
+	return out.kept.Bytes(), nil
 }
 
 // ended is a script that did not end well.
@@ -226,7 +226,8 @@ func (e *ended) Error() string {
 
 // bounded keeps the first bytes that are written to it.
 type bounded struct {
-	bytes.Buffer
+	// kept is no embedded field: its ReadFrom would be used instead of Write.
+	kept  bytes.Buffer
 	limit int
 	// silent lets go what is too much; else full is called once, and over set.
 	silent, over bool
@@ -234,11 +235,11 @@ type bounded struct {
 }
 
 func (b *bounded) Write(p []byte) (int, error) {
-	room := b.limit - b.Len()
+	room := b.limit - b.kept.Len()
 	if len(p) <= room {
-		return b.Buffer.Write(p)
+		return b.kept.Write(p)
 	}
-	b.Buffer.Write(p[:room])
+	b.kept.Write(p[:room])
 	if b.silent {
 		return len(p), nil
 	}
