@@ -253,7 +253,7 @@ type Gates struct {
 	MinScore map[string]MinScore `json:"min-score,omitempty" jsonschema_description:"least scores by benchmark, in percent; what is waived does not count as met"`
 	// NoFail is the least severity of which no control may fail or be untold,
 	// unless it is waived.
-	NoFail control.Severity `json:"no-fail,omitempty" jsonschema:"enum=low,enum=medium,enum=high,enum=critical" jsonschema_description:"no control of this severity or above may fail, unless it is waived"`
+	NoFail control.Severity `json:"no-fail,omitempty" jsonschema:"enum=low,enum=medium,enum=high,enum=critical" jsonschema_description:"no control of this severity or above that the recipe's profiles ask for may fail or be in doubt, unless it is waived; without profiles, none at all"`
 	// Clean asks that nothing lies in it that must not, and that every file is
 	// what was baked.
 	Clean bool `json:"clean,omitempty" jsonschema_description:"no secrets, identities and traces in any output, and every file as it was baked"`
