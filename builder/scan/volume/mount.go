@@ -100,8 +100,18 @@ func (v *Volume) mount(e entry) error {
 		}
 		m.Read = true
 	}
+	if m.Why != "" && covers(e) {
+		v.hidden = append(v.hidden, fmt.Sprintf("what is at %s once %s is mounted there (%s)", e.at, e.source, e.kind))
+	}
 	v.mounts = append(v.mounts, m)
 	return nil
+}
+
+// covers tells of an entry that is no part of the tree whether a server has other
+// files of the disk there than the tree shows: those of another directory, or of
+// several.
+func covers(e entry) bool {
+	return !e.has("noauto") && (e.has("bind") || e.has("rbind") || e.kind == "overlay")
 }
 
 // ours reports whether a type, or a list of types to try, means ext4.

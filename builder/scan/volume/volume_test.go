@@ -69,6 +69,18 @@ func TestNoTypeHidesAPartition(t *testing.T) {
 	}
 }
 
+// TestWhatAServerShowsElsewhereIsUnseen has directories that a server of the disk
+// mounts over others.
+func TestWhatAServerShowsElsewhereIsUnseen(t *testing.T) {
+	v := open(t, raw(t, part{name: "root", kind: gpt.TypeRootAMD64, tree: dir(t, map[string]string{
+		"etc/fstab": "/srv/ssh /etc/ssh none rw,bind 0 0\nall /usr overlay lowerdir=/usr,upperdir=/srv/usr,workdir=/srv/w 0 0\n/srv/a /srv/b none bind,noauto 0 0\n",
+	})}))
+	want := []string{"what is at /usr once all is mounted there (overlay)", "what is at /etc/ssh once /srv/ssh is mounted there (none)"}
+	if diff := cmp.Diff(want, v.Unseen()); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func checkMounts(t *testing.T, v *volume.Volume) {
 	read, left := map[string]int{}, map[string]string{}
 	for _, m := range v.Mounts() {
