@@ -85,6 +85,7 @@ func TestMistakesAreFoundAtTheirPlace(t *testing.T) {
 		{"port", base + "outputs: {container: {ports: [http]}}", `expected a port such as 80`},
 		{"probe", base + "probes: {a: {unit: x, tcp: {port: 1}}}", `expected exactly one of "http"`},
 		{"gate", base + "gates: {max-size: {iso: 1GiB}}", `"iso" is no output: expected one of container, qcow2, raw`},
+		{"score", base + "gates:\n  min-score:\n    cis:\n      level-1: 97\n      level-2: 101\n", `:7:16: expected a score from 0 to 100 percent, found 101`},
 		{"probe port", base + "probes: {a: {tcp: {port: 70000}}}", `expected a port from 1 to 65535, found 70000`},
 		{"source", base + "sources: {x: {url: 'https://mirror.example/x', suite: s}}", `missing key "fingerprint"`},
 		{"source url", base + "sources: {x: {url: 'ftp://mirror.example'}}", `expected an http, https or file URL`},

@@ -171,9 +171,10 @@ func (g *Gates) Validate(n *node.Node) error {
 	}
 	checkPackages(p, n.Get("forbid-packages"))
 	for name, least := range g.MinScore {
-		for _, percent := range []int{least.Level1, least.Level2} {
+		for level, percent := range map[string]int{"level-1": least.Level1, "level-2": least.Level2} {
 			if percent < 0 || percent > 100 {
-				p.Addf(n.Get("min-score").At(name), "expected a score from 0 to 100 percent, found %d", percent)
+				// A child may set what its parent's map has.
+				p.Addf(n.Get("min-score").Get(name).Get(level).Pos, "expected a score from 0 to 100 percent, found %d", percent)
 			}
 		}
 	}
