@@ -110,8 +110,8 @@ func find(ctx context.Context, c *catalog.Catalog, image string, revoked catalog
 }
 
 // findUsable resolves an IMAGE that is to be used. A bare name passes over
-// versions that their gates reject, and says so; one that is named by number,
-// digest or channel is taken, for whoever names it wants it.
+// versions that their gates reject, and says so; one that is named by number or
+// digest is taken, for whoever names it wants it; a channel gives none.
 func (e *environment) findUsable(ctx context.Context, c *catalog.Catalog, image string, revoked catalog.Revoked) (*catalog.Version, error) {
 	newest, err := find(ctx, c, image, revoked)
 	if err != nil {

@@ -23,7 +23,9 @@ const (
 
 // Resolve finds the version that name:version, name:channel or name@digest
 // means. A channel whose tag is not what its newest signed record says, and a
-// version whose index is not its own, are refused (fault.World).
+// version whose index is not its own, are refused (fault.World). With
+// RefuseRevoked a channel gives no version that the gates rejected after it came
+// there (fault.Gate): one that is meant all the same has a number.
 func (c *Catalog) Resolve(ctx context.Context, reference string, revoked Revoked) (*Version, error) {
 	ref, err := ParseReference(reference)
 	if err != nil {
@@ -33,32 +35,41 @@ func (c *Catalog) Resolve(ctx context.Context, reference string, revoked Revoked
 	if err != nil {
 		return nil, err
 	}
-	v, err := c.find(ctx, repo, ref)
+	var head *Move
+	if ref.Channel != "" {
+		if head, err = c.head(ctx, repo, ref.Baseline, ref.Channel); err != nil {
+			return nil, fmt.Errorf("resolving %s: %w", reference, err)
+		}
+	}
+	v, err := c.find(ctx, repo, ref, head)
 	if err != nil {
 		return nil, fmt.Errorf("resolving %s: %w", reference, err)
 	}
-	if revoked == RefuseRevoked {
-		err := c.refuseRevoked(ctx, v)
-		if err != nil && ref.Channel != "" {
-			err = fmt.Errorf("resolving %s: %w", reference, err)
+	if revoked == AllowRevoked {
+		return v, nil
+	}
+	err = c.refuseRevoked(ctx, v)
+	if head != nil {
+		if err == nil {
+			err = c.refuseRejected(ctx, v, head.For)
 		}
 		if err != nil {
-			return nil, err
+			err = fmt.Errorf("resolving %s: %w", reference, err)
 		}
+	}
+	if err != nil {
+		return nil, err
 	}
 	return v, nil
 }
 
-func (c *Catalog) find(ctx context.Context, repo repository, ref Reference) (*Version, error) {
+// find finds a version; head is where the channel is that the reference names.
+func (c *Catalog) find(ctx context.Context, repo repository, ref Reference, head *Move) (*Version, error) {
 	want, number := ref.Digest.String(), ""
 	switch {
 	case ref.Version != "":
 		return c.byTag(ctx, repo, ref.Baseline, ref.Version)
-	case ref.Channel != "":
-		head, err := c.head(ctx, repo, ref.Baseline, ref.Channel)
-		if err != nil {
-			return nil, err
-		}
+	case head != nil:
 		want, number = head.Digest.String(), head.Version
 	}
 	desc, err := repo.Resolve(ctx, want)

@@ -213,7 +213,7 @@ func (c *Catalog) History(ctx context.Context, v *Version) ([]*Version, error) {
 		if err != nil {
 			return nil, err
 		}
-		parent, err := c.find(ctx, repo, Reference{Baseline: at.Parent.Baseline, Digest: at.Parent.Digest})
+		parent, err := c.find(ctx, repo, Reference{Baseline: at.Parent.Baseline, Digest: at.Parent.Digest}, nil)
 		var gone *fault.Error
 		if errors.As(err, &gone) && gone.Kind == fault.Input {
 			break // removed from the catalog

@@ -178,5 +178,6 @@ func (c *Catalog) refuseRejected(ctx context.Context, v *Version, scope string) 
 	if err != nil || !verdict.Rejects() {
 		return err
 	}
-	return fault.Gatef("%s was rejected by the gates of its recipe on %s: %s", v.Ref(), verdict.When.Format(time.DateOnly), verdict.Reasons(len(verdict.Refusals)))
+	return fault.Gatef("%s was rejected by the gates of its recipe on %s: %s", v.Ref(), verdict.When.Format(time.DateOnly), verdict.Reasons(len(verdict.Refusals))).
+		WithHint("imgbuild images list %s shows what there is besides", v.Baseline)
 }

@@ -74,6 +74,13 @@ func TestARejectedVersionEntersNoChannel(t *testing.T) {
 		if _, err := c.Resolve(ctx, v.Ref(), catalog.RefuseRevoked); err != nil {
 			t.Error(err)
 		}
+		// The channel that had it before gives it to nobody who uses it.
+		if _, err := c.Resolve(ctx, "web:acme-prod", catalog.RefuseRevoked); fault.KindOf(err) != fault.Gate || !strings.Contains(err.Error(), "a token") {
+			t.Errorf("rejected in its channel: got %v", err)
+		}
+		if got, err := c.Resolve(ctx, "web:acme-prod", catalog.AllowRevoked); err != nil || got.Ref() != v.Ref() {
+			t.Errorf("who looks: got %v, %v", got, err)
+		}
 		// After a change of waivers it is accepted, though the clocks disagree.
 		accepted := judge(judgement(""))
 		if accepted.Rejects() || !accepted.When.After(first.When) {
