@@ -129,7 +129,12 @@ func (c *Config) file(into *Directive, name string, depth int) error {
 	return c.walk(into, list, depth)
 }
 
-// walk takes over what was parsed, in order.
+// commandName is the form of every directive's name, a module's own included;
+// httpd refuses a configuration with another.
+var commandName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// walk takes over what was parsed, in order. What a condition leaves out is not
+// looked at, as httpd does not.
 func (c *Config) walk(into *Directive, list []*Directive, depth int) error {
 	for _, d := range list {
 		if c.count++; c.count > maxDirectives {
@@ -137,6 +142,9 @@ func (c *Config) walk(into *Directive, list []*Directive, depth int) error {
 		}
 		if len(d.raw) > 64<<10 {
 			return d.errorf("a line of more than 64 KiB")
+		}
+		if !commandName.MatchString(d.Name) {
+			return d.errorf("%q is not the name of a directive", d.Name)
 		}
 		d.Text = c.expand(d.raw)
 		d.Args = words(d.Text)
