@@ -44,6 +44,7 @@ var unreadable = map[string][]struct {
 	"settings": {
 		{"a: {path: /etc/login.defs, format: words, key: A, value: b}", map[string]string{"/etc/login.defs": "A b\n"}, "/etc/login.defs", "\x00\n"},
 		{"a: {path: /etc/audit/auditd.conf, format: equals, key: a, value: b}", map[string]string{"/etc/audit/auditd.conf": "a = b\n"}, "/etc/audit/auditd.conf", "c\n"},
+		{"a: {path: /etc/security/pwquality.conf, format: equals, key: minlen, value: 14}", map[string]string{"/etc/security/pwquality.conf": "minlen = 14\n"}, "/etc/security/pwquality.conf", "garbage\n"},
 		{"a: {path: /etc/systemd/journald.conf, format: ini, key: Journal.Storage, value: persistent}", map[string]string{"/etc/systemd/journald.conf": "[Journal]\nStorage=persistent\n"}, "/etc/systemd/journald.conf", "[Journal\n"},
 		{"a: {path: '/etc/security/limits.conf', format: limits, key: '* hard core', at-most: 0}", map[string]string{"/etc/security/limits.conf": "* hard core 0\n"}, "/etc/security/limits.conf", "\x00\n"},
 	},
