@@ -69,6 +69,9 @@ func read(files *edit.Draft, main string, defines []string) (*Config, error) {
 		return nil, fmt.Errorf("reading apache's environment: %w", err)
 	}
 	c.environment(text)
+	if err := c.options(c.vars["APACHE_ARGUMENTS"]); err != nil {
+		return nil, err
+	}
 	if err := c.file(c.Root, main, 0); err != nil {
 		return nil, err
 	}
@@ -98,6 +101,26 @@ func (c *Config) environment(text string) {
 			c.vars[found[1]] = value
 		}
 	}
+}
+
+// options takes the arguments of httpd's command line, those of Debian's
+// apache2ctl: what -D defines. Those that bring directives or another
+// configuration of their own are refused.
+func (c *Config) options(text string) error {
+	args := words(text)
+	for i := 0; i < len(args); i++ {
+		value, is := strings.CutPrefix(args[i], "-D")
+		switch {
+		case is && value == "" && i+1 < len(args):
+			i++
+			c.defines[args[i]] = true
+		case is && value != "":
+			c.defines[value] = true
+		case len(args[i]) > 1 && args[i][0] == '-' && strings.IndexByte("CcdfDE", args[i][1]) >= 0:
+			return fmt.Errorf("%s: APACHE_ARGUMENTS has %s, which is not understood: write it into the configuration", envvars, args[i])
+		}
+	}
+	return nil
 }
 
 var variable = regexp.MustCompile(`\$\{([^}:]+)\}`)
