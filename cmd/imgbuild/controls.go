@@ -14,7 +14,7 @@ import (
 )
 
 func newControlsCommand(env *environment) *cobra.Command {
-	f := controlsFlags{level: 2}
+	f := controlsFlags{level: maxLevel}
 	list := func(*cobra.Command, []string) error { return listControls(env, f) }
 	cmd := &cobra.Command{
 		Use:   "controls",
@@ -31,17 +31,20 @@ them.`,
 	listing := &cobra.Command{
 		Use:     "list",
 		Short:   "List the controls",
-		Long:    "List the controls with the sections of benchmarks that ask for them.",
+		Long:    "List the controls by id; with --benchmark those that it asks for, with their sections.",
 		Example: "  imgbuild controls list\n  imgbuild controls list --benchmark cis-debian-12 --level 1 --output json",
 		Args:    cobra.NoArgs,
 		RunE:    list,
 	}
 	flags := listing.Flags()
 	flags.StringVar(&f.benchmark, "benchmark", "", "only those of a `BENCHMARK`")
-	flags.IntVar(&f.level, "level", 2, "only those of sections up to this `LEVEL`: 1 or 2")
+	flags.IntVar(&f.level, "level", maxLevel, "only those of sections up to this `LEVEL`: 1 or 2")
 	cmd.AddCommand(listing, newControlsShowCommand(env), newControlsDiffCommand(env))
 	return cmd
 }
+
+// maxLevel is the highest level of a benchmark's sections.
+const maxLevel = 2
 
 type controlsFlags struct {
 	benchmark string
@@ -70,7 +73,7 @@ type listedControl struct {
 }
 
 func listControls(env *environment, f controlsFlags) error {
-	if f.level != 1 && f.level != 2 {
+	if f.level != 1 && f.level != maxLevel {
 		return fault.Inputf("--level is %d", f.level).WithHint("use 1 or 2")
 	}
 	set, err := env.controlSet()
@@ -91,15 +94,30 @@ func listControls(env *environment, f controlsFlags) error {
 				entry.References = append(entry.References, r)
 			}
 		}
-		if f.benchmark == "" || len(entry.References) > 0 {
+		// Without a choice those of the project are listed too that no section
+		// asks for.
+		if f.benchmark == "" && f.level == maxLevel || slices.ContainsFunc(entry.References, func(r control.Reference) bool { return r.Level > 0 }) {
 			listed = append(listed, entry)
 		}
 	}
 	return env.answer(listed, func(w io.Writer) {
 		for _, c := range listed {
-			fmt.Fprintf(w, "%-8s  %-44s  %s\n", c.Severity, c.ID, c.Title)
+			sections := ""
+			if f.benchmark != "" {
+				sections = fmt.Sprintf("%-20s  ", sectionsOf(c.References))
+			}
+			fmt.Fprintf(w, "%-8s  %s%-44s  %s\n", c.Severity, sections, c.ID, c.Title)
 		}
 	}, env.command("controls", "show", "ID"))
+}
+
+// sectionsOf are the sections of one benchmark, in short.
+func sectionsOf(references []control.Reference) string {
+	var list []string
+	for _, r := range references {
+		list = append(list, r.Section)
+	}
+	return strings.Join(list, " ")
 }
 
 func benchmarkIDs(set *control.Set) []string {

@@ -177,7 +177,7 @@ func openImage(ctx context.Context, env *environment, name, form string) (*scan.
 	}
 	v, err := find(ctx, c, name, catalog.AllowRevoked)
 	if err != nil {
-		return nil, baseline.Terms{}, err
+		return nil, baseline.Terms{}, orPath(name, err)
 	}
 	trust, err := p.Trust(p.Config.Catalog)
 	if err != nil {

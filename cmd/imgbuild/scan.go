@@ -232,7 +232,7 @@ func openTarget(ctx context.Context, env *environment, name, form, dir string, s
 	}
 	v, err := find(ctx, c, name, catalog.AllowRevoked)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, orPath(name, err)
 	}
 	trust, err := p.Trust(p.Config.Catalog)
 	if err != nil {
@@ -256,6 +256,20 @@ func openTarget(ctx context.Context, env *environment, name, form, dir string, s
 	spec.Waivers = append(spec.Waivers, recipe.Controls.Waivers()...)
 	t, err := scan.Version(ctx, c, v, output, dir)
 	return t, v, err
+}
+
+// orPath is why the catalog has no such version, or, where a file or directory of
+// that name is here, how that is said.
+func orPath(name string, err error) error {
+	info, there := os.Stat(name)
+	if there != nil || fault.KindOf(err) != fault.Input {
+		return err
+	}
+	hint := fmt.Sprintf("the disk of that name is ./%s, an archive in the OCI layout is oci-archive:%s", name, name)
+	if info.IsDir() {
+		hint = fmt.Sprintf("the directory of that name is ./%s, or oci:%s when it is an OCI layout", name, name)
+	}
+	return fault.Inputf("the catalog has no image of %q", name).WithHint("%s", hint)
 }
 
 // openForeign opens what is no version of the catalog.

@@ -216,7 +216,10 @@ func sectionsOf(d, other Definition) string {
 	named := len(benchmarksOf(d)) > 1 || len(benchmarksOf(other)) > 1
 	var list []string
 	for _, r := range d.References {
-		text := fmt.Sprintf("%s (level %d)", r.Section, r.Level)
+		text := r.Section
+		if r.Level > 0 { // requirements of guides have none
+			text = fmt.Sprintf("%s (level %d)", r.Section, r.Level)
+		}
 		if named {
 			text = r.Benchmark + " " + text
 		}

@@ -158,3 +158,16 @@ func TestEditsLeadFromOneToTheOther(t *testing.T) {
 		}
 	}
 }
+
+// The requirements of guides have no level to tell.
+func TestRequirementsOfGuidesThatChanged(t *testing.T) {
+	of := func(references ...control.Reference) control.Definitions {
+		return control.Definitions{"motd": {Title: "t", Severity: "low", References: append([]control.Reference{{Benchmark: "house", Section: "1.1", Level: 1}}, references...)}}
+	}
+	want := []control.Change{{Kind: "changed", Control: "motd", Title: "t", Severity: "low", Fields: []control.FieldChange{
+		{"sections", "house 1.1 (level 1)", "house 1.1 (level 1), guide R-7"},
+	}}}
+	if diff := cmp.Diff(want, control.Compare(of(), of(control.Reference{Benchmark: "guide", Section: "R-7"}))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

@@ -109,6 +109,12 @@ func TestTheTableShowsWhatIsWrong(t *testing.T) {
 	if strings.Contains(b.String(), "the first one") || strings.Contains(b.String(), "the fifth one") {
 		t.Error("the table shows what passes")
 	}
+	b.Reset()
+	server := found(t, "0666")
+	server.Files = 0
+	if err := report.Table(&b, server); err != nil || strings.Contains(b.String(), " files\n") {
+		t.Errorf("files are counted of what had none compared: %v\n%s", err, &b)
+	}
 }
 
 func TestThePageEscapesWhatImagesSay(t *testing.T) {

@@ -15,11 +15,14 @@ const shown = 5
 // Table writes a report for a terminal: the scores, and what is not as it
 // should be.
 func Table(w io.Writer, r *Report) error {
-	whom := ""
+	whom, files := "", ""
 	if r.For != "" {
 		whom = ", with the waivers of " + string(r.For)
 	}
-	fmt.Fprintf(w, "%s: %s, %s, %d files%s\n\n", plain(r.Target), plain(r.Platform), r.Output, r.Files, whom)
+	if r.Files > 0 { // none is counted of a server that no manifest is of
+		files = fmt.Sprintf(", %d files", r.Files)
+	}
+	fmt.Fprintf(w, "%s: %s, %s%s%s\n\n", plain(r.Target), plain(r.Platform), r.Output, files, whom)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	if len(r.Scores) > 0 {
 		fmt.Fprintln(table, "benchmark\tlevel\tscore\twith waivers\tpass\tfail\terror\twaived\tmanual\tnot applicable")

@@ -2,6 +2,7 @@ package apache_test
 
 import (
 	"context"
+	"fmt"
 	"path"
 	"strings"
 	"testing"
@@ -259,6 +260,58 @@ func TestMistakesInStates(t *testing.T) {
 	} {
 		if _, err := tryState(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %s", text, err, want)
+		}
+	}
+}
+
+// Sections with patterns are merged after the plain ones of the same directory.
+func TestPatternsHaveTheLastWord(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "",
+		"<DirectoryMatch \"^/srv\">\n Options Indexes\n</DirectoryMatch>\n":                                "Options in <DirectoryMatch ^/srv>",
+		"<Directory ~ \"/srv/[a-z]+\">\n Options Indexes\n</Directory>\n":                                  "Options in <Directory ~ /srv/[a-z]+>",
+		"<Directory \"/srv/w*\">\n Options Indexes\n</Directory>\n":                                        "Options in <Directory /srv/w*>",
+		"<DirectoryMatch \"^/srv/(?!x)\">\n Options Indexes\n</DirectoryMatch>\n":                          "Options in <DirectoryMatch",
+		"<DirectoryMatch \"^/srv/other\">\n Options Indexes\n</DirectoryMatch>\n":                          "",
+		"<DirectoryMatch \"^/srv\">\n Options None\n</DirectoryMatch>\n":                                   "",
+		"<DirectoryMatch \"^/srv\">\n AllowOverride All\n</DirectoryMatch>\n":                              "",
+		"<VirtualHost *:80>\n<DirectoryMatch /www>\n Options Indexes\n</DirectoryMatch>\n</VirtualHost>\n": "Options in <DirectoryMatch /www>",
+	} {
+		const plain = "<Directory /srv/www>\n Options None\n</Directory>\n"
+		for _, all := range []string{plain + text, text + plain} {
+			sys := system.NewMemory()
+			put(t, sys, map[string]string{mainFile: all})
+			s := state(t, `Options: {directory: /srv/www, value: None}`)
+			d, err := s.Check(context.Background(), sys)
+			if err != nil || (len(d) > 0) != (want != "") || len(d) > 0 && !strings.Contains(d[0].Subject, want) {
+				t.Errorf("%q: %v, %v", all, d, err)
+			}
+			if changed, err := s.Apply(context.Background(), sys); err == nil && changed != (want != "") {
+				t.Errorf("%q: applied: %v", all, changed)
+			} else if left, again := s.Check(context.Background(), sys); err == nil && (again != nil || len(left) > 0) {
+				t.Errorf("%q: applied, it is left with %v, %v", all, left, again)
+			}
+		}
+	}
+}
+
+// Debian's apache2ctl hands arguments on.
+func TestArgumentsOfTheCommandLine(t *testing.T) {
+	for arguments, want := range map[string]string{
+		`"-D FOO"`: "1", `-DFOO`: "1", `"-k -D BAR"`: "0", `"-D BAR -D FOO"`: "1", `"-c 'ServerTokens Full'"`: "error", `"-f /etc/other"`: "error", `-D`: "error",
+	} {
+		sys := system.NewMemory()
+		put(t, sys, map[string]string{
+			"/etc/apache2/envvars": "export APACHE_ARGUMENTS=" + arguments + "\n",
+			mainFile:               "ServerTokens Prod\n<IfDefine FOO>\nServerTokens Full\n</IfDefine>\n",
+		})
+		d, err := state(t, `ServerTokens: Prod`).Check(context.Background(), sys)
+		got := fmt.Sprint(len(d))
+		if err != nil {
+			got = "error"
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s: %v, %v", arguments, got, want, d, err)
 		}
 	}
 }

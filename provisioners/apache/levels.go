@@ -3,6 +3,7 @@ package apache
 import (
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -57,14 +58,34 @@ func directoryPath(d *Directive) string {
 	return path.Clean(d.Args[0])
 }
 
-// scope are the levels in which the state must hold.
+// about tells whether a section with a pattern has a say in a directory: httpd
+// merges those with expressions after the plain ones, those with wildcards in
+// their order, which is not looked at. An expression that is PCRE's alone is taken
+// to have one.
+func (l level) about(dir string) bool {
+	args := l.section.Args
+	switch {
+	case l.is("DirectoryMatch") && len(args) == 1, l.is("Directory") && len(args) == 2 && args[0] == "~":
+		expression, err := regexp.Compile(args[len(args)-1])
+		return err != nil || expression.MatchString(strings.TrimSuffix(dir, "/")+"/")
+	case l.is("Directory") && len(args) == 1 && system.IsPattern(args[0]):
+		matches, err := system.Match(path.Clean(args[0]), dir)
+		return err != nil || matches
+	}
+	return false
+}
+
+// scope are the levels in which the state must hold; those with patterns that
+// are about its directory and speak of the directive come last.
 func (s *State) scope(c *Config) []level {
-	var list []level
+	var list, patterns []level
 	for _, l := range c.levels() {
 		in := false
 		switch {
 		case s.Directory != "":
-			in = l.path == s.Directory
+			if in = l.path == s.Directory; !in && len(s.own(l)) > 0 && l.about(s.Directory) {
+				patterns = append(patterns, l)
+			}
 		case s.Each == "":
 			in = l.section == c.Root || l.is("VirtualHost") || len(s.selected(s.own(l))) > 0
 		case s.Each == "server":
@@ -84,7 +105,7 @@ func (s *State) scope(c *Config) []level {
 			list = append(list, l)
 		}
 	}
-	return list
+	return append(list, patterns...)
 }
 
 // tls tells whether a virtual host speaks TLS.
@@ -211,12 +232,12 @@ func (s *State) violations(c *Config) []violation {
 		}
 		return []violation{{have: "unknown to httpd: the module " + known.module + " is not loaded", needs: known.module}}
 	}
-	if s.Directory != "" && len(scope) == 0 && !s.Absent && !s.OnlyNot() {
+	if plain := func(l level) bool { return l.path != "" }; s.Directory != "" && !slices.ContainsFunc(scope, plain) && !s.Absent && !s.OnlyNot() {
 		return []violation{{have: "no such section"}}
 	}
 	last := 0
 	for i, l := range scope {
-		if l.host == nil && len(s.own(l)) > 0 {
+		if l.host == nil && l.path != "" && len(s.own(l)) > 0 {
 			last = i
 		}
 	}

@@ -102,6 +102,9 @@ func (l *lines) next() (text string, start, end, number int, ok bool) {
 // and no condition decided here.
 func parse(file, text string) ([]*Directive, error) {
 	l := &lines{file: file, text: text, line: 1}
+	if i := strings.IndexByte(text, 0); i >= 0 {
+		return nil, l.errorf(1+strings.Count(text[:i], "\n"), "a zero byte, which ends the line for httpd")
+	}
 	list, _, err := l.block(nil, 0)
 	return list, err
 }

@@ -69,6 +69,9 @@ func read(files *edit.Draft, main string, defines []string) (*Config, error) {
 		return nil, fmt.Errorf("reading apache's environment: %w", err)
 	}
 	c.environment(text)
+	if err := c.options(c.vars["APACHE_ARGUMENTS"]); err != nil {
+		return nil, err
+	}
 	if err := c.file(c.Root, main, 0); err != nil {
 		return nil, err
 	}
@@ -100,6 +103,26 @@ func (c *Config) environment(text string) {
 	}
 }
 
+// options takes the arguments of httpd's command line, those of Debian's
+// apache2ctl: what -D defines. Those that bring directives or another
+// configuration of their own are refused.
+func (c *Config) options(text string) error {
+	args := words(text)
+	for i := 0; i < len(args); i++ {
+		value, is := strings.CutPrefix(args[i], "-D")
+		switch {
+		case is && value == "" && i+1 < len(args):
+			i++
+			c.defines[args[i]] = true
+		case is && value != "":
+			c.defines[value] = true
+		case len(args[i]) > 1 && args[i][0] == '-' && strings.IndexByte("CcdfDE", args[i][1]) >= 0:
+			return fmt.Errorf("%s: APACHE_ARGUMENTS has %s, which is not understood: write it into the configuration", envvars, args[i])
+		}
+	}
+	return nil
+}
+
 var variable = regexp.MustCompile(`\$\{([^}:]+)\}`)
 
 // expand fills ${VAR} in; what is not defined stays, as httpd has it.
@@ -129,7 +152,12 @@ func (c *Config) file(into *Directive, name string, depth int) error {
 	return c.walk(into, list, depth)
 }
 
-// walk takes over what was parsed, in order.
+// commandName is the form of every directive's name, a module's own included;
+// httpd refuses a configuration with another.
+var commandName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// walk takes over what was parsed, in order. What a condition leaves out is not
+// looked at, as httpd does not.
 func (c *Config) walk(into *Directive, list []*Directive, depth int) error {
 	for _, d := range list {
 		if c.count++; c.count > maxDirectives {
@@ -137,6 +165,9 @@ func (c *Config) walk(into *Directive, list []*Directive, depth int) error {
 		}
 		if len(d.raw) > 64<<10 {
 			return d.errorf("a line of more than 64 KiB")
+		}
+		if !commandName.MatchString(d.Name) {
+			return d.errorf("%q is not the name of a directive", d.Name)
 		}
 		d.Text = c.expand(d.raw)
 		d.Args = words(d.Text)

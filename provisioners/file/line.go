@@ -93,6 +93,9 @@ func (l *Line) edit(r system.Reader, name string) (have, want string, err error)
 			end = "\r\n"
 		}
 	}
+	if strings.ContainsRune(have, 0) {
+		return "", "", fmt.Errorf("editing a line: %s is not a text: it has a zero byte", name)
+	}
 	var out []string
 	done := l.Absent
 	for _, line := range strings.SplitAfter(have, "\n") {

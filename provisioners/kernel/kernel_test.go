@@ -107,6 +107,35 @@ func TestWhatAParameterLacks(t *testing.T) {
 	}
 }
 
+// TestWhatUFWSets has the file that an enabled ufw loads after all others.
+func TestWhatUFWSets(t *testing.T) {
+	const key, file = "net.ipv4.conf.all.log_martians", "/etc/ufw/sysctl.conf"
+	for _, c := range []struct{ enabled, sets, text string }{
+		{"yes", file, "net/ipv4/conf/all/log_martians=0\n"}, {"YES", "\"" + file + "\"", "# x\n" + key + " = 0\n"}, {"'yes'", "/other\nIPT_SYSCTL=" + file, key + "=0"},
+		{"no", file, key + "=0\n"}, {"yes", "", key + "=0\n"}, {"yes", "/other", key + "=0\n"}, {"yes", file, key + "=1\n"}, {"yes", file, "a.b=0\n"},
+	} {
+		s := memory(t, map[string]string{
+			"/etc/sysctl.d/a.conf": key + " = 1\n", "/etc/ufw/ufw.conf": "# x\nENABLED=" + c.enabled + "\n", "/etc/default/ufw": "IPV6=yes\nIPT_SYSCTL=" + c.sets + "\n", file: c.text,
+		})
+		r := sysctl(t, key, "1")
+		undone := !strings.Contains(c.enabled, "no") && strings.Contains(c.sets, file) && strings.Contains(c.text, "log_martians") && !strings.HasSuffix(strings.TrimSpace(c.text), "1")
+		var want []string
+		if undone {
+			want = []string{file + ": " + key + " is 0, should be 1"}
+		}
+		if diff := cmp.Diff(want, said(t, r, s)); diff != "" {
+			t.Errorf("%+v: -want +got:\n%s", c, diff)
+		}
+		changed, err := r.Apply(context.Background(), s)
+		if err != nil || changed != undone || said(t, r, s) != nil {
+			t.Errorf("%+v: applied: %v, %v, then %v", c, changed, err, said(t, r, s))
+		}
+		if again, err := r.Apply(context.Background(), s); again || err != nil {
+			t.Errorf("%+v: applied again: %v, %v", c, again, err)
+		}
+	}
+}
+
 func TestBlanksWithinAValueCountAsOne(t *testing.T) {
 	s := memory(t, map[string]string{
 		"/etc/sysctl.d/a.conf": "kernel.printk = 3  4 1 3\n", "/proc/sys/kernel/printk": "3\t4\t1\t3\n",
@@ -197,6 +226,11 @@ func TestWhatAnArgumentLacks(t *testing.T) {
 		{"no kernel", "quiet", "{}", map[string]string{"/boot/grub/grub.cfg": "set x=1\n"}, []string{"/boot/grub/grub.cfg is without a kernel, should be a kernel with quiet"}},
 		{"a variable", "quiet", "{}", line("$more quiet"), []string{"error: reading /boot/grub/grub.cfg: line 1: what $more stands for is known at boot only"}},
 		{"open quotes", "quiet", "{}", line("'quiet"), []string{"error: reading /boot/grub/grub.cfg: line 1: quotes are not closed"}},
+		{"an open entry", "quiet", "{}", map[string]string{"/boot/grub/grub.cfg": "menuentry a {\n linux /k quiet\n"}, []string{"error: reading /boot/grub/grub.cfg: line 1 begins what no } ends"}},
+		{"an open conditional", "quiet", "{}", map[string]string{"/boot/grub/grub.cfg": "\nif true; then linux /k quiet; else\n"}, []string{"error: reading /boot/grub/grub.cfg: line 2 begins what no fi ends"}},
+		{"an open loop", "quiet", "{}", map[string]string{"/boot/grub/grub.cfg": "for a in b c; do linux /k quiet; fi\n"}, []string{"error: reading /boot/grub/grub.cfg: line 1: fi ends nothing"}},
+		{"a brace too many", "quiet", "{}", map[string]string{"/boot/grub/grub.cfg": "menuentry a { linux /k quiet; }\n}\n"}, []string{"error: reading /boot/grub/grub.cfg: line 2: } ends nothing"}},
+		{"words that are none of the script's", "quiet", "{}", map[string]string{"/boot/grub/grub.cfg": "echo if done\nset fi=1\nif true; then if true; then linux /k quiet; fi; fi\n"}, nil},
 		{"no file to boot", "quiet", "{}", map[string]string{"/boot/grub/grub.cfg": "linux\n"}, []string{"error: reading /boot/grub/grub.cfg: line 1 names no kernel"}},
 		{"running", "quiet", "{}", map[string]string{"/boot/grub/grub.cfg": "linux /k quiet\n", "/proc/cmdline": "BOOT_IMAGE=/k dyndbg=\"file a quiet\" -- quiet\n"}, []string{"/proc/cmdline is absent, should be quiet"}},
 		{"running with it", "quiet", "{}", map[string]string{"/boot/grub/grub.cfg": "linux /k quiet\n", "/proc/cmdline": "BOOT_IMAGE=/k quiet\n"}, nil},

@@ -31,22 +31,30 @@ type kernelLine struct {
 // separators end a command and a word.
 const separators = "\n;&|<>{}"
 
-// maxWords and maxKernels bound a menu.
+// maxWords, maxKernels and maxNested bound a menu.
 const (
 	maxWords   = 100_000
 	maxKernels = 500
+	maxNested  = 100
 )
 
 // parseMenu finds the commands of a menu that boot Linux, by the rules of GRUB's
 // manual, "Shell-like scripting": blanks part words, quotes and backslashes keep
-// them together, a comment goes to the end of its line. What ends inside quotes
-// is an error.
+// them together, a comment goes to the end of its line. What ends inside quotes,
+// a block or a conditional is an error.
 func parseMenu(text string) ([]kernelLine, error) {
 	var list []kernelLine
 	var command []word
+	var open nesting
 	end := func() error {
 		defer func() { command = nil }()
-		for len(command) > 0 && command[0].plain && opens(command[0].text) {
+		for len(command) > 0 && command[0].plain {
+			if err := open.word(text, command[0]); err != nil {
+				return err
+			}
+			if !opens(command[0].text) {
+				break
+			}
 			command = command[1:]
 		}
 		if len(command) == 0 || !boots(command[0].text) {
@@ -87,6 +95,9 @@ func parseMenu(text string) ([]kernelLine, error) {
 			if err := end(); err != nil {
 				return nil, err
 			}
+			if err := open.brace(text, at); err != nil {
+				return nil, err
+			}
 			at++
 			continue
 		}
@@ -100,7 +111,70 @@ func parseMenu(text string) ([]kernelLine, error) {
 		at = w.end
 		command = append(command, w)
 	}
-	return list, end()
+	if err := end(); err != nil {
+		return nil, err
+	}
+	return list, open.done()
+}
+
+// nesting are the blocks and conditionals that a place of a script is in.
+type nesting []nested
+
+// nested is one of them: what closes it, and the line that it begins in.
+type nested struct {
+	closed string
+	line   int
+}
+
+// closes are the words that end what others begin.
+var closes = map[string]string{"if": "fi", "while": "done", "until": "done", "for": "done"}
+
+// word takes the first word of a command into account.
+func (n *nesting) word(text string, w word) error {
+	if end, begins := closes[w.text]; begins {
+		return n.begin(text, w.start, end)
+	}
+	if w.text == "fi" || w.text == "done" {
+		return n.end(text, w.start, w.text)
+	}
+	return nil
+}
+
+// brace takes the separator at a place into account.
+func (n *nesting) brace(text string, at int) error {
+	switch text[at] {
+	case '{':
+		return n.begin(text, at, "}")
+	case '}':
+		return n.end(text, at, "}")
+	}
+	return nil
+}
+
+func (n *nesting) begin(text string, at int, end string) error {
+	line := 1 + strings.Count(text[:at], "\n")
+	if len(*n) == maxNested {
+		return fmt.Errorf("line %d: blocks are nested more than %d deep", line, maxNested)
+	}
+	*n = append(*n, nested{end, line})
+	return nil
+}
+
+func (n *nesting) end(text string, at int, end string) error {
+	last := len(*n) - 1
+	if last < 0 || (*n)[last].closed != end {
+		return fmt.Errorf("line %d: %s ends nothing", 1+strings.Count(text[:at], "\n"), end)
+	}
+	*n = (*n)[:last]
+	return nil
+}
+
+// done tells what the script leaves open.
+func (n *nesting) done() error {
+	if last := len(*n) - 1; last >= 0 {
+		return fmt.Errorf("line %d begins what no %s ends", (*n)[last].line, (*n)[last].closed)
+	}
+	return nil
 }
 
 // opens tells whether a word begins a list of commands, so that the next word

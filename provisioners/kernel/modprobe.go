@@ -120,6 +120,9 @@ type placed struct {
 func (t *set) directives(verb, module string) ([]placed, error) {
 	var list []placed
 	for i, s := range t.sources {
+		if strings.ContainsRune(s.text, 0) {
+			return nil, fmt.Errorf("reading %s: it is not a text: it has a zero byte", s.path)
+		}
 		for _, d := range parseModprobe(s.text) {
 			if d.verb != verb || verb == "install" && strings.TrimLeft(d.rest, " \t") == "" {
 				continue

@@ -346,6 +346,19 @@ func TestMenuIsGRUBs(t *testing.T) {
 	if slices.Equal([]byte(menu), readFile(t, at)) {
 		t.Error("nothing was edited")
 	}
+	// What it refuses cannot be told.
+	for _, text := range []string{
+		"menuentry a {\n linux /k quiet\n", "menuentry a { linux /k }\n}\n", "menuentry a { linux /k }\n", "if true; then linux /k; else\n",
+		"for a in b; do linux /k; fi\n", "for a in b; do linux /k; done\n", "linux /k fi\nfi\n", "linux /k fi done if\n", "linux /k; echo }\n",
+		"if if true; then true; fi; then linux /k; fi\n", "while true; do linux /k; done }\n", "menuentry a { if true; then linux /k }\n fi\n",
+		"function f { linux /k; }\nif true\nthen f\nfi # }\n", "linux /k '}' \\} \"fi\"\n", "linux /k 'quiet\n",
+	} {
+		dir := tree(t, map[string]string{"boot/grub/grub.cfg": text})
+		refused := exec.Command(program, filepath.Join(dir, "boot/grub/grub.cfg")).Run() != nil
+		if _, err := argument(t, "quiet", "{}").Check(context.Background(), open(t, dir)); (err != nil) != refused {
+			t.Errorf("GRUB refuses %q: %v; here: %v", text, refused, err)
+		}
+	}
 }
 
 func readFile(t *testing.T, name string) []byte {

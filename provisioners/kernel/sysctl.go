@@ -127,7 +127,7 @@ func (s *Sysctl) plan(ctx context.Context, r system.Reader) (*sysctls, []system.
 			return nil, nil, fmt.Errorf("setting %s: %s has no effect", dotted(s.Key), c.sources[managed].path)
 		default:
 			c.replace(*wrong, s.spelled(*wrong, value))
-			if wrong.source != last && !administered(c.sources[wrong.source].path) {
+			if wrong.source >= 0 && !administered(c.sources[wrong.source].path) {
 				// The copy in /etc, like any file there, has no other value.
 				c.sources[wrong.source].path = path.Join("/etc", c.kind, c.sources[wrong.source].name())
 				if _, err := s.contradictions(c, value); err != nil {

@@ -3,6 +3,7 @@ package kernel
 import (
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -90,18 +91,21 @@ func swapSeparators(s string) string {
 }
 
 // found is an assignment with the place of its file among the sources, last for
-// /etc/sysctl.conf.
+// /etc/sysctl.conf and ufw for the file that ufw loads.
 type found struct {
 	assignment
 	source int
 }
 
-const last = -1
+const (
+	last = -1
+	ufw  = -2
+)
 
 // systemd tells whether systemd-sysctl reads a source too: it passes over names
 // that begin with a dot, which procps does not.
 func (c *sysctls) systemd(i int) bool {
-	return i != last && !strings.HasPrefix(c.sources[i].name(), ".")
+	return i >= 0 && !strings.HasPrefix(c.sources[i].name(), ".")
 }
 
 // sysctls are all assignments that a boot reads.
@@ -111,6 +115,10 @@ type sysctls struct {
 	// procps reads it and systemd does not; else its text is empty.
 	conf        source
 	confChanged bool
+	// ufw is what an enabled ufw loads when it starts, after all of them
+	// (ufw-framework(8)); else its text is empty.
+	ufw        source
+	ufwChanged bool
 }
 
 // readSysctls reads the configuration of a system.
@@ -120,6 +128,9 @@ func readSysctls(r system.Reader) (*sysctls, error) {
 		return nil, err
 	}
 	c := &sysctls{set: t, conf: source{path: sysctlConf}}
+	if c.ufw, err = readUFW(r); err != nil {
+		return nil, err
+	}
 	for _, s := range t.sources {
 		if place(r, t.kind, s.path) == sysctlConf {
 			return c, nil
@@ -129,22 +140,55 @@ func readSysctls(r system.Reader) (*sysctls, error) {
 	return c, err
 }
 
+// What ufw's files say in the form of sh(1): that it is enabled, and what it
+// loads with sysctl(8).
+var (
+	ufwEnabled = regexp.MustCompile(`(?m)^[ \t]*ENABLED=["']?[yY][eE][sS]\b`)
+	ufwSysctl  = regexp.MustCompile(`(?m)^[ \t]*IPT_SYSCTL=["']?(/[^"'\s;#]*)`)
+)
+
+// readUFW reads what an enabled ufw sets.
+func readUFW(r system.Reader) (source, error) {
+	state, err := readSource(r, "/etc/ufw/ufw.conf")
+	if err != nil || !ufwEnabled.MatchString(state) {
+		return source{}, err
+	}
+	settings, err := readSource(r, "/etc/default/ufw")
+	if err != nil {
+		return source{}, err
+	}
+	found := ufwSysctl.FindAllStringSubmatch(settings, -1)
+	if len(found) == 0 {
+		return source{}, nil
+	}
+	s := source{path: path.Clean(found[len(found)-1][1])}
+	s.text, err = readSource(r, s.path)
+	return s, err
+}
+
 // file is a source by its place.
 func (c *sysctls) file(i int) source {
-	if i == last {
+	switch i {
+	case last:
 		return c.conf
+	case ufw:
+		return c.ufw
 	}
 	return c.sources[i]
 }
 
 // replace makes another line of an assignment.
 func (c *sysctls) replace(a found, line string) {
-	if a.source != last {
+	switch a.source {
+	case last:
+		c.conf.text = c.conf.text[:a.start] + line + c.conf.text[a.end:]
+		c.confChanged = true
+	case ufw:
+		c.ufw.text = c.ufw.text[:a.start] + line + c.ufw.text[a.end:]
+		c.ufwChanged = true
+	default:
 		c.change(a.source, a.start, a.end, line)
-		return
 	}
-	c.conf.text = c.conf.text[:a.start] + line + c.conf.text[a.end:]
-	c.confChanged = true
 }
 
 // write puts the changed files where they belong.
@@ -154,17 +198,22 @@ func (c *sysctls) write(s system.System) error {
 			return err
 		}
 	}
+	if c.ufwChanged {
+		if err := system.Replace(s, c.ufw.path, c.ufw.text, 0o644); err != nil {
+			return err
+		}
+	}
 	return c.set.write(s)
 }
 
 // assignments lists what is assigned, in the order of procps: systemd's, then
-// /etc/sysctl.conf.
+// /etc/sysctl.conf; and what ufw sets after them.
 func (c *sysctls) assignments() ([]found, error) {
 	var list []found
-	for n := range len(c.sources) + 1 {
+	for n := range len(c.sources) + 2 {
 		i := n
-		if n == len(c.sources) {
-			i = last
+		if n >= len(c.sources) {
+			i = len(c.sources) - 1 - n // last, then ufw
 		}
 		parsed, err := parseSysctl(c.file(i).text)
 		if err != nil {

@@ -8,6 +8,9 @@ package nginx
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"maps"
 	"path"
 	"regexp"
@@ -100,8 +103,12 @@ func (s *State) mains(files *edit.Draft) ([]string, error) {
 	}
 	var list []string
 	for _, name := range []string{"/etc/nginx/nginx.conf", "/etc/nginx/container.conf"} {
-		if files.Exists(name) {
+		_, err := files.Stat(name)
+		switch _, link := files.Lstat(name); {
+		case err == nil:
 			list = append(list, name)
+		case !errors.Is(err, fs.ErrNotExist) || link == nil:
+			return nil, fmt.Errorf("reading nginx's configuration: %w", err) // nginx does not start
 		}
 	}
 	if len(list) == 0 {

@@ -178,6 +178,9 @@ func units(r system.Reader) []string {
 // parse reads the [Install] section (systemd.unit(5), systemd.syntax(7)).
 func (u *unit) parse(text string) error {
 	section := ""
+	if strings.ContainsRune(text, 0) {
+		return fmt.Errorf("reading unit %s: it is not a text: it has a zero byte", u.file)
+	}
 	text = strings.ReplaceAll(text, "\\\n", " ")
 	for _, line := range strings.Split(text, "\n") {
 		line = strings.TrimSpace(line)
@@ -185,6 +188,9 @@ func (u *unit) parse(text string) error {
 			continue
 		}
 		if line[0] == '[' {
+			if line[len(line)-1] != ']' {
+				return fmt.Errorf("reading unit %s: %q is not the head of a section, so systemd does not load it", u.file, line)
+			}
 			section = line
 			continue
 		}

@@ -3,6 +3,8 @@ package setting
 import (
 	"fmt"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 
 	"imgbuild/provisioners/term"
@@ -14,6 +16,8 @@ import (
 //   - PAM's modules (faillock.conf(5), pwquality.conf(5)): what follows a # is
 //     a comment wherever it stands, a key alone is a flag, and so is a key
 //     with a value but without the sign;
+//   - quality: pwquality.conf, which is PAM's form; but keys know no case, and
+//     one that is not known, or without its number, takes all settings back;
 //   - audit: /etc/audit/*.conf (auditd.conf(5)): only whole lines are
 //     comments, keys and words know no case, there are blanks around the sign,
 //     and anything else keeps the daemon from starting;
@@ -28,6 +32,7 @@ type dialect int
 
 const (
 	pam dialect = iota
+	quality
 	audit
 	shell
 	adduser
@@ -37,6 +42,8 @@ const (
 // dialectOf tells the dialect of a file.
 func dialectOf(path string) dialect {
 	switch {
+	case path == pwquality:
+		return quality
 	case strings.HasPrefix(path, "/etc/audit/"):
 		return audit
 	case path == "/etc/default/useradd":
@@ -49,8 +56,36 @@ func dialectOf(path string) dialect {
 	return pam
 }
 
+// pwquality is the main file of pwquality.conf(5).
+const pwquality = "/etc/security/pwquality.conf"
+
+// numbers are the keys of pwquality.conf(5) that hold one, others the rest.
+var (
+	numbers = strings.Fields(`difok minlen dcredit ucredit lcredit ocredit minclass maxrepeat maxclassrepeat maxsequence gecoscheck
+	dictcheck usercheck usersubstr enforcing retry`)
+	others = strings.Fields("badwords dictpath enforce_for_root local_users_only")
+)
+
+// refused says why libpwquality would refuse an assignment; nil of one that it
+// reads.
+func refused(a assignment) error {
+	if slices.Contains(numbers, a.key) {
+		if _, err := strconv.Atoi(a.value); err != nil {
+			return fmt.Errorf("%s has no number, so that no setting counts", a.key)
+		}
+		return nil
+	}
+	if !slices.Contains(others, a.key) {
+		return fmt.Errorf("%q is no setting of pwquality, so that none counts", a.key)
+	}
+	return nil
+}
+
+// flags tells whether a key may stand alone, and comments anywhere.
+func (g equals) flags() bool { return g.dialect == pam || g.dialect == quality }
+
 func (g equals) name(key string) string {
-	if g.dialect == audit {
+	if g.dialect == audit || g.dialect == quality {
 		return strings.ToLower(key)
 	}
 	return key
@@ -73,7 +108,7 @@ func (g equals) parse(text string) ([]assignment, error) {
 		if from == to || text[from] == '#' {
 			return true
 		}
-		if g.dialect == pam {
+		if g.flags() {
 			if i := strings.IndexByte(text[from:to], '#'); i >= 0 {
 				from, to = trim(text, from, from+i)
 			}
@@ -83,11 +118,17 @@ func (g equals) parse(text string) ([]assignment, error) {
 			err = fmt.Errorf("line %d is not of the form key = value", number)
 			return g.dialect != audit
 		}
+		if g.dialect == quality {
+			if why := refused(a); why != nil {
+				err = fmt.Errorf("line %d: %w", number, why)
+				return false
+			}
+		}
 		a.begin, a.end = begin, end
 		list = append(list, a)
 		return true
 	})
-	if g.dialect != audit {
+	if g.dialect != audit && g.dialect != quality {
 		err = nil // others leave out what they do not understand
 	}
 	return list, err
@@ -189,7 +230,7 @@ func (g equals) whole(key, value string) string {
 }
 
 func (g equals) replace(text string, a assignment, value string) string {
-	if g.dialect == pam && (a.bare || value == "" || a.from == a.to) {
+	if g.flags() && (a.bare || value == "" || a.from == a.to) {
 		from, to := trim(text, a.begin, a.end)
 		keyEnd := from + strings.IndexAny(text[from:to]+"=", "=#"+blank)
 		return splice(text, from, max(a.to, keyEnd), g.whole(text[from:keyEnd], value))

@@ -2,6 +2,7 @@ package setting
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -93,6 +94,10 @@ func (ini) parse(text string) ([]assignment, error) {
 		if name, ok := header(line); ok {
 			section = name
 			continue
+		}
+		if strings.HasPrefix(line, "[") {
+			// systemd reads no further, and does not load a unit at all.
+			return nil, fmt.Errorf("line %d: %q is not the head of a section", 1+strings.Count(text[:l.begin], "\n"), line)
 		}
 		key, value, ok := strings.Cut(line, "=")
 		if !ok || section == "" {

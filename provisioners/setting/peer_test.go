@@ -245,7 +245,7 @@ func TestEqualsIsReadAsPwqualityReadsIt(t *testing.T) {
 			var b strings.Builder
 			b.WriteString("dictcheck = 0\n")
 			for range r.IntN(3) {
-				fmt.Fprintf(&b, pick(r, "minlen = %d\n", "minlen=%d # x\n", "\tminlen %d\r\n", "#minlen = %d\n", "minlen\t=%d#\n", "maxrepeat = %d\n"), 10+r.IntN(80))
+				fmt.Fprintf(&b, pick(r, "minlen = %d\n", "minlen=%d # x\n", "\tminlen %d\r\n", "#minlen = %d\n", "minlen\t=%d#\n", "maxrepeat = %d\n", "MinLen = %d\n"), 10+r.IntN(80))
 			}
 			return b.String()
 		}
@@ -279,6 +279,20 @@ func TestEqualsIsReadAsPwqualityReadsIt(t *testing.T) {
 		applied(t, s, newSetting(t, "path: "+dir+", format: equals, key: minlen, value: 97, drop-in: "+pick(r, "50.conf", "a.conf")))
 		if got := ask(); got != "97" {
 			t.Fatalf("seed %d: minlen is %s after it was applied\n%s", seed, got, show(files))
+		}
+	}
+	// What it refuses cannot be told.
+	if err := os.RemoveAll(filepath.Join(root, "etc/security")); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"minlen = x", "minlen =", "minlen", "minlen = 40 50", "maxlen = 40", "enforce_for_root", "local_users_only = x", "badwords = a b", "Retry = 3 #", "!! = 1", "retry = +3"} {
+		peertest.Write(t, root, dir, "minlen = 40\n"+line+"\n")
+		cmd := peertest.Command(root, "/usr/bin/pwscore")
+		cmd.Stdin = strings.NewReader("aZ3$kq!\n")
+		said, _ := cmd.CombinedOutput()
+		_, err := newSetting(t, "path: "+dir+", format: equals, key: minlen, value: 40").Check(t.Context(), s)
+		if refused := strings.HasPrefix(string(said), "Error: "); refused != (err != nil) {
+			t.Errorf("%q: pwscore says %q; here: %v", line, said, err)
 		}
 	}
 }

@@ -93,7 +93,7 @@ func checkValue(n *node.Node, b *term.Bounds, g grammar) error {
 		case ini:
 			bad = bad || strings.HasSuffix(text, `\`)
 		case equals:
-			bad = bad || g.dialect == pam && strings.ContainsAny(text, "#") || g.dialect == audit && len(strings.Fields(text)) == 0 ||
+			bad = bad || g.flags() && strings.ContainsAny(text, "#") || g.dialect == audit && len(strings.Fields(text)) == 0 ||
 				g.dialect == audit && len(strings.Fields(text)) > 2
 		}
 		if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) || bad {

@@ -43,7 +43,7 @@ func layoutOf(format, name string) layout {
 		return l
 	case name == "/etc/security/limits.conf":
 		return layout{main: []string{name}, dirs: []string{"/etc/security/limits.d"}} // limits.conf(5)
-	case name == "/etc/security/pwquality.conf":
+	case name == pwquality:
 		return layout{main: []string{name}, dirs: []string{name + ".d"}, mainLast: true} // pwquality.conf(5)
 	}
 	return layout{main: []string{name}}

@@ -1,0 +1,186 @@
+package provisioners_test
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"imgbuild/provisioners"
+	"imgbuild/provisioners/system"
+)
+
+// unreadable has for each type of resource, by its key in a recipe, states that
+// hold on a system, and lines that make a file one that its program would refuse,
+// or that nobody can read: they are added to it, in place of a line with the same
+// name before a colon.
+var unreadable = map[string][]struct {
+	recipe string
+	files  map[string]string
+	file   string
+	more   string
+}{
+	"packages": {{"telnetd: absent", map[string]string{"/var/lib/dpkg/status": "Package: a\nStatus: install ok installed\nArchitecture: all\nVersion: 1\n"}, "/var/lib/dpkg/status", "\ngarbage\n"}},
+	"groups":   {{"adm: {gid: 4}", accountFiles, "/etc/group", "adm:x:b:\n"}},
+	"users":    {{"a: {uid: 1000}", accountFiles, "/etc/passwd", "a:x\n"}},
+	"lines": {
+		{"a: {path: /etc/rsyslog.conf, match: '^x', absent: true}", map[string]string{"/etc/rsyslog.conf": "# none\n"}, "/etc/rsyslog.conf", "y\x00\n"},
+		{"a: {path: /etc/rsyslog.d/*.conf, match: '^x', absent: true}", map[string]string{"/etc/rsyslog.d/a.conf": "# none\n"}, "/etc/rsyslog.d/a.conf", "y\x00\n"},
+	},
+	"services": {
+		{"a: enabled", unitFiles, "/usr/lib/systemd/system/a.service", "[Service\n"},
+		{"a: enabled", unitFiles, "/usr/lib/systemd/system/a.service", "\x00"},
+	},
+	"sysctls": {
+		{`a.b: "1"`, map[string]string{"/etc/sysctl.d/a.conf": "a.b = 1\n"}, "/etc/sysctl.d/a.conf", "c.d = \x001\n"},
+		{`a.b: "1"`, map[string]string{"/etc/sysctl.d/a.conf": "a.b = 1\n"}, "/etc/sysctl.d/a.conf", "c.[ = 1\n"},
+	},
+	"kernel-modules":   {{"cramfs: blocked", map[string]string{"/etc/modprobe.d/a.conf": "install cramfs /bin/false\nblacklist cramfs\n"}, "/etc/modprobe.d/a.conf", "a\x00b\n"}},
+	"kernel-arguments": {{`quiet: {}`, map[string]string{"/boot/grub/grub.cfg": "linux /k quiet\n"}, "/boot/grub/grub.cfg", "menuentry 'a' {\n"}},
+	"mounts":           {{"/tmp: {options: [nodev]}", map[string]string{"/etc/fstab": "tmpfs /tmp tmpfs nodev 0 0\n"}, "/etc/fstab", "garbage\n"}},
+	"settings": {
+		{"a: {path: /etc/login.defs, format: words, key: A, value: b}", map[string]string{"/etc/login.defs": "A b\n"}, "/etc/login.defs", "\x00\n"},
+		{"a: {path: /etc/audit/auditd.conf, format: equals, key: a, value: b}", map[string]string{"/etc/audit/auditd.conf": "a = b\n"}, "/etc/audit/auditd.conf", "c\n"},
+		{"a: {path: /etc/security/pwquality.conf, format: equals, key: minlen, value: 14}", map[string]string{"/etc/security/pwquality.conf": "minlen = 14\n"}, "/etc/security/pwquality.conf", "garbage\n"},
+		{"a: {path: /etc/systemd/journald.conf, format: ini, key: Journal.Storage, value: persistent}", map[string]string{"/etc/systemd/journald.conf": "[Journal]\nStorage=persistent\n"}, "/etc/systemd/journald.conf", "[Journal\n"},
+		{"a: {path: '/etc/security/limits.conf', format: limits, key: '* hard core', at-most: 0}", map[string]string{"/etc/security/limits.conf": "* hard core 0\n"}, "/etc/security/limits.conf", "\x00\n"},
+	},
+	"units": {
+		{"a.service: {Service.NoNewPrivileges: true}", unitFiles, "/usr/lib/systemd/system/a.service", "[Service\n"},
+		{"a.service: {Service.NoNewPrivileges: true}", unitFiles, "/etc/systemd/system/a.service.d/b.conf", "[Service\nNoNewPrivileges=no\n"},
+	},
+	"sshd": {
+		{"PermitRootLogin: \"no\"", map[string]string{"/etc/ssh/sshd_config": "PermitRootLogin no\n"}, "/etc/ssh/sshd_config", "Garbage\n"},
+		{"PermitRootLogin: \"no\"", map[string]string{"/etc/ssh/sshd_config": "Include /etc/ssh/a/*\nPermitRootLogin no\n"}, "/etc/ssh/a/b", "Match Usr a\n"},
+	},
+	"nginx": {
+		{`server_tokens: "off"`, map[string]string{"/etc/nginx/nginx.conf": "http { server_tokens off; }\n"}, "/etc/nginx/nginx.conf", "events {\n"},
+		{`server_tokens: "off"`, map[string]string{"/etc/nginx/nginx.conf": "http { server_tokens off; include d/*; }\n"}, "/etc/nginx/d/a", "server_tokens\n"},
+		{`server_tokens: "off"`, map[string]string{"/etc/nginx/container.conf": "http { server_tokens off; }\n"}, "/etc/nginx/nginx.conf", "-> nowhere.conf"},
+	},
+	"apache-modules": {{"status: disabled", map[string]string{"/etc/apache2/apache2.conf": "ServerTokens Prod\n"}, "/etc/apache2/apache2.conf", "<IfModule a>\n"}},
+	"apache": {
+		{"ServerTokens: Prod", map[string]string{"/etc/apache2/apache2.conf": "ServerTokens Prod\n"}, "/etc/apache2/apache2.conf", "<Directory /srv>\n"},
+		{"ServerTokens: Prod", map[string]string{"/etc/apache2/apache2.conf": "ServerTokens Prod\n"}, "/etc/apache2/apache2.conf", "(( garbage\n"},
+		{"ServerTokens: Prod", map[string]string{"/etc/apache2/apache2.conf": "ServerTokens Prod\nIncludeOptional a.conf\n"}, "/etc/apache2/a.conf", "ServerRoot\x00 x\n"},
+	},
+	"tls-policy": {{"a: {versions: [TLSv1.2, TLSv1.3], for: [openssl]}", map[string]string{
+		"/etc/ssl/openssl.cnf": "openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n[c]\nMinProtocol = TLSv1.2\n"}, "/etc/ssl/openssl.cnf", "[a\n"}},
+	"pam":      {{"a: {stack: common-auth, type: auth, module: pam_unix.so, arguments-absent: [nullok]}", map[string]string{"/etc/pam.d/common-auth": "auth required pam_unix.so\n"}, "/etc/pam.d/common-auth", "auth [success=1 pam_permit.so\n"}},
+	"sudoers":  {{"use_pty: {}", map[string]string{"/etc/sudoers": "Defaults use_pty\n@includedir /etc/sudoers.d\n"}, "/etc/sudoers.d/a", "garbage ((\n"}},
+	"ageing":   {{"all: {max-days: {at-most: 365}}", accountFiles, "/etc/shadow", "b:$y$x:1\n"}},
+	"accounts": {{"only-root-has-uid-0: {}", accountFiles, "/etc/passwd", "b:x:c\n"}},
+	"apparmor": {{"enforced: {}", map[string]string{"/etc/apparmor.d/a": "profile a /bin/a {\n}\n"}, "/etc/apparmor.d/a", "profile b flags=(enforce {\n"}},
+	"nftables": {{"inet filter input: {policy: drop}", map[string]string{"/etc/nftables.conf": "table inet filter {\n\tchain input {\n\t\ttype filter hook input priority filter; policy drop;\n\t}\n}\n"}, "/etc/nftables.conf", "table inet more {\n"}},
+	"audit-rules": {{"a: {rules: [-w /etc/passwd -p wa -k id]}", map[string]string{"/etc/audit/rules.d/a.rules": "-w /etc/passwd -p wa -k id\n",
+		"/etc/audit/audit.rules": "## This file is automatically generated from /etc/audit/rules.d\n-w /etc/passwd -p wa -k id\n"}, "/etc/audit/rules.d/a.rules", "-w relative\n"}},
+}
+
+var accountFiles = map[string]string{
+	"/etc/passwd": "root:x:0:0::/root:/bin/sh\na:x:1000:1000::/home/a:/bin/sh\n", "/etc/group": "root:x:0:\na:x:1000:\nadm:x:4:\n",
+	"/home/a/.profile": "", "/etc/shadow": "root:*:1:0:365:7:::\na:$y$x:1:0:365:7:::\n", "/etc/gshadow": "root:*::\na:!::\nadm:!::\n",
+}
+
+var unitFiles = map[string]string{
+	"/usr/lib/systemd/system/a.service":                     "[Service]\nExecStart=/bin/true\nNoNewPrivileges=yes\n[Install]\nWantedBy=multi-user.target\n",
+	"/etc/systemd/system/multi-user.target.wants/a.service": "-> /usr/lib/systemd/system/a.service",
+}
+
+// parseless are the types that look at files without reading a language in them.
+var parseless = []string{"directories", "files", "symlinks", "sweeps"}
+
+// TestWhatDoesNotParseIsNoPass has a state of every type that holds, and then a
+// file that its program would refuse: whether the state holds cannot be told, and
+// applying it says so and writes nothing.
+func TestWhatDoesNotParseIsNoPass(t *testing.T) {
+	if want := keys(t); !slices.Equal(want, slices.Sorted(slices.Values(append(slices.Collect(maps.Keys(unreadable)), parseless...)))) {
+		t.Errorf("not every type is tried: the types are %v", want)
+	}
+	ctx := context.Background()
+	for key, cases := range unreadable {
+		for _, c := range cases {
+			t.Run(key+"/"+c.file, func(t *testing.T) {
+				s := system.NewMemory()
+				for name, text := range c.files {
+					place(t, s, name, text)
+				}
+				resources, err := decode(t, key+": {"+c.recipe+"}")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if d, err := resources[0].Check(ctx, s); err != nil || len(d) > 0 {
+					t.Fatalf("before: %v, %v", d, err)
+				}
+				text := c.files[c.file] + c.more
+				if name, _, record := strings.Cut(c.more, ":"); record {
+					text = regexp.MustCompile("(?m)^"+regexp.QuoteMeta(name)+":.*\n").ReplaceAllString(c.files[c.file], "") + c.more
+				}
+				place(t, s, c.file, text)
+				was := show(t, s)
+				if d, err := resources[0].Check(ctx, s); err == nil {
+					t.Errorf("%s with %q is read: %v", c.file, c.more, d)
+				}
+				if changed, err := resources[0].Apply(ctx, s); err == nil || changed {
+					t.Errorf("%s with %q is edited: %v, %v", c.file, c.more, changed, err)
+				}
+				if now := show(t, s); len(changes(was, now)) > 0 {
+					t.Errorf("written: %v", changes(was, now))
+				}
+			})
+		}
+	}
+}
+
+func place(t *testing.T, s system.System, name, text string) {
+	t.Helper()
+	if target, link := strings.CutPrefix(text, "-> "); link {
+		if err := system.MkdirAll(s, name[:strings.LastIndexByte(name, '/')]); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Symlink(target, name); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if err := system.Replace(s, name, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// keys are those of all types of resources in recipes, sorted.
+func keys(t *testing.T) []string {
+	t.Helper()
+	data, err := provisioners.Schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var root schema
+	if err := json.Unmarshal(data, &root); err != nil {
+		t.Fatal(err)
+	}
+	resources := root.Properties["resources"]
+	if resources.Ref != "" {
+		resources = root.Defs[strings.TrimPrefix(resources.Ref, "#/$defs/")]
+	}
+	return slices.Sorted(maps.Keys(resources.Properties))
+}
+
+// TestEveryTypeHasACase holds the cases that are applied twice against the types:
+// only packages are not applied, for a lock decides on them.
+func TestEveryTypeHasACase(t *testing.T) {
+	tried := []string{"packages"}
+	for _, c := range cases() {
+		for _, key := range keys(t) {
+			if strings.HasPrefix(c.recipe, key+":") || strings.Contains(c.recipe, "\n"+key+":") {
+				tried = append(tried, key)
+			}
+		}
+	}
+	slices.Sort(tried)
+	if want := keys(t); !slices.Equal(want, slices.Compact(tried)) {
+		t.Errorf("cases are of %v, types are %v", tried, want)
+	}
+}
