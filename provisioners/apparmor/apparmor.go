@@ -80,6 +80,7 @@ func load(r system.Reader) ([]file, Variables, error) {
 	var list []file
 	variables := Variables{}
 	count := 0
+	in := &includes{from: r, read: map[includeKey][]part{}}
 	var walk func(at string, tunables bool, depth int) error
 	walk = func(at string, tunables bool, depth int) error {
 		names, err := r.ReadDir(at)
@@ -104,7 +105,13 @@ func load(r system.Reader) ([]file, Variables, error) {
 			case info.Mode.IsDir() && (at != dir || !slices.Contains(aside, name)):
 				err = walk(full, tunables, depth+1)
 			case info.Mode.IsRegular() && !ignored(name):
-				err = one(r, full, tunables, &list, variables)
+				f, values, bad := in.one(full, tunables)
+				for name, v := range values {
+					variables[name] = append(variables[name], v...)
+				}
+				if err = bad; !tunables && len(f.profiles) > 0 {
+					list = append(list, f)
+				}
 			}
 			if err != nil {
 				return err
@@ -119,22 +126,24 @@ func load(r system.Reader) ([]file, Variables, error) {
 	return list, variables, err
 }
 
-func one(r system.Reader, full string, tunables bool, list *[]file, variables Variables) error {
-	text, err := system.ReadFile(r, full, maxFile)
+// one reads a file of profiles. In a directory of its own it is a part that a
+// profile includes, or nothing does.
+func (in *includes) one(full string, tunables bool) (file, Variables, error) {
+	text, err := system.ReadFile(in.from, full, maxFile)
 	if err != nil {
-		return err
+		return file{}, nil, err
 	}
-	profiles, values, err := Parse(string(text))
-	if err != nil {
-		return fmt.Errorf("%s: %w", full, err)
+	where := outside
+	if path.Dir(full) != dir && !tunables {
+		where = anywhere
 	}
-	for name, v := range values {
-		variables[name] = append(variables[name], v...)
+	p, err := parse(string(text), where)
+	if err == nil && path.Dir(full) == dir {
+		err = in.within(full, p)
+	} else if err != nil {
+		err = fmt.Errorf("%s: %w", full, err)
 	}
-	if !tunables && len(profiles) > 0 {
-		*list = append(*list, file{full, string(text), profiles})
-	}
-	return nil
+	return file{full, string(text), p.profiles}, p.variables, err
 }
 
 // ignored are names of files that the parser passes over: hidden ones, and

@@ -2,6 +2,7 @@ package apparmor_test
 
 import (
 	"context"
+	"maps"
 	"path"
 	"strings"
 	"testing"
@@ -107,10 +108,31 @@ func TestHeaders(t *testing.T) {
 func TestWhatIsNoProfileIsAnError(t *testing.T) {
 	for _, text := range []string{
 		"/a {", "/a { } }", "/a { /b r }", "/a \"b {", "/a flags=(complain {", "nonsense { }", "{ }", "/a flags=(complain) flags=(audit) { }", "/a b c d {}", "/a r",
-		strings.Repeat("/a {", 40), "profile {",
+		strings.Repeat("/a {", 40), "profile {", "/a { }\x00",
 	} {
 		if list, _, err := apparmor.Parse(text); err == nil {
 			t.Errorf("%q: %v", text, list)
+		}
+	}
+}
+
+// TestPartsAreReadAsTheProfilesThatIncludeThem has profiles whose own file
+// parses, and parts that do not, or are not there.
+func TestPartsAreReadAsTheProfilesThatIncludeThem(t *testing.T) {
+	good := map[string]string{
+		"a": "include <tunables/global>\n/a {\n  include <abstractions/b>\n  #include <a.d>\n  include if exists <local/a>\n  @{X}/y r,\n}\n", "tunables/global": "include <tunables/x.d>\n",
+		"tunables/x.d/x": "@{X}=/x\n", "abstractions/b": "include <abstractions/c>\n/b r,\n", "abstractions/c": "@{X}/c r,\n", "a.d/h": "/h r,\n^hat {\n}\n", "a.d/y.dpkg-new": "garbage",
+		"abstractions/unused": "garbage",
+	}
+	for name, change := range map[string]map[string]string{
+		"": nil, "a part": {"abstractions/c": "garbage\n"}, "a file of a directory": {"a.d/i": "garbage,\n"}, "a tunable": {"tunables/x.d/y": "garbage,\n"},
+		"a local part": {"local/a": "/x zz,\n"}, "none there": {"a": good["a"] + "/b { include <abstractions/none> }\n"}, "a variable": {"tunables/x.d/x": "@{Y}=/y\n"},
+		"a rule of the other place": {"abstractions/b": "alias /a -> /b,\n"}, "an unnamed place": {"a": "include \"tunables/global\"\n/a { }\n"},
+	} {
+		files := maps.Clone(good)
+		maps.Copy(files, change)
+		if found, err := decode(t, "{}").Check(context.Background(), memory(t, files)); (err != nil) != (name != "") {
+			t.Errorf("%q: %v, %v", name, found, err)
 		}
 	}
 }
@@ -120,7 +142,7 @@ func TestApplyTakesTheFlagAndTheLinksAway(t *testing.T) {
 	s := memory(t, map[string]string{
 		"plain": strings.ReplaceAll(everything, "profile free /bin/free flags=(unconfined) { userns, }\n", ""), "usr.bin.off": "/usr/bin/off { }\n",
 		"usr.bin.soft": "/usr/bin/soft { }\n", "usr.bin.mine": "/usr/bin/mine flags=(complain) { }\n", "disable/usr.bin.off": "-> ../usr.bin.off",
-		"force-complain/usr.bin.soft": "-> /etc/apparmor.d/usr.bin.soft", "disable/stale": "-> ../stale", "abstractions/base": "/x r,\n", "local/usr.bin.off": "}",
+		"force-complain/usr.bin.soft": "-> /etc/apparmor.d/usr.bin.soft", "disable/stale": "-> ../stale", "abstractions/base": "/x r,\n", "tunables/global": "@{HOME}=/root\n", "local/usr.bin.off": "}",
 		"usr.bin.off.dpkg-old": "/usr/bin/off flags=(complain) { }\n",
 	})
 	r := decode(t, "{except: [/usr/bin/mine]}")
@@ -181,7 +203,7 @@ func TestUnconfinedOnPurposeIsForAPersonToDecide(t *testing.T) {
 
 func TestLiveHost(t *testing.T) {
 	files := map[string]string{
-		"tunables/global": "@{bin}=/usr/{bin,sbin}\n", "usr.sbin.a": "profile a @{bin}/a{,-x} { }\n", "usr.sbin.b": "/usr/sbin/b { ^hat { } }\n", "usr.sbin.c": "/usr/sbin/c { }\n",
+		"tunables/global": "@{bin}=/usr/{bin,sbin}\n", "usr.sbin.a": "include <tunables/global>\nprofile a @{bin}/a{,-x} { }\n", "usr.sbin.b": "/usr/sbin/b { ^hat { } }\n", "usr.sbin.c": "/usr/sbin/c { }\n",
 		"/sys/module/apparmor/parameters/enabled": "Y\n", "/sys/kernel/security/apparmor/profiles": "a (enforce)\n/usr/sbin/b (complain)\n/usr/sbin/b//hat (enforce)\ndocker-default (kill)\n",
 		"/proc/1/exe": "-> /usr/lib/systemd/systemd", "/proc/1/attr/current": "unconfined\n", "/proc/20/exe": "-> /usr/sbin/a-x (deleted)", "/proc/20/attr/current": "unconfined\n",
 		"/proc/21/exe": "-> /usr/bin/a", "/proc/21/attr/current": "a (enforce)\n", "/proc/22/exe": "-> /usr/sbin/b", "/proc/22/attr/apparmor/current": "unconfined\n",
@@ -250,6 +272,7 @@ func TestPatterns(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add(everything)
 	f.Add("/a flags=(complain){}\n^h {")
+	f.Add("/a {\n  include <abstractions/base>\n  deny /b x,\n  signal (send) set=(term) peer=c,\n  mount options in (ro) /x -> /y,\n  set rlimit nofile <= 1,\n}\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		list, variables, err := apparmor.Parse(text)
 		if err != nil {
@@ -262,7 +285,7 @@ func FuzzParse(f *testing.F) {
 			apparmor.Pattern(p.Attachment, variables)
 		}
 		// What Apply makes of it is as good a file, with the same profiles.
-		s := memory(t, map[string]string{"x": text})
+		s := memory(t, map[string]string{"x": text, "tunables/global": "@{HOME}=/root\n"})
 		if _, err := decode(t, "{}").Apply(context.Background(), s); err != nil {
 			return
 		}

@@ -29,44 +29,127 @@ type Variables map[string][]string
 var qualifiers = []string{"audit", "quiet", "deny", "allow", "owner", "other", "priority"}
 
 // Parse reads the headers of a file's profiles and the variables that it sets.
-// What stands inside profiles is read over, and includes are not followed.
+// Rules are read as far as telling whether the parser would take them, and
+// includes are not followed.
 func Parse(text string) ([]Profile, Variables, error) {
-	if len(text) > maxFile {
-		return nil, nil, fmt.Errorf("the file is larger than %d bytes", maxFile)
+	p, err := parse(text, outside)
+	return p.profiles, p.variables, err
+}
+
+// part is one file: whole, or what others include.
+type part struct {
+	profiles  []Profile
+	variables Variables
+	includes  []include
+	// used are the variables that rules and profiles name, with a line.
+	used map[string]int
+}
+
+// include is a statement that another file's text is to stand in its place.
+type include struct {
+	// name is the absolute path of a file or directory.
+	name     string
+	where    place
+	optional bool
+	line     int
+}
+
+func parse(text string, where place) (part, error) {
+	p := part{variables: Variables{}, used: map[string]int{}}
+	list, err := p.read(text, where)
+	p.profiles = list
+	if err != nil {
+		return part{}, err
 	}
-	variables := Variables{}
+	return p, nil
+}
+
+// builtIn are the variables that the parser itself has.
+var builtIn = []string{"@{profile_name}", "@{attach_path}", "@{exec_path}"}
+
+// uses notes the variables of a statement.
+func (p *part) uses(words []word, line int) {
+	for _, w := range words {
+		for rest := w.text; ; {
+			start := strings.Index(rest, "@{")
+			if start < 0 {
+				break
+			}
+			end := strings.IndexByte(rest[start:], '}')
+			if end < 0 {
+				break
+			}
+			name := rest[start : start+end+1]
+			if _, noted := p.used[name]; !noted && len(p.used) < maxWords && !slices.Contains(builtIn, name) {
+				p.used[name] = line
+			}
+			rest = rest[start+end+1:]
+		}
+	}
+}
+
+// read reads a file's profiles, and the rest into the part.
+func (p *part) read(text string, where place) ([]Profile, error) {
+	switch {
+	case len(text) > maxFile:
+		return nil, fmt.Errorf("the file is larger than %d bytes", maxFile)
+	case strings.Contains(text, "\x00"):
+		return nil, fmt.Errorf("it is not a text: it has a zero byte")
+	}
 	s := &scanner{text: text}
 	var list []Profile
+	names := map[string]bool{}
 	line, counted := 1, 0
 	// open are the names of the blocks around: "" for those that are no profile.
 	var open []string
 	for {
-		words, end, err := s.statement(func(name, op string, values []string) {
-			if op == "=" {
-				variables[name] = nil
+		here := where
+		if slices.ContainsFunc(open, func(name string) bool { return name != "" }) {
+			here = inside
+		}
+		words, end, err := s.statement(func(name, op string, values []string) error {
+			switch _, set := p.variables[name]; {
+			case here == inside:
+				return fmt.Errorf("%s is set inside a profile", short(name))
+			case op == "=" && set:
+				return fmt.Errorf("%s is set twice", short(name))
+			case len(values) == 0:
+				return fmt.Errorf("%s is set to nothing", short(name))
 			}
-			variables[name] = append(variables[name], values...)
+			p.variables[name] = append(p.variables[name], values...)
+			return nil
+		}, func(i include) error {
+			if i.where = here; len(p.includes) == maxIncludes {
+				return fmt.Errorf("more than %d includes", maxIncludes)
+			}
+			p.includes = append(p.includes, i)
+			return nil
 		})
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
+		p.uses(words, s.line())
 		switch end {
 		case endOfFile:
 			switch {
 			case len(open) > 0:
-				return nil, nil, fmt.Errorf("line %d: a block that does not end", s.line())
+				return nil, fmt.Errorf("line %d: a block that does not end", s.line())
 			case len(words) > 0:
-				return nil, nil, fmt.Errorf("line %d: a rule that does not end", s.line())
+				return nil, fmt.Errorf("line %d: a rule that does not end", s.line())
 			}
-			return list, variables, nil
+			return list, nil
+		case endOfRule:
+			if err := check(words, here); err != nil {
+				return nil, fmt.Errorf("line %d: %w", s.line(), err)
+			}
 		case closeBlock:
 			if len(open) == 0 || len(words) > 0 {
-				return nil, nil, fmt.Errorf("line %d: a brace that closes nothing", s.line())
+				return nil, fmt.Errorf("line %d: a brace that closes nothing", s.line())
 			}
 			open = open[:len(open)-1]
 		case openBlock:
 			if len(open) == maxNest {
-				return nil, nil, fmt.Errorf("line %d: more than %d blocks inside one another", s.line(), maxNest)
+				return nil, fmt.Errorf("line %d: more than %d blocks inside one another", s.line(), maxNest)
 			}
 			parent := ""
 			for _, name := range slices.Backward(open) {
@@ -75,28 +158,31 @@ func Parse(text string) ([]Profile, Variables, error) {
 					break
 				}
 			}
-			if plain(words) {
+			if plain(words, here) {
 				open = append(open, "")
 				continue
 			}
-			p, err := header(words, parent)
+			one, err := header(words, parent)
+			if err == nil && names[one.Name] {
+				err = fmt.Errorf("profile %s is there twice", short(one.Name))
+			}
 			if err != nil {
-				return nil, nil, fmt.Errorf("line %d: %w", s.line(), err)
+				return nil, fmt.Errorf("line %d: %w", s.line(), err)
 			}
 			line, counted = line+strings.Count(text[counted:words[0].start], "\n"), words[0].start
-			p.Line = line
-			list, open = append(list, p), append(open, p.Name)
+			one.Line, names[one.Name] = line, true
+			list, open = append(list, one), append(open, one.Name)
 		}
 	}
 }
 
 // plain tells whether the words before a brace begin a condition or a block of
-// rules.
-func plain(words []word) bool {
-	if len(words) > 0 && (words[0].text == "if" || words[0].text == "else") {
-		return true
+// rules, which only profiles have.
+func plain(words []word, where place) bool {
+	if len(words) == 0 || where == outside {
+		return false
 	}
-	return len(words) > 0 && !slices.ContainsFunc(words, func(w word) bool { return !slices.Contains(qualifiers, w.text) })
+	return words[0].text == "if" || words[0].text == "else" || !slices.ContainsFunc(words, func(w word) bool { return !qualifies(w.text) })
 }
 
 // header reads "profile NAME ATTACHMENT xattrs=(…) flags=(…)" and its other
@@ -143,8 +229,13 @@ func header(words []word, parent string) (Profile, error) {
 				return p, fmt.Errorf("profile %s has flags twice", p.Name)
 			}
 			inside := w.text[strings.IndexByte(w.text, '(')+1 : len(w.text)-1]
-			p.Flags = strings.FieldsFunc(inside, func(c rune) bool { return strings.ContainsRune(", \t\r\n", c) })
+			p.Flags = strings.FieldsFunc(inside, separates)
 			p.flags = w
+			for _, flag := range p.Flags {
+				if name, _, _ := strings.Cut(flag, "="); !slices.Contains(flagNames, name) {
+					return p, fmt.Errorf("profile %s: unknown flag %q", p.Name, short(flag))
+				}
+			}
 		case strings.HasPrefix(w.text, "xattrs="):
 		case w.text == "->": // the target of an alias-like header is not an attachment
 		case i == 1 && !hat && parent == "":

@@ -2,6 +2,8 @@ package apparmor
 
 import (
 	"fmt"
+	"path"
+	"regexp"
 	"strings"
 )
 
@@ -10,6 +12,8 @@ const (
 	maxFile  = 4 << 20
 	maxNest  = 32
 	maxWords = 10_000
+	// maxIncludes bounds those of one file.
+	maxIncludes = 1_000
 )
 
 // word is one word of a statement with its place in the file.
@@ -38,9 +42,9 @@ const (
 func (s *scanner) line() int { return 1 + strings.Count(s.text[:min(s.at, len(s.text))], "\n") }
 
 // statement returns the words up to an end, and which end it was. Includes and
-// assignments end with their line and are left out, but for assignments, which
-// the caller gets through assign.
-func (s *scanner) statement(assign func(name, op string, values []string)) ([]word, int, error) {
+// assignments end with their line; the caller gets them through take and
+// assign.
+func (s *scanner) statement(assign func(name, op string, values []string) error, take func(include) error) ([]word, int, error) {
 	var words []word
 	for {
 		s.blanks()
@@ -49,7 +53,12 @@ func (s *scanner) statement(assign func(name, op string, values []string)) ([]wo
 		}
 		switch c := s.text[s.at]; {
 		case c == '#':
-			s.restOfLine() // a comment, or an include in its old form
+			rest := s.restOfLine()
+			if old, ok := strings.CutPrefix(rest, "#include"); ok && old != "" && strings.IndexByte(" \t<\"", old[0]) >= 0 && len(words) == 0 {
+				if err := s.include(old, take); err != nil {
+					return nil, 0, err
+				}
+			}
 			continue
 		case c == ',':
 			s.at++
@@ -66,7 +75,15 @@ func (s *scanner) statement(assign func(name, op string, values []string)) ([]wo
 			return nil, 0, err
 		}
 		if len(words) == 0 && w.text == "include" {
-			s.restOfLine()
+			if err := s.include(s.restOfLine(), take); err != nil {
+				return nil, 0, err
+			}
+			continue
+		}
+		if len(words) == 0 && boolean.MatchString(w.text) {
+			if rest := w.text + " " + s.restOfLine(); !setting.MatchString(rest) {
+				return nil, 0, fmt.Errorf("line %d: a variable with $ is set to true or false", s.line())
+			}
 			continue
 		}
 		if len(words) == 0 && variable(w.text) {
@@ -80,6 +97,36 @@ func (s *scanner) statement(assign func(name, op string, values []string)) ([]wo
 			return nil, 0, fmt.Errorf("line %d: a statement of more than %d words", s.line(), maxWords)
 		}
 	}
+}
+
+// boolean begins the assignment of a variable of conditions, which setting is
+// as a whole.
+var (
+	boolean = regexp.MustCompile(`^\$\{?\w+\}?(=|$)`)
+	setting = regexp.MustCompile(`^\$\{?\w+\}?\s*=\s*(true|false)\s*(#.*)?$`)
+)
+
+// target is what follows the word include: the name of a file in quotes, in
+// brackets or alone.
+var target = regexp.MustCompile(`^\s+(if\s+exists\s+)?(?:<([^<>"]+)>|"([^"<>]+)"|([^\s"<>#]+))\s*(?:#.*)?$`)
+
+// include reads the rest of the line of one.
+func (s *scanner) include(rest string, take func(include) error) error {
+	if strings.HasPrefix(rest, "<") || strings.HasPrefix(rest, `"`) {
+		rest = " " + rest
+	}
+	parts := target.FindStringSubmatch(rest)
+	if parts == nil {
+		return fmt.Errorf("line %d: include: expected the name of a file in < and >", s.line())
+	}
+	i := include{name: path.Join("/", parts[3]+parts[4]), optional: parts[1] != "", line: s.line()}
+	if parts[2] != "" {
+		i.name = path.Join(dir, parts[2])
+	}
+	if err := take(i); err != nil {
+		return fmt.Errorf("line %d: %w", s.line(), err)
+	}
+	return nil
 }
 
 func (s *scanner) blanks() {
@@ -164,7 +211,7 @@ func variable(text string) bool {
 
 // assignment reads "@{NAME} += values" up to the end of the line; it is none
 // when no operator follows.
-func (s *scanner) assignment(first word, assign func(name, op string, values []string)) (bool, error) {
+func (s *scanner) assignment(first word, assign func(name, op string, values []string) error) (bool, error) {
 	end := strings.IndexByte(first.text, '}') + 1
 	name, rest := first.text[:end], first.text[end:]
 	was := s.at
@@ -193,7 +240,9 @@ func (s *scanner) assignment(first word, assign func(name, op string, values []s
 		}
 		switch {
 		case s.at >= len(s.text) || s.text[s.at] == '\n' || s.text[s.at] == '#':
-			assign(name, op, values)
+			if err := assign(name, op, values); err != nil {
+				return false, fmt.Errorf("line %d: %w", s.line(), err)
+			}
 			return true, nil
 		case strings.HasPrefix(s.text[s.at:], "\\\n"):
 			s.at += 2

@@ -16,9 +16,9 @@ import (
 // no more than the key's are gone.
 func FuzzSetting(f *testing.F) {
 	for _, text := range []string{
-		"A 1\n", "#A 2\nB 3", "A = \"x\n", "[S]\nA=1 \\\n# c\n2", "[S]\n;A=1\n[", "* hard core 1\n@a -\n* - core 2", "export A='\\", "\"", "\ufeff[S]\r\nA=\r\n", "A\n=\n",
+		"A 1\n", "#A 2\nB 3", "A = \"x\n", "[S]\nA=1 \\\n# c\n2", "[S]\n;A=1\n[", "* hard core 1\n@a -\n* - core 2", "export A='\\", "\"", "\ufeff[S]\r\nA=\r\n", "A\n=\n", "A = $B\n C\nB = ${A?1}\n",
 	} {
-		for format := range byte(6) {
+		for format := range byte(7) {
 			f.Add(text, format)
 		}
 	}
@@ -30,12 +30,13 @@ func FuzzSetting(f *testing.F) {
 			{"/etc/audit/auditd.conf", "equals", "A"},
 			{"/etc/systemd/x.conf", "ini", "S.A"},
 			{"/etc/security/limits.conf", "limits", "* hard core"},
-		}[format%6]
+			{"/etc/postfix/main.cf", "equals", "A"},
+		}[format%7]
 		s := system.NewMemory()
 		if err := system.MkdirAll(s, "/etc/systemd"); err != nil {
 			t.Fatal(err)
 		}
-		for _, dir := range []string{"/etc/security", "/etc/default", "/etc/audit"} {
+		for _, dir := range []string{"/etc/security", "/etc/default", "/etc/audit", "/etc/postfix"} {
 			if err := s.Mkdir(dir, system.Attr{Mode: 0o755}); err != nil {
 				t.Fatal(err)
 			}

@@ -28,7 +28,7 @@ import (
 type Setting struct {
 	Name   string `json:"-"`
 	Path   string `json:"path" jsonschema:"required" jsonschema_description:"the main file, in /etc"`
-	Format string `json:"format" jsonschema:"required,enum=words,enum=equals,enum=ini,enum=limits" jsonschema_description:"words: login.defs(5); equals: key = value of PAM, auditd, /etc/default; ini: systemd.syntax(7); limits: limits.conf(5)"`
+	Format string `json:"format" jsonschema:"required,enum=words,enum=equals,enum=ini,enum=limits" jsonschema_description:"words: login.defs(5); equals: key = value of PAM, auditd, postfix, /etc/default; ini: systemd.syntax(7); limits: limits.conf(5)"`
 	Key    string `json:"key" jsonschema:"required" jsonschema_description:"the key; of ini Section.Key, of limits domain, type and item"`
 	DropIn string `json:"drop-in,omitempty" jsonschema_description:"name of a file in the file's drop-in directory that is written instead, such as 50-imgbuild.conf"`
 	// Explicit asks that the main file says so itself.
@@ -92,6 +92,8 @@ func checkValue(n *node.Node, b *term.Bounds, g grammar) error {
 			bad = bad || text == "" || strings.ContainsAny(text, "# \t")
 		case ini:
 			bad = bad || strings.HasSuffix(text, `\`)
+		case postfix:
+			bad = bad || strings.Contains(text, "$")
 		case equals:
 			bad = bad || g.flags() && strings.ContainsAny(text, "#") || g.dialect == audit && len(strings.Fields(text)) == 0 ||
 				g.dialect == audit && len(strings.Fields(text)) > 2
@@ -117,6 +119,9 @@ func grammarOf(format, name, key string) grammar {
 	case "words":
 		return words{}
 	case "equals":
+		if name == mainCf {
+			return postfix{}
+		}
 		return equals{dialect: dialectOf(name)}
 	case "limits":
 		return limits{}

@@ -109,6 +109,11 @@ func TestValuesAreReadAsTheProgramReadsThem(t *testing.T) {
 		{"equals", "/etc/adduser.conf", "DIR_MODE", "DIR_MODE=\"0750\"\n", "0750"},
 		{"equals", "/etc/default/useradd", "INACTIVE", "INACTIVE=30\n INACTIVE=31\nINACTIVE = 32\n", "30"},
 
+		{"equals", "/etc/postfix/main.cf", "inet_interfaces", "inet_interfaces = loopback-only # x\n", "loopback-only # x"},
+		{"equals", "/etc/postfix/main.cf", "inet_interfaces", "inet_interfaces=loopback-only\n# c\n\n  all\n", "loopback-only all"},
+		{"equals", "/etc/postfix/main.cf", "inet_interfaces", "inet_interfaces = a\ninet_interfaces = ${b}$c\nb = loopback-only\n", "loopback-only$c"},
+		{"equals", "/etc/postfix/main.cf", "inet_interfaces", "inet_interfaces = ${b?loopback-only}\nx = y\n  inet_interfaces = z\n", "${b?loopback-only}"},
+
 		{"ini", "/etc/systemd/journald.conf", "Journal.Storage", "[Journal]\nStorage = a\nStorage=b ; c\n", "b ; c"},
 		{"ini", "/etc/systemd/journald.conf", "Journal.Storage", "[Journal]\nStorage=a\nStorage=\n", "not set"},
 		{"ini", "/etc/systemd/journald.conf", "Journal.Storage", "Storage=a\n[Other]\nStorage=b\n[journal]\nStorage=c\n", "not set"},
@@ -162,6 +167,10 @@ func TestTheRestOfAFileStays(t *testing.T) {
 		{"format: equals, key: A, value: a b", "/etc/default/x", "#A=\"\"\n", "A=\"a b\"\n"},
 		{"format: equals, key: A, value: ''", "/etc/default/x", "A=b # d\n", "A=\"\" # d\n"},
 		{"format: equals, key: name, value: x", "/etc/audit/auditd.conf", "##name = mydomain\nq = 1\n", "##name = mydomain\nq = 1\nname = x\n"},
+		{"format: equals, key: a, value: c", "/etc/postfix/main.cf", "a = b\n# x\n  c\nd = $a\n", "a = c\nd = $a\n"},
+		{"format: equals, key: a, value: c", "/etc/postfix/main.cf", "a =\n#a = c\n", "a = c\n#a = c\n"},
+		{"format: equals, key: a, value: c", "/etc/postfix/main.cf", "b = d\n#a = c\n  e", "b = d\n#a = c\n  e\na = c\n"},
+		{"format: equals, key: a, absent: true", "/etc/postfix/main.cf", "a = b\n# x\n  c\nd = e\n", "#a = b\n## x\n#  c\nd = e\n"},
 		{"format: ini, key: A.B, value: c", "/etc/x", "[Z]\nB=1\n[A]\nC=2\n\n[Y]\nB=3\n", "[Z]\nB=1\n[A]\nC=2\nB=c\n\n[Y]\nB=3\n"},
 		{"format: ini, key: A.B, value: c", "/etc/x", "[Z]\n#B=1\n[A]\n#B=2\n", "[Z]\n#B=1\n[A]\nB=c\n"},
 		{"format: ini, key: A.B, value: c", "/etc/x", "[Z]\n#B=1", "[Z]\n#B=1\n\n[A]\nB=c\n"},
@@ -185,6 +194,10 @@ func TestWhatCannotBeReadIsNoPass(t *testing.T) {
 	for _, c := range []struct{ fields, text, want string }{
 		{"path: /etc/audit/auditd.conf, format: equals, key: a, value: b", "a = b\nc=d\n", "line 2 is not of the form key = value"},
 		{"path: /etc/x, format: words, key: a, value: b", "a b\x00\n", "zero byte"},
+		{"path: /etc/postfix/main.cf, format: equals, key: a, value: b", "a = b\ngarbage\n", "line 2 has no ="},
+		{"path: /etc/postfix/main.cf, format: equals, key: a, value: b", " a = b\n", "line 1 begins with white space"},
+		{"path: /etc/postfix/main.cf, format: equals, key: a, value: b", "a = b\nc d = e\n", "line 2: the name of a parameter is one word"},
+		{"path: /etc/postfix/main.cf, format: equals, key: a, value: b", "a = b\nc = $d\nd = $c\n", "stands in its own value"},
 		{"path: /etc/x, format: ini, key: A.B, value: b", "[A]\nB=b\nC=d\rB=c\n", "carriage return"},
 	} {
 		r := newSetting(t, c.fields)
