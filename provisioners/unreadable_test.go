@@ -68,6 +68,12 @@ var unreadable = map[string][]struct {
 		{"ServerTokens: Prod", map[string]string{"/etc/apache2/apache2.conf": "ServerTokens Prod\n"}, "/etc/apache2/apache2.conf", "(( garbage\n"},
 		{"ServerTokens: Prod", map[string]string{"/etc/apache2/apache2.conf": "ServerTokens Prod\nIncludeOptional a.conf\n"}, "/etc/apache2/a.conf", "ServerRoot\x00 x\n"},
 	},
+	"sweeps": {
+		{"unowned: {}", accountFiles, "/etc/passwd", "a:x\n"},
+		{"unowned: {}", accountFiles, "/etc/group", "adm:x:4\n"},
+		{"logs: {}", accountFiles, "/etc/passwd", "\x00\n"},
+		{"setuid: {}", accountFiles, "/etc/group", "adm:x:b:\n"},
+	},
 	"tls-policy": {{"a: {versions: [TLSv1.2, TLSv1.3], for: [openssl]}", map[string]string{
 		"/etc/ssl/openssl.cnf": "openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n[c]\nMinProtocol = TLSv1.2\n"}, "/etc/ssl/openssl.cnf", "[a\n"}},
 	"pam":      {{"a: {stack: common-auth, type: auth, module: pam_unix.so, arguments-absent: [nullok]}", map[string]string{"/etc/pam.d/common-auth": "auth required pam_unix.so\n"}, "/etc/pam.d/common-auth", "auth [success=1 pam_permit.so\n"}},
@@ -95,7 +101,7 @@ var unitFiles = map[string]string{
 }
 
 // parseless are the types that look at files without reading a language in them.
-var parseless = []string{"directories", "files", "symlinks", "sweeps"}
+var parseless = []string{"directories", "files", "symlinks"}
 
 // TestWhatDoesNotParseIsNoPass has a state of every type that holds, and then a
 // file that its program would refuse: whether the state holds cannot be told, and

@@ -268,7 +268,7 @@ var sweepBreaks = map[string][]way{
 	"unowned": {found("/opt/tool", 0o755, 4711, 0), found("/var/cache/tool", 0o644, 0, 4711), foundOwned("/srv/dir", 4711)},
 	"setuid": {
 		found("/usr/local/bin/mine", 0o755|fs.ModeSetuid, 0, 0), found("/var/lib/.hidden", 0o700|fs.ModeSetuid, 0, 0), found("/usr/bin/cat", 0o755|fs.ModeSetgid, 0, 0),
-		found("/tmp/x", 0o755|fs.ModeSetuid|fs.ModeSetgid, 0, 0),
+		found("/tmp/x", 0o755|fs.ModeSetuid|fs.ModeSetgid, 0, 0), found("/usr/bin/wall", 0o755|fs.ModeSetuid, 0, 0), found("/usr/bin/su", 0o755|fs.ModeSetuid, 1, 0),
 	},
 	"ssh-host-keys": {
 		found("/etc/ssh/ssh_host_ed25519_key", 0o640, 0, 0), found("/etc/ssh/ssh_host_rsa_key", 0o600, 1000, 0), found("/etc/ssh/ssh_host_rsa_key.pub", 0o666, 0, 0),

@@ -168,27 +168,6 @@ func roots(e Entry, most fs.FileMode) *finding {
 	}}
 }
 
-// lends finds files that lend their owner's or group's rights to whoever runs
-// them and that are not allowed to. Links share one file: each name counts.
-func lends(_ system.Reader, s *Sweep) (look, error) {
-	const bits = fs.ModeSetuid | fs.ModeSetgid
-	return func(e Entry) ([]finding, error) {
-		if !Lends(e) || matches(s.Allow, e.Path) {
-			return nil, nil
-		}
-		f := *less(e, bits)
-		if !s.Clear {
-			f.want = nil
-		}
-		return []finding{f}, nil
-	}, nil
-}
-
-// Lends tells whether a file is a setuid or setgid one.
-func Lends(e Entry) bool {
-	return e.Info.Mode.IsRegular() && e.Info.Mode&(fs.ModeSetuid|fs.ModeSetgid) != 0
-}
-
 // capabilities finds files with capabilities(7) of their own that are not
 // allowed to have them. No System can take an attribute off: a person decides.
 func capabilities(r system.Reader, s *Sweep) (look, error) {

@@ -7,39 +7,43 @@ import (
 	"strconv"
 	"strings"
 
+	"imgbuild/provisioners/passwd"
 	"imgbuild/provisioners/system"
 )
 
-// maxDatabase bounds passwd and group, in bytes.
-const maxDatabase = 16 << 20
-
-// database maps the numbers of passwd(5) or group(5) to names. Lines that NIS
-// or a slip left there name nobody; a missing file has nobody.
+// database maps the numbers of passwd(5) or group(5) to names; a missing file
+// has nobody.
 func database(r system.Reader, name string) (map[int]string, error) {
-	text, _, err := system.ReadText(r, name, maxDatabase)
+	list, err := passwd.Read(r, name, passwd.MayMiss)
 	if err != nil {
-		return nil, fmt.Errorf("reading accounts: %w", err)
+		return nil, err
 	}
 	names := map[int]string{}
-	for line := range strings.SplitSeq(text, "\n") {
-		fields := strings.Split(line, ":")
-		if len(fields) < 3 || fields[0] == "" || strings.ContainsAny(fields[0][:1], "#+-") {
-			continue
+	for _, record := range list {
+		id, err := strconv.ParseUint(record.Fields[2], 10, 32)
+		if err != nil {
+			return nil, fmt.Errorf("reading %s: line %d: %w", name, record.Line, err)
 		}
-		if id, err := strconv.ParseUint(fields[2], 10, 32); err == nil {
-			if _, taken := names[int(id)]; !taken {
-				names[int(id)] = fields[0]
-			}
+		if _, taken := names[int(id)]; !taken {
+			names[int(id)] = record.Fields[0]
 		}
 	}
 	return names, nil
 }
 
+// named is the name of a number, or the number.
+func named(names map[int]string, id int) string {
+	if name, known := names[id]; known {
+		return name
+	}
+	return strconv.Itoa(id)
+}
+
 func databases(r system.Reader) (users, groups map[int]string, err error) {
-	if users, err = database(r, "/etc/passwd"); err != nil {
+	if users, err = database(r, passwd.Users); err != nil {
 		return nil, nil, err
 	}
-	groups, err = database(r, "/etc/group")
+	groups, err = database(r, passwd.Groups)
 	return users, groups, err
 }
 

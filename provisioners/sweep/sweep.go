@@ -22,7 +22,7 @@ import (
 type Sweep struct {
 	Name   string   `json:"-"`
 	Except []string `json:"except,omitempty" jsonschema_description:"paths that are left out: shell patterns, or a directory with /** for all below it"`
-	Allow  []string `json:"allow,omitempty" jsonschema_description:"setuid and capabilities: paths that may have them, as in except"`
+	Allow  []string `json:"allow,omitempty" jsonschema_description:"setuid and capabilities: paths that may have them, as in except; a program of Debian among them lends what Debian lets it, and no more"`
 	Clear  bool     `json:"clear,omitempty" jsonschema_description:"setuid: take the bits off what is not allowed"`
 
 	kind kind

@@ -56,7 +56,7 @@ func memory(t *testing.T, files map[string]system.Attr) *system.Memory {
 		case "/etc/passwd":
 			text = "root:x:0:0::/root:/bin/sh\nsyslog:x:104:110::/:/bin/false\nann:x:1000:1000::/home/ann:/bin/sh\n+nis\n"
 		case "/etc/group":
-			text = "root:x:0:\nadm:x:4:\nutmp:x:43:\nsyslog:x:110:\nann:x:1000:\nsystemd-journal:x:999:\n"
+			text = "root:x:0:\nadm:x:4:\ntty:x:5:\nutmp:x:43:\nsyslog:x:110:\nann:x:1000:\nsystemd-journal:x:999:\n"
 		}
 		if err := s.WriteFile(name, strings.NewReader(text), attr); err != nil {
 			t.Fatal(err)
@@ -74,7 +74,7 @@ func TestSweeps(t *testing.T) {
 		"/etc/passwd": mode(0o644), "/etc/group": mode(0o644),
 		"/etc/open": mode(0o666), "/etc/shared": mode(0o664), "/srv/open": mode(0o602), "/srv/www/page": {Mode: 0o644, UID: 5, GID: 1000},
 		"/tmp/": mode(0o777 | fs.ModeSticky), "/srv/drop/": mode(0o777), "/usr/share/drop/": mode(0o775),
-		"/usr/bin/su": mode(0o755 | fs.ModeSetuid), "/usr/bin/wall": {Mode: 0o755 | fs.ModeSetgid, GID: 4}, "/srv/sh": mode(0o755 | fs.ModeSetuid),
+		"/usr/bin/su": mode(0o755 | fs.ModeSetuid), "/usr/bin/wall": {Mode: 0o755 | fs.ModeSetgid, GID: 5}, "/srv/sh": mode(0o755 | fs.ModeSetuid),
 		"/etc/ssh/ssh_host_rsa_key": mode(0o640), "/etc/ssh/ssh_host_rsa_key.pub": {Mode: 0o644, UID: 1000}, "/etc/ssh/sshd_config": mode(0o644),
 		"/etc/crontab": mode(0o644), "/etc/cron.d/": mode(0o755), "/etc/cron.daily/": mode(0o700), "/etc/cron.d/job": mode(0o644),
 		"/var/log/auth.log": {Mode: 0o640, UID: 104, GID: 4}, "/var/log/own.log": {Mode: 0o640, UID: 104, GID: 110}, "/var/log/dpkg.log": mode(0o644),
@@ -94,6 +94,7 @@ func TestSweeps(t *testing.T) {
 		{"unowned", "{}", []string{"/srv/www/page: owner is the unknown number 5, should be a known owner"}, 1},
 		{"setuid", "{allow: [/usr/bin/su]}", []string{"/srv/sh: mode is 4755, should be 0755", "/usr/bin/wall: mode is 2755, should be 0755"}, 2},
 		{"setuid", "{allow: ['/usr/bin/*'], clear: true}", []string{"/srv/sh: mode is 4755, should be 0755"}, 0},
+		{"setuid", "{allow: ['/usr/bin/*', /srv/sh]}", nil, 0},
 		{"capabilities", "{}", nil, 0},
 		{"devices", "{}", nil, 0},
 		{"ssh-host-keys", "{}", []string{"/etc/ssh/ssh_host_rsa_key is 0640 of 0:0, should be 0600 of 0:0", "/etc/ssh/ssh_host_rsa_key.pub is 0644 of 1000:0, should be 0644 of 0:0"}, 0},
@@ -252,4 +253,63 @@ func FuzzParseMounts(f *testing.F) {
 		}
 		sweep.On(list, name)
 	})
+}
+
+// TestAProgramOfDebianLendsWhatDebianLetsIt has programs whose names are known,
+// and that lend another one's rights.
+func TestAProgramOfDebianLendsWhatDebianLetsIt(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		attr system.Attr
+		// want is the difference, "" where there is none.
+		want string
+	}{
+		{"/usr/bin/wall", system.Attr{Mode: 0o755 | fs.ModeSetgid, GID: 5}, ""},
+		{"/usr/bin/su", mode(0o755 | fs.ModeSetuid), ""},
+		{"/sbin/unix_chkpwd", system.Attr{Mode: 0o755 | fs.ModeSetgid, GID: 42}, ""},
+		{"/usr/lib/dbus-1.0/dbus-daemon-launch-helper", system.Attr{Mode: 0o754 | fs.ModeSetuid, GID: 101}, ""},
+		{"/usr/local/bin/wall", mode(0o755 | fs.ModeSetuid), ""},
+		{"/usr/bin/wall", mode(0o755 | fs.ModeSetuid), "/usr/bin/wall is 4755 of root:root, should be setgid tty"},
+		{"/usr/bin/ssh-agent", mode(0o755 | fs.ModeSetuid), "/usr/bin/ssh-agent is 4755 of root:root, should be setgid _ssh or ssh"},
+		{"/usr/bin/wall", system.Attr{Mode: 0o755 | fs.ModeSetuid | fs.ModeSetgid, GID: 5}, "/usr/bin/wall is 6755 of root:tty, should be setgid tty"},
+		{"/usr/bin/wall", system.Attr{Mode: 0o755 | fs.ModeSetgid, GID: 42}, "/usr/bin/wall is 2755 of root:shadow, should be setgid tty"},
+		{"/usr/bin/wall", system.Attr{Mode: 0o755 | fs.ModeSetgid, UID: 1000, GID: 5}, "/usr/bin/wall is 2755 of ann:tty, should be setgid tty"},
+		{"/usr/bin/su", system.Attr{Mode: 0o755 | fs.ModeSetuid, UID: 1000}, "/usr/bin/su is 4755 of ann:root, should be setuid root"},
+		{"/usr/bin/su", system.Attr{Mode: 0o755 | fs.ModeSetuid, GID: 77}, "/usr/bin/su is 4755 of root:77, should be setuid root"},
+		{"/usr/bin/su", mode(0o755 | fs.ModeSetuid | fs.ModeSetgid), "/usr/bin/su is 6755 of root:root, should be setuid root"},
+	} {
+		s := memory(t, map[string]system.Attr{c.name: c.attr})
+		for name, text := range map[string]string{"/etc/passwd": "root:x:0:0::/root:/bin/sh\nann:x:1000:1000::/:/bin/sh\n", "/etc/group": "root:x:0:\ntty:x:5:\nshadow:x:42:\nmessagebus:x:101:\n"} {
+			if err := errors.Join(system.MkdirAll(s, "/etc"), system.Replace(s, name, text, 0o644)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		found, err := decode(t, "setuid", "{allow: ["+c.name+"]}").Check(context.Background(), s)
+		got := ""
+		if len(found) > 0 {
+			got = found[0].String()
+		}
+		if err != nil || got != c.want {
+			t.Errorf("%s: %q, want %q: %v", c.name, got, c.want, err)
+		}
+		if found, err := decode(t, "setuid", "{allow: ["+c.name+"], except: ["+c.name+"]}").Check(context.Background(), s); err != nil || len(found) > 0 {
+			t.Errorf("%s, excepted: %v, %v", c.name, found, err)
+		}
+	}
+}
+
+// TestAccountsThatDoNotParseAreAnError is for the sweeps that ask whose a file
+// is.
+func TestAccountsThatDoNotParseAreAnError(t *testing.T) {
+	for _, name := range []string{"unowned", "logs", "setuid"} {
+		for _, file := range []string{"/etc/passwd", "/etc/group"} {
+			s := memory(t, map[string]system.Attr{"/etc/passwd": mode(0o644), "/etc/group": mode(0o644)})
+			if err := system.Replace(s, file, "root:x:0:0::/root:/bin/sh\nadm:x\n", 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if found, err := decode(t, name, "{}").Check(context.Background(), s); err == nil {
+				t.Errorf("%s with a broken %s: %v", name, file, found)
+			}
+		}
+	}
 }

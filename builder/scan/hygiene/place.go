@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"imgbuild/images/integrity"
+	"imgbuild/provisioners/sweep"
 )
 
 // place judges a file by where it lies and by its mode.
@@ -97,32 +98,9 @@ func unmerged(name string, owned map[string]bool) string {
 	return name
 }
 
-// privileged are the programs of Debian that are setuid, setgid or have
-// capabilities, by base name: they ask for a password, open a device or a
-// socket, or lock a mail box, on behalf of who calls them.
-var privileged = []string{
-	"chage", "chfn", "chsh", "expiry", "gpasswd", "newgidmap", "newgrp", "newuidmap", "passwd", "unix_chkpwd",
-	"su", "sudo", "sudoedit", "doas", "pkexec", "polkit-agent-helper-1", "pam_timestamp_check",
-	"mount", "umount", "fusermount", "fusermount3", "mount.nfs", "mount.cifs", "ntfs-3g",
-	"ping", "ping4", "ping6", "traceroute6.iputils", "mtr-packet", "arping", "clockdiff", "dumpcap",
-	"ssh-agent", "ssh-keysign", "dbus-daemon-launch-helper", "wall", "write", "write.ul", "bsd-write",
-	"crontab", "at", "dotlockfile", "mlock", "locate", "mlocate", "plocate", "lockfile", "procmail",
-	"postdrop", "postqueue", "exim4", "sendmail", "utempter", "chrome-sandbox", "vmware-user-suid-wrapper",
-	"gst-ptp-helper", "snap-confine", "systemd-detect-virt", "pppd", "Xorg.wrap", "screen", "newaliases",
-}
-
-// groupOnly are those of them that have the rights of a group and no more: as
-// root they would be a way to become it.
-var groupOnly = []string{
-	"chage", "expiry", "unix_chkpwd", "ssh-agent", "wall", "write", "write.ul", "bsd-write", "crontab", "dotlockfile", "mlock",
-	"locate", "mlocate", "plocate", "lockfile", "postdrop", "postqueue", "sendmail", "utempter",
-}
-
-// knownPrivileged tells whether a program of a package may have what it has.
+// knownPrivileged tells whether a program of a package may have what it has: as
+// root, what has a group's rights alone would be a way to become it.
 func knownPrivileged(name string, e integrity.Entry) bool {
-	base := path.Base(name)
-	if slices.Contains(groupOnly, base) && (e.Mode&fs.ModeSetuid != 0 || e.Xattrs["security.capability"] != "") {
-		return false
-	}
-	return slices.Contains(privileged, base)
+	right, known := sweep.Shipped(path.Base(name))
+	return known && right.Covers(e.Mode, e.Xattrs["security.capability"] != "")
 }
