@@ -45,7 +45,7 @@ type scanFlags struct {
 func newScanCommand(env *environment) *cobra.Command {
 	var f scanFlags
 	cmd := &cobra.Command{
-		Use:   "scan IMAGE",
+		Use:   "scan [IMAGE]",
 		Short: "Judge a finished image: controls, integrity, secrets",
 		Long: `Open a finished output read-only, without booting or mounting it, and judge it:
 against the controls of the benchmarks that speak of its system, against its signed
@@ -55,7 +55,8 @@ passwords, histories, unexpected setuid files and packages that its lock lacks.
 IMAGE is a version of the catalog, a disk image (raw or qcow2), a container image
 (oci:DIR, oci-archive:FILE, docker://HOST/NAME:TAG), or a directory that holds a root,
 by a path with a slash in it: ./root.
-Of a version the disk is scanned, or with --form container its container.
+Of a version the disk is scanned, or with --form container its container. Without an
+IMAGE, the version that was baked last is scanned.
 
 With --boot-trial a version is started too, on a network without a way out: it must
 answer the probes of its recipe, have no failed unit, listen on its declared ports
@@ -71,8 +72,20 @@ not, or when something is wrong in its boot trial.`,
   imgbuild scan oci:layout --level 1 --output json
   imgbuild scan debian-12-nginx --attach
   imgbuild scan debian-12-nginx --boot-trial --report report.html`,
-		Args: words("IMAGE"),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return words("IMAGE")(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				last, err := lastBaked(cmd.Context(), env)
+				if err != nil {
+					return err
+				}
+				args = []string{last}
+			}
 			if err := f.check(args[0]); err != nil {
 				return err
 			}
@@ -96,6 +109,34 @@ not, or when something is wrong in its boot trial.`,
 	f.trial.add(flags, "start the version on an isolated network too, and see whether it works", "that of --report, else the cache's")
 	flags.BoolVar(&f.attach, "attach", false, "sign the report and attach it to the version: gates go by the newest one")
 	return cmd
+}
+
+// lastBaked names the version of the catalog that was baked last.
+func lastBaked(ctx context.Context, env *environment) (string, error) {
+	_, c, err := env.catalog(ctx)
+	if err != nil {
+		return "", err
+	}
+	baselines, err := c.Baselines(ctx)
+	if err != nil {
+		return "", err
+	}
+	var last *catalog.Version
+	for _, baseline := range baselines {
+		versions, err := c.List(ctx, baseline)
+		if err != nil {
+			return "", err
+		}
+		for _, v := range versions {
+			if last == nil || v.Baked.After(last.Baked) {
+				last = v
+			}
+		}
+	}
+	if last == nil {
+		return "", fault.Inputf("the catalog has no version to scan").WithHint("bake one, or name a disk, a container image or a directory: %s", env.command("scan", "--help"))
+	}
+	return last.Ref(), nil
 }
 
 // check refuses what can be told before anything is opened.
