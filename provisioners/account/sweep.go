@@ -43,6 +43,7 @@ func sweepRules() []sweepRule {
 		{"only-root-has-uid-0", (*survey).rootUID, nil},
 		{"only-root-has-gid-0", (*survey).rootGID, nil},
 		{"only-group-root-has-gid-0", (*survey).rootGroup, nil},
+		{"strong-hashes", (*survey).strongHashes, nil},
 		{"passwords-shadowed", (*survey).shadowed, (*survey).mendShadowed},
 		{"no-empty-passwords", (*survey).noEmpty, (*survey).mendAccounts},
 		{"root-password", (*survey).rootPassword, (*survey).mendAccounts},
@@ -54,6 +55,7 @@ func sweepRules() []sweepRule {
 		{"home-directories", (*survey).homes, (*survey).mendHomes},
 		{"dot-files", (*survey).dotFiles, (*survey).mendModes},
 		{"root-path", (*survey).rootPath, nil},
+		{"root-umask", (*survey).rootUmask, (*survey).mendRootUmask},
 		{"default-umask", (*survey).umask, (*survey).mendUmask},
 		{"session-timeout", (*survey).timeout, (*survey).mendTimeout},
 	}
@@ -95,7 +97,7 @@ type survey struct {
 	sweep *Sweep
 	r     system.Reader
 	*database
-	defs   map[string]string
+	defs   map[string][]string
 	people int // the lowest number of a person
 	shells map[string]bool
 	found  []system.Difference
@@ -137,6 +139,9 @@ func (v *survey) whole() error {
 		fields int
 	}{{v.passwd, 7}, {v.group, 4}, {v.shadow, 9}, {v.gshadow, 4}} {
 		for _, record := range f.lines {
+			if nis(record) {
+				return fmt.Errorf("reading %s: a line that begins with %s brings in accounts of NIS, which cannot be told; take it out", f.name, record[0][:1])
+			}
 			if len(record) != f.fields {
 				return fmt.Errorf("reading %s: the record of %s has %d fields", f.name, called(record), len(record))
 			}

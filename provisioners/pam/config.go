@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -53,8 +54,17 @@ type line struct {
 	scope string
 }
 
-// name is the module without its directory.
-func (l *line) name() string { return path.Base(l.module) }
+// modulesDir is where modules of the distribution are; elsewhere one of the same
+// name is another.
+var modulesDir = regexp.MustCompile(`^(/usr)?/lib(32|64)?(/[a-z0-9_]+-linux-[a-z0-9]+)?/security/[^/]+$`)
+
+// name is the module without its directory, unless that is a strange one.
+func (l *line) name() string {
+	if modulesDir.MatchString(l.module) {
+		return path.Base(l.module)
+	}
+	return l.module
+}
 
 // parseError is of a configuration that Linux-PAM would not understand either.
 type parseError struct {
@@ -171,6 +181,8 @@ type source struct {
 	r system.Reader
 	// count bounds the lines of a stack.
 	count int
+	// known are files that were read, by name.
+	known map[string][]*line
 }
 
 // file is the place of a stack's file: the administrator's before the
@@ -194,6 +206,21 @@ func (s *source) file(name string) (string, error) {
 
 // lines reads one file; a stack without a file is fs.ErrNotExist.
 func (s *source) lines(name string) ([]*line, error) {
+	if list, ok := s.known[name]; ok {
+		return list, nil
+	}
+	list, err := s.read(name)
+	if err != nil {
+		return nil, err
+	}
+	if s.known == nil {
+		s.known = map[string][]*line{}
+	}
+	s.known[name] = list
+	return list, nil
+}
+
+func (s *source) read(name string) ([]*line, error) {
 	file, err := s.file(name)
 	if err != nil {
 		return nil, err
@@ -260,8 +287,9 @@ func (s *source) flat(name, kind, scope string, depth int) ([]*line, error) {
 			inner = fmt.Sprintf("%s/%s:%d", scope, name, i)
 		case l.control.word == "include":
 		default:
-			l.scope = scope
-			list = append(list, l)
+			one := *l // a file may be included twice, in two scopes
+			one.scope = scope
+			list = append(list, &one)
 			continue
 		}
 		below, err := s.flat(l.module, kind, inner, depth+1)

@@ -141,10 +141,17 @@ func unreachable(stack []*line, at int) string {
 	return ""
 }
 
-// decidesForSome tells of modules whose success is meant to end a stack for
-// some users.
+// decidesForSome tells of modules whose success is meant to end a stack: for root,
+// who needs no proof, and for what has been proved by jumps.
 func (l *line) decidesForSome() bool {
-	return slices.Contains([]string{"pam_rootok.so", "pam_succeed_if.so", "pam_permit.so"}, l.name())
+	switch l.name() {
+	case "pam_rootok.so", "pam_permit.so":
+		return true
+	case "pam_succeed_if.so":
+		said := strings.Join(l.args, " ")
+		return strings.Contains(said, "uid = 0") || strings.Contains(said, "uid eq 0") || strings.Contains(said, "user = root")
+	}
+	return false
 }
 
 // outcomes are the results that a module can return.
@@ -171,16 +178,24 @@ func follow(stack []*line, i int, result string) int {
 	if !named {
 		left = l.control.jumps["default"]
 	}
+	// A substack counts as one line for those that jump over it.
+	within := ""
 	for next := i + 1; next < len(stack); next++ {
-		switch scope := stack[next].scope; {
-		case scope != l.scope && !strings.HasPrefix(scope, l.scope+"/"):
+		scope := stack[next].scope
+		if scope != l.scope && !strings.HasPrefix(scope, l.scope+"/") {
 			return next // a substack ends, the stack around it goes on
-		case action != jump || scope != l.scope:
-		case left == 0:
-			return next
-		default:
-			left--
 		}
+		if action != jump {
+			continue
+		}
+		inner, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(scope, l.scope), "/"), "/")
+		if inner != "" && inner == within {
+			continue
+		}
+		if within = inner; left == 0 {
+			return next
+		}
+		left--
 	}
 	return len(stack)
 }
