@@ -60,6 +60,9 @@ var accessEvasions = map[string][]way{
 		}},
 	},
 	"faillock-enabled": {
+		{name: "two phases on one line", subject: "common-auth", do: func(h hand) bool {
+			return h.replace("/etc/pam.d/common-auth", regexp.MustCompile(`(pam_faillock\.so preauth)`), "$1 authsucc")
+		}},
 		instead("sshd", "common-auth", "auth required pam_unix.so"),
 		instead("login", "common-auth", "auth substack checked"),
 		instead("sudo", "common-auth", "auth sufficient pam_unix.so\nauth requisite pam_deny.so"),
@@ -78,6 +81,9 @@ var accessEvasions = map[string][]way{
 	"pwhistory":         {instead("passwd", "common-password", "password required pam_unix.so yescrypt")},
 	"pwquality-minlen":  {instead("passwd", "common-password", "password requisite pam_pwquality.so minlen=6\npassword required pam_unix.so use_authtok")},
 	"pam-unix-no-nullok": {
+		{name: "in brackets", subject: "common-auth", do: func(h hand) bool {
+			return h.replace("/etc/pam.d/common-auth", regexp.MustCompile(`(pam_unix\.so)`), "$1 [nullok]")
+		}},
 		instead("sshd", "common-auth", "auth required pam_unix.so nullok"),
 		instead("login", "common-auth", "auth [success=done default=die] pam_unix.so try_first_pass nullok"),
 	},
@@ -102,7 +108,15 @@ var accessEvasions = map[string][]way{
 		named("ssh.service", written("/etc/systemd/system/ssh.service.d/local.conf", "[Service]\nExecStart=\nExecStart=/usr/sbin/sshd -D -g 600\n")),
 		named("ssh.service", written("/etc/systemd/system/ssh.service.d/local.conf", "[Service]\nEnvironment=\"SSHD_OPTS=-f /srv/sshd_config\"\n")),
 	},
-	"root-only-uid-0": {{name: "accounts from elsewhere", subject: "NIS", unreadable: true, do: func(h hand) bool { return h.added("/etc/passwd", "+::0:0:::\n") }}},
+	"root-only-uid-0": {
+		{name: "accounts of NIS", subject: "NIS", unreadable: true, do: func(h hand) bool { return h.added("/etc/passwd", "+::0:0:::\n") }},
+		{name: "accounts of systemd's", subject: "/etc/userdb/toor.user", unreadable: true, do: func(h hand) bool { return h.added("/etc/userdb/toor.user", "{\"userName\":\"toor\",\"uid\":0}\n") }},
+	},
+	"passwords-shadowed": {
+		{name: "a group's hash for all to read", subject: "/etc/group", do: func(h hand) bool {
+			return h.replace("/etc/group", regexp.MustCompile("^sudo:x:"), "sudo:"+strings.ReplaceAll(hash, "$", "$$")+":")
+		}},
+	},
 	"root-password": {
 		{name: "none in passwd", subject: "root", do: func(h hand) bool { return h.replace("/etc/passwd", regexp.MustCompile(`^root:x:`), "root::") }},
 	},
@@ -150,7 +164,6 @@ var accessEvasions = map[string][]way{
 	},
 	"sudo-logfile": {
 		{name: "in a file that sudo does not read", subject: "/etc/sudoers.d/00-imgbuild", do: func(h hand) bool { h.chmod("/etc/sudoers.d/00-imgbuild", 0o666); return true }},
-		named("log_allowed", written("/etc/sudoers.d/quiet", "Defaults:alice !log_allowed\n")),
 	},
 	"sudo-use-pty": {{name: "in a file of another's", subject: "/etc/sudoers", do: func(h hand) bool { h.chown("/etc/sudoers", 1000, 0); return true }}},
 	"sudo-password": {

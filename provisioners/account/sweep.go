@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"fmt"
+	"path"
 	"slices"
 	"strconv"
 
@@ -129,7 +130,30 @@ func newSurvey(s *Sweep, r system.Reader) (*survey, error) {
 	if v.shells, err = loginShells(r); err != nil {
 		return nil, err
 	}
+	if err := elsewhere(r); err != nil {
+		return nil, err
+	}
 	return v, v.whole()
+}
+
+// userRecords are where systemd-userdbd.service(8) takes further accounts from,
+// which nss-systemd(8) gives to every program.
+var userRecords = []string{"/etc/userdb", "/run/userdb", "/usr/local/lib/userdb", "/usr/lib/userdb"}
+
+// elsewhere refuses a system with accounts that are in none of the four files.
+func elsewhere(r system.Reader) error {
+	for _, dir := range userRecords {
+		names, err := system.Names(r, dir)
+		if err != nil {
+			return fmt.Errorf("looking for accounts: %w", err)
+		}
+		for _, name := range names {
+			if ext := path.Ext(name); ext == ".user" || ext == ".group" {
+				return fmt.Errorf("looking for accounts: %s brings in one that cannot be told; make it one of %s", path.Join(dir, name), passwdFile)
+			}
+		}
+	}
+	return nil
 }
 
 // whole refuses databases with records that programs read in different ways.

@@ -94,11 +94,22 @@ func (v *survey) shadowed() error {
 			v.differ(passwdFile+": "+record[0]+": password", "here", "x, for one in "+shadowFile)
 		}
 	}
+	for _, record := range v.group.lines {
+		if groupHash(record) && !v.excepted(record[0]) {
+			v.differ(groupFile+": "+record[0]+": password", "here", "x, for one in "+gshadowFile)
+		}
+	}
 	return nil
 }
 
-// mendShadowed moves passwords to shadow(5) as pwconv(8) does; one that is
-// there stays.
+// groupHash tells whether a record of group(5) has a password itself; an empty
+// field lets in nobody (newgrp(1)).
+func groupHash(record []string) bool {
+	return record[1] != "" && record[1] != "x" && usable(record[1])
+}
+
+// mendShadowed moves passwords to shadow(5) and gshadow(5) as pwconv(8) and
+// grpconv(8) do; one that is there stays.
 func (v *survey) mendShadowed(sys system.System) error {
 	for _, record := range v.passwd.lines {
 		if record[1] == "x" || v.excepted(record[0]) {
@@ -106,6 +117,15 @@ func (v *survey) mendShadowed(sys system.System) error {
 		}
 		if v.shadow.find(record[0]) == nil {
 			v.shadow.put([]string{record[0], record[1], "", "", "", "", "", "", ""})
+		}
+		record[1] = "x"
+	}
+	for _, record := range v.group.lines {
+		if !groupHash(record) || v.excepted(record[0]) {
+			continue
+		}
+		if v.gshadow.find(record[0]) == nil {
+			v.gshadow.put([]string{record[0], record[1], "", record[3]})
 		}
 		record[1] = "x"
 	}

@@ -88,6 +88,7 @@ func TestRulesFindWhatBreaksThem(t *testing.T) {
 		{"only-root-has-gid-0", change{"/etc/passwd", "4:65534", "4:0"}, "sync: gid", false},
 		{"only-group-root-has-gid-0", change{"/etc/group", "ann:x:1000", "ann:x:0"}, "ann: gid", false},
 		{"passwords-shadowed", change{"/etc/passwd", "ann:x:", "ann:$1$abc:"}, "ann: password is here", true},
+		{"passwords-shadowed", change{"/etc/group", "ann:x:", "ann:$1$abc:"}, "/etc/group: ann: password is here", true},
 		{"no-empty-passwords", change{"/etc/shadow", "ann:$y$j9T$x:", "ann::"}, "ann: password is empty", true},
 		{"no-empty-passwords", change{"/etc/passwd", "ann:x:", "ann::"}, "ann: password is empty", true},
 		{"root-password", change{"/etc/shadow", "root:*:", "root::"}, "root: password is empty", true},
@@ -267,6 +268,14 @@ func TestAccountsFromElsewhereAreErrors(t *testing.T) {
 		if _, err := resource(t, "accounts: {only-root-has-uid-0: {}}").Check(context.Background(), build(t, files)); err == nil || !strings.Contains(err.Error(), "NIS") {
 			t.Errorf("%s with %q: %v", file, line, err)
 		}
+	}
+}
+
+func TestRecordsOfSystemdAreErrors(t *testing.T) {
+	files := healthy()
+	files["/etc/userdb/eve.user"] = "{}"
+	if _, err := resource(t, "accounts: {unique-uids: {}}").Check(context.Background(), build(t, files)); err == nil || !strings.Contains(err.Error(), "/etc/userdb/eve.user") {
+		t.Error(err)
 	}
 }
 

@@ -141,8 +141,22 @@ func (l *line) read(words []string) error {
 	if l.control, err = parseControl(words[1]); err != nil {
 		return err
 	}
+	for i, word := range words {
+		words[i] = unbracketed(word)
+	}
 	l.module, l.args = words[2], words[3:]
 	return nil
+}
+
+// unbracketed is a word without brackets that are around it for nothing; those
+// around white space stay, so that it can be written as it was.
+func unbracketed(word string) string {
+	inside, begins := strings.CutPrefix(word, "[")
+	inside, ends := strings.CutSuffix(inside, "]")
+	if !begins || !ends || inside == "" || strings.ContainsAny(inside, " \t\r\v\f[]\\") {
+		return word
+	}
+	return inside
 }
 
 // split takes a line's words apart; one in brackets may hold white space and,

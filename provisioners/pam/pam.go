@@ -263,12 +263,12 @@ func (l *Line) differences(subject string, stack []*line, at int) []system.Diffe
 	return list
 }
 
-// otherValue is an argument that gives another value to the name of a, ""
-// without one. Modules differ in which of two counts.
+// otherValue is an argument that gives another value to the name of a, or another
+// phase than a, "" without one. Modules differ in which of two counts.
 func otherValue(args []string, a string) string {
 	name, _, valued := strings.Cut(a, "=")
 	for _, one := range args {
-		if valued && one != a && key(one) == name {
+		if one != a && (valued && key(one) == name || slices.Contains(phases, a) && slices.Contains(phases, one)) {
 			return one
 		}
 	}
@@ -315,8 +315,10 @@ func (b bound) met(args []string) (have, want string, ok bool) {
 // mend returns a line's arguments as they should be: what is not spoken of
 // stays.
 func (l *Line) mend(args []string) []string {
+	want := phase(l.Arguments)
 	out := slices.DeleteFunc(slices.Clone(args), func(a string) bool {
-		return slices.ContainsFunc(l.ArgumentsAbsent, func(bad string) bool { return a == bad || key(a) == bad })
+		return want != "" && a != want && slices.Contains(phases, a) ||
+			slices.ContainsFunc(l.ArgumentsAbsent, func(bad string) bool { return a == bad || key(a) == bad })
 	})
 	set := func(option string) {
 		name, _, valued := strings.Cut(option, "=")
