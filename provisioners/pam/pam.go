@@ -43,8 +43,9 @@ type Line struct {
 	Before  string         `json:"before,omitempty" jsonschema_description:"module that the line stands before, where the stack has it"`
 	After   string         `json:"after,omitempty" jsonschema_description:"module that the line stands after, where the stack has it"`
 	Absent  bool           `json:"absent,omitempty" jsonschema_description:"the stack has no line of the module"`
-	// Everywhere asks the same of services that do not include the stack any more.
-	Everywhere bool `json:"everywhere,omitempty" jsonschema_description:"every service that asks pam_unix.so for this type of line is so, by whatever files it gets there"`
+	// Everywhere asks the same of services that do not include the stack any more:
+	// see elsewhere.
+	Everywhere bool `json:"everywhere,omitempty" jsonschema_description:"every service that asks pam_unix.so for this type of line is so, by whatever files it gets there; of pam_unix.so itself, that none lets in whom it refuses"`
 
 	control control
 }

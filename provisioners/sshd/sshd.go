@@ -32,7 +32,7 @@ type Directive struct {
 	Keyword string `json:"-"`
 	// Explicit asks that the main file says so itself.
 	Explicit bool                 `json:"explicit,omitempty" jsonschema_description:"the main file says it too, for a default may change and people may read no other file"`
-	AnyOf    []string             `json:"any-of,omitempty" jsonschema_description:"keywords of which at least one is there"`
+	AnyOf    []string             `json:"any-of,omitempty" jsonschema_description:"keywords of which at least one is there; a list of who may or may not log in counts when it keeps somebody out"`
 	Else     map[string]term.Text `json:"else,omitempty" jsonschema_description:"the one keyword of any-of that is written when none is there, with its value"`
 	term.Bounds
 
