@@ -44,6 +44,9 @@ func TestStacksOpenAsLinuxPAMSays(t *testing.T) {
 	files := map[string]string{"a": stack(), "b": stack()}
 	for i := range services {
 		files[fmt.Sprintf("svc%d", i)] = stack("a", "b")
+		if i%50 == 0 {
+			files[fmt.Sprintf("svc%d", i)] = "auth required pam_permit.so\nauth include gone\n"
+		}
 	}
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {

@@ -87,6 +87,9 @@ func (l *Line) elsewhere(src *source) ([]system.Difference, error) {
 
 func (l *Line) inService(src *source, name string) ([]system.Difference, error) {
 	stack, err := src.stack(name, l.Type)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // a file that it includes is missing: it lets in nobody
+	}
 	if err != nil || len(stack) == 0 {
 		return nil, err // without lines of the type, the service called other decides
 	}
@@ -125,7 +128,7 @@ func Uses(r system.Reader, kind, module string) ([]Use, error) {
 	var list []Use
 	for _, name := range names {
 		stack, err := src.stack(name, kind)
-		if err != nil {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 		for _, one := range stack {

@@ -78,6 +78,7 @@ func TestServicesThatGoTheirOwnWay(t *testing.T) {
 		{"empty passwords", nullok, files{"sshd": "auth required pam_unix.so nullok # why\n"}, "/etc/pam.d/sshd", true},
 		{"another hash", hash, files{"passwd": "password\trequired  pam_unix.so md5\n"}, "/etc/pam.d/passwd", true},
 		{"shorter", minlen, files{"passwd": "password requisite pam_pwquality.so minlen=4\npassword required pam_unix.so\n"}, "/etc/pam.d/passwd", true},
+		{"made for another system", unixAuth, files{"vendor": "auth include system-auth\nauth required pam_permit.so\n"}, "", false},
 		{"unknown control", nullok, files{"sshd": "auth requird pam_unix.so\n"}, "error", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
