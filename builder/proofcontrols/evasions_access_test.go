@@ -133,7 +133,9 @@ var accessEvasions = map[string][]way{
 	"root-path": {
 		named("PATH", written("/root/.bashrc", "PATH+=:/tmp\n")),
 		named("PATH", written("/root/.bash_profile", "export PATH+=:\n")),
-		named("secure_path", written("/etc/sudoers.d/path", "Defaults secure_path=\"/usr/bin:/tmp\"\n")),
+		{name: "by way of sudo", subject: "secure_path", do: func(h hand) bool {
+			return h.exists("/etc/sudoers") && h.added("/etc/sudoers.d/path", "Defaults secure_path=\"/usr/bin:/tmp\"\n")
+		}},
 		{name: "below a directory that others write to", subject: "/opt/shared", do: func(h hand) bool {
 			h.mkdir("/opt/shared/bin", 0o755)
 			h.chmod("/opt/shared", 0o777)
