@@ -103,6 +103,12 @@ var accessEvasions = map[string][]way{
 		}},
 		{name: "everyone on the command line", subject: "AllowGroups", do: func(h hand) bool { return h.added("/etc/default/ssh", "SSHD_OPTS=\"-o AllowGroups=*\"\n") }},
 	},
+	"sshd-max-auth-tries": {
+		{name: "in a file of another's", subject: "/srv/team.conf", do: func(h hand) bool {
+			h.create("/srv/team.conf", "MaxAuthTries 4\n", system.Attr{Mode: 0o644, UID: 1000})
+			return h.added(sshdMain, "Include /srv/team.conf\n")
+		}},
+	},
 	"sshd-login-grace": {
 		named("LoginGraceTime", written("/etc/systemd/system/ssh.service.d/local.conf", "[Service]\nExecStart=\nExecStart=/usr/sbin/sshd -D -o LoginGraceTime=0\n")),
 		named("ssh.service", written("/etc/systemd/system/ssh.service.d/local.conf", "[Service]\nExecStart=\nExecStart=/usr/sbin/sshd -D -g 600\n")),

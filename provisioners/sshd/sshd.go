@@ -173,6 +173,7 @@ func (d *Directive) Check(ctx context.Context, r system.Reader) ([]system.Differ
 	if err != nil {
 		return nil, err
 	}
+	found = append(found, c.lent...)
 	if d.AnyOf == nil {
 		return append(d.compare(c, versions), found...), nil
 	}

@@ -2,6 +2,7 @@ package sshd_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -184,6 +185,28 @@ func TestListsThatKeepNobodyOut(t *testing.T) {
 		list, err := directive(t, access).Check(context.Background(), s)
 		if got := fmt.Sprint(list); err != nil || (c.want == "") != (len(list) == 0) || !strings.Contains(got, c.want) {
 			t.Errorf("%s: got %v, %v, want %q", c.name, got, err, c.want)
+		}
+	}
+}
+
+// TestIncludedFilesAreRootsAlone: whoever writes to one says what sshd does.
+func TestIncludedFilesAreRootsAlone(t *testing.T) {
+	const other = "/srv/team/sshd.conf"
+	for _, c := range []struct {
+		file string
+		attr system.Attr
+		want bool
+	}{
+		{other, system.Attr{Mode: 0o644}, false}, {other, system.Attr{Mode: 0o664}, true}, {other, system.Attr{Mode: 0o602}, true},
+		{other, system.Attr{Mode: 0o600, UID: 1000}, true}, {cloud, system.Attr{Mode: 0o664}, false},
+	} {
+		s := bookworm(t, map[string]string{mainFile: include + "Include " + other + "\nPermitRootLogin no\n", other: "MaxAuthTries 4\n", cloud: "UsePAM yes\n"})
+		if err := errors.Join(s.Chown(c.file, c.attr.UID, 0), s.Chmod(c.file, c.attr.Mode)); err != nil {
+			t.Fatal(err)
+		}
+		list, err := directive(t, `PermitRootLogin: "no"`).Check(context.Background(), s)
+		if err != nil || c.want != (len(list) == 1 && list[0].Subject == c.file) {
+			t.Errorf("%s of %+v: got %v, %v", c.file, c.attr, list, err)
 		}
 	}
 }
