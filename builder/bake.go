@@ -30,6 +30,8 @@ type Baked struct {
 	// Trials are the boot trials that were made of its forms, now or before;
 	// nil when none was asked for.
 	Trials map[control.Output]*report.Trial
+	// Move is that of Builder.Channel to the version; nil when it was not moved.
+	Move *catalog.Move
 }
 
 // Bake makes the image of a plan and puts it into the catalog as a version.
@@ -135,7 +137,28 @@ func (b *Builder) judge(ctx context.Context, baked *Baked) (_ *Baked, err error)
 	if baked.Refusals, err = evidence.Judge(ctx, b.Catalog, baked.Version, b.Trust, recipe.Gates, ""); err != nil {
 		return nil, err
 	}
-	return baked, record(ctx, b.Catalog, baked.Version, Judging{Who: b.Who, Key: b.Key}, baked.Refusals)
+	if err := record(ctx, b.Catalog, baked.Version, Judging{Who: b.Who, Key: b.Key}, baked.Refusals); err != nil {
+		return nil, err
+	}
+	return baked, b.promote(ctx, baked)
+}
+
+// promote moves the channel that the caller named to a version that nothing
+// speaks against.
+func (b *Builder) promote(ctx context.Context, baked *Baked) error {
+	if b.Channel == "" || len(baked.Refusals) > 0 {
+		return nil
+	}
+	for _, t := range baked.Trials {
+		if len(t.Failed()) > 0 {
+			return nil
+		}
+	}
+	var err error
+	baked.Move, err = b.Catalog.Promote(ctx, baked.Version, catalog.Promotion{
+		Channel: b.Channel, Who: b.Who, Why: "baked", When: time.Now(),
+	}, catalog.Keys{b.Key}, b.Revoked)
+	return err
 }
 
 // Tidy ends a bake once its result has been told: finished stages are made to

@@ -44,6 +44,9 @@ type Builder struct {
 	Controls *control.Set
 	// Key signs the evidence.
 	Key *signing.Key
+	// Channel is moved to the version that was baked when its gates agree and
+	// nothing was wrong in its boot trials; none when empty.
+	Channel string
 	// Who bakes, for records.
 	Who string
 	// Report shows progress.

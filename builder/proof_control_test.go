@@ -107,7 +107,7 @@ elsewhere: {title: t, severity: low, rationale: r, when: {files: {/etc/not-there
 		t.Errorf("the bake says:\n%s", said)
 	}
 	write("controls: {profiles: [proof-l1], except: [child]}\ngates: {no-fail: low}\n")
-	out, err := s.run(t.Context(), "bake", s.baseline, "--output", "json")
+	out, err := s.run(t.Context(), "bake", s.baseline, "--promote", "candidate", "--output", "json")
 	var refused *failed
 	if !errors.As(err, &refused) || refused.code != 3 || !strings.Contains(refused.stderr, "does not pass the gates of its recipe") {
 		t.Fatalf("got %v", err)
@@ -128,6 +128,9 @@ elsewhere: {title: t, severity: low, rationale: r, when: {files: {/etc/not-there
 	if code := promote(); code != 3 {
 		t.Errorf("a waiver that no report has was applied: %d", code)
 	}
+	if _, err := s.run(t.Context(), "images", "show", s.baseline+":candidate"); err == nil {
+		t.Error("a bake moved a channel to what its gates refuse")
+	}
 	if _, err := s.run(t.Context(), "scan", answer.Version, "--attach"); err != nil {
 		t.Fatal(err)
 	}
@@ -136,5 +139,11 @@ elsewhere: {title: t, severity: low, rationale: r, when: {files: {/etc/not-there
 	}
 	if code := promote(); code != 0 {
 		t.Errorf("what was accepted is not promoted: %d", code)
+	}
+	if out, err := s.run(t.Context(), "bake", s.baseline, "--promote", "candidate"); err != nil || !strings.Contains(string(out), "\n  channel    candidate\n") {
+		t.Errorf("a known version that its gates accept now: %v\n%s", err, out)
+	}
+	if out, err := s.run(t.Context(), "scan"); err != nil || !strings.Contains(string(out), answer.Version) {
+		t.Errorf("the scan of what was baked last: %v\n%s", err, out)
 	}
 }

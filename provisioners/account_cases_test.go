@@ -7,6 +7,10 @@ func accountCases() []applyCase {
 			"/etc/group":   "-rw-r--r-- 0:0 root:x:0:\nshadow:x:42:\nwww-data:x:330:\nold:x:1500:\napp:x:999:\n",
 			"/etc/gshadow": "-rw-r----- 0:42 root:*::\nshadow:*::\nwww-data:*::\nold:!::\napp:!::\n",
 		}},
+		{"group emptied", "groups:\n  adm: {empty: true}", map[string]string{
+			"/etc/group":   "-rw-r--r-- 0:0 root:x:0:\nshadow:x:42:\nwww-data:x:33:\nold:x:1500:\nadm:x:4:\n",
+			"/etc/gshadow": "-rw-r----- 0:42 root:*::\nshadow:*::\nwww-data:*::\nold:!::\nadm:*::\n",
+		}},
 		{"user", "users:\n  deploy: {comment: Deployer, groups: [adm]}", map[string]string{
 			"/etc/passwd":           "-rw-r--r-- 0:0 root:x:0:0:root:/root:/bin/bash\nwww-data:x:33:33:www-data:/var/www:/usr/sbin/nologin\nold:x:1500:1500::/home/old:/bin/sh\ndeploy:x:1501:1501:Deployer:/home/deploy:/bin/bash\n",
 			"/etc/group":            "-rw-r--r-- 0:0 root:x:0:\nshadow:x:42:\nwww-data:x:33:\nold:x:1500:\nadm:x:4:old,deploy\ndeploy:x:1501:\n",
@@ -48,6 +52,7 @@ func accountMistakes() []mistake {
 		{"user name", "users:\n  Deploy: {}", `"Deploy" is not the name of a user`},
 		{"injected", "users:\n  a: {comment: \"x:0:0\"}", `a comment has no colon`},
 		{"PAM module", "pam:\n  a: {stack: su, type: auth, module: unix, control: required}", `baselines/test.yaml:2:30: "unix" is not the name of a module`},
+		{"PAM line of one service everywhere", "pam:\n  a: {stack: su, everywhere: true, type: auth, module: pam_unix.so, control: required}", `"everywhere" goes with a stack that others include`},
 		{"sudo tag", "sudoers:\n  NOPASWD: absent", `baselines/test.yaml:2:3: "NOPASWD" is neither a setting of sudo nor a tag; did you mean "NOPASSWD"?`},
 		{"days", "ageing:\n  all: {max-days: {at-most: soon}}", `"soon" is not a number`},
 		{"rule", "accounts:\n  unique-uid: {}", `baselines/test.yaml:2:3: "unique-uid" is not a rule for accounts; did you mean "unique-uids"?`},

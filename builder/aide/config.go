@@ -44,7 +44,7 @@ Content = ftype+p+u+g+n+s+m+sha512+acl+xattrs+caps
 Directory = ftype+p+u+g+acl+xattrs
 Link = ftype+p+u+g+l
 Other = ftype+p+u+g
-Seeded = p+u+g+ANF+ARF
+Seeded = p+u+g+acl+ANF+ARF
 SeededLink = Seeded+l
 `
 

@@ -13,8 +13,15 @@ import (
 // NewScratch makes a directory below dir for the files of one run, after those
 // that killed runs left there were removed.
 func NewScratch(ctx context.Context, dir string) (*scratch.Dir, error) {
-	return scratch.New(ctx, dir, "trial-", removeShort)
+	return scratch.New(ctx, dir, scratchPrefix, removeShort)
 }
+
+// SweepScratch removes what killed runs have left below dir.
+func SweepScratch(ctx context.Context, dir string) error {
+	return scratch.Sweep(ctx, dir, scratchPrefix, removeShort)
+}
+
+const scratchPrefix = "trial-"
 
 // removeShort removes the short directories in the system's temporary one that
 // belong to containers of a run.

@@ -173,6 +173,12 @@ var accountBreaks = map[string][]way{
 			return h.added("/etc/pam.d/common-session", "session optional pam_umask.so umask=022\n")
 		}},
 	},
+	"root-umask": {
+		{name: "lax", subject: "umask", do: func(h hand) bool { return h.added("/root/.profile", "umask 022\n") }},
+	},
+	"strong-hashes": {
+		hashed("$1$abcdefgh$abcdefghijklmnopqrstuv"), hashed("abJnggxhB/yWI"), hashed("$5$abcdefgh$abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ"),
+	},
 	"passwords-shadowed": {
 		{name: "a hash in passwd", subject: "daemon", do: func(h hand) bool {
 			return h.replace("/etc/passwd", regexp.MustCompile("^daemon:x:"), "daemon:"+strings.ReplaceAll(hash, "$", "$$")+":")
@@ -247,6 +253,14 @@ var accountBreaks = map[string][]way{
 			return true
 		}},
 	},
+}
+
+// hashed gives a person a hash of another kind.
+func hashed(with string) way {
+	return way{name: "a hash such as " + with[:2], subject: "alice", do: func(h hand) bool {
+		person(h)
+		return h.edit("/etc/shadow", func(line string) string { return strings.Replace(line, "alice:"+hash, "alice:"+with, 1) })
+	}}
 }
 
 // added appends and says that it did.

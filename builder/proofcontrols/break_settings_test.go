@@ -204,7 +204,7 @@ func sshd(name string, s state) []way {
 // sudoWrong are settings as they must not be.
 var sudoWrong = map[string][]string{
 	"logfile": {"logfile=/tmp/sudo.log", "!logfile"}, "timestamp_timeout": {"timestamp_timeout=60", "timestamp_timeout=-1"}, "use_pty": {"!use_pty"},
-	"!authenticate": {"!authenticate"}, "exempt_group": {"exempt_group=adm"},
+	"!authenticate": {"!authenticate"}, "exempt_group": {"exempt_group=adm"}, "!log_allowed": {"!log_allowed"}, "!log_denied": {"!log_denied"},
 }
 
 func sudoers(name string, s state) []way {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"imgbuild/builder/scan/layers"
+	"imgbuild/builder/scan/openscap"
 	"imgbuild/builder/scan/volume"
 	"imgbuild/builder/scratch"
 	"imgbuild/images/catalog"
@@ -31,10 +32,18 @@ func diskTarget(name string, v *volume.Volume) (*Target, error) {
 	return t, err
 }
 
+// workPrefix begins the names of directories that scans work in.
+const workPrefix = "scan-"
+
+// Sweep removes what killed scans have left below dir.
+func Sweep(ctx context.Context, dir string) error {
+	return errors.Join(scratch.Sweep(ctx, dir, workPrefix, nil), scratch.Sweep(ctx, dir, openscap.WorkPrefix, nil))
+}
+
 // Container opens a container image. dir is an existing directory with room for
 // its files.
 func Container(ctx context.Context, from layers.Source, dir string) (*Target, error) {
-	work, err := scratch.New(ctx, dir, "scan-", nil)
+	work, err := scratch.New(ctx, dir, workPrefix, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +82,7 @@ func Version(ctx context.Context, c *catalog.Catalog, v *catalog.Version, output
 }
 
 func disks(ctx context.Context, c *catalog.Catalog, v *catalog.Version, dir string) (_ *Target, err error) {
-	work, err := scratch.New(ctx, dir, "scan-", nil)
+	work, err := scratch.New(ctx, dir, workPrefix, nil)
 	if err != nil {
 		return nil, err
 	}

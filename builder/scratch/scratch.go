@@ -37,12 +37,48 @@ func create(ctx context.Context, parent, prefix string, clear func(path string) 
 	if err := os.MkdirAll(parent, 0o755); err != nil {
 		return nil, err
 	}
+	all, err := swept(ctx, parent, prefix, clear)
+	if err != nil {
+		return nil, err
+	}
+	// Nobody takes a directory that was just made for one that was left.
+	defer func() { err = errors.Join(err, all.Close()) }()
+	d := &Dir{}
+	if d.Path, err = os.MkdirTemp(parent, prefix); err != nil {
+		return nil, err
+	}
+	if d.held, err = hold.OpenDir(d.Path); err == nil {
+		err = hold.Try(d.held, hold.Exclusive)
+	}
+	if err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+// Sweep removes what killed runs have left below parent, as New does.
+func Sweep(ctx context.Context, parent, prefix string, clear func(path string) error) error {
+	all, err := swept(ctx, parent, prefix, clear)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // there was no run
+	}
+	if err != nil {
+		return err
+	}
+	return all.Close()
+}
+
+// swept is the swept parent, held.
+func swept(ctx context.Context, parent, prefix string, clear func(path string) error) (_ *os.File, err error) {
 	all, err := hold.OpenDir(parent)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, all.Close()) }()
-	// Nobody takes a directory that was just made for one that was left.
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, all.Close())
+		}
+	}()
 	if err := hold.Wait(ctx, all, hold.Exclusive); err != nil {
 		return nil, err
 	}
@@ -55,17 +91,7 @@ func create(ctx context.Context, parent, prefix string, clear func(path string) 
 			return nil, fmt.Errorf("removing what a killed run left: %w", err)
 		}
 	}
-	d := &Dir{}
-	if d.Path, err = os.MkdirTemp(parent, prefix); err != nil {
-		return nil, err
-	}
-	if d.held, err = hold.OpenDir(d.Path); err == nil {
-		err = hold.Try(d.held, hold.Exclusive)
-	}
-	if err != nil {
-		return nil, errors.Join(err, d.Close())
-	}
-	return d, nil
+	return all, nil
 }
 
 // sweep removes a directory that nobody holds.

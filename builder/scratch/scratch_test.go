@@ -44,6 +44,15 @@ func TestWhatAKilledRunLeftIsRemoved(t *testing.T) {
 			t.Errorf("%s is there: %v", path, !want)
 		}
 	}
+	if err := os.Mkdir(filepath.Join(parent, "run-again"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := scratch.Sweep(t.Context(), parent, "run-", nil); err != nil || there(filepath.Join(parent, "run-again")) || !there(made.Path) {
+		t.Errorf("swept: %v, what was left is there: %v, what is used: %v", err, there(filepath.Join(parent, "run-again")), there(made.Path))
+	}
+	if err := scratch.Sweep(t.Context(), filepath.Join(parent, "none"), "run-", nil); err != nil {
+		t.Errorf("where no run was: %v", err)
+	}
 	for _, d := range []*scratch.Dir{used, made} {
 		if err := d.Close(); err != nil {
 			t.Error(err)

@@ -27,7 +27,7 @@ type bakeFlags struct {
 	plan, explain  bool
 	noWait         bool
 	evenRevoked    bool
-	tar            string
+	tar, channel   string
 	trial          trialFlags
 }
 
@@ -46,6 +46,7 @@ network once the archive has its packages. A bake that was interrupted goes on
 from its newest finished stage.`,
 		Example: `  imgbuild bake --baseline debian-12-nginx
   imgbuild bake debian-12-nginx --boot-trial  start it too, and see whether it works
+  imgbuild bake web --promote candidate       move the channel web:candidate to it
   imgbuild bake debian-12-nginx --plan        what would be done, and what a cache has
   imgbuild bake debian-12-nginx --explain     why a stage has to be made again
   imgbuild bake debian-12-nginx --tar r.tar   only the root file system, as a tar`,
@@ -59,6 +60,14 @@ from its newest finished stage.`,
 			}
 			if f.baseline == "" {
 				return fault.Inputf("no baseline is named").WithHint("run: %s", env.command("baselines", "list"))
+			}
+			if f.channel != "" {
+				if err := catalog.CheckChannel(f.channel); err != nil {
+					return err
+				}
+				if f.tar != "" {
+					return fault.Inputf("--tar makes no version that a channel could point to").WithHint("leave out --promote")
+				}
 			}
 			if !f.plan && !f.explain {
 				if err := sandbox.Enter(); err != nil {
@@ -76,6 +85,7 @@ from its newest finished stage.`,
 	flags.BoolVar(&f.noWait, "no-wait", false, "fail at once when the same baseline is being baked")
 	flags.BoolVar(&f.evenRevoked, "even-revoked", false, "bake even on a revoked parent, or what was revoked before")
 	f.trial.add(flags, "start the finished image on an isolated network, as the gate boot-trial does", "the cache's")
+	flags.StringVar(&f.channel, "promote", "", "move `CHANNEL` to the version when its gates agree and no boot trial failed")
 	flags.StringVar(&f.tar, "tar", "", "write the sealed root to `FILE` as a tar instead of making a version")
 	return cmd
 }
@@ -113,6 +123,7 @@ func bake(ctx context.Context, env *environment, f bakeFlags) error {
 	if err := w.addTrials(b, recipe, f.trial); err != nil {
 		return err
 	}
+	b.Channel = f.channel
 	if f.evenRevoked {
 		b.Revoked = catalog.AllowRevoked
 	}
@@ -190,7 +201,9 @@ type bakedImage struct {
 	Trials map[control.Output]*report.Trial `json:"trials,omitempty"`
 	// Rejected is true when gates said no; Refusals are those, and Exit is what
 	// the program then ends with.
-	Rejected bool           `json:"rejected,omitempty"`
+	Rejected bool `json:"rejected,omitempty"`
+	// Channel was moved to it, or stood there already.
+	Channel  string         `json:"channel,omitempty"`
 	Refusals []gate.Refusal `json:"refusals,omitempty"`
 	Exit     int            `json:"exit"`
 	Lock     string         `json:"lock"`
@@ -230,6 +243,9 @@ func describeBaked(w *workshop, b *builder.Baked) *bakedImage {
 	out := &bakedImage{
 		Version: v.Ref(), Digest: v.Index.Digest.String(), Known: b.Known, Stages: v.Stages,
 		Packages: len(b.Plan.Lock.Packages), Scores: scoresOf(b.Reports), Refusals: b.Refusals, Trials: b.Trials, Lock: w.project.LockFile(b.Plan.Recipe), Catalog: w.project.Config.Catalog,
+	}
+	if b.Move != nil {
+		out.Channel = b.Move.Channel
 	}
 	out.Rejected = len(b.Refusals) > 0
 	if out.Rejected || trialError(out.Version, b.Trials) != nil {
@@ -271,6 +287,9 @@ func (r *bakedImage) write(w io.Writer) {
 	}
 	for _, form := range slices.Sorted(maps.Keys(r.Trials)) {
 		fmt.Fprintf(w, "  trial      %s\n", describeTrial(form, r.Trials[form]))
+	}
+	if r.Channel != "" {
+		fmt.Fprintf(w, "  channel    %s\n", r.Channel)
 	}
 	for _, r := range r.Refusals {
 		fmt.Fprintf(w, "  refused    by the gate %s: %s\n", r.Gate, harmless(r.Why))

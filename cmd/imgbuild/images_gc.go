@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -10,8 +11,10 @@ import (
 
 	"imgbuild/builder"
 	"imgbuild/builder/debian/repo"
+	"imgbuild/builder/launch"
 	"imgbuild/builder/project"
 	"imgbuild/builder/sandbox"
+	"imgbuild/builder/scan"
 	"imgbuild/builder/stage"
 	"imgbuild/images/updates"
 )
@@ -81,7 +84,7 @@ is a stage in use.`,
 			if err != nil {
 				return err
 			}
-			if err := archive.Sweep(ctx); err != nil {
+			if err := errors.Join(archive.Sweep(ctx), scan.Sweep(ctx, in(scansDir)), launch.SweepScratch(ctx, in(trialsDir))); err != nil {
 				return err
 			}
 			result := collected{

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,23 +8,17 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"imgbuild/builder"
 	"imgbuild/builder/progress"
 	"imgbuild/builder/sandbox"
 	"imgbuild/builder/scan"
 	"imgbuild/builder/scan/hygiene"
-	"imgbuild/builder/scan/layers"
-	"imgbuild/images/catalog"
 	"imgbuild/images/control"
-	"imgbuild/images/evidence"
 	"imgbuild/images/fault"
-	"imgbuild/images/gate"
 	"imgbuild/images/report"
 )
 
@@ -45,7 +38,7 @@ type scanFlags struct {
 func newScanCommand(env *environment) *cobra.Command {
 	var f scanFlags
 	cmd := &cobra.Command{
-		Use:   "scan IMAGE",
+		Use:   "scan [IMAGE]",
 		Short: "Judge a finished image: controls, integrity, secrets",
 		Long: `Open a finished output read-only, without booting or mounting it, and judge it:
 against the controls of the benchmarks that speak of its system, against its signed
@@ -55,7 +48,8 @@ passwords, histories, unexpected setuid files and packages that its lock lacks.
 IMAGE is a version of the catalog, a disk image (raw or qcow2), a container image
 (oci:DIR, oci-archive:FILE, docker://HOST/NAME:TAG), or a directory that holds a root,
 by a path with a slash in it: ./root.
-Of a version the disk is scanned, or with --form container its container.
+Of a version the disk is scanned, or with --form container its container. Without an
+IMAGE, the version that was baked last is scanned.
 
 With --boot-trial a version is started too, on a network without a way out: it must
 answer the probes of its recipe, have no failed unit, listen on its declared ports
@@ -71,8 +65,20 @@ not, or when something is wrong in its boot trial.`,
   imgbuild scan oci:layout --level 1 --output json
   imgbuild scan debian-12-nginx --attach
   imgbuild scan debian-12-nginx --boot-trial --report report.html`,
-		Args: words("IMAGE"),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return words("IMAGE")(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				last, err := lastBaked(cmd.Context(), env)
+				if err != nil {
+					return err
+				}
+				args = []string{last}
+			}
 			if err := f.check(args[0]); err != nil {
 				return err
 			}
@@ -131,17 +137,6 @@ func (f scanFlags) unwritable() string {
 		}
 	}
 	return ""
-}
-
-// isContainer tells the names of container images.
-func isContainer(name string) bool {
-	return strings.HasPrefix(name, "oci:") || strings.HasPrefix(name, "oci-archive:") || strings.HasPrefix(name, "docker://")
-}
-
-// foreign tells names that no version of the catalog has: those of container
-// images elsewhere, and paths, which have a slash or an ending.
-func foreign(name string) bool {
-	return isContainer(name) || strings.Contains(name, "/") || slices.Contains([]string{".qcow2", ".raw", ".img"}, filepath.Ext(name)) || name == "." || name == ".."
 }
 
 func scanImage(ctx context.Context, env *environment, name string, f scanFlags) (err error) {
@@ -217,183 +212,6 @@ func scanImage(ctx context.Context, env *environment, name string, f scanFlags) 
 		return err
 	}
 	return verdict(found)
-}
-
-// openTarget opens what a user names, and learns what is known of it. A version
-// of the catalog is returned too.
-func openTarget(ctx context.Context, env *environment, name, form, dir string, spec *scan.Spec) (*scan.Target, *catalog.Version, error) {
-	if foreign(name) {
-		t, err := openForeign(ctx, name, form, dir)
-		return t, nil, err
-	}
-	p, c, err := env.catalog(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	v, err := find(ctx, c, name, catalog.AllowRevoked)
-	if err != nil {
-		return nil, nil, orPath(name, err)
-	}
-	trust, err := p.Trust(p.Config.Catalog)
-	if err != nil {
-		return nil, nil, err
-	}
-	output, known := scannedForm(v, form)
-	if spec.Manifest, err = evidence.Manifest(ctx, c, v, trust, known); err != nil {
-		return nil, nil, err
-	}
-	if spec.Hygiene.Locked, err = evidence.Packages(ctx, c, v, trust, output); err != nil {
-		return nil, nil, err
-	}
-	recipe, err := evidence.RecipeOf(ctx, c, v, trust)
-	if err != nil {
-		return nil, nil, err
-	}
-	if spec.Classes, err = recipe.Mutable.Rules(); err != nil {
-		return nil, nil, fault.Worldf("reading what %s lets servers change", v.Ref()).Because(err)
-	}
-	spec.Baseline, spec.Profiles, spec.Vars = v.Baseline, recipe.Controls.Profiles, recipe.Values
-	spec.Waivers = append(spec.Waivers, recipe.Controls.Waivers()...)
-	t, err := scan.Version(ctx, c, v, output, dir)
-	return t, v, err
-}
-
-// orPath is why the catalog has no such version, or, where a file or directory of
-// that name is here, how that is said.
-func orPath(name string, err error) error {
-	info, there := os.Stat(name)
-	if there != nil || fault.KindOf(err) != fault.Input {
-		return err
-	}
-	hint := fmt.Sprintf("the disk of that name is ./%s, an archive in the OCI layout is oci-archive:%s", name, name)
-	if info.IsDir() {
-		hint = fmt.Sprintf("the directory of that name is ./%s, or oci:%s when it is an OCI layout", name, name)
-	}
-	return fault.Inputf("the catalog has no image of %q", name).WithHint("%s", hint)
-}
-
-// openForeign opens what is no version of the catalog.
-func openForeign(ctx context.Context, name, form, dir string) (*scan.Target, error) {
-	if isContainer(name) {
-		from, err := layers.ParseSource(name)
-		if err != nil {
-			return nil, err
-		}
-		return scan.Container(ctx, from, dir)
-	}
-	info, err := os.Stat(name)
-	switch {
-	case err != nil:
-		return nil, fault.Inputf("there is no file or directory %s", name).WithHint("a version of the catalog has a name without a slash: %s", "imgbuild images list")
-	case info.IsDir() && filepath.Clean(name) == "/":
-		return nil, fault.Inputf("/ is the running system, not a finished image").WithHint("name the directory that holds a root")
-	case info.IsDir():
-		return scan.Directory(name, directoryForm(form))
-	case form == string(control.Container):
-		return nil, fault.Inputf("%s is a file: a disk, not a container image", name).WithHint("leave out --form, or name the image oci-archive:%s", name)
-	}
-	return scan.Disk(name)
-}
-
-// attachReport signs a report, attaches it to the version that it is of, and says
-// what the version's gates make of it.
-func attachReport(ctx context.Context, env *environment, v *catalog.Version, r *report.Report) error {
-	p, c, err := env.catalog(ctx)
-	if err != nil {
-		return err
-	}
-	key, _, err := p.SigningKey(env.ask())
-	if err != nil {
-		return err
-	}
-	if err := builder.AttachReport(ctx, c, v, key, r); err != nil {
-		return err
-	}
-	trust, err := p.Trust(p.Config.Catalog)
-	if err != nil {
-		return err
-	}
-	refusals, err := builder.Judge(ctx, c, v, trust, builder.Judging{For: r.For, Who: orMe(""), Key: key})
-	if err != nil {
-		return err
-	}
-	if err := gate.Error(v.Ref(), r.For, refusals); err != nil {
-		env.reporter().Note("%v", err)
-	} else {
-		whom := ""
-		if r.For != "" {
-			whom = " for " + string(r.For)
-		}
-		env.reporter().Note("%s passes the gates of its recipe%s", v.Ref(), whom)
-	}
-	return nil
-}
-
-func directoryForm(form string) control.Output {
-	if form == "" {
-		return control.Machine
-	}
-	return control.Output(form)
-}
-
-// scannedForm is the output of a version that is scanned, and what its evidence
-// calls it.
-func scannedForm(v *catalog.Version, form string) (control.Output, string) {
-	if form == string(control.Container) || form == "" && len(v.Disks) == 0 {
-		return control.Container, evidence.OutputContainer
-	}
-	return control.Machine, evidence.OutputDisk
-}
-
-// reportBefore is what a report of a version is compared with: that of the same
-// output of the version before; nil without one, and, which is noted, where what
-// may be it cannot be read. How scores have moved decides nothing here.
-func reportBefore(ctx context.Context, env *environment, v *catalog.Version, found *report.Report) (*report.Report, error) {
-	if v == nil {
-		return nil, nil
-	}
-	p, c, err := env.catalog(ctx)
-	if err != nil {
-		return nil, err
-	}
-	trust, err := p.Trust(p.Config.Catalog)
-	if err != nil {
-		return nil, err
-	}
-	earlier, err := evidence.Earlier(ctx, c, v, trust, found.For)
-	switch {
-	case ctx.Err() != nil:
-		return nil, ctx.Err()
-	case err != nil:
-		env.reporter().Note("how its scores have moved is not known: %v", err)
-		return nil, nil
-	case earlier == nil:
-		return nil, nil
-	}
-	return earlier.Reports[found.Output], nil
-}
-
-func writeReports(r, before *report.Report, f scanFlags) error {
-	for _, out := range []struct {
-		path  string
-		write func(io.Writer) error
-	}{
-		{f.page, func(w io.Writer) error { return report.Page(w, r, before) }},
-		{f.sarif, func(w io.Writer) error { return report.SARIF(w, r, version) }},
-		{f.xml, func(w io.Writer) error { return report.JUnit(w, r) }},
-	} {
-		if out.path == "" {
-			continue
-		}
-		var b bytes.Buffer
-		if err := out.write(&b); err != nil {
-			return fmt.Errorf("writing %s: %w", out.path, err)
-		}
-		if err := os.WriteFile(out.path, b.Bytes(), 0o644); err != nil {
-			return fmt.Errorf("writing the report: %w", err)
-		}
-	}
-	return nil
 }
 
 // verdict is an error of kind fault.Gate for a report with something wrong.

@@ -29,6 +29,8 @@ type Group struct {
 	// GID is chosen as groupadd(8) does when nil.
 	GID    *int `json:"gid,omitempty" jsonschema_description:"number; chosen when not given"`
 	System bool `json:"system,omitempty" jsonschema_description:"choose the number below 1000"`
+	// Empty asks that nobody is in the group or can get into it.
+	Empty  bool `json:"empty,omitempty" jsonschema_description:"nobody is in it, by name or as his own group, and it has neither a password nor people who look after it"`
 	Absent bool `json:"absent,omitempty" jsonschema_description:"the group must not exist"`
 }
 
@@ -90,10 +92,18 @@ func (g *Group) Check(ctx context.Context, r system.Reader) ([]system.Difference
 	if err != nil {
 		return nil, err
 	}
+	var list []system.Difference
 	if g.GID != nil && gid != *g.GID {
-		return []system.Difference{{Subject: subject + ": gid", Have: strconv.Itoa(gid), Want: strconv.Itoa(*g.GID)}}, nil
+		list = append(list, system.Difference{Subject: subject + ": gid", Have: strconv.Itoa(gid), Want: strconv.Itoa(*g.GID)})
 	}
-	return nil, nil
+	if g.Empty {
+		found, _, err := d.entrances(g.Name)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, found...)
+	}
+	return list, nil
 }
 
 // Apply makes the group as it should be. Files that belong to a group whose
@@ -114,6 +124,11 @@ func (g *Group) Apply(ctx context.Context, s system.System) (bool, error) {
 	}
 	if _, err := d.ensureGroup(g.Name, g.GID, g.System); err != nil {
 		return false, err
+	}
+	if g.Empty {
+		if err := d.vacate(g.Name); err != nil {
+			return false, err
+		}
 	}
 	return true, d.write(s)
 }

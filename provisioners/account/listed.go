@@ -114,5 +114,9 @@ func passwordOf(passwd, shadow []string) string {
 	return PasswordSet
 }
 
+// nis tells whether a record is one of NIS: it names accounts that are elsewhere
+// (nsswitch.conf(5), compat).
+func nis(record []string) bool { return record[0] != "" && strings.ContainsAny(record[0][:1], "+-") }
+
 // isName tells what begins a record from comments and the + and - of NIS.
 func isName(text string) bool { return text != "" && !strings.ContainsAny(text[:1], "+-#") }

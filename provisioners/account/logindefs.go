@@ -2,6 +2,7 @@ package account
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,13 +18,14 @@ const (
 // maxText bounds these files and shells' profiles, in bytes.
 const maxText = 1 << 20
 
-// defs reads login.defs(5): a name, white space, a value; the last one counts.
-func defs(r system.Reader) (map[string]string, error) {
+// defs reads login.defs(5): a name, white space, a value. Where a name is there
+// twice, programs differ in which counts: all are kept, in their order.
+func defs(r system.Reader) (map[string][]string, error) {
 	text, _, err := system.ReadText(r, loginDefs, maxText)
 	if err != nil {
 		return nil, err
 	}
-	m := map[string]string{}
+	m := map[string][]string{}
 	for _, line := range strings.Split(text, "\n") {
 		line = strings.TrimSpace(line)
 		if line == "" || line[0] == '#' {
@@ -33,17 +35,18 @@ func defs(r system.Reader) (map[string]string, error) {
 		if at := strings.IndexAny(line, " \t"); at >= 0 {
 			name, value = line[:at], strings.Trim(line[at:], " \t\"")
 		}
-		m[name] = value
+		m[name] = append(m[name], value)
 	}
 	return m, nil
 }
 
 // firstRegular is the lowest number of a person.
-func firstRegular(defs map[string]string) (int, error) {
-	text, ok := defs["UID_MIN"]
-	if !ok {
+func firstRegular(defs map[string][]string) (int, error) {
+	given := defs["UID_MIN"]
+	if len(given) == 0 {
 		return regularMin, nil
 	}
+	text := given[len(given)-1]
 	n, err := strconv.ParseInt(text, 0, 32)
 	if err != nil || n < 0 {
 		return 0, fmt.Errorf("reading %s: UID_MIN is %q", loginDefs, text)
@@ -51,10 +54,10 @@ func firstRegular(defs map[string]string) (int, error) {
 	return int(n), nil
 }
 
-// nologin tells whether a shell lets nobody in (nologin(8)).
+// nologin tells whether a shell lets nobody in (nologin(8)). A program of that name
+// elsewhere may be anything.
 func nologin(shell string) bool {
-	base := shell[strings.LastIndexByte(shell, '/')+1:]
-	return base == "nologin" || base == "false"
+	return slices.Contains([]string{"/usr/sbin/nologin", "/sbin/nologin", "/usr/bin/false", "/bin/false"}, shell)
 }
 
 // loginShells reads shells(5), without those that let nobody in.

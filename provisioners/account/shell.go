@@ -153,8 +153,8 @@ func (c command) assigned(name string) (value, flags string, ok bool) {
 		switch {
 		case flags != "" && strings.HasPrefix(w, "-"):
 			flags += w
-		case strings.HasPrefix(w, name+"="):
-			value, ok = w[len(name)+1:], true
+		case strings.HasPrefix(w, name+"="), strings.HasPrefix(w, name+"+="):
+			_, value, ok = strings.Cut(w, "=")
 		case flags != "" && w == name:
 			ok = true
 		case flags == "" && !strings.Contains(w, "="):

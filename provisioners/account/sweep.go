@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"fmt"
+	"path"
 	"slices"
 	"strconv"
 
@@ -43,6 +44,7 @@ func sweepRules() []sweepRule {
 		{"only-root-has-uid-0", (*survey).rootUID, nil},
 		{"only-root-has-gid-0", (*survey).rootGID, nil},
 		{"only-group-root-has-gid-0", (*survey).rootGroup, nil},
+		{"strong-hashes", (*survey).strongHashes, nil},
 		{"passwords-shadowed", (*survey).shadowed, (*survey).mendShadowed},
 		{"no-empty-passwords", (*survey).noEmpty, (*survey).mendAccounts},
 		{"root-password", (*survey).rootPassword, (*survey).mendAccounts},
@@ -54,6 +56,7 @@ func sweepRules() []sweepRule {
 		{"home-directories", (*survey).homes, (*survey).mendHomes},
 		{"dot-files", (*survey).dotFiles, (*survey).mendModes},
 		{"root-path", (*survey).rootPath, nil},
+		{"root-umask", (*survey).rootUmask, (*survey).mendRootUmask},
 		{"default-umask", (*survey).umask, (*survey).mendUmask},
 		{"session-timeout", (*survey).timeout, (*survey).mendTimeout},
 	}
@@ -95,7 +98,7 @@ type survey struct {
 	sweep *Sweep
 	r     system.Reader
 	*database
-	defs   map[string]string
+	defs   map[string][]string
 	people int // the lowest number of a person
 	shells map[string]bool
 	found  []system.Difference
@@ -127,7 +130,30 @@ func newSurvey(s *Sweep, r system.Reader) (*survey, error) {
 	if v.shells, err = loginShells(r); err != nil {
 		return nil, err
 	}
+	if err := elsewhere(r); err != nil {
+		return nil, err
+	}
 	return v, v.whole()
+}
+
+// userRecords are where systemd-userdbd.service(8) takes further accounts from,
+// which nss-systemd(8) gives to every program.
+var userRecords = []string{"/etc/userdb", "/run/userdb", "/usr/local/lib/userdb", "/usr/lib/userdb"}
+
+// elsewhere refuses a system with accounts that are in none of the four files.
+func elsewhere(r system.Reader) error {
+	for _, dir := range userRecords {
+		names, err := system.Names(r, dir)
+		if err != nil {
+			return fmt.Errorf("looking for accounts: %w", err)
+		}
+		for _, name := range names {
+			if ext := path.Ext(name); ext == ".user" || ext == ".group" {
+				return fmt.Errorf("looking for accounts: %s brings in one that cannot be told; make it one of %s", path.Join(dir, name), passwdFile)
+			}
+		}
+	}
+	return nil
 }
 
 // whole refuses databases with records that programs read in different ways.
@@ -137,6 +163,9 @@ func (v *survey) whole() error {
 		fields int
 	}{{v.passwd, 7}, {v.group, 4}, {v.shadow, 9}, {v.gshadow, 4}} {
 		for _, record := range f.lines {
+			if nis(record) {
+				return fmt.Errorf("reading %s: a line that begins with %s brings in accounts of NIS, which cannot be told; take it out", f.name, record[0][:1])
+			}
 			if len(record) != f.fields {
 				return fmt.Errorf("reading %s: the record of %s has %d fields", f.name, called(record), len(record))
 			}

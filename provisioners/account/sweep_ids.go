@@ -94,11 +94,22 @@ func (v *survey) shadowed() error {
 			v.differ(passwdFile+": "+record[0]+": password", "here", "x, for one in "+shadowFile)
 		}
 	}
+	for _, record := range v.group.lines {
+		if groupHash(record) && !v.excepted(record[0]) {
+			v.differ(groupFile+": "+record[0]+": password", "here", "x, for one in "+gshadowFile)
+		}
+	}
 	return nil
 }
 
-// mendShadowed moves passwords to shadow(5) as pwconv(8) does; one that is
-// there stays.
+// groupHash tells whether a record of group(5) has a password itself; an empty
+// field lets in nobody (newgrp(1)).
+func groupHash(record []string) bool {
+	return record[1] != "" && record[1] != "x" && usable(record[1])
+}
+
+// mendShadowed moves passwords to shadow(5) and gshadow(5) as pwconv(8) and
+// grpconv(8) do; one that is there stays.
 func (v *survey) mendShadowed(sys system.System) error {
 	for _, record := range v.passwd.lines {
 		if record[1] == "x" || v.excepted(record[0]) {
@@ -106,6 +117,15 @@ func (v *survey) mendShadowed(sys system.System) error {
 		}
 		if v.shadow.find(record[0]) == nil {
 			v.shadow.put([]string{record[0], record[1], "", "", "", "", "", "", ""})
+		}
+		record[1] = "x"
+	}
+	for _, record := range v.group.lines {
+		if !groupHash(record) || v.excepted(record[0]) {
+			continue
+		}
+		if v.gshadow.find(record[0]) == nil {
+			v.gshadow.put([]string{record[0], record[1], "", record[3]})
 		}
 		record[1] = "x"
 	}
@@ -141,32 +161,31 @@ func (v *survey) rootPassword() error {
 	case record[1] == "":
 		v.differ(shadowFile+": root: password", "empty", "set or locked", func() { record[1] = "*" })
 	}
+	// What stands here wins over the other file.
+	if record := v.passwd.find("root"); record != nil && record[1] == "" {
+		v.differ(passwdFile+": root: password", "empty", "x, for one in "+shadowFile, func() { record[1] = "x" })
+	}
+	return nil
+}
+
+// strong are the beginnings of hashes that cost a guesser time: yescrypt, its
+// relative of GOST, scrypt, bcrypt and SHA-512 (crypt(5)).
+var strong = []string{"$y$", "$gy$", "$7$", "$2b$", "$2y$", "$6$"}
+
+func (v *survey) strongHashes() error {
+	for _, record := range v.shadow.lines {
+		weak := !slices.ContainsFunc(strong, func(prefix string) bool { return strings.HasPrefix(record[1], prefix) })
+		if weak && record[1] != "" && usable(record[1]) && !v.excepted(record[0]) {
+			v.differ(shadowFile+": "+record[0]+": password", "hashed in a way that is quick to guess", "hashed with yescrypt")
+		}
+	}
 	return nil
 }
 
 func (v *survey) shadowGroup() error {
-	for _, t := range []*table{v.group, v.gshadow} {
-		record := t.find("shadow")
-		if left := slices.DeleteFunc(members(record), v.excepted); len(left) > 0 {
-			v.differ(t.name+": shadow: members", strings.Join(left, ", "), "none", func() {
-				record[3] = strings.Join(slices.DeleteFunc(members(record), func(m string) bool { return !v.excepted(m) }), ",")
-			})
-		}
-	}
-	group := v.group.find("shadow")
-	if group == nil {
-		return nil
-	}
-	for _, record := range v.passwd.lines {
-		gid, err := v.passwd.id(record, 3)
-		if err != nil {
-			return err
-		}
-		if gid == uid(group) && !v.excepted(record[0]) {
-			v.differ(passwdFile+": "+record[0]+": gid", "that of group shadow", "another")
-		}
-	}
-	return nil
+	found, mends, err := v.entrances("shadow", v.sweep.Except...)
+	v.found, v.mends = append(v.found, found...), append(v.mends, mends...)
+	return err
 }
 
 func (v *survey) systemShells() error {

@@ -1,7 +1,6 @@
 package account
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,17 +10,40 @@ import (
 	"strings"
 
 	"imgbuild/provisioners/edit"
-	"imgbuild/provisioners/pam"
+	"imgbuild/provisioners/sudo"
 	"imgbuild/provisioners/system"
 )
 
-// rootFiles are the profiles of root's own.
-var rootFiles = []string{"/root/.profile", "/root/.bash_profile", "/root/.bash_login", "/root/.bashrc"}
+// ownProfiles are the files in a home that shells read, besides those for
+// everybody (bash(1), dash(1)).
+var ownProfiles = []string{".profile", ".bash_profile", ".bash_login", ".bashrc", ".bash_aliases"}
+
+// profilesIn are those files of a home or of the skeleton of homes.
+func profilesIn(home string) []string {
+	list := make([]string, len(ownProfiles))
+	for i, name := range ownProfiles {
+		list[i] = path.Join(home, name)
+	}
+	return list
+}
+
+// rootHome is where root's own are.
+const rootHome = "/root"
 
 // rootPath looks at the places that root's commands are looked for in.
 func (v *survey) rootPath() error {
-	if value, ok := v.defs["ENV_SUPATH"]; ok {
+	for _, value := range v.defs["ENV_SUPATH"] {
 		if err := v.path(loginDefs+": ENV_SUPATH", strings.TrimPrefix(value, "PATH=")); err != nil {
+			return err
+		}
+	}
+	// Most of what root does is asked for by way of sudo.
+	values, err := sudo.Values(v.r, "secure_path")
+	if err != nil {
+		return err
+	}
+	for _, one := range values {
+		if err := v.path(one.Where+": secure_path", one.Text); err != nil {
 			return err
 		}
 	}
@@ -29,7 +51,7 @@ func (v *survey) rootPath() error {
 	if err != nil {
 		return err
 	}
-	commands, err := commandsOf(v.r, slices.Concat(list, rootFiles, []string{"/etc/environment"}))
+	commands, err := commandsOf(v.r, slices.Concat(list, profilesIn(rootHome), []string{"/etc/environment"}))
 	if err != nil {
 		return err
 	}
@@ -57,151 +79,36 @@ func (v *survey) path(subject, value string) error {
 			v.differ(subject, "with "+dir+", which is relative", "without it")
 			continue
 		}
-		info, err := v.r.Stat(path.Clean(dir))
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-		case err != nil:
-			return err
-		case !info.Mode.IsDir():
-			v.differ(subject, "with "+dir+", which is no directory", "without it")
-		case info.UID != 0:
-			v.differ(subject, fmt.Sprintf("with %s, which belongs to %d", dir, info.UID), "with root's own")
-		case info.Mode.Perm()&0o022 != 0:
-			v.differ(subject, fmt.Sprintf("with %s of mode %04o", dir, info.Mode.Perm()), "writable by root alone")
+		// Whoever writes to a directory above it can put another in its place.
+		for at := path.Clean(dir); ; at = path.Dir(at) {
+			info, err := v.r.Stat(at)
+			switch {
+			case errors.Is(err, fs.ErrNotExist):
+			case err != nil:
+				return err
+			case !info.Mode.IsDir():
+				v.differ(subject, "with "+at+", which is no directory", "without it")
+			case info.UID != 0:
+				v.differ(subject, fmt.Sprintf("with %s, which belongs to %d", at, info.UID), "with root's own")
+			case info.Mode.Perm()&0o022 != 0 && (at == path.Clean(dir) || info.Mode&fs.ModeSticky == 0):
+				v.differ(subject, fmt.Sprintf("with %s of mode %04o", at, info.Mode.Perm()), "writable by root alone")
+			}
+			if at == "/" {
+				break
+			}
 		}
 	}
 	return nil
 }
-
-// wantMask is what a new file keeps from others, at the least.
-const wantMask = 0o027
 
 // The files that the resources write, named so that they are read last.
 const (
 	umaskFile   = "/etc/profile.d/zz-imgbuild-umask.sh"
 	timeoutFile = "/etc/profile.d/zz-imgbuild-timeout.sh"
-	bashrc      = "/etc/bash.bashrc"
 )
 
-// mask reads the operand of umask(1), octal or symbolic; unknown is a mask
-// that only a running shell can tell.
-func mask(text string) (bits int, known bool) {
-	if n, err := strconv.ParseUint(text, 8, 12); err == nil {
-		return int(n), true
-	}
-	bits = 0o777
-	for _, part := range strings.Split(text, ",") {
-		who, perms, ok := strings.Cut(part, "=")
-		if !ok || strings.Trim(who, "ugoa") != "" || strings.Trim(perms, "rwx") != "" {
-			return 0, false
-		}
-		if who == "" || strings.Contains(who, "a") {
-			who = "ugo"
-		}
-		keep := 0
-		for _, p := range perms {
-			keep |= map[rune]int{'r': 4, 'w': 2, 'x': 1}[p]
-		}
-		for _, w := range who {
-			shift := map[rune]int{'u': 6, 'g': 3, 'o': 0}[w]
-			bits = bits&^(7<<shift) | (7&^keep)<<shift
-		}
-	}
-	return bits, true
-}
-
-func strict(text string) bool {
-	bits, known := mask(text)
-	return known && bits&wantMask == wantMask
-}
-
-// masks are the commands that set a mask for everybody or for root.
-func (v *survey) masks() ([]command, error) {
-	files, err := profiles(v.r)
-	if err != nil {
-		return nil, err
-	}
-	commands, err := commandsOf(v.r, append(files, rootFiles[0], rootFiles[3]))
-	return slices.DeleteFunc(commands, func(c command) bool {
-		return c.words[0] != "umask" || len(c.words) < 2 || len(c.words) == 2 && strings.HasPrefix(c.words[1], "-")
-	}), err
-}
-
-func (v *survey) umask() error {
-	commands, err := v.masks()
-	if err != nil {
-		return err
-	}
-	set := map[bool]bool{}
-	for _, c := range commands {
-		if last := c.words[len(c.words)-1]; !strict(last) {
-			v.differ(fmt.Sprintf("%s:%d: umask", c.file, c.line+1), last, "027 or stricter")
-		} else {
-			set[c.file == bashrc] = true
-		}
-	}
-	if !set[false] {
-		v.differ("/etc/profile: umask", "not set", "027 or stricter")
-	}
-	if _, err := v.r.Stat(bashrc); err == nil && !set[true] {
-		v.differ(bashrc+": umask", "not set", "027 or stricter")
-	}
-	if value, ok := v.defs["UMASK"]; !ok || !strict(value) {
-		v.differ(loginDefs+": UMASK", cmp.Or(value, "not set"), "027 or stricter")
-	}
-	for _, stack := range []string{"common-session", "common-session-noninteractive"} {
-		lines, err := pam.Arguments(v.r, stack, "session", "pam_umask.so")
-		if err != nil {
-			return err
-		}
-		for _, args := range lines {
-			for _, a := range args {
-				if value, ok := strings.CutPrefix(a, "umask="); ok && !strict(value) {
-					v.differ("/etc/pam.d/"+stack+": pam_umask", a, "027 or stricter")
-				}
-			}
-		}
-	}
-	return nil
-}
-
-// mendUmask takes out masks that are too lax, and sets one where none is left.
-func (v *survey) mendUmask(sys system.System) error {
-	commands, err := v.masks()
-	if err != nil {
-		return err
-	}
-	lax := slices.DeleteFunc(commands, func(c command) bool { return strict(c.words[len(c.words)-1]) })
-	if err := takeOut(sys, lax); err != nil {
-		return err
-	}
-	v.found = nil
-	if v.defs["UMASK"] == "" || !strict(v.defs["UMASK"]) {
-		if err := setDef(sys, "UMASK", "027"); err != nil {
-			return err
-		}
-		v.defs["UMASK"] = "027"
-	}
-	if err := v.umask(); err != nil {
-		return err
-	}
-	for _, d := range v.found {
-		var err error
-		switch d.Subject {
-		case "/etc/profile: umask":
-			err = system.Replace(sys, umaskFile, "# New files are not for others to read.\numask 027\n", 0o644)
-		case bashrc + ": umask":
-			var text string
-			if text, _, err = system.ReadText(sys, bashrc, maxText); err == nil {
-				err = system.Replace(sys, bashrc, edit.Ended(text)+"umask 027\n", 0o644)
-			}
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
+// bashrc is what bash reads for everybody whenever it asks for commands.
+const bashrc = "/etc/bash.bashrc"
 
 // takeOut removes commands that are alone on their lines.
 func takeOut(sys system.System, list []command) error {

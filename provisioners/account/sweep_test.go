@@ -88,6 +88,7 @@ func TestRulesFindWhatBreaksThem(t *testing.T) {
 		{"only-root-has-gid-0", change{"/etc/passwd", "4:65534", "4:0"}, "sync: gid", false},
 		{"only-group-root-has-gid-0", change{"/etc/group", "ann:x:1000", "ann:x:0"}, "ann: gid", false},
 		{"passwords-shadowed", change{"/etc/passwd", "ann:x:", "ann:$1$abc:"}, "ann: password is here", true},
+		{"passwords-shadowed", change{"/etc/group", "ann:x:", "ann:$1$abc:"}, "/etc/group: ann: password is here", true},
 		{"no-empty-passwords", change{"/etc/shadow", "ann:$y$j9T$x:", "ann::"}, "ann: password is empty", true},
 		{"no-empty-passwords", change{"/etc/passwd", "ann:x:", "ann::"}, "ann: password is empty", true},
 		{"root-password", change{"/etc/shadow", "root:*:", "root::"}, "root: password is empty", true},
@@ -95,6 +96,11 @@ func TestRulesFindWhatBreaksThem(t *testing.T) {
 		{"shadow-group-empty", change{"/etc/group", "shadow:x:42:", "shadow:x:42:ann,sync"}, "ann, sync", true},
 		{"shadow-group-empty", change{"/etc/gshadow", "shadow:*::", "shadow:*::ann"}, "/etc/gshadow", true},
 		{"shadow-group-empty", change{"/etc/passwd", "4:65534", "4:42"}, "that of group shadow", false},
+		{"shadow-group-empty", change{"/etc/gshadow", "shadow:*:", "shadow:$y$j9T$x:"}, "shadow: password is usable", true},
+		{"shadow-group-empty", change{"/etc/gshadow", "shadow:*::", "shadow:*:ann:"}, "shadow: administrators is ann", true},
+		{"root-password", change{"/etc/passwd", "root:x:", "root::"}, "/etc/passwd: root: password is empty", true},
+		{"strong-hashes", change{"/etc/shadow", "ann:$y$j9T$x:", "ann:$1$x$y:"}, "ann: password is hashed", false},
+		{"system-accounts-no-shell", change{"/etc/passwd", "/usr/sbin:/usr/sbin/nologin", "/usr/sbin:/srv/nologin"}, "daemon: shell is /srv/nologin", true},
 		{"system-accounts-no-shell", change{"/etc/passwd", "/usr/sbin:/usr/sbin/nologin", "/usr/sbin:"}, "daemon: shell is /bin/sh", true},
 		{"system-accounts-locked", change{"/etc/shadow", "daemon:*:", "daemon:$y$x:"}, "daemon: password is usable", true},
 		{"no-shell-accounts-locked", change{"/etc/passwd", "/home/ann:/bin/bash", "/home/ann:/bin/fish"}, "ann: password is usable", true},
@@ -110,6 +116,16 @@ func TestRulesFindWhatBreaksThem(t *testing.T) {
 		{"root-path", change{"/root/.profile", "# root's", "true; PATH='bin':$HOME/x # c"}, "bin, which is relative", false},
 		{"root-path", change{"/etc/login.defs", "/usr/bin", "/usr/bin/true"}, "no directory", false},
 		{"root-path", change{"/etc/login.defs", "/usr/bin", "/home/ann"}, "belongs to 1000", false},
+		{"root-path", change{"/root/.bash_profile", "", "PATH+=:."}, "/root/.bash_profile:1: PATH is with ., which is relative", false},
+		{"root-path", change{"/root/.bashrc", "", "PATH=/home/ann/x/bin"}, "/home/ann, which belongs to 1000", false},
+		{"root-path", change{"/etc/sudoers", "", "Defaults secure_path=\"/usr/bin:bin\"\n"}, "/etc/sudoers:1: secure_path is with bin", false},
+		{"root-umask", change{"/root/.bash_profile", "", "umask 022\n"}, "/root/.bash_profile:1: umask is 022", true},
+		{"root-umask", change{"/root/.profile", "# root's", "umask u=rwx,go=rx"}, "/root/.profile:1", true},
+		{"default-umask", change{"/etc/skel/.profile", "", "umask 022\n"}, "/etc/skel/.profile:1", true},
+		{"default-umask", change{"/home/ann/.bashrc", "# ann's", "umask 002"}, "/home/ann/.bashrc:1", false},
+		{"default-umask", change{"/etc/passwd", "ann:x:1000:1000::", "ann:x:1000:1000:Ann,,,umask=0:"}, "ann: umask in the comment is 0", false},
+		{"default-umask", change{"/etc/login.defs", "UMASK 027", "UMASK 022\nUMASK 027"}, "UMASK is 022", true},
+		{"default-umask", change{"/etc/pam.d/sshd", "", "session optional pam_umask.so umask=0022\n"}, "/etc/pam.d/sshd: pam_umask", false},
 		{"default-umask", change{"/etc/profile", "umask 027", "umask 022"}, "/etc/profile:7: umask is 022", true},
 		{"default-umask", change{"/etc/profile", "umask 027\n", ""}, "not set", true},
 		{"default-umask", change{"/etc/profile", "umask 027", "umask u=rwx,g=rx,o=r"}, "u=rwx", true},
@@ -198,6 +214,38 @@ func TestHomesAndDotFilesAreClosed(t *testing.T) {
 	}
 }
 
+// TestAnEmptyGroupStaysEmpty takes out whoever is in it, and leaves to a person
+// whose own it is.
+func TestAnEmptyGroupStaysEmpty(t *testing.T) {
+	r, ctx := resource(t, "groups: {su: {system: true, empty: true}}"), context.Background()
+	files := healthy()
+	files["/etc/group"] += "su:x:900:ann,sync\n"
+	files["/etc/gshadow"] += "su:$y$j9T$x:ann:sync\n"
+	s := build(t, files)
+	if d, err := r.Check(ctx, s); err != nil || len(d) != 4 {
+		t.Fatalf("found %v, %v", d, err)
+	}
+	if changed, err := r.Apply(ctx, s); !changed || err != nil {
+		t.Fatal(changed, err)
+	}
+	for name, want := range map[string]string{"/etc/group": "su:x:900:\n", "/etc/gshadow": "su:!::\n"} {
+		if text, _, err := system.ReadText(s, name, 1<<20); err != nil || !strings.HasSuffix(text, want) {
+			t.Errorf("%s is %q, %v", name, text, err)
+		}
+	}
+	if again, err := r.Apply(ctx, s); again || err != nil {
+		t.Error("a second time:", again, err)
+	}
+	files["/etc/passwd"] = strings.Replace(files["/etc/passwd"], "ann:x:1000:1000", "ann:x:1000:900", 1)
+	s = build(t, files)
+	if d, err := r.Check(ctx, s); err != nil || len(d) != 5 {
+		t.Fatalf("found %v, %v", d, err)
+	}
+	if changed, err := r.Apply(ctx, s); changed || err == nil {
+		t.Error("somebody's own group was taken:", changed, err)
+	}
+}
+
 func TestBrokenDatabasesAreErrors(t *testing.T) {
 	for file, text := range map[string]string{
 		"/etc/passwd": "root:x:0:0:root:/root\n", "/etc/group": "root:x:zero:\n", "/etc/shadow": "root:*:1:2\n", "/etc/login.defs": "UID_MIN many\n",
@@ -209,6 +257,25 @@ func TestBrokenDatabasesAreErrors(t *testing.T) {
 				t.Errorf("%s with a broken %s: no error", recipe, file)
 			}
 		}
+	}
+}
+
+// TestAccountsFromElsewhereAreErrors is of the lines of NIS, in any form.
+func TestAccountsFromElsewhereAreErrors(t *testing.T) {
+	for file, line := range map[string]string{"/etc/passwd": "+eve:x:1500:1500::/:/bin/sh\n", "/etc/group": "+:::\n", "/etc/shadow": "-eve::::::::\n"} {
+		files := healthy()
+		files[file] += line
+		if _, err := resource(t, "accounts: {only-root-has-uid-0: {}}").Check(context.Background(), build(t, files)); err == nil || !strings.Contains(err.Error(), "NIS") {
+			t.Errorf("%s with %q: %v", file, line, err)
+		}
+	}
+}
+
+func TestRecordsOfSystemdAreErrors(t *testing.T) {
+	files := healthy()
+	files["/etc/userdb/eve.user"] = "{}"
+	if _, err := resource(t, "accounts: {unique-uids: {}}").Check(context.Background(), build(t, files)); err == nil || !strings.Contains(err.Error(), "/etc/userdb/eve.user") {
+		t.Error(err)
 	}
 }
 

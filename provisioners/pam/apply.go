@@ -22,30 +22,79 @@ func (l *Line) Apply(ctx context.Context, s system.System) (bool, error) {
 	if err != nil || len(differences) == 0 {
 		return false, err
 	}
-	var files map[string]string
-	kind, common := strings.CutPrefix(l.Stack, "common-")
-	if common && slices.Contains(kinds, kind) {
-		files, err = l.generate(s, kind)
+	draft := edit.New(s)
+	set := func(files map[string]string) {
+		for _, name := range sortedKeys(files) {
+			draft.Set(name, files[name])
+		}
 	}
-	if !common || files == nil && err == nil || errors.Is(err, errLocal) {
-		files, err = l.edit(s)
+	own, err := l.inStack(&source{r: s})
+	if err == nil && len(own) > 0 {
+		var files map[string]string
+		files, err = l.mended(s)
+		set(files)
+	}
+	if err == nil && l.Everywhere && l.Control == "" {
+		err = l.mendServices(draft, set)
 	}
 	if err != nil {
 		return false, err
-	}
-	draft := edit.New(s)
-	for _, name := range sortedKeys(files) {
-		draft.Set(name, files[name])
 	}
 	after, err := l.Check(ctx, draft)
 	if err != nil {
 		return false, err
 	}
 	if len(after) > 0 {
-		return false, fault.Failedf("changing %s does not bring about the line: %s", path.Join(configDir, l.Stack), after[0]).
-			WithHint("a profile of %s or a line of the stack contradicts it; remove that first", profileDir)
+		return false, l.refuse(after[0])
 	}
 	return draft.Save(s)
+}
+
+// mended are the files of the resource's own stack as they should be.
+func (l *Line) mended(r system.Reader) (files map[string]string, err error) {
+	kind, common := strings.CutPrefix(l.Stack, shared)
+	if common && slices.Contains(kinds, kind) {
+		files, err = l.generate(r, kind)
+	}
+	if !common || files == nil && err == nil || errors.Is(err, errLocal) {
+		files, err = l.edit(r)
+	}
+	return files, err
+}
+
+// mendServices changes the arguments of the lines that services have besides.
+func (l *Line) mendServices(draft *edit.Draft, set func(map[string]string)) error {
+	names, err := (&source{r: draft}).services()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		found, err := l.inService(&source{r: draft}, name)
+		if err != nil {
+			return err
+		}
+		if len(found) == 0 {
+			continue
+		}
+		other := *l
+		other.Stack = name
+		files, err := other.edit(draft)
+		if err != nil {
+			return err
+		}
+		set(files)
+	}
+	return nil
+}
+
+// refuse is the error that a difference stays.
+func (l *Line) refuse(left system.Difference) error {
+	own := l.subject(l.Stack)
+	if left.Subject != own {
+		return fault.Failedf("%s; what it asks is its owner's to say", left).WithHint("include %s in that file in place of what it asks itself", l.Stack)
+	}
+	return fault.Failedf("changing %s does not bring about the line: %s", path.Join(configDir, l.Stack), left).
+		WithHint("a profile of %s or a line of the stack contradicts it; remove that first", profileDir)
 }
 
 // own is the name of the resource's own profile.

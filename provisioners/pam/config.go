@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -53,8 +54,17 @@ type line struct {
 	scope string
 }
 
-// name is the module without its directory.
-func (l *line) name() string { return path.Base(l.module) }
+// modulesDir is where modules of the distribution are; elsewhere one of the same
+// name is another.
+var modulesDir = regexp.MustCompile(`^(/usr)?/lib(32|64)?(/[a-z0-9_]+-linux-[a-z0-9]+)?/security/[^/]+$`)
+
+// name is the module without its directory, unless that is a strange one.
+func (l *line) name() string {
+	if modulesDir.MatchString(l.module) {
+		return path.Base(l.module)
+	}
+	return l.module
+}
 
 // parseError is of a configuration that Linux-PAM would not understand either.
 type parseError struct {
@@ -131,8 +141,22 @@ func (l *line) read(words []string) error {
 	if l.control, err = parseControl(words[1]); err != nil {
 		return err
 	}
+	for i, word := range words {
+		words[i] = unbracketed(word)
+	}
 	l.module, l.args = words[2], words[3:]
 	return nil
+}
+
+// unbracketed is a word without brackets that are around it for nothing; those
+// around white space stay, so that it can be written as it was.
+func unbracketed(word string) string {
+	inside, begins := strings.CutPrefix(word, "[")
+	inside, ends := strings.CutSuffix(inside, "]")
+	if !begins || !ends || inside == "" || strings.ContainsAny(inside, " \t\r\v\f[]\\") {
+		return word
+	}
+	return inside
 }
 
 // split takes a line's words apart; one in brackets may hold white space and,
@@ -171,6 +195,8 @@ type source struct {
 	r system.Reader
 	// count bounds the lines of a stack.
 	count int
+	// known are files that were read, by name.
+	known map[string][]*line
 }
 
 // file is the place of a stack's file: the administrator's before the
@@ -194,6 +220,21 @@ func (s *source) file(name string) (string, error) {
 
 // lines reads one file; a stack without a file is fs.ErrNotExist.
 func (s *source) lines(name string) ([]*line, error) {
+	if list, ok := s.known[name]; ok {
+		return list, nil
+	}
+	list, err := s.read(name)
+	if err != nil {
+		return nil, err
+	}
+	if s.known == nil {
+		s.known = map[string][]*line{}
+	}
+	s.known[name] = list
+	return list, nil
+}
+
+func (s *source) read(name string) ([]*line, error) {
 	file, err := s.file(name)
 	if err != nil {
 		return nil, err
@@ -257,11 +298,12 @@ func (s *source) flat(name, kind, scope string, depth int) ([]*line, error) {
 		case l.kind != kind:
 			continue
 		case l.control.word == "substack":
-			inner = fmt.Sprintf("%s/%s:%d", scope, name, i)
+			inner = fmt.Sprintf("%s/%s:%d", scope, strings.ReplaceAll(name, "/", "|"), i)
 		case l.control.word == "include":
 		default:
-			l.scope = scope
-			list = append(list, l)
+			one := *l // a file may be included twice, in two scopes
+			one.scope = scope
+			list = append(list, &one)
 			continue
 		}
 		below, err := s.flat(l.module, kind, inner, depth+1)

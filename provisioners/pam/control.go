@@ -127,8 +127,12 @@ func unreachable(stack []*line, at int) string {
 		if !reached[i] {
 			continue
 		}
+		asks := !l.decidesForSome() && slices.Contains(neutral, l.name())
 		for _, result := range l.outcomes() {
-			reached[follow(stack, i, result)] = true
+			next, _ := follow(stack, i, result)
+			if reached[next] = true; asks && next > at && l.control.of(result) == jump {
+				return fmt.Sprintf("some jump over it by %s in %s, which asks for no proof", l.name(), l.file)
+			}
 		}
 		inside := l.scope == stack[at].scope || strings.HasPrefix(stack[at].scope, l.scope+"/")
 		if inside && !l.decidesForSome() && l.control.of("success") == "done" {
@@ -141,10 +145,17 @@ func unreachable(stack []*line, at int) string {
 	return ""
 }
 
-// decidesForSome tells of modules whose success is meant to end a stack for
-// some users.
+// decidesForSome tells of modules whose success is meant to end a stack: for root,
+// who needs no proof, and for what has been proved by jumps.
 func (l *line) decidesForSome() bool {
-	return slices.Contains([]string{"pam_rootok.so", "pam_succeed_if.so", "pam_permit.so"}, l.name())
+	switch l.name() {
+	case "pam_rootok.so", "pam_permit.so":
+		return true
+	case "pam_succeed_if.so":
+		said := strings.Join(l.args, " ")
+		return strings.Contains(said, "uid = 0") || strings.Contains(said, "uid eq 0") || strings.Contains(said, "user = root")
+	}
+	return false
 }
 
 // outcomes are the results that a module can return.
@@ -160,27 +171,36 @@ func (l *line) outcomes() []string {
 	return results[:len(results)-1]
 }
 
-// follow is the line that is run next after a result, len(stack) for none.
-func follow(stack []*line, i int, result string) int {
+// follow is the line that is run next after a result, len(stack) for none. bad is
+// a jump over more lines than there are, which fails the stack.
+func follow(stack []*line, i int, result string) (next int, bad bool) {
 	l := stack[i]
 	action := l.control.of(result)
 	if action != "done" && action != "die" && action != jump {
-		return i + 1
+		return i + 1, false
 	}
 	left, named := l.control.jumps[result]
 	if !named {
 		left = l.control.jumps["default"]
 	}
+	// A substack counts as one line for those that jump over it.
+	within := ""
 	for next := i + 1; next < len(stack); next++ {
-		switch scope := stack[next].scope; {
-		case scope != l.scope && !strings.HasPrefix(scope, l.scope+"/"):
-			return next // a substack ends, the stack around it goes on
-		case action != jump || scope != l.scope:
-		case left == 0:
-			return next
-		default:
-			left--
+		scope := stack[next].scope
+		if scope != l.scope && !strings.HasPrefix(scope, l.scope+"/") {
+			return next, action == jump && left > 0 // a substack ends, the stack around it goes on
 		}
+		if action != jump {
+			continue
+		}
+		inner, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(scope, l.scope), "/"), "/")
+		if inner != "" && inner == within {
+			continue
+		}
+		if within = inner; left == 0 {
+			return next, false
+		}
+		left--
 	}
-	return len(stack)
+	return len(stack), action == jump && left > 0
 }

@@ -48,6 +48,9 @@ func (l *Line) edit(r system.Reader) (map[string]string, error) {
 			return nil
 		}
 		args := l.mend(one.args)
+		if slices.Equal(args, one.args) {
+			return raw
+		}
 		if len(raw) == 1 {
 			if parts := head.FindStringSubmatch(raw[0]); parts != nil {
 				return []string{strings.TrimRight(parts[1]+" "+strings.Join(append(args, parts[3]), " "), " ")}

@@ -43,6 +43,9 @@ type Line struct {
 	Before  string         `json:"before,omitempty" jsonschema_description:"module that the line stands before, where the stack has it"`
 	After   string         `json:"after,omitempty" jsonschema_description:"module that the line stands after, where the stack has it"`
 	Absent  bool           `json:"absent,omitempty" jsonschema_description:"the stack has no line of the module"`
+	// Everywhere asks the same of services that do not include the stack any more:
+	// see elsewhere.
+	Everywhere bool `json:"everywhere,omitempty" jsonschema_description:"every service that asks pam_unix.so for this type of line is so, by whatever files it gets there; of pam_unix.so itself, that none lets in whom it refuses"`
 
 	control control
 }
@@ -98,9 +101,12 @@ func New(e node.Entry) (*Line, error) {
 		}
 	}
 	p.Add(l.checkControl(n))
+	if l.Everywhere && !strings.HasPrefix(l.Stack, shared) {
+		p.Addf(n.At("everywhere"), `"everywhere" goes with a stack that others include, such as common-auth`)
+	}
 	if l.Absent {
 		for _, key := range n.Keys() {
-			if !slices.Contains([]string{"stack", "type", "module", "absent"}, key) {
+			if !slices.Contains([]string{"stack", "type", "module", "absent", "everywhere"}, key) {
 				p.Addf(n.At(key), `%q does not go with "absent"`, key)
 			}
 		}
@@ -155,13 +161,28 @@ func (l *Line) is(module string, c control, args []string) bool {
 	return want == "" || want == phase(args)
 }
 
-// Check tells how the stack differs.
+// Check tells how the stack differs; where that does as it should, how services
+// do that must be like it.
 func (l *Line) Check(ctx context.Context, r system.Reader) ([]system.Difference, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	stack, err := (&source{r: r}).stack(l.Stack, l.Type)
-	subject := fmt.Sprintf("%s: %s %s", path.Join(configDir, l.Stack), l.Type, l.Module)
+	src := &source{r: r}
+	list, err := l.inStack(src)
+	if err != nil || len(list) > 0 || !l.Everywhere {
+		return list, err
+	}
+	return l.elsewhere(src)
+}
+
+func (l *Line) subject(stack string) string {
+	return fmt.Sprintf("%s: %s %s", path.Join(configDir, stack), l.Type, l.Module)
+}
+
+// inStack tells how the resource's own stack differs.
+func (l *Line) inStack(src *source) ([]system.Difference, error) {
+	stack, err := src.stack(l.Stack, l.Type)
+	subject := l.subject(l.Stack)
 	if errors.Is(err, fs.ErrNotExist) {
 		if l.Absent {
 			return nil, nil
@@ -171,6 +192,11 @@ func (l *Line) Check(ctx context.Context, r system.Reader) ([]system.Difference,
 	if err != nil {
 		return nil, err
 	}
+	return l.judge(subject, stack, l.Control != "" || len(l.Arguments)+len(l.AtLeast)+len(l.AtMost) > 0), nil
+}
+
+// judge tells how a stack differs. must says that one without such a line does.
+func (l *Line) judge(subject string, stack []*line, must bool) []system.Difference {
 	var found [][]system.Difference
 	for i, one := range stack {
 		switch {
@@ -181,10 +207,8 @@ func (l *Line) Check(ctx context.Context, r system.Reader) ([]system.Difference,
 		}
 	}
 	switch {
-	case l.Absent || l.Control == "" && len(found) > 0:
-		return slices.Concat(found...), nil
-	case l.Control == "" && len(l.Arguments)+len(l.AtLeast)+len(l.AtMost) == 0:
-		return nil, nil
+	case l.Absent || l.Control == "" && len(found) > 0 || len(found) == 0 && !must:
+		return slices.Concat(found...)
 	case len(found) == 0:
 		have := "absent"
 		for _, one := range stack {
@@ -192,9 +216,9 @@ func (l *Line) Check(ctx context.Context, r system.Reader) ([]system.Difference,
 				have = "there with another control or other arguments, in " + one.file
 			}
 		}
-		return []system.Difference{{Subject: subject, Have: have, Want: l.String()}}, nil
+		return []system.Difference{{Subject: subject, Have: have, Want: l.String()}}
 	}
-	return slices.MinFunc(found, func(a, b []system.Difference) int { return len(a) - len(b) }), nil
+	return slices.MinFunc(found, func(a, b []system.Difference) int { return len(a) - len(b) })
 }
 
 // String is the line as it would be written.
@@ -212,6 +236,8 @@ func (l *Line) differences(subject string, stack []*line, at int) []system.Diffe
 	for _, a := range l.Arguments {
 		if !slices.Contains(one.args, a) {
 			differ("without "+a, "with it")
+		} else if other := otherValue(one.args, a); other != "" {
+			differ("with "+other+" besides, in "+one.file, "with "+a+" alone")
 		}
 	}
 	for _, a := range l.ArgumentsAbsent {
@@ -236,6 +262,18 @@ func (l *Line) differences(subject string, stack []*line, at int) []system.Diffe
 		differ("never reached: "+why, "reached")
 	}
 	return list
+}
+
+// otherValue is an argument that gives another value to the name of a, or another
+// phase than a, "" without one. Modules differ in which of two counts.
+func otherValue(args []string, a string) string {
+	name, _, valued := strings.Cut(a, "=")
+	for _, one := range args {
+		if one != a && (valued && key(one) == name || slices.Contains(phases, a) && slices.Contains(phases, one)) {
+			return one
+		}
+	}
+	return ""
 }
 
 // bound is what an argument's value may be.
@@ -278,8 +316,10 @@ func (b bound) met(args []string) (have, want string, ok bool) {
 // mend returns a line's arguments as they should be: what is not spoken of
 // stays.
 func (l *Line) mend(args []string) []string {
+	want := phase(l.Arguments)
 	out := slices.DeleteFunc(slices.Clone(args), func(a string) bool {
-		return slices.ContainsFunc(l.ArgumentsAbsent, func(bad string) bool { return a == bad || key(a) == bad })
+		return want != "" && a != want && slices.Contains(phases, a) ||
+			slices.ContainsFunc(l.ArgumentsAbsent, func(bad string) bool { return a == bad || key(a) == bad })
 	})
 	set := func(option string) {
 		name, _, valued := strings.Cut(option, "=")
@@ -296,7 +336,7 @@ func (l *Line) mend(args []string) []string {
 		}
 	}
 	for _, a := range l.Arguments {
-		if !slices.Contains(out, a) {
+		if !slices.Contains(out, a) || otherValue(out, a) != "" {
 			set(a)
 		}
 	}
@@ -306,20 +346,4 @@ func (l *Line) mend(args []string) []string {
 		}
 	}
 	return out
-}
-
-// Arguments lists the arguments of every line of a module that a stack has,
-// with its includes; none when there is no such stack.
-func Arguments(r system.Reader, stack, kind, module string) ([][]string, error) {
-	lines, err := (&source{r: r}).stack(stack, kind)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	var list [][]string
-	for _, l := range lines {
-		if l.name() == module {
-			list = append(list, l.args)
-		}
-	}
-	return list, err
 }

@@ -63,6 +63,8 @@ func TestStacksAreReadAsLinuxPAMReadsThem(t *testing.T) {
 		{"no number", remember, map[string]string{"svc": "password required pam_pwhistory.so remember=2x4\n"}, "remember=2x4"},
 		{"no module", remember, map[string]string{"svc": "password required pam_unix.so\n"}, "absent"},
 		{"no bad argument", nullok, map[string]string{"svc": "auth required pam_unix.so nullok_secure [nullok x]\n"}, ""},
+		{"bad argument in brackets", nullok, map[string]string{"svc": "auth required [pam_unix.so] [nullok]\n"}, "with nullok"},
+		{"two phases", preauth, map[string]string{"svc": "auth required pam_faillock.so preauth authsucc\nauth required pam_unix.so\n"}, "with authsucc besides"},
 		{"bad argument in one of two", nullok, map[string]string{"svc": "auth required pam_unix.so\n@include a\n", "a": "auth required pam_unix.so try nullok\n"}, "with nullok"},
 		{"nothing to be bad", nullok, map[string]string{"svc": "auth required pam_x.so\n"}, ""},
 		{"no stack", nullok, map[string]string{"other": "auth required pam_deny.so\n"}, "without its stack"},

@@ -65,6 +65,9 @@ func (l *line) always() bool {
 type config struct {
 	known vocabulary
 	lines []*line
+	// lent are files, included from other places than Debian's, that others than
+	// root write to: what they say today says nothing of tomorrow.
+	lent  []system.Difference
 	files int
 	count int
 }
@@ -85,6 +88,9 @@ func (c *config) file(r system.Reader, name string, within []*block, depth int) 
 	data, err := system.ReadFile(r, name, edit.MaxFile)
 	if err != nil {
 		return fmt.Errorf("reading sshd's configuration: %w", err)
+	}
+	if err := c.owner(r, name); err != nil {
+		return err
 	}
 	// A block ends with the file that it begins in.
 	here := within
@@ -135,6 +141,24 @@ func (c *config) file(r system.Reader, name string, within []*block, depth int) 
 			}
 			c.lines = append(c.lines, l)
 		}
+	}
+	return nil
+}
+
+// owner notes a file that others write to. Who gets at Debian's own places is what
+// their modes are for.
+func (c *config) owner(r system.Reader, name string) error {
+	if name == mainFile || path.Dir(name) == path.Dir(dropIn) {
+		return nil
+	}
+	info, err := r.Stat(name)
+	if err != nil {
+		return fmt.Errorf("reading sshd's configuration: %w", err)
+	}
+	if info.UID != 0 || info.Mode.Perm()&0o022 != 0 {
+		c.lent = append(c.lent, system.Difference{
+			Subject: name, Have: fmt.Sprintf("of %d and of mode %04o", info.UID, info.Mode.Perm()), Want: "root's, and written by nobody else, as sshd includes it",
+		})
 	}
 	return nil
 }

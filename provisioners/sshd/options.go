@@ -2,6 +2,8 @@ package sshd
 
 import (
 	"fmt"
+	"path"
+	"slices"
 	"strings"
 
 	"imgbuild/provisioners/edit"
@@ -15,61 +17,174 @@ const (
 	optionsName = "SSHD_OPTS"
 )
 
-// options are the words that sshd is started with besides those of the unit.
-func options(r system.Reader) ([]string, error) {
+// The units of sshd, and where an administrator changes units (systemd.unit(5)).
+var (
+	unitNames = []string{"ssh.service", "sshd.service", "ssh@.service", "sshd@.service"}
+	unitDirs  = []string{"/etc/systemd/system", "/run/systemd/system"}
+)
+
+// started is a way in which sshd is started: the words that follow its name, and
+// what says them.
+type started struct {
+	subject string
+	words   []string
+}
+
+// options are what sshd is started with besides what Debian's unit says.
+func options(r system.Reader) ([]started, error) {
 	text, _, err := system.ReadText(r, optionsFile, edit.MaxFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading how sshd is started: %w", err)
 	}
-	value := ""
-	for line := range strings.Lines(strings.ReplaceAll(text, "\\\n", "")) {
-		name, assigned, ok := strings.Cut(strings.TrimSpace(line), "=")
-		if ok && strings.TrimSpace(name) == optionsName {
-			value = strings.Trim(strings.TrimSpace(assigned), `"'`)
+	var words []string
+	for name, value := range assignments(text) {
+		if name == optionsName {
+			words = strings.Fields(strings.Trim(value, `"'`)) // the unit splits it at blanks, whatever is quoted
 		}
 	}
-	return strings.Fields(value), nil // the unit splits it at blanks, whatever is quoted
-}
-
-// commandLine tells what of the command line is not as the directive has it: a
-// value of the keyword that does not do, and another configuration file.
-func (d *Directive) commandLine(r system.Reader, versions []*release) ([]system.Difference, error) {
-	words, err := options(r)
+	list := []started{{optionsFile + ": " + optionsName, words}}
+	files, err := unitFiles(r)
 	if err != nil {
 		return nil, err
 	}
-	var list []system.Difference
-	for i := 0; i < len(words); i++ {
-		option := words[i]
-		if len(option) < 2 || option[0] != '-' || option[1] != 'o' && option[1] != 'f' {
-			continue
+	for _, file := range files {
+		text, _, err := system.ReadText(r, file, edit.MaxFile)
+		if err != nil {
+			return nil, fmt.Errorf("reading how sshd is started: %w", err)
 		}
-		text := option[2:]
-		if text == "" && i+1 < len(words) {
-			i++
-			text = words[i]
-		}
-		subject := optionsFile + ": " + optionsName + ": " + option[:2] + " " + text
-		if option[1] == 'f' {
-			if text != mainFile {
-				list = append(list, system.Difference{Subject: subject, Have: "another configuration", Want: mainFile})
+		for name, value := range assignments(text) {
+			if value == "" || name != "ExecStart" && name != "Environment" {
+				continue
 			}
-			continue
-		}
-		word, rest, err := keywordOf(text)
-		if err != nil {
-			return nil, fmt.Errorf("reading %s: %w", subject, err)
-		}
-		if d.keyword == nil || !strings.EqualFold(word, d.Keyword) {
-			continue
-		}
-		args, err := arguments(rest)
-		if err != nil {
-			return nil, fmt.Errorf("reading %s: %w", subject, err)
-		}
-		if !d.holds(&line{file: optionsFile, keyword: d.keyword, args: args}, versions) {
-			list = append(list, system.Difference{Subject: subject, Have: "there", Want: d.String()})
+			words, err := arguments(value)
+			if err != nil {
+				return nil, fmt.Errorf("reading %s: %s: %w", file, name, err)
+			}
+			if name == "Environment" {
+				words = slices.DeleteFunc(words, func(word string) bool { return !strings.HasPrefix(word, optionsName+"=") })
+				words = strings.Fields(strings.TrimPrefix(strings.Join(words, " "), optionsName+"="))
+			}
+			list = append(list, started{file + ": " + name, words})
 		}
 	}
 	return list, nil
+}
+
+// assignments are the lines of a file that give a name a value, in their order.
+func assignments(text string) func(yield func(name, value string) bool) {
+	return func(yield func(name, value string) bool) {
+		for line := range strings.Lines(strings.ReplaceAll(text, "\\\n", " ")) {
+			name, value, ok := strings.Cut(strings.TrimSpace(line), "=")
+			if ok && !yield(strings.TrimSpace(name), strings.TrimSpace(value)) {
+				return
+			}
+		}
+	}
+}
+
+// unitFiles are the files by which an administrator changes the units of sshd.
+func unitFiles(r system.Reader) ([]string, error) {
+	var list []string
+	for _, dir := range unitDirs {
+		for _, unit := range unitNames {
+			file := path.Join(dir, unit)
+			if info, err := r.Lstat(file); err == nil && info.Mode.IsRegular() {
+				list = append(list, file)
+			}
+			drops, err := system.Glob(r, file+".d/*.conf")
+			if err != nil {
+				return nil, fmt.Errorf("reading how sshd is started: %w", err)
+			}
+			for _, drop := range drops {
+				if info, err := r.Stat(drop); err == nil && info.Mode.IsRegular() && !slices.Contains(list, drop) {
+					list = append(list, drop)
+				}
+			}
+		}
+	}
+	return list, nil
+}
+
+// flag is an option of sshd's command line with its argument, if it takes one.
+type flag struct {
+	letter byte
+	text   string
+}
+
+// withArgument are the options that take one; others may stand together behind
+// one dash (sshd(8), getopt(3)).
+const withArgument = "CEbcfghkopu"
+
+func flags(words []string) []flag {
+	var list []flag
+	for i := 0; i < len(words); i++ {
+		if len(words[i]) < 2 || words[i][0] != '-' {
+			continue
+		}
+		for j := 1; j < len(words[i]); j++ {
+			f := flag{letter: words[i][j]}
+			if !strings.Contains(withArgument, string(f.letter)) {
+				list = append(list, f)
+				continue
+			}
+			if f.text = words[i][j+1:]; f.text == "" && i+1 < len(words) {
+				i++
+				f.text = words[i]
+			}
+			list = append(list, f)
+			break
+		}
+	}
+	return list
+}
+
+// commandLine tells what of the command lines is not as the directive has it: a
+// value of the keyword that does not do, and another configuration file. The
+// lines are what they say of the keywords of AnyOf, which add to those of files.
+func (d *Directive) commandLine(r system.Reader, versions []*release) ([]system.Difference, []*line, error) {
+	ways, err := options(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	var list []system.Difference
+	var lines []*line
+	known := newVocabulary()
+	for _, way := range ways {
+		for _, o := range flags(way.words) {
+			subject, text := way.subject+": -"+string(o.letter)+" "+o.text, o.text
+			switch o.letter {
+			case 'f':
+				if text != mainFile {
+					list = append(list, system.Difference{Subject: subject, Have: "another configuration", Want: mainFile})
+				}
+				continue
+			case 'g':
+				text = "LoginGraceTime=" + text
+			case 'q':
+				text = "LogLevel=QUIET"
+			case 'o':
+			default:
+				continue
+			}
+			word, rest, err := keywordOf(text)
+			if err != nil {
+				return nil, nil, fmt.Errorf("reading %s: %w", subject, err)
+			}
+			k := known.find(word)
+			if k == nil || k.name != d.Keyword && !slices.Contains(d.AnyOf, k.name) {
+				continue
+			}
+			args, err := arguments(rest)
+			if err != nil {
+				return nil, nil, fmt.Errorf("reading %s: %w", subject, err)
+			}
+			one := &line{file: way.subject, keyword: k, args: args}
+			if d.AnyOf != nil {
+				lines = append(lines, one)
+			} else if !d.holds(one, versions) {
+				list = append(list, system.Difference{Subject: subject, Have: "there", Want: d.String()})
+			}
+		}
+	}
+	return list, lines, nil
 }

@@ -24,13 +24,15 @@ import (
 // algorithms as they are after +, - and ^. Note that 0 means "no limit" to
 // LoginGraceTime and to ClientAliveInterval.
 //
-// With AnyOf it is that at least one of several keywords is there; the key is
-// then any name. Else is what is written when none is.
+// With AnyOf it is that at least one of several keywords is there, for every
+// connection; the key is then any name. A list of who may log in that takes
+// everyone, and one of who may not that nobody is in, is none. Else is what is
+// written when none is there.
 type Directive struct {
 	Keyword string `json:"-"`
 	// Explicit asks that the main file says so itself.
 	Explicit bool                 `json:"explicit,omitempty" jsonschema_description:"the main file says it too, for a default may change and people may read no other file"`
-	AnyOf    []string             `json:"any-of,omitempty" jsonschema_description:"keywords of which at least one is there"`
+	AnyOf    []string             `json:"any-of,omitempty" jsonschema_description:"keywords of which at least one is there; a list of who may or may not log in counts when it keeps somebody out"`
 	Else     map[string]term.Text `json:"else,omitempty" jsonschema_description:"the one keyword of any-of that is written when none is there, with its value"`
 	term.Bounds
 
@@ -167,19 +169,19 @@ func (d *Directive) Check(ctx context.Context, r system.Reader) ([]system.Differ
 	if err != nil {
 		return nil, err
 	}
-	started, err := d.commandLine(r, versions)
-	return append(d.compare(c, versions), started...), err
+	found, lines, err := d.commandLine(r, versions)
+	if err != nil {
+		return nil, err
+	}
+	found = append(found, c.lent...)
+	if d.AnyOf == nil {
+		return append(d.compare(c, versions), found...), nil
+	}
+	list, err := d.compareAnyOf(r, c, versions, lines)
+	return append(list, found...), err
 }
 
 func (d *Directive) compare(c *config, versions []*release) []system.Difference {
-	if d.AnyOf != nil {
-		for _, name := range d.AnyOf {
-			if len(c.effective(c.known.find(name), versions[0], forEveryone).lines) > 0 {
-				return nil
-			}
-		}
-		return []system.Difference{{Subject: mainFile + ": " + d.Keyword, Have: "none is set", Want: "one of " + strings.Join(d.AnyOf, ", ")}}
-	}
 	var list []system.Difference
 	differ := func(subject, have, want string) {
 		list = append(list, system.Difference{Subject: subject + ": " + d.Keyword, Have: shown(have), Want: want})

@@ -2,6 +2,8 @@ package sshd_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"path"
 	"strings"
 	"testing"
@@ -113,8 +115,10 @@ func TestApplyWritesWhereItCounts(t *testing.T) {
 		{"sum", "AllowGroups: ssh admins", map[string]string{mainFile: include + "AllowGroups x\nAllowGroups y\n"},
 			map[string]string{dropIn: "AllowGroups ssh admins\n", mainFile: include +
 				"# imgbuild: AllowGroups must be ssh admins; was: AllowGroups x\n# imgbuild: AllowGroups must be ssh admins; was: AllowGroups y\n"}},
-		{"any of several is there", "access: {any-of: [AllowUsers, DenyUsers]}", map[string]string{mainFile: "denyusers a\n"}, nil},
-		{"none of several is there", "access: {any-of: [AllowUsers, DenyUsers], else: {DenyUsers: nobody}}", map[string]string{mainFile: include + "Match user a\nAllowUsers a\n"},
+		{"any of several is there", "access: {any-of: [AllowUsers, DenyUsers]}", map[string]string{mainFile: "denyusers a\n", passwd: alice}, nil},
+		{"any of several is there, and takes everyone", "access: {any-of: [AllowUsers, AllowGroups], else: {AllowGroups: sudo}}", map[string]string{mainFile: include + "AllowGroups adm *\n"},
+			map[string]string{dropIn: "AllowGroups sudo\n", mainFile: include + "# imgbuild: AllowGroups must be sudo; was: AllowGroups adm *\n"}},
+		{"none of several is there", "access: {any-of: [AllowUsers, DenyUsers], else: {DenyUsers: nobody}}", map[string]string{mainFile: include + "Match user a\nAllowUsers a\n", passwd: alice},
 			map[string]string{dropIn: "DenyUsers nobody\n"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -146,6 +150,84 @@ func TestApplyWritesWhereItCounts(t *testing.T) {
 	}
 }
 
+// passwd names two accounts.
+const (
+	passwd = "/etc/passwd"
+	alice  = "a:x:1500:1500::/home/a:/bin/sh\nnobody:x:65534:65534::/nonexistent:/usr/sbin/nologin\n"
+)
+
+// TestListsThatKeepNobodyOut are no lists; others are, for every connection.
+func TestListsThatKeepNobodyOut(t *testing.T) {
+	const access = "access: {any-of: [AllowUsers, AllowGroups, DenyUsers, DenyGroups]}"
+	for _, c := range []struct {
+		name, main, options string
+		want                string
+	}{
+		{"users", "AllowUsers alice bob@10.0.0.0/8\n", "", ""},
+		{"a pattern", "AllowUsers ops-*\n", "", ""},
+		{"every user", "AllowUsers *\n", "", "AllowUsers *, which is everyone"},
+		{"every user besides", "AllowUsers alice\nallowusers ?*\n", "", "AllowUsers ?*, which is everyone"},
+		{"every user of addresses", "AllowUsers *@0.0.0.0/0\n", "", "which is everyone"},
+		{"every group", "AllowGroups ** sudo\n", "", "AllowGroups **, which is everyone"},
+		{"every group, and a user", "AllowGroups *\nAllowUsers alice\n", "", ""},
+		{"nobody", "DenyUsers mallory\n", "", "DenyUsers without an account that there is"},
+		{"somebody", "DenyUsers mallory n*@10.0.0.1\n", "", ""},
+		{"no group", "DenyGroups staff\n", "", "DenyGroups without an account that there is"},
+		{"a group by number", "DenyGroups games\n", "", ""},
+		{"everyone of an address", "AllowGroups sudo\nMatch Address 10.0.0.0/8\nAllowGroups *\n", "", "everyone, for Match Address 10.0.0.0/8"},
+		{"another list of an address", "AllowGroups sudo\nMatch Address 10.0.0.0/8\nAllowUsers *\n", "", ""},
+		{"everyone, in a block for all", "AllowGroups sudo\nMatch all\nAllowGroups *\n", "", "which is everyone"},
+		{"everyone on the command line", "AllowGroups sudo\n", "-4D -oAllowGroups=*", "AllowGroups *, which is everyone"},
+	} {
+		s := bookworm(t, map[string]string{
+			mainFile: c.main, passwd: alice + "g:x:5:60::/:/bin/sh\n", "/etc/group": "a:x:1500:\nstaff:x:50:\ngames:x:60:\n", "/etc/default/ssh": "SSHD_OPTS=" + c.options + "\n",
+		})
+		list, err := directive(t, access).Check(context.Background(), s)
+		if got := fmt.Sprint(list); err != nil || (c.want == "") != (len(list) == 0) || !strings.Contains(got, c.want) {
+			t.Errorf("%s: got %v, %v, want %q", c.name, got, err, c.want)
+		}
+	}
+}
+
+// TestIncludedFilesAreRootsAlone: whoever writes to one says what sshd does.
+func TestIncludedFilesAreRootsAlone(t *testing.T) {
+	const other = "/srv/team/sshd.conf"
+	for _, c := range []struct {
+		file string
+		attr system.Attr
+		want bool
+	}{
+		{other, system.Attr{Mode: 0o644}, false}, {other, system.Attr{Mode: 0o664}, true}, {other, system.Attr{Mode: 0o602}, true},
+		{other, system.Attr{Mode: 0o600, UID: 1000}, true}, {cloud, system.Attr{Mode: 0o664}, false},
+	} {
+		s := bookworm(t, map[string]string{mainFile: include + "Include " + other + "\nPermitRootLogin no\n", other: "MaxAuthTries 4\n", cloud: "UsePAM yes\n"})
+		if err := errors.Join(s.Chown(c.file, c.attr.UID, 0), s.Chmod(c.file, c.attr.Mode)); err != nil {
+			t.Fatal(err)
+		}
+		list, err := directive(t, `PermitRootLogin: "no"`).Check(context.Background(), s)
+		if err != nil || c.want != (len(list) == 1 && list[0].Subject == c.file) {
+			t.Errorf("%s of %+v: got %v, %v", c.file, c.attr, list, err)
+		}
+	}
+}
+
+// TestUnitsOfTheAdministrator start sshd otherwise than the files say.
+func TestUnitsOfTheAdministrator(t *testing.T) {
+	for file, text := range map[string]string{
+		"/etc/default/ssh": "SSHD_OPTS=\"-4 -De -o LoginGraceTime=3m\"\n",
+		"/etc/systemd/system/ssh.service.d/local.conf": "[Service]\nExecStart=\nExecStart=/usr/sbin/sshd -D \\\n -g 300\n",
+		"/etc/systemd/system/ssh.service":              "[Service]\nExecStart=/usr/sbin/sshd -D -o \"LoginGraceTime 300\"\n",
+		"/etc/systemd/system/ssh@.service.d/a.conf":    "[Service]\nEnvironment=\"SSHD_OPTS=-f /srv/sshd\"\n",
+		"/run/systemd/system/sshd.service.d/a.conf":    "[Service]\nExecStart=/usr/sbin/sshd -Df/srv/sshd\n",
+	} {
+		s := bookworm(t, map[string]string{mainFile: "LoginGraceTime 60\n", file: text})
+		list, err := directive(t, "LoginGraceTime: {at-least: 1, at-most: 60}").Check(context.Background(), s)
+		if err != nil || len(list) != 1 || !strings.HasPrefix(list[0].Subject, file) {
+			t.Errorf("%s: got %v, %v", file, list, err)
+		}
+	}
+}
+
 func TestDifferencesSayWhere(t *testing.T) {
 	for _, c := range []struct{ directive, main, want string }{
 		{"MaxAuthTries: {at-most: 4}", "\n\nmaxauthtries 9\n", "/etc/ssh/sshd_config:3: MaxAuthTries is 9, should be at most 4"},
@@ -153,7 +235,7 @@ func TestDifferencesSayWhere(t *testing.T) {
 		{`PermitRootLogin: "no"`, "PermitRootLogin no\nMatch User a Host b\nPermitRootLogin without-password\n",
 			"/etc/ssh/sshd_config:3: PermitRootLogin is prohibit-password for Match User a Host b, should be no"},
 		{`PermitRootLogin: {value: "no", explicit: true}`, "include x\n", "/etc/ssh/sshd_config: PermitRootLogin is not in the file, should be no, there as well"},
-		{"access: {any-of: [AllowUsers, AllowGroups]}", "", "/etc/ssh/sshd_config: access is none is set, should be one of AllowUsers, AllowGroups"},
+		{"access: {any-of: [AllowUsers, AllowGroups]}", "", "/etc/ssh/sshd_config: access is none is set, should be one of AllowUsers, AllowGroups that keeps others out"},
 		{"AllowUsers: {absent: true}", "AllowUsers a b\n", "/etc/ssh/sshd_config:1: AllowUsers is a b, should be absent"},
 	} {
 		s := bookworm(t, map[string]string{mainFile: c.main, "/etc/ssh/x": "PermitRootLogin no\n"})

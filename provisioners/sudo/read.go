@@ -1,7 +1,9 @@
 package sudo
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"strings"
 
@@ -32,7 +34,9 @@ type policy struct {
 	entries []*entry
 	// files are the contents of those that were read.
 	files map[string][]byte
-	count int
+	// refused are those of them that sudo would not read.
+	refused []system.Difference
+	count   int
 }
 
 // read reads the policy of a system. That there is no sudo is fs.ErrNotExist.
@@ -50,6 +54,11 @@ func (p *policy) file(name string, depth int) error {
 		return fmt.Errorf("reading the rules of sudo: %w", err)
 	}
 	p.files[name] = data
+	info, err := p.r.Stat(name)
+	if err != nil {
+		return fmt.Errorf("reading the rules of sudo: %w", err)
+	}
+	p.refuse(name, info)
 	list, err := parse(name, data)
 	if err != nil {
 		return err
@@ -74,6 +83,21 @@ func (p *policy) file(name string, depth int) error {
 		}
 	}
 	return nil
+}
+
+// refuse notes a file that sudo reads none of: one that others could have written
+// (sudoers(5), sudoers_mode; without its options, uid and gid are root's).
+func (p *policy) refuse(name string, info system.Info) {
+	have := ""
+	switch mode := info.Mode.Perm(); {
+	case info.UID != 0:
+		have = fmt.Sprintf("of %d", info.UID)
+	case mode&0o002 != 0 || mode&0o020 != 0 && info.GID != 0:
+		have = fmt.Sprintf("of mode %04o", mode)
+	default:
+		return
+	}
+	p.refused = append(p.refused, system.Difference{Subject: name, Have: have + ", so that sudo does not read it", Want: "root's, and written by nobody else"})
 }
 
 // path is where an include leads: relative to its file, %h being the host.
@@ -139,4 +163,26 @@ func (p *policy) settings(name string) []used {
 		}
 	}
 	return list
+}
+
+// Value is what a line gives a setting, and where it stands.
+type Value struct{ Where, Text string }
+
+// Values are all values that any line gives a setting, in sudo's order; none of a
+// system without rules of sudo.
+func Values(r system.Reader, name string) ([]Value, error) {
+	if _, err := r.Stat(mainFile); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	p, err := read(r)
+	if err != nil {
+		return nil, err
+	}
+	var list []Value
+	for _, u := range p.settings(name) {
+		if u.op != "" {
+			list = append(list, Value{u.where(), u.value})
+		}
+	}
+	return list, nil
 }

@@ -1,6 +1,6 @@
 // Package sudo holds the resource of one setting of sudo, or of a tag that no
 // rule may have. It reads sudoers(5) with includes as sudo does and writes a
-// drop-in of its own; it knows neither LDAP nor the plug-ins of sudo.conf(5),
+// drop-in of its own; it knows neither LDAP nor other plug-ins than sudo's own,
 // and it never grants anybody anything.
 package sudo
 
@@ -94,10 +94,15 @@ func (s *Setting) Check(ctx context.Context, r system.Reader) ([]system.Differen
 	if err != nil {
 		return nil, err
 	}
-	if s.isTag() {
-		return s.checkTag(p), nil
+	others, err := otherPolicy(r)
+	if err != nil {
+		return nil, err
 	}
-	return s.check(p), nil
+	list := append(p.refused, others...)
+	if s.isTag() {
+		return append(list, s.checkTag(p)...), nil
+	}
+	return append(list, s.check(p)...), nil
 }
 
 func (s *Setting) checkTag(p *policy) []system.Difference {

@@ -2,6 +2,7 @@ package sudo_test
 
 import (
 	"context"
+	"fmt"
 	"path"
 	"strings"
 	"testing"
@@ -186,4 +187,55 @@ func FuzzRules(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestFilesThatSudoRefuses say nothing, whatever stands in them: they are told.
+func TestFilesThatSudoRefuses(t *testing.T) {
+	const dropIn = "/etc/sudoers.d/app"
+	for _, c := range []struct {
+		name, file string
+		attr       system.Attr
+		want       string
+	}{
+		{"as it should be", dropIn, system.Attr{Mode: 0o440}, ""},
+		{"read by all", dropIn, system.Attr{Mode: 0o444}, ""},
+		{"written by root's group", dropIn, system.Attr{Mode: 0o660}, ""},
+		{"written by another group", dropIn, system.Attr{Mode: 0o660, GID: 27}, dropIn + " is of mode 0660"},
+		{"written by all", dropIn, system.Attr{Mode: 0o442}, dropIn + " is of mode 0442"},
+		{"another's", dropIn, system.Attr{Mode: 0o440, UID: 1000}, dropIn + " is of 1000"},
+		{"the main file is another's", "/etc/sudoers", system.Attr{Mode: 0o440, UID: 1000}, "/etc/sudoers is of 1000"},
+	} {
+		s, ctx := memory(t, map[string]string{"/etc/sudoers": "@includedir /etc/sudoers.d\n", dropIn: "Defaults use_pty\n"}), context.Background()
+		if err := s.Chown(c.file, c.attr.UID, c.attr.GID); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Chmod(c.file, c.attr.Mode); err != nil {
+			t.Fatal(err)
+		}
+		r := setting(t, "use_pty: {}")
+		d, err := r.Check(ctx, s)
+		if got := fmt.Sprint(d); err != nil || (c.want == "") != (len(d) == 0) || !strings.Contains(got, c.want) {
+			t.Errorf("%s: got %s, %v, want %q", c.name, got, err, c.want)
+		}
+		if changed, err := r.Apply(ctx, s); changed || (err == nil) != (c.want == "") {
+			t.Errorf("%s: changed %v, %v", c.name, changed, err)
+		}
+	}
+}
+
+// TestOtherPoliciesAreTold are of sudo.conf(5).
+func TestOtherPoliciesAreTold(t *testing.T) {
+	for conf, want := range map[string]string{
+		"": "", "# Plugin sudoers_policy other.so\n": "",
+		"Plugin sudoers_policy sudoers.so\nPlugin sudoers_io /usr/libexec/sudo/sudoers.so ignore_log_errors=true\n": "",
+		"Plugin sudoers_policy sudoers.so sudoers_file=/etc/sudoers\n":                                              "",
+		"\nPlugin sudoers_policy sudoers.so sudoers_mode=0400 sudoers_file=/srv/rules\n":                            "/etc/sudo.conf:2: Plugin is rules in /srv/rules",
+		"Plugin python_policy python_plugin.so ModulePath=/srv/p.py\n":                                              "rules of python_plugin.so",
+	} {
+		s := memory(t, map[string]string{"/etc/sudoers": "root ALL=(ALL) ALL\n", "/etc/sudo.conf": conf})
+		d, err := setting(t, "NOPASSWD: absent").Check(context.Background(), s)
+		if got := fmt.Sprint(d); err != nil || (want == "") != (len(d) == 0) || !strings.Contains(got, want) {
+			t.Errorf("%q: got %s, %v, want %q", conf, got, err, want)
+		}
+	}
 }

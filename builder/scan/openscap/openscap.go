@@ -104,6 +104,9 @@ func Choose(dir, platform string, report progress.Reporter) (string, error) {
 	return path, nil
 }
 
+// WorkPrefix begins the names of the directories that evaluations work in.
+const WorkPrefix = "openscap-"
+
 // Run evaluates a tree. It needs the namespaces of sandbox.Enter. The copy of the
 // tree is gone when it returns.
 func Run(ctx context.Context, tree system.Reader, r Request) (_ *Outcome, err error) {
@@ -133,7 +136,7 @@ func run(ctx context.Context, tree system.Reader, r Request, task progress.Task)
 	if err != nil {
 		return nil, err
 	}
-	work, err := scratch.New(ctx, r.Dir, "openscap-", nil)
+	work, err := scratch.New(ctx, r.Dir, WorkPrefix, nil)
 	if err != nil {
 		return nil, err
 	}
