@@ -24,8 +24,17 @@ var unreadable = map[string][]struct {
 	more   string
 }{
 	"packages": {{"telnetd: absent", map[string]string{"/var/lib/dpkg/status": "Package: a\nStatus: install ok installed\nArchitecture: all\nVersion: 1\n"}, "/var/lib/dpkg/status", "\ngarbage\n"}},
-	"groups":   {{"adm: {gid: 4}", accountFiles, "/etc/group", "adm:x:b:\n"}},
-	"users":    {{"a: {uid: 1000}", accountFiles, "/etc/passwd", "a:x\n"}},
+	"groups": {
+		{"adm: {gid: 4}", accountFiles, "/etc/group", "adm:x:b:\n"},
+		{"adm: {gid: 4}", accountFiles, "/etc/group", "other:x\n"},
+		{"adm: {gid: 4}", accountFiles, "/etc/gshadow", "garbage\n"},
+	},
+	"users": {
+		{"a: {uid: 1000}", accountFiles, "/etc/passwd", "a:x\n"},
+		{"a: {uid: 1000}", accountFiles, "/etc/passwd", "garbage\n"},
+		{"a: {uid: 1000}", accountFiles, "/etc/group", "adm:x\n"},
+		{"a: {uid: 1000}", accountFiles, "/etc/shadow", "\x00\n"},
+	},
 	"lines": {
 		{"a: {path: /etc/rsyslog.conf, match: '^x', absent: true}", map[string]string{"/etc/rsyslog.conf": "# none\n"}, "/etc/rsyslog.conf", "y\x00\n"},
 		{"a: {path: /etc/rsyslog.d/*.conf, match: '^x', absent: true}", map[string]string{"/etc/rsyslog.d/a.conf": "# none\n"}, "/etc/rsyslog.d/a.conf", "y\x00\n"},
@@ -78,8 +87,20 @@ var unreadable = map[string][]struct {
 		"/etc/ssl/openssl.cnf": "openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n[c]\nMinProtocol = TLSv1.2\n"}, "/etc/ssl/openssl.cnf", "[a\n"}},
 	"pam":      {{"a: {stack: common-auth, type: auth, module: pam_unix.so, arguments-absent: [nullok]}", map[string]string{"/etc/pam.d/common-auth": "auth required pam_unix.so\n"}, "/etc/pam.d/common-auth", "auth [success=1 pam_permit.so\n"}},
 	"sudoers":  {{"use_pty: {}", map[string]string{"/etc/sudoers": "Defaults use_pty\n@includedir /etc/sudoers.d\n"}, "/etc/sudoers.d/a", "garbage ((\n"}},
-	"ageing":   {{"all: {max-days: {at-most: 365}}", accountFiles, "/etc/shadow", "b:$y$x:1\n"}},
-	"accounts": {{"only-root-has-uid-0: {}", accountFiles, "/etc/passwd", "b:x:c\n"}},
+	"ageing": {
+		{"all: {max-days: {at-most: 365}}", accountFiles, "/etc/shadow", "b:$y$x:1\n"},
+		{"all: {max-days: {at-most: 365}}", accountFiles, "/etc/shadow", "garbage\n"},
+		{"all: {max-days: {at-most: 365}}", accountFiles, "/etc/shadow", "b:*:1:0:x:7:::\n"},
+		{"a: {max-days: {at-most: 365}}", accountFiles, "/etc/passwd", "\x00\n"},
+		{"all: {max-days: {at-most: 365}}", accountFiles, "/etc/gshadow", "adm:!\n"},
+	},
+	"accounts": {
+		{"only-root-has-uid-0: {}", accountFiles, "/etc/passwd", "b:x:c\n"},
+		{"only-root-has-uid-0: {}", accountFiles, "/etc/passwd", "garbage\n"},
+		{"unique-gids: {}", accountFiles, "/etc/group", "adm:x\n"},
+		{"no-empty-passwords: {}", accountFiles, "/etc/shadow", "b:\n"},
+		{"shadow-group-empty: {}", accountFiles, "/etc/gshadow", "shadow\n"},
+	},
 	"apparmor": {
 		{"enforced: {}", map[string]string{"/etc/apparmor.d/a": "profile a /bin/a {\n}\n"}, "/etc/apparmor.d/a", "profile b flags=(enforce {\n"},
 		{"enforced: {}", map[string]string{"/etc/apparmor.d/a": "profile a /bin/a {\n}\n"}, "/etc/apparmor.d/a", "garbage,\n"},

@@ -97,9 +97,14 @@ func today() int { return int(time.Now().Unix() / (24 * 60 * 60)) }
 
 // records are those of shadow(5) that the resource is about.
 func (a *Ageing) records(d *database) ([][]string, error) {
+	if d.shadow.was == nil {
+		return nil, fmt.Errorf("there is no %s, or nothing in it, so that no password ages", shadowFile)
+	}
 	var list [][]string
 	for _, record := range d.shadow.lines {
 		switch {
+		case !isName(record[0]):
+			continue
 		case a.Name != everyone && record[0] != a.Name:
 			continue
 		case len(record) != 9:

@@ -15,21 +15,20 @@ import (
 	"strconv"
 	"strings"
 
+	"imgbuild/provisioners/passwd"
 	"imgbuild/provisioners/system"
 )
 
 // The files.
 const (
-	passwdFile  = "/etc/passwd"
-	groupFile   = "/etc/group"
-	shadowFile  = "/etc/shadow"
-	gshadowFile = "/etc/gshadow"
+	passwdFile  = passwd.Users
+	groupFile   = passwd.Groups
+	shadowFile  = passwd.Shadow
+	gshadowFile = passwd.GroupsShadow
 )
 
-// maxDatabase bounds each of the files, in bytes.
-const maxDatabase = 4 << 20
-
-// table is one of the files, line by line; lines that are no records are kept.
+// table is one of the files, line by line; comments and the lines of NIS are
+// kept. A broken record makes the whole file one that cannot be told from.
 type table struct {
 	name  string
 	lines [][]string
@@ -49,8 +48,11 @@ func read(r system.Reader, name string, mode fs.FileMode, gid int) (*table, erro
 		return nil, err
 	}
 	t.attr = system.Attr{Mode: info.Mode, UID: info.UID, GID: info.GID}
-	if t.was, err = system.ReadFile(r, name, maxDatabase); err != nil {
+	if t.was, err = system.ReadFile(r, name, passwd.MaxFile); err != nil {
 		return nil, err
+	}
+	if _, err := passwd.Parse(name, string(t.was)); err != nil {
+		return nil, fmt.Errorf("reading %s: %w", name, err)
 	}
 	for _, line := range strings.Split(strings.TrimSuffix(string(t.was), "\n"), "\n") {
 		if line != "" {

@@ -298,3 +298,14 @@ func TestSweepMistakesAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestWithoutShadowNoAgeingHolds has accounts and no file that says how their
+// passwords age.
+func TestWithoutShadowNoAgeingHolds(t *testing.T) {
+	files := healthy()
+	delete(files, "/etc/shadow")
+	found, err := resource(t, "ageing: {all: {max-days: {at-most: 365}}}").Check(context.Background(), build(t, files))
+	if err == nil || !strings.Contains(err.Error(), "there is no /etc/shadow") {
+		t.Errorf("%v, %v", found, err)
+	}
+}
