@@ -65,6 +65,13 @@ var unreadable = map[string][]struct {
 	"sshd": {
 		{"PermitRootLogin: \"no\"", map[string]string{"/etc/ssh/sshd_config": "PermitRootLogin no\n"}, "/etc/ssh/sshd_config", "Garbage\n"},
 		{"PermitRootLogin: \"no\"", map[string]string{"/etc/ssh/sshd_config": "Include /etc/ssh/a/*\nPermitRootLogin no\n"}, "/etc/ssh/a/b", "Match Usr a\n"},
+		{"PermitRootLogin: \"no\"", sshdFiles, "/etc/ssh/sshd_config", "MaxAuthTries many\n"},
+		{"PermitRootLogin: \"no\"", sshdFiles, "/etc/ssh/sshd_config", "Match User a\nX11Forwarding 1\n"},
+		{"PermitRootLogin: \"no\"", sshdFiles, "/etc/ssh/sshd_config", "Ciphers \"\"\n"},
+		{"PermitRootLogin: \"no\"", sshdFiles, "/etc/default/ssh", "\x00\n"},
+		{"PermitRootLogin: \"no\"", sshdFiles, "/etc/default/ssh", "SSHD_OPTS='-o MaxAuthTries=many'\n"},
+		{"PermitRootLogin: \"no\"", sshdFiles, "/etc/default/ssh", "SSHD_OPTS='-o Garbage=1'\n"},
+		{"PermitRootLogin: \"no\"", sshdFiles, "/etc/systemd/system/ssh.service.d/a.conf", "[Service]\nEnvironment=A=\x00\n"},
 	},
 	"nginx": {
 		{`server_tokens: "off"`, map[string]string{"/etc/nginx/nginx.conf": "http { server_tokens off; }\n"}, "/etc/nginx/nginx.conf", "events {\n"},
@@ -85,8 +92,8 @@ var unreadable = map[string][]struct {
 	},
 	"tls-policy": {{"a: {versions: [TLSv1.2, TLSv1.3], for: [openssl]}", map[string]string{
 		"/etc/ssl/openssl.cnf": "openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n[c]\nMinProtocol = TLSv1.2\n"}, "/etc/ssl/openssl.cnf", "[a\n"}},
-	"pam":      {{"a: {stack: common-auth, type: auth, module: pam_unix.so, arguments-absent: [nullok]}", map[string]string{"/etc/pam.d/common-auth": "auth required pam_unix.so\n"}, "/etc/pam.d/common-auth", "auth [success=1 pam_permit.so\n"}},
-	"sudoers":  {{"use_pty: {}", map[string]string{"/etc/sudoers": "Defaults use_pty\n@includedir /etc/sudoers.d\n"}, "/etc/sudoers.d/a", "garbage ((\n"}},
+	"pam":     {{"a: {stack: common-auth, type: auth, module: pam_unix.so, arguments-absent: [nullok]}", map[string]string{"/etc/pam.d/common-auth": "auth required pam_unix.so\n"}, "/etc/pam.d/common-auth", "auth [success=1 pam_permit.so\n"}},
+	"sudoers": {{"use_pty: {}", map[string]string{"/etc/sudoers": "Defaults use_pty\n@includedir /etc/sudoers.d\n"}, "/etc/sudoers.d/a", "garbage ((\n"}},
 	"ageing": {
 		{"all: {max-days: {at-most: 365}}", accountFiles, "/etc/shadow", "b:$y$x:1\n"},
 		{"all: {max-days: {at-most: 365}}", accountFiles, "/etc/shadow", "garbage\n"},
@@ -115,6 +122,8 @@ var accountFiles = map[string]string{
 	"/etc/passwd": "root:x:0:0::/root:/bin/sh\na:x:1000:1000::/home/a:/bin/sh\n", "/etc/group": "root:x:0:\na:x:1000:\nadm:x:4:\n",
 	"/home/a/.profile": "", "/etc/shadow": "root:*:1:0:365:7:::\na:$y$x:1:0:365:7:::\n", "/etc/gshadow": "root:*::\na:!::\nadm:!::\n",
 }
+
+var sshdFiles = map[string]string{"/etc/ssh/sshd_config": "PermitRootLogin no\n", "/etc/default/ssh": "SSHD_OPTS=\n", "/etc/systemd/system/ssh.service.d/a.conf": "[Service]\n"}
 
 var unitFiles = map[string]string{
 	"/usr/lib/systemd/system/a.service":                     "[Service]\nExecStart=/bin/true\nNoNewPrivileges=yes\n[Install]\nWantedBy=multi-user.target\n",

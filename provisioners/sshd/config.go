@@ -64,7 +64,9 @@ func (l *line) always() bool {
 // it.
 type config struct {
 	known vocabulary
-	lines []*line
+	// versions are those of OpenSSH that the system may have.
+	versions []*release
+	lines    []*line
 	// lent are files, included from other places than Debian's, that others than
 	// root write to: what they say today says nothing of tomorrow.
 	lent  []system.Difference
@@ -77,8 +79,15 @@ func read(r system.Reader) (*config, error) {
 	if _, err := r.Stat(mainFile); errors.Is(err, fs.ErrNotExist) {
 		return nil, fault.Inputf("the system has no %s", mainFile).WithHint("install the package openssh-server")
 	}
-	c := &config{known: newVocabulary()}
-	return c, c.file(r, mainFile, nil, 0)
+	versions, err := installed(r)
+	if err != nil {
+		return nil, err
+	}
+	c := &config{known: newVocabulary(), versions: versions}
+	if err := c.file(r, mainFile, nil, 0); err != nil {
+		return nil, err
+	}
+	return c, c.together()
 }
 
 func (c *config) file(r system.Reader, name string, within []*block, depth int) error {
@@ -117,6 +126,9 @@ func (c *config) file(r system.Reader, name string, within []*block, depth int) 
 		}
 		switch lower := strings.ToLower(word); {
 		case lower == "include":
+			if slices.Contains(args, "") {
+				return fail("Include has an empty argument")
+			}
 			for _, pattern := range args {
 				if err := c.include(r, pattern, here, depth); err != nil {
 					return err
@@ -138,6 +150,12 @@ func (c *config) file(r system.Reader, name string, within []*block, depth int) 
 				return fail("%s has more than one argument", word)
 			case !l.keyword.match && !l.always():
 				return fail("%s is not allowed in a Match block", word)
+			}
+			if err := l.keyword.check(args, c.versions); err != nil {
+				return fail("%s: %w", word, err)
+			}
+			if err := c.subsystem(l); err != nil {
+				return fail("%w", err)
 			}
 			c.lines = append(c.lines, l)
 		}
@@ -188,12 +206,17 @@ func (b *block) check() error {
 	alone := []string{"invalid-user"}
 	known := []string{"user", "group", "host", "localaddress", "localport", "rdomain", "address", "version", "sessiontype", "command"}
 	for rest := b.criteria; len(rest) > 0; {
-		name, _, joined := strings.Cut(strings.ToLower(rest[0]), "=")
+		name, value, joined := strings.Cut(strings.ToLower(rest[0]), "=")
+		if !joined && len(rest) > 1 {
+			value = rest[1]
+		}
 		switch {
 		case slices.Contains(alone, name):
 			rest = rest[1:]
 		case !slices.Contains(known, name):
 			return fmt.Errorf("unknown criterion %q of Match%s", rest[0], node.Suggest(name, known))
+		case (joined || len(rest) > 1) && (strings.HasSuffix(name, "address") && !addressList(value) || name == "localport" && !port(value)):
+			return fmt.Errorf("the criterion %q of Match cannot be %q", name, shown(value))
 		case joined:
 			rest = rest[1:]
 		case len(rest) < 2:

@@ -77,7 +77,7 @@ var renamed = map[string]string{
 // ignored are keywords that sshd knows and does nothing with.
 var ignored = strings.Fields(`afstokenpassing authorizedkeysfile2 checkmail gssapiusesessioncredcache gssusesessionccache
 	kerberostgtpassing keyregenerationinterval pamauthenticationviakbdint permitblacklistedkeys protocol reversemappingcheck
-	rhostsauthentication rhostsrsaauthentication serverkeybits uselogin useprivilegeseparation verifyreversemapping`)
+	rhostsauthentication rhostsrsaauthentication rsaauthentication serverkeybits uselogin useprivilegeseparation verifyreversemapping`)
 
 // vocabulary are the keywords by name in lower case, other names included.
 type vocabulary map[string]*keyword

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"imgbuild/images/baseline/node"
 	"imgbuild/provisioners/edit"
 	"imgbuild/provisioners/system"
 )
@@ -32,9 +33,9 @@ type started struct {
 
 // options are what sshd is started with besides what Debian's unit says.
 func options(r system.Reader) ([]started, error) {
-	text, _, err := system.ReadText(r, optionsFile, edit.MaxFile)
+	text, err := startText(r, optionsFile)
 	if err != nil {
-		return nil, fmt.Errorf("reading how sshd is started: %w", err)
+		return nil, err
 	}
 	var words []string
 	for name, value := range assignments(text) {
@@ -48,9 +49,9 @@ func options(r system.Reader) ([]started, error) {
 		return nil, err
 	}
 	for _, file := range files {
-		text, _, err := system.ReadText(r, file, edit.MaxFile)
+		text, err := startText(r, file)
 		if err != nil {
-			return nil, fmt.Errorf("reading how sshd is started: %w", err)
+			return nil, err
 		}
 		for name, value := range assignments(text) {
 			if value == "" || name != "ExecStart" && name != "Environment" {
@@ -68,6 +69,18 @@ func options(r system.Reader) ([]started, error) {
 		}
 	}
 	return list, nil
+}
+
+// startText is a file that says how sshd is started; "" of none.
+func startText(r system.Reader, name string) (string, error) {
+	text, _, err := system.ReadText(r, name, edit.MaxFile)
+	if err == nil && strings.Contains(text, "\x00") {
+		err = fmt.Errorf("%s is not a text: it has a zero byte", name)
+	}
+	if err != nil {
+		return "", fmt.Errorf("reading how sshd is started: %w", err)
+	}
+	return text, nil
 }
 
 // assignments are the lines of a file that give a name a value, in their order.
@@ -162,6 +175,8 @@ func (d *Directive) commandLine(r system.Reader, versions []*release) ([]system.
 				text = "LoginGraceTime=" + text
 			case 'q':
 				text = "LogLevel=QUIET"
+			case 'p':
+				text = "Port=" + text
 			case 'o':
 			default:
 				continue
@@ -171,12 +186,22 @@ func (d *Directive) commandLine(r system.Reader, versions []*release) ([]system.
 				return nil, nil, fmt.Errorf("reading %s: %w", subject, err)
 			}
 			k := known.find(word)
-			if k == nil || k.name != d.Keyword && !slices.Contains(d.AnyOf, k.name) {
+			filled := strings.ContainsAny(text, "$%") // by the unit, with what is not known here
+			switch {
+			case slices.Contains(ignored, strings.ToLower(word)), k == nil && filled:
 				continue
+			case k == nil:
+				return nil, nil, fmt.Errorf("reading %s, which sshd would refuse: unknown keyword %q%s", subject, word, node.Suggest(word, names()))
 			}
 			args, err := arguments(rest)
+			if err == nil && !filled {
+				err = k.check(args, versions)
+			}
 			if err != nil {
-				return nil, nil, fmt.Errorf("reading %s: %w", subject, err)
+				return nil, nil, fmt.Errorf("reading %s, which sshd would refuse: %w", subject, err)
+			}
+			if k.name != d.Keyword && !slices.Contains(d.AnyOf, k.name) {
+				continue
 			}
 			one := &line{file: way.subject, keyword: k, args: args}
 			if d.AnyOf != nil {
