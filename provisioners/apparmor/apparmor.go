@@ -1,5 +1,6 @@
 // Package apparmor holds the resource that all profiles of AppArmor are
-// enforced. It reads the headers of profiles (apparmor.d(5)) and what a
+// enforced. It reads the headers of profiles (apparmor.d(5)), the rest and what
+// they include as far as telling whether the parser would take it, and what a
 // running kernel says of those it has loaded; it never loads one.
 package apparmor
 
