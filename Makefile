@@ -39,6 +39,10 @@ test: host-bake host-test ## install what is missing, pass every test
 boot-test: host-bake host-test ## boot the shipped baselines under every firmware, and tell how it goes
 	$(GO) test -timeout $(TEST_TIMEOUT) -count 1 -v $(MACHINES)
 
+.PHONY: lynis
+lynis: host-bake host-test ## have Lynis audit a booted debian-12-nginx, and tell its index
+	IMGBUILD_TEST_LYNIS=1 $(GO) test -timeout $(TEST_TIMEOUT) -count 1 -v -run '^TestLynis$$' $(MACHINES)
+
 .PHONY: bin/imgbuild
 bin/imgbuild:
 	$(BUILD) -o $@ ./cmd/imgbuild

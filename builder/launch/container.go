@@ -257,8 +257,15 @@ func (c *Container) WaitStarted(ctx context.Context) error {
 // Ended is closed when the container no longer runs.
 func (c *Container) Ended() <-chan struct{} { return c.process.done }
 
-// Address is where a published port of the container answers.
-func (c *Container) Address(port int) string { return fmt.Sprintf("%s:%d", loopback, c.Ports[port]) }
+// Address is where a published port of the container answers; on an isolated
+// network, where any port does inside (see Dial). Servers may look at it: it is in
+// every request for a page.
+func (c *Container) Address(port int) string {
+	if c.holder != nil {
+		return fmt.Sprintf("%s:%d", ownAddress, port)
+	}
+	return fmt.Sprintf("%s:%d", loopback, c.Ports[port])
+}
 
 // WaitHTTP waits until the container answers path on a port with status.
 func (c *Container) WaitHTTP(ctx context.Context, port int, path string, status int) ([]byte, error) {

@@ -240,7 +240,7 @@ func (c *Container) Dial(ctx context.Context, port int) (conn net.Conn, err erro
 		if err := addAddress(); err != nil {
 			return err
 		}
-		conn, err = d.DialContext(ctx, "tcp4", net.JoinHostPort(ownAddress, strconv.Itoa(port)))
+		conn, err = d.DialContext(ctx, "tcp4", c.Address(port))
 		return err
 	})
 	return conn, err

@@ -51,6 +51,10 @@ func TestAnIsolatedContainerIsReachedAndReachesNothing(t *testing.T) {
 		}
 		return answer
 	}
+	// A server may look at what it is called by.
+	if got := c.Address(80); got != "203.0.113.1:80" {
+		t.Errorf("it is asked at %s", got)
+	}
 	if got := ask(); got != "HTTP/1.0 200 OK" && got != "HTTP/1.1 200 OK" {
 		t.Errorf("it answers %q", got)
 	}

@@ -2,6 +2,7 @@ package project
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"imgbuild/images/fault"
+	"imgbuild/images/hold"
 	"imgbuild/images/signing"
 )
 
@@ -46,7 +48,7 @@ func (p *Project) SigningKey(ask Ask) (key *signing.Key, made *NewKeys, err erro
 			return nil, nil, fault.Inputf("opening the signing key: there is no %s", file).
 				WithHint("put the project's key there, or make a new one: %s", p.rotateCommand())
 		}
-		if made, err = p.makeKeys(nil); err != nil {
+		if made, err = p.firstKeys(); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -68,6 +70,32 @@ func (p *Project) SigningKey(ask Ask) (key *signing.Key, made *NewKeys, err erro
 		return nil, made, err
 	}
 	return signing.SealedKey(public, sealed, password), made, nil
+}
+
+// firstKeysLimit is how long another process that makes them is waited for.
+const firstKeysLimit = time.Minute
+
+// firstKeys makes the keys of a user without a project, or nothing if another
+// process has made them meanwhile: two first bakes may run side by side.
+func (p *Project) firstKeys() (*NewKeys, error) {
+	fail := func(err error) (*NewKeys, error) { return nil, fmt.Errorf("making keys: %w", err) }
+	if err := os.MkdirAll(p.KeysDir(), 0o755); err != nil {
+		return fail(err)
+	}
+	dir, err := os.Open(p.KeysDir())
+	if err != nil {
+		return fail(err)
+	}
+	defer dir.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), firstKeysLimit)
+	defer cancel()
+	if err := hold.Wait(ctx, dir, hold.Exclusive); err != nil {
+		return fail(err)
+	}
+	if exists(filepath.Join(p.KeysDir(), signingPrivate)) {
+		return nil, nil
+	}
+	return p.makeKeys(nil)
 }
 
 func (p *Project) publicKey(path string) (signing.PublicKey, error) {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -197,6 +198,34 @@ func TestTheFirstKeysAreMadeToTheirEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestTheFirstKeysAreMadeOnce has several need them at once: they get the same
+// ones, and what each signs counts.
+func TestTheFirstKeysAreMadeOnce(t *testing.T) {
+	dir := home(t)
+	var group sync.WaitGroup
+	signatures := make([]signing.ImageSignature, 4)
+	for i := range signatures {
+		p := opened(t, project.Options{WorkDir: dir})
+		group.Go(func() {
+			key, _, err := p.SigningKey(nil)
+			if err == nil {
+				signatures[i], err = signing.SignImage(context.Background(), "web", imageDigest, time.Now(), key)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	p := opened(t, project.Options{WorkDir: dir})
+	for i, signature := range signatures {
+		if err := verified(t, p, signature); err != nil {
+			t.Errorf("%d: %v", i, err)
+		}
+	}
+	checkKeyFiles(t, p.KeysDir(), 0)
 }
 
 func TestAStepThatFailsIsDoneByTheNextRotation(t *testing.T) {

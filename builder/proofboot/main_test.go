@@ -32,8 +32,14 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// program builds imgbuild as it is shipped and returns its path.
-var program = sync.OnceValues(func() (string, error) { return shipped.Build(scratch) })
+// program builds imgbuild as it is shipped, with the program that it sends to
+// servers, and returns its path.
+var program = sync.OnceValues(func() (string, error) {
+	if _, err := shipped.BuildGuest(scratch); err != nil {
+		return "", err
+	}
+	return shipped.Build(scratch)
+})
 
 // command is imgbuild as the user of this run's home starts it.
 func command(t *testing.T, args ...string) *exec.Cmd {

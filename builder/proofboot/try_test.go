@@ -3,7 +3,6 @@ package proofboot_test
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -21,147 +20,141 @@ import (
 	"time"
 
 	"imgbuild/builder/launch"
-	"imgbuild/images/peertest"
 )
-
-func TestTheApacheContainerAnswers(t *testing.T) {
-	peertest.Need(t, "podman", "crun")
-	reach(t, "bookworm")
-	baked := bake(t, "debian-12-apache")
-	layout := filepath.Join(scratch, "layout")
-	imgbuild(t, "images", "export", baked.Version, layout, "--form", "oci")
-	_, number, _ := strings.Cut(baked.Version, ":")
-	c, err := launch.StartContainer(t.Context(), launch.ContainerSpec{Layout: layout, Reference: number, Dir: scratch, Ports: map[int]int{80: 0}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	body, err := c.WaitHTTP(ctx, 80, "/", http.StatusOK)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(string(body), "debian-12-apache") {
-		t.Errorf("the page is not the baseline's:\n%s", body)
-	}
-}
 
 // patience is how long an emulated machine on a busy host may take.
 const patience = 15 * time.Minute
 
-// try boots a disk the way a user does: imgbuild run --vm, the line it prints
-// for logging in, and Ctrl-C.
-func try(t *testing.T, baked *image) {
-	cmd := command(t, "run", baked.Version, "--vm", "--firmware", "uefi", "--console", "--patience", patience.String())
-	stdout, err := cmd.StdoutPipe()
+// tried is a machine as a user tries it: imgbuild run --vm in a terminal.
+type tried struct {
+	cmd    *exec.Cmd
+	told   *bufio.Reader
+	screen *screen
+	// url is where the web server answered, and login the line that logs in.
+	url, login string
+}
+
+// tryMachine boots the disk of an image and returns when all probes of its recipe
+// are answered. The machine is gone when the test ends.
+func tryMachine(t *testing.T, baked *image, firmware launch.Firmware) *tried {
+	t.Helper()
+	m := &tried{screen: &screen{}}
+	m.cmd = command(t, "run", baked.Version, "--vm", "--firmware", string(firmware), "--console", "--patience", patience.String())
+	stdout, err := m.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	screen := &screen{}
-	cmd.Stderr = screen
-	if err := cmd.Start(); err != nil {
+	m.cmd.Stderr = m.screen
+	if err := m.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
-		cmd.Process.Kill() // it has ended, unless the test failed
+	t.Cleanup(func() {
+		m.cmd.Process.Signal(syscall.SIGINT) // it has ended, unless the test failed
+		m.cmd.Wait()
 		if t.Failed() {
-			t.Logf("the console's end:\n%s", tail(screen.String(), 6000))
+			t.Logf("the console's end:\n%s", tail(m.screen.String(), 6000))
 		}
-	}()
+	})
+	m.told = bufio.NewReader(stdout)
 	start := time.Now()
-	told := bufio.NewReader(stdout)
-	var login, url string
-	for login == "" {
-		line, err := told.ReadString('\n')
+	for m.login == "" {
+		line, err := m.told.ReadString('\n')
 		if err != nil {
 			t.Fatalf("it ended without a line for logging in: %v", err)
 		}
 		line = strings.TrimSpace(line)
 		switch {
 		case strings.HasPrefix(line, "http://"):
-			url = line
-			t.Logf("HTTP 200 after %.1f s", time.Since(start).Seconds())
+			m.url = line
 		case strings.HasPrefix(line, "ssh "):
-			login = line
+			m.login = line
 		}
 	}
-	served(t, url)
-	logIn(t, login)
-	// A person at the serial port sees what happens and can log in there.
-	for _, want := range []string{"GNU GRUB", "Linux version ", "Welcome to .*Debian GNU/Linux 12", "login:"} {
-		if !regexp.MustCompile(want).MatchString(screen.String()) {
-			t.Errorf("the console never showed %q", want)
-		}
+	t.Logf("all probes are answered after %.1f s", time.Since(start).Seconds())
+	return m
+}
+
+// option is the word after a flag of the line that logs in.
+func (m *tried) option(flag string) string {
+	words := strings.Fields(m.login)
+	return words[slices.Index(words, flag)+1]
+}
+
+// remote types the printed line with a command, and gives both its streams. It
+// gives up on a machine that goes down and never hangs up.
+func (m *tried) remote(command string, stdin io.Reader) (stdout, stderr string, err error) {
+	words := append(strings.Fields(m.login), "-o", "BatchMode=yes", "-o", "ConnectTimeout=60", "-o", "ServerAliveInterval=20", command)
+	var out, said bytes.Buffer
+	ssh := exec.Command(words[0], words[1:]...)
+	ssh.Stdin, ssh.Stdout, ssh.Stderr = stdin, &out, &said
+	err = ssh.Run()
+	return out.String(), said.String(), err
+}
+
+// ask runs a command in the machine that must succeed.
+func (m *tried) ask(t *testing.T, command string) string {
+	t.Helper()
+	out, said, err := m.remote(command, nil)
+	if err != nil {
+		t.Errorf("%s: %v\n%s%s", command, err, out, said)
 	}
-	endTrial(t, cmd, told, login)
+	return strings.TrimSpace(out)
 }
 
 // served asks the web server.
-func served(t *testing.T, url string) {
+func (m *tried) served(t *testing.T) {
 	t.Helper()
-	resp, err := http.Get(url)
+	resp, err := http.Get(m.url)
 	if err != nil {
 		t.Error(err)
 		return
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK || resp.Header.Get("Server") != "nginx" {
-		t.Errorf("%s: got %s from %q", url, resp.Status, resp.Header.Get("Server"))
+		t.Errorf("%s: got %s from %q", m.url, resp.Status, resp.Header.Get("Server"))
 	}
 }
 
-// remote types the printed line with a command, and gives both its streams. It
-// gives up on a machine that goes down and never hangs up.
-func remote(line, command string) (stdout, stderr string, err error) {
-	words := append(strings.Fields(line), "-o", "BatchMode=yes", "-o", "ConnectTimeout=60", "-o", "ServerAliveInterval=20", command)
-	var out, said bytes.Buffer
-	ssh := exec.Command(words[0], words[1:]...)
-	ssh.Stdout, ssh.Stderr = &out, &said
-	err = ssh.Run()
-	return out.String(), said.String(), err
-}
-
-// logIn logs in to a machine that has booted. cloud-init may install the key
-// after the web server answers.
-func logIn(t *testing.T, line string) {
+// running waits until the machine has finished a start that is another one than
+// before, and returns the kernel's id of it. cloud-init may install the key after
+// the web server answers, and a machine that goes down answers until it does.
+func (m *tried) running(t *testing.T, before string) string {
 	t.Helper()
 	deadline := time.Now().Add(patience)
 	for {
-		out, said, err := remote(line, "id -un && sudo id -un && ls -d /sys/firmware/efi && systemctl is-system-running --wait")
+		out, said, err := m.remote("cat /proc/sys/kernel/random/boot_id && systemctl is-system-running --wait", nil)
+		boot, state, _ := strings.Cut(strings.TrimSpace(out), "\n")
 		switch {
-		case out == "debian\nroot\n/sys/firmware/efi\nrunning\n":
-			return
-		case strings.Contains(out, "degraded"):
-			t.Fatal("a unit has failed")
+		case boot == before:
+		case state == "running":
+			return boot
+		case state == "degraded":
+			failed, _, _ := m.remote("systemctl list-units --failed --plain --no-legend --all", nil)
+			t.Fatalf("a unit has failed: %s", failed)
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: %v\n%s%s", line, err, out, said)
+			t.Fatalf("%s: %v\n%s%s", m.login, err, out, said)
 		}
 		time.Sleep(2 * time.Second)
 	}
 }
 
-// endTrial presses Ctrl-C and sees that nothing is left, not even the directory
-// of the key that the line for logging in names.
-func endTrial(t *testing.T, cmd *exec.Cmd, told io.Reader, login string) {
+// end presses Ctrl-C and sees that nothing is left, not even the directory of the
+// key that the line for logging in names.
+func (m *tried) end(t *testing.T) {
 	t.Helper()
-	machines := children(t, cmd.Process.Pid)
+	machines := children(t, m.cmd.Process.Pid)
 	if len(machines) == 0 {
 		t.Error("no machine runs")
 	}
-	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+	if err := m.cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
-	last, err := io.ReadAll(told)
+	last, err := io.ReadAll(m.told)
 	if err != nil {
 		t.Error(err)
 	}
-	if err := cmd.Wait(); err != nil {
+	if err := m.cmd.Wait(); err != nil {
 		t.Errorf("Ctrl-C: %v", err)
 	}
 	if !strings.Contains(string(last), "removed") {
@@ -172,10 +165,20 @@ func endTrial(t *testing.T, cmd *exec.Cmd, told io.Reader, login string) {
 			t.Errorf("process %s is left", pid)
 		}
 	}
-	words := strings.Fields(login)
-	key := words[slices.Index(words, "-i")+1]
-	if _, err := os.Stat(filepath.Dir(key)); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("%s is left (%v)", filepath.Dir(key), err)
+	dir := filepath.Dir(m.option("-i"))
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s is left (%v)", dir, err)
+	}
+}
+
+// showed looks for what a person at the serial port sees: what happens, and that
+// he can log in there.
+func (m *tried) showed(t *testing.T) {
+	t.Helper()
+	for _, want := range []string{"GNU GRUB", "Linux version ", "Welcome to .*Debian GNU/Linux 12", "login:"} {
+		if !regexp.MustCompile(want).MatchString(m.screen.String()) {
+			t.Errorf("the console never showed %q", want)
+		}
 	}
 }
 

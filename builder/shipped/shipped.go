@@ -10,12 +10,18 @@ import (
 )
 
 // Build builds imgbuild in a directory and returns its path.
-func Build(dir string) (string, error) {
-	path := filepath.Join(dir, "imgbuild")
-	cmd := exec.Command("go", "build", "-o", path, "imgbuild/cmd/imgbuild")
+func Build(dir string) (string, error) { return build(dir, "imgbuild") }
+
+// BuildGuest builds the program that imgbuild sends to servers, where imgbuild
+// looks for it: beside itself.
+func BuildGuest(dir string) (string, error) { return build(dir, "imgbuild-guest") }
+
+func build(dir, name string) (string, error) {
+	path := filepath.Join(dir, name)
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, "imgbuild/cmd/"+name)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building imgbuild: %w\n%s", err, out)
+		return "", fmt.Errorf("building %s: %w\n%s", name, err, out)
 	}
 	return path, nil
 }

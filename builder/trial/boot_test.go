@@ -103,7 +103,7 @@ func TestWhatIsWrongIsFound(t *testing.T) {
 		"a file": {func(f *fake, _ map[string]baseline.Probe) {
 			f.integrity = []report.Answer{{Name: "aide", Asked: "aide --check", Error: "/etc/hosts"}}
 		},
-			[]string{"start 1: aide (aide --check): /etc/hosts"}, 0},
+			[]string{"start 2: aide (aide --check): /etc/hosts"}, 1},
 		"a probe": {func(_ *fake, p map[string]baseline.Probe) {
 			p["web"] = baseline.Probe{HTTP: &baseline.HTTPProbe{Port: 80, Status: 404}, Within: baseline.Duration(time.Second)}
 		}, []string{"start 1: web (GET /, port 80): not within 1 s: the answer is 200 OK, not 404"}, 0},

@@ -18,7 +18,9 @@ import (
 	"imgbuild/images/fault"
 	"imgbuild/images/integrity"
 	"imgbuild/provisioners"
+	"imgbuild/provisioners/dpkg"
 	"imgbuild/provisioners/inventory"
+	"imgbuild/provisioners/sweep"
 	"imgbuild/provisioners/system"
 	"imgbuild/provisioners/tree"
 )
@@ -149,12 +151,14 @@ func values(data []byte) int {
 	return count
 }
 
-// Check holds the controls against a system.
+// Check holds the controls against a system. All of them look at the same walk
+// of its files and at one state of its packages.
 func Check(ctx context.Context, r system.Reader, q *Question) (*Answer, error) {
 	controls, err := q.decode()
 	if err != nil {
 		return nil, err
 	}
+	r = dpkg.Remember(sweep.Remember(r))
 	a := &Answer{Format: Format}
 	for _, c := range controls {
 		found, err := c.Check(ctx, r)

@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -226,6 +228,52 @@ func FuzzReadAnswer(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestAllControlsLookAtOneWalk counts how often the files and the packages of a
+// system are read for several controls.
+func TestAllControlsLookAtOneWalk(t *testing.T) {
+	const of = `%s:
+  title: x
+  severity: low
+  rationale: y
+  resources:
+    %s
+`
+	set, err := control.Load(control.Source{Name: "shop/controls", Files: fstest.MapFS{"many.yaml": {Data: fmt.Appendf(nil, of+of+of+of,
+		"open", "sweeps: {world-writable: {}}", "sticky", "sweeps: {sticky: {}}", "cron", "packages: {cron: present}", "nginx", "packages: {nginx: absent}")}}})
+	must(t, err)
+	q, err := agent.Ask([]*control.Control{set.Controls["open"], set.Controls["sticky"], set.Controls["cron"], set.Controls["nginx"]}, nil)
+	must(t, err)
+	s := system.NewMemory()
+	must(t, system.MkdirAll(s, "/var/lib/dpkg"))
+	must(t, s.WriteFile("/var/lib/dpkg/status", strings.NewReader(""), system.Attr{Mode: 0o644}))
+	counted := &counting{Memory: s}
+	a, err := agent.Check(context.Background(), counted, q)
+	must(t, err)
+	if len(a.Findings) != 4 || counted.walks != 1 || counted.statuses != 1 {
+		t.Errorf("%d findings by %d walks and %d lists of packages", len(a.Findings), counted.walks, counted.statuses)
+	}
+}
+
+// counting counts how often its root directory and its dpkg database are read.
+type counting struct {
+	*system.Memory
+	walks, statuses int
+}
+
+func (c *counting) ReadDir(name string) ([]string, error) {
+	if name == "/" {
+		c.walks++
+	}
+	return c.Memory.ReadDir(name)
+}
+
+func (c *counting) Open(name string) (io.ReadCloser, error) {
+	if name == "/var/lib/dpkg/status" {
+		c.statuses++
+	}
+	return c.Memory.Open(name)
 }
 
 func FuzzReadQuestion(f *testing.F) {

@@ -21,12 +21,19 @@ const (
 
 // OSOf tells which operating system a system is of: Linux, unless it says
 // otherwise. Files of Windows have neither a mode nor owners' numbers: those of
-// Info are 0 there, and who may do what is an attribute (see Xattrs of Root).
+// Info are 0 there, and who may do what is an attribute (see Xattrs of Root). A
+// reader that wraps another one shows it with Unwrap.
 func OSOf(r Reader) OS {
-	if w, ok := r.(interface{ OS() OS }); ok {
-		return w.OS()
+	for {
+		switch at := r.(type) {
+		case interface{ OS() OS }:
+			return at.OS()
+		case interface{ Unwrap() Reader }:
+			r = at.Unwrap()
+		default:
+			return Linux
+		}
 	}
-	return Linux
 }
 
 // isDrive tells whether a name is that of a drive: C:.

@@ -1,7 +1,7 @@
 // Package boottest boots a finished disk of a web server the way a user would
 // and says what is wrong with it: firmware, HTTP, systemd units, cloud-init's
-// SSH key, a reboot, a grown root file system, and an identity of its own. It
-// is for tests, and knows nothing of how the disk was made.
+// SSH key, a grown root file system, and an identity of its own. It is for tests,
+// and knows nothing of how the disk was made.
 package boottest
 
 import (
@@ -9,7 +9,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
-	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -35,8 +34,6 @@ type Guest struct {
 	log     *console
 	// agent is the socket of the guest agent's port.
 	agent string
-	// boot is the kernel's id of this boot.
-	boot string
 }
 
 // Options of a boot.
@@ -47,8 +44,6 @@ type Options struct {
 	VGA bool
 	// Agent gives it the port that QEMU's guest agent is reached by.
 	Agent bool
-	// Once leaves out the reboot of Prove.
-	Once bool
 	// User is the default user of the image's cloud-init; "debian" when empty.
 	User string
 	// Patience is how long each wait may take; 15 minutes when 0: an emulated
@@ -142,15 +137,13 @@ func (g *Guest) answers(t testing.TB) {
 	// emulated guest down, and a busy one may need more time to answer than its
 	// own programs wait.
 	for {
-		out, err := g.run("cat /proc/sys/kernel/random/boot_id; systemctl is-system-running --wait", g.Options.Patience)
-		id, state, _ := strings.Cut(out, "\n")
+		state, err := g.run("systemctl is-system-running --wait", g.Options.Patience)
 		if state == "running" || state == "degraded" {
-			g.boot = id
 			t.Logf("HTTP 200 after %.1f s, %s after %.1f s (%s)", answered.Seconds(), state, time.Since(start).Seconds(), g.VM.Accelerator)
 			return
 		}
 		if ctx.Err() != nil {
-			t.Fatalf("logging in as %s: %s: %v", g.Options.User, out, err)
+			t.Fatalf("logging in as %s: %s: %v", g.Options.User, state, err)
 		}
 		time.Sleep(2 * time.Second)
 	}
@@ -184,34 +177,6 @@ func (g *Guest) run(command string, limit time.Duration) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	return launch.Login{Address: g.VM.Address(22), User: g.Options.User, Key: g.signer}.Run(ctx, command)
-}
-
-// Reboot reboots the guest by its own means, through its firmware, and waits
-// until it answers again.
-func (g *Guest) Reboot(t testing.TB) {
-	t.Helper()
-	// The kernel's last words before it resets the machine: until then the old
-	// system may answer, or hang up in the middle of a login.
-	const goes = "reboot: Restarting system"
-	before, reboots := g.boot, strings.Count(g.log.String(), goes)
-	if _, err := g.run("sudo systemctl reboot", 20*time.Second); err != nil {
-		t.Logf("the connection ended with the reboot: %v", err)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), g.Options.Patience)
-	defer cancel()
-	err := launch.Until(ctx, g.VM.Ended(), func() error {
-		if strings.Count(g.log.String(), goes) == reboots {
-			return errors.New("it does not go down")
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(g.VM.Explain(err))
-	}
-	g.answers(t)
-	if g.boot == before {
-		t.Fatal("it is the same boot")
-	}
 }
 
 // console keeps what a guest wrote.

@@ -4,44 +4,11 @@ import (
 	"bufio"
 	"fmt"
 	"net"
-	"sync"
 	"testing"
 	"time"
 
 	"imgbuild/builder/launch"
 )
-
-// Prove boots machines of amd64, each of a firmware of its own, side by side. It
-// asks of each what must hold and what inspect asks, reboots it through its
-// firmware unless it is to boot once, and asks once more what must hold. No two of them may have anything
-// of an identity in common.
-func Prove(t *testing.T, machines []Options, inspect func(*testing.T, *Guest)) {
-	var mu sync.Mutex
-	seen := map[string]launch.Firmware{}
-	for _, o := range machines {
-		t.Run(string(o.Firmware), func(t *testing.T) {
-			t.Parallel()
-			g := Boot(t, o)
-			id := g.Check(t)
-			inspect(t, g)
-			mu.Lock()
-			for _, part := range []string{id.MachineID, id.HostKeys} {
-				if other, ok := seen[part]; ok {
-					t.Errorf("the copies booted under %s and %s share %q", other, o.Firmware, part)
-				}
-				seen[part] = o.Firmware
-			}
-			mu.Unlock()
-			if o.Once {
-				return
-			}
-			g.Reboot(t)
-			if again := g.Check(t); again != id {
-				t.Errorf("a reboot changed the identity from %+v to %+v", id, again)
-			}
-		})
-	}
-}
 
 // Identity is what must differ between two copies of an image.
 type Identity struct{ MachineID, HostKeys string }
