@@ -97,7 +97,7 @@ const (
 
 // NewBuilder is a builder of an empty index.
 func NewBuilder() (*Builder, error) {
-	encode, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
+	encode, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(2*chunkSize))
 	if err != nil {
 		return nil, err
 	}

@@ -200,7 +200,7 @@ func (x *Index) details(n int) (*Record, error) {
 	if _, err := x.file.ReadAt(packed, x.start+int64(from)); err != nil {
 		return nil, fmt.Errorf("reading the details of %s: %w", r.id, err)
 	}
-	decode, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxChunk))
+	decode, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxChunk))
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,8 @@ import (
 // same name do in the OSV schema (https://ossf.github.io/osv-schema/), and a
 // source that knows less leaves them empty.
 type Record struct {
-	// ID is unique in its feed: "CVE-2026-1234", "DSA-5380-1", "KB5025239".
+	// ID is "CVE-2026-1234", "DSA-5380-1", "KB5025239". A feed that is sorted by
+	// package may have several records of one id.
 	ID string `json:"id"`
 	// Feed is the kind of source that said it: "osv", "debian-tracker".
 	Feed string `json:"feed,omitempty"`
