@@ -108,6 +108,9 @@ func checkName(what, name string) error {
 
 // Line makes one printable line of a text, of MaxLine characters at most.
 func Line(text string) string {
+	if len(text) < MaxLine && !strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c > '~' }) {
+		return text // as references are
+	}
 	var b strings.Builder
 	n, blank := 0, false
 	for _, c := range text {

@@ -24,6 +24,16 @@ const magic = "imgbuild advisories\x00\x01"
 // headerSize is of the magic, the two lengths and the digest.
 const headerSize = len(magic) + 8 + 8 + sha256.Size
 
+// manyVersions is from where on a package's versions are found by a map.
+const manyVersions = 4096
+
+// Limits on what a builder holds, so that a feed that is made to be large ends
+// with an error: all of OSV's distributions have some 3 million entries.
+const (
+	mostEntries  = 20_000_000
+	mostVersions = 200_000_000
+)
+
 // chunkSize is about how many bytes of records are compressed together.
 const chunkSize = 128 << 10
 
@@ -39,10 +49,13 @@ type Builder struct {
 	cold   []byte
 	chunks []int
 	chunk  []out
+	plain  out
 	filled int
 	encode *zstd.Encoder
 	// unknown counts packages of ecosystems without a known order.
 	unknown map[string]int
+	// entries and versions are how many are held.
+	entries, versions int
 }
 
 // recordEntry is what is held of a record: its details are compressed.
@@ -56,11 +69,15 @@ type recordEntry struct {
 
 // packageEntries are what all records say of one package.
 type packageEntries struct {
-	key      string
-	number   uint32
-	of       *ecosystem.Distribution
-	versions map[string]uint32
-	names    []string
+	key    string
+	number uint32
+	of     *ecosystem.Distribution
+	// versions are in the order in which they came, and byText are their numbers
+	// by their text: a map of them would take three times the memory. It is made
+	// where there are so many that keeping them sorted would take long.
+	versions []string
+	byText   []uint32
+	numbers  map[string]uint32
 	entries  []entryOf
 }
 
@@ -131,6 +148,11 @@ func (b *Builder) Add(r *Record) error {
 	number := uint32(len(b.records))
 	b.records = append(b.records, e)
 	for i := range r.Affected {
+		b.entries++
+		b.versions += len(r.Affected[i].Versions)
+		if b.entries > mostEntries || b.versions > mostVersions {
+			return fmt.Errorf("adding advisory %s: there are more than %d affected packages, or %d of their versions", r.ID, mostEntries, mostVersions)
+		}
 		if p := b.affected(number, &r.Affected[i]); p != nil {
 			e.packages = append(e.packages, p.number)
 		}
@@ -141,9 +163,9 @@ func (b *Builder) Add(r *Record) error {
 }
 
 func (b *Builder) compress() {
-	var o out
-	o.table(b.chunk)
-	b.cold = b.encode.EncodeAll(o, b.cold)
+	b.plain = b.plain[:0]
+	b.plain.table(b.chunk)
+	b.cold = b.encode.EncodeAll(b.plain, b.cold)
 	b.chunks = append(b.chunks, len(b.cold))
 	b.chunk, b.filled = b.chunk[:0], 0
 }
@@ -201,7 +223,7 @@ func (b *Builder) packageOf(of *ecosystem.Distribution, a *Affected) *packageEnt
 	key := packageKey(ecosystem.Release(a.Ecosystem), a.Package)
 	p, ok := b.packages[key]
 	if !ok {
-		p = &packageEntries{key: key, of: of, number: uint32(len(b.order)), versions: map[string]uint32{}}
+		p = &packageEntries{key: key, of: of, number: uint32(len(b.order))}
 		b.packages[key] = p
 		b.order = append(b.order, p)
 	}
@@ -213,13 +235,28 @@ func (p *packageEntries) version(v string, kind eventKind) uint32 {
 	if kind == introduced && v == "0" || kind == limit && v == "*" {
 		return always
 	}
-	n, ok := p.versions[v]
-	if !ok {
-		n = uint32(len(p.names))
-		p.versions[v] = n
-		p.names = append(p.names, v)
+	if p.numbers != nil {
+		n, ok := p.numbers[v]
+		if !ok {
+			n = uint32(len(p.versions))
+			p.numbers[v] = n
+			p.versions = append(p.versions, v)
+		}
+		return n
 	}
-	return n
+	if len(p.versions) >= manyVersions {
+		p.numbers = make(map[string]uint32, 2*manyVersions)
+		for n, known := range p.versions {
+			p.numbers[known] = uint32(n)
+		}
+		return p.version(v, kind)
+	}
+	at, ok := slices.BinarySearchFunc(p.byText, v, func(n uint32, v string) int { return cmp.Compare(p.versions[n], v) })
+	if !ok {
+		p.byText = slices.Insert(p.byText, at, uint32(len(p.versions)))
+		p.versions = append(p.versions, v)
+	}
+	return p.byText[at]
 }
 
 // word is the number of a word that many entries have.
@@ -292,6 +329,11 @@ func (b *Builder) hot() out {
 		o.text(r.id)
 		o.number(uint64(b.word(r.feed)))
 		o.ascending(joined.about[n])
+		if len(r.upstream) > 0 {
+			o.byte(1) // of a distributor
+		} else {
+			o.byte(0)
+		}
 		packages := make([]uint32, 0, len(r.packages))
 		for _, p := range r.packages {
 			packages = append(packages, packageNumber[p])
@@ -300,11 +342,6 @@ func (b *Builder) hot() out {
 		o.ascending(packages)
 		o.count(r.chunk)
 		o.count(r.at)
-		if len(r.upstream) > 0 {
-			o.byte(1)
-		} else {
-			o.byte(0)
-		}
 	}
 	packages := make([]out, len(b.order))
 	for i, p := range b.order {

@@ -15,19 +15,19 @@ import (
 // places are the place of each version, and the versions in order, of which
 // those that are equal are one.
 func (p *packageEntries) places() (places []uint32, sorted []string) {
-	order := make([]uint32, 0, len(p.names))
-	places = make([]uint32, len(p.names))
-	for n, name := range p.names {
+	order := make([]uint32, 0, len(p.versions))
+	places = make([]uint32, len(p.versions))
+	for n, name := range p.versions {
 		if p.of.Order.Valid(name) {
 			order = append(order, uint32(n))
 		}
 	}
 	slices.SortFunc(order, func(x, y uint32) int {
-		return cmp.Or(p.of.Order.Compare(p.names[x], p.names[y]), cmp.Compare(p.names[x], p.names[y]))
+		return cmp.Or(p.of.Order.Compare(p.versions[x], p.versions[y]), cmp.Compare(p.versions[x], p.versions[y]))
 	})
 	for _, n := range order {
-		if len(sorted) == 0 || p.of.Order.Compare(sorted[len(sorted)-1], p.names[n]) != 0 {
-			sorted = append(sorted, p.names[n])
+		if len(sorted) == 0 || p.of.Order.Compare(sorted[len(sorted)-1], p.versions[n]) != 0 {
+			sorted = append(sorted, p.versions[n])
 		}
 		places[n] = uint32(2 * len(sorted))
 	}

@@ -5,186 +5,196 @@ import (
 	"strings"
 
 	"imgbuild/images/advisory/ecosystem"
+	"imgbuild/images/control"
 )
 
-// conclude makes one finding of all evidence of one vulnerability in a subject.
+// unassigned is Debian's urgency of what nobody has thought about yet.
+const unassigned = "not yet assigned"
+
+// conclusion makes one finding of all that is said of one vulnerability in a
+// subject.
 //
 // A statement that the version is not affected counts most. Else the package
 // has the vulnerability as soon as one record says so. What the distributor
 // decided about it is looked at only where no version is without it: once there
 // is a fix it is there to be taken. What it calls unimportant stays so.
-func (m *matcher) conclude(s *subject, all []evidence) (Finding, error) {
-	v, err := m.index.vulnerability(all[0].vulnerability)
+type conclusion struct {
+	*matcher
+	Finding
+	// all is what is said; has is the part that has it.
+	all, has []*judgement
+}
+
+func (m *matcher) conclude(s *subject, number uint32, all []*judgement) (Finding, error) {
+	v, err := m.index.vulnerability(number)
 	if err != nil {
 		return Finding{}, err
 	}
-	f := Finding{
+	c := conclusion{matcher: m, all: all, Finding: Finding{
 		Vulnerability: v.id, Aliases: v.names, Release: s.release, Package: s.name, Version: s.version, Binaries: s.binaries, Severity: v.severity,
-	}
-	own := Finding{}.Severity
-	for _, e := range all {
-		own = Worse(own, e.severity)
-		if f.Urgency == "" && e.urgency != "" && e.urgency != unassigned {
-			f.Urgency = e.urgency
+	}}
+	var own control.Severity
+	for _, j := range all {
+		own = Worse(own, j.severity)
+		if c.Urgency == "" && j.urgency != unassigned {
+			c.Urgency = j.urgency
 		}
 	}
 	if own != "" {
-		f.Severity = own
+		c.Severity = own
 	}
-	if f.Severity == "" {
-		f.Severity = SeverityOfWord(f.Urgency)
+	if c.Severity == "" {
+		c.Severity = SeverityOfWord(c.Urgency)
 	}
-	c := conclusion{matcher: m, all: all, finding: &f}
-	return f, c.decide()
+	err = c.decide()
+	return c.Finding, err
 }
 
-// unassigned is Debian's urgency of what nobody has thought about yet.
-const unassigned = "not yet assigned"
-
-type conclusion struct {
-	*matcher
-	all     []evidence
-	finding *Finding
-}
-
-// where are the pieces of evidence that a condition holds of.
-func (c *conclusion) where(holds func(*judgement) bool) []evidence {
-	var list []evidence
-	for _, e := range c.all {
-		if holds(e.judgement) {
-			list = append(list, e)
+// where are those of what is said that a condition holds of.
+func (c *conclusion) where(holds func(*judgement) bool) []*judgement {
+	if len(c.all) == 1 && holds(c.all[0]) {
+		return c.all
+	}
+	var list []*judgement
+	for _, j := range c.all {
+		if holds(j) {
+			list = append(list, j)
 		}
 	}
 	return list
 }
 
 func (c *conclusion) decide() error {
-	denied := c.where(func(j *judgement) bool { return j.status == StatusNotAffected && j.applies })
-	if len(denied) > 0 {
-		return c.say(StateNotAffected, denied, because("its source says that it is not affected", denied))
+	var denied, unread, open bool
+	for _, j := range c.all {
+		denied = denied || j.status == StatusNotAffected && j.applies
+		unread = unread || j.unreadable != ""
+		open = open || j.status == StatusUndetermined && j.applies
 	}
-	if has := c.where(func(j *judgement) bool { return j.status == StatusAffected && j.applies }); len(has) > 0 {
-		return c.affected(has)
-	}
-	if unread := c.where(func(j *judgement) bool { return j.unreadable != "" }); len(unread) > 0 {
-		return c.say(StateUndetermined, unread, `the version "`+unread[0].unreadable+`" of the advisory cannot be read`)
-	}
-	if open := c.where(func(j *judgement) bool { return j.status == StatusUndetermined && j.applies }); len(open) > 0 {
-		return c.say(StateUndetermined, open, because("its source has not determined yet whether it is affected", open))
+	c.has = c.where(func(j *judgement) bool { return j.status == StatusAffected && j.applies })
+	switch {
+	case denied:
+		from := c.where(func(j *judgement) bool { return j.status == StatusNotAffected && j.applies })
+		return c.say(StateNotAffected, from, because("its source says that it is not affected", from))
+	case len(c.has) > 0:
+		return c.affected()
+	case unread:
+		from := c.where(func(j *judgement) bool { return j.unreadable != "" })
+		return c.say(StateUndetermined, from, `the version "`+from[0].unreadable+`" of the advisory cannot be read`)
+	case open:
+		from := c.where(func(j *judgement) bool { return j.status == StatusUndetermined && j.applies })
+		return c.say(StateUndetermined, from, because("its source has not determined yet whether it is affected", from))
 	}
 	return c.free()
 }
 
-// affected concludes from the evidence that has it.
-func (c *conclusion) affected(has []evidence) error {
-	reason := "no version of " + c.finding.Release + " is without it"
-	var fixes []evidence
-	for _, e := range has {
-		if e.fix == "" {
-			continue
-		}
-		// All records must say that it is gone, so the last fix counts. Places of
-		// two packages do not compare, but then the names are those of one source.
-		if len(fixes) == 0 || e.fixAt > fixes[0].fixAt {
-			fixes = fixes[:0]
-		}
-		if len(fixes) == 0 || e.fixAt == fixes[0].fixAt {
-			fixes = append(fixes, e)
+// affected concludes where a record has it.
+func (c *conclusion) affected() error {
+	// All records must say that it is gone, so the last fix counts. Places of
+	// two packages do not compare, but then they are of one source.
+	var last uint32
+	for _, j := range c.has {
+		last = max(last, j.fixAt)
+	}
+	var fixes []*judgement
+	if last > 0 {
+		fixes = c.where(func(j *judgement) bool { return j.status == StatusAffected && j.applies && j.fixAt == last })
+		c.Fixed = fixes[0].fix
+	}
+	disposition := FixExpected
+	for _, j := range c.all {
+		if slices.Index(dispositions, j.disposition) > slices.Index(dispositions, disposition) {
+			disposition = j.disposition
 		}
 	}
-	taken := has
-	if len(fixes) > 0 {
-		taken = fixes
-		c.finding.Fixed = fixes[0].fix
-		reason = "fixed in " + c.finding.Fixed
-		if !slices.ContainsFunc(fixes, func(e evidence) bool { return !ecosystem.ForSubscribers(e.ecosystem) }) {
-			reason += ", for subscribers of Ubuntu Pro"
-		}
-	}
-	disposition, decided := FixExpected, []evidence(nil)
-	for _, d := range dispositions {
-		if list := c.where(func(j *judgement) bool { return j.disposition == d && d != FixExpected }); len(list) > 0 {
-			disposition, decided = d, list
-		}
+	decided := func(state State, reason string) error {
+		from := c.where(func(j *judgement) bool { return j.disposition == disposition })
+		return c.say(state, from, because(reason, from))
 	}
 	switch {
 	case disposition == Unimportant:
-		return c.say(StateUnimportant, decided, because("its distributor calls it unimportant", decided))
+		return decided(StateUnimportant, "its distributor calls it unimportant")
 	case len(fixes) > 0:
-		return c.say(StateAffected, taken, reason)
+		reason := "fixed in " + c.Fixed
+		if !slices.ContainsFunc(fixes, func(j *judgement) bool { return !ecosystem.ForSubscribers(j.ecosystem) }) {
+			reason += ", for subscribers of Ubuntu Pro"
+		}
+		return c.say(StateAffected, fixes, reason)
 	case disposition == NoDSA:
-		return c.say(StateNoDSA, decided, because("no advisory is planned for it", decided))
+		return decided(StateNoDSA, "no advisory is planned for it")
 	case disposition == Postponed:
-		return c.say(StateNoDSA, decided, because("it is to be fixed with a later advisory", decided))
+		return decided(StateNoDSA, "it is to be fixed with a later advisory")
 	case disposition == Ignored:
-		return c.say(StateIgnored, decided, because("it will not be fixed in this release", decided))
+		return decided(StateIgnored, "it will not be fixed in this release")
 	case disposition == EndOfLife:
-		return c.say(StateAffected, decided, because("no fix: the package is not supported in this release any more", decided))
+		return decided(StateAffected, "no fix: the package is not supported in this release any more")
 	}
-	return c.say(StateAffected, taken, reason)
+	return c.say(StateAffected, c.has, "no version of "+c.Release+" is without it")
 }
 
 // free concludes where no record has it.
 func (c *conclusion) free() error {
-	var at uint32
-	var fixes []evidence
-	for _, e := range c.all {
-		if e.fixedAt > at {
-			at, fixes = e.fixedAt, fixes[:0]
-		}
-		if e.fixedAt == at && at > 0 {
-			fixes = append(fixes, e)
-		}
+	var last uint32
+	for _, j := range c.all {
+		last = max(last, j.fixedAt)
 	}
-	if len(fixes) > 0 {
+	if last > 0 {
+		fixes := c.where(func(j *judgement) bool { return j.fixedAt == last })
 		if fixes[0].fixed == "0" {
-			return c.say(StateNotAffected, fixes, "no version of "+c.finding.Release+" ever had it")
+			return c.say(StateNotAffected, fixes, "no version of "+c.Release+" ever had it")
 		}
-		c.finding.Fixed = fixes[0].fixed
-		return c.say(StateFixed, fixes, "fixed in "+fixes[0].fixed)
+		c.Fixed = fixes[0].fixed
+		return c.say(StateFixed, fixes, "fixed in "+c.Fixed)
 	}
-	e := c.all[0]
-	switch {
-	case e.last != "":
-		return c.say(StateFixed, c.all, "the last version that has it is "+e.last)
-	case e.next != "":
-		return c.say(StateNotAffected, c.all, "the first version that has it is "+e.next)
+	for _, j := range c.all {
+		switch {
+		case j.last != "":
+			return c.say(StateFixed, c.all, "the last version that has it is "+j.last)
+		case j.next != "":
+			return c.say(StateNotAffected, c.all, "the first version that has it is "+j.next)
+		}
 	}
 	return c.say(StateNotAffected, c.all, "it is not among the versions that have it")
 }
 
-// because adds the first note of the evidence to what is said.
-func because(what string, list []evidence) string {
-	for _, e := range list {
-		if e.note != "" {
-			return what + ": " + e.note
+// because adds the first note to what is said.
+func because(what string, from []*judgement) string {
+	for _, j := range from {
+		if j.note != "" {
+			return what + ": " + j.note
 		}
 	}
 	return what
 }
 
-// say ends a finding. The ids of a distributor's own advisories come first, and
-// are named with what they fix.
-func (c *conclusion) say(state State, from []evidence, reason string) error {
-	f := c.finding
-	var others []string
-	for _, e := range from {
-		r, err := c.record(e.record)
-		if err != nil {
-			return err
+// say ends the finding. The ids of a distributor's own advisories come first,
+// and are named with what they fix.
+func (c *conclusion) say(state State, from []*judgement, reason string) error {
+	c.Advisories = make([]string, 0, len(from))
+	distributors := 0
+	for _, j := range from {
+		part := c.index.records.part(int(j.record))
+		id := part.text()
+		part.number()
+		for range part.count() {
+			part.number()
 		}
-		list := &others
-		if r.ofDistributor {
-			list = &f.Advisories
+		ofDistributor := part.byte() == 1
+		if part.failed {
+			return errIndex
 		}
-		if !slices.Contains(*list, r.id) {
-			*list = append(*list, r.id)
+		switch {
+		case slices.Contains(c.Advisories, id):
+		case ofDistributor:
+			c.Advisories = slices.Insert(c.Advisories, distributors, id)
+			distributors++
+		default:
+			c.Advisories = append(c.Advisories, id)
 		}
 	}
-	if len(f.Advisories) > 0 && f.Fixed != "" {
-		reason += " (" + strings.Join(f.Advisories[:min(3, len(f.Advisories))], ", ") + ")"
+	if distributors > 0 && c.Fixed != "" {
+		reason += " (" + strings.Join(c.Advisories[:min(3, distributors)], ", ") + ")"
 	}
-	f.Advisories = append(f.Advisories, others...)
-	f.State, f.Reason = state, reason
+	c.State, c.Reason = state, reason
 	return nil
 }

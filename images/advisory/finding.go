@@ -80,15 +80,30 @@ type Result struct {
 	Unjudged []Unjudged `json:"unjudged,omitempty"`
 }
 
-func sortFindings(list []Finding) {
-	slices.SortFunc(list, func(a, b Finding) int {
-		return cmp.Or(
-			cmp.Compare(slices.Index(states, a.State), slices.Index(states, b.State)),
-			cmp.Compare(severityByte(b.Severity), severityByte(a.Severity)),
-			cmp.Compare(a.Vulnerability, b.Vulnerability),
-			cmp.Compare(a.Package, b.Package),
-			cmp.Compare(a.Release, b.Release),
-			cmp.Compare(a.Version, b.Version),
-		)
+// sortKey is how a finding is sorted: by a number of its state, its severity
+// and its vulnerability, of which the numbers are in the order of the ids.
+type sortKey struct {
+	first uint64
+	at    int
+}
+
+func keyOf(f *Finding, vulnerability uint32, at int) sortKey {
+	severity := uint64(len(severities)) - uint64(severityByte(f.Severity))
+	return sortKey{uint64(slices.Index(states, f.State))<<40 | severity<<32 | uint64(vulnerability), at}
+}
+
+// sorted are the findings in order.
+func (m *matcher) sorted(list []Finding) []Finding {
+	slices.SortFunc(m.keys, func(a, b sortKey) int {
+		if c := cmp.Compare(a.first, b.first); c != 0 {
+			return c
+		}
+		x, y := &list[a.at], &list[b.at]
+		return cmp.Or(cmp.Compare(x.Package, y.Package), cmp.Compare(x.Release, y.Release), cmp.Compare(x.Version, y.Version))
 	})
+	sorted := make([]Finding, len(list))
+	for i, k := range m.keys {
+		sorted[i] = list[k.at]
+	}
+	return sorted
 }

@@ -123,40 +123,44 @@ func (x *Index) word(n uint64) string {
 	return x.words[n]
 }
 
-// record is what matching reads of a record.
+// record is what is looked up of a record: the numbers of its packages, and
+// where its details are.
 type record struct {
-	id, feed      string
-	about         []uint32
-	packages      []uint32
-	chunk, at     int
-	ofDistributor bool
+	id        string
+	packages  []uint32
+	chunk, at int
 }
 
 func (x *Index) record(n int) (record, error) {
 	part := x.records.part(n)
-	r := record{id: part.text(), feed: x.word(part.number()), about: part.ascending(), packages: part.ascending()}
+	r := record{id: part.text()}
+	part.number() // its feed
+	part.ascending()
+	part.byte()
+	r.packages = part.ascending()
 	r.chunk, r.at = int(part.number()), int(part.number())
-	r.ofDistributor = part.byte() == 1
 	if part.failed {
 		return record{}, errIndex
 	}
 	return r, nil
 }
 
-// vulnerability is one, however many records are about it.
+// vulnerability is one, however many records are about it. What part has left
+// are the numbers of those.
 type vulnerability struct {
 	id       string
 	severity control.Severity
 	names    []string
-	records  []uint32
+	part     in
 }
 
 func (x *Index) vulnerability(n uint32) (vulnerability, error) {
 	part := x.vulnerabilities.part(int(n))
-	v := vulnerability{id: part.text(), severity: valueOf(severities, part.byte()), names: part.texts(), records: part.ascending()}
+	v := vulnerability{id: part.text(), severity: valueOf(severities, part.byte()), names: part.texts()}
 	if part.failed {
 		return vulnerability{}, errIndex
 	}
+	v.part = part
 	return v, nil
 }
 

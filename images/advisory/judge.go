@@ -4,6 +4,7 @@ import "imgbuild/images/control"
 
 // judgement is what one entry says of one version.
 type judgement struct {
+	record      uint32
 	ecosystem   string
 	urgency     string
 	note        string
@@ -32,11 +33,10 @@ type judge struct {
 	events   []event
 }
 
-// entry reads one entry, and says which record it is of.
-func (j *judge) entry(part *in) (record uint32, result *judgement) {
-	record = uint32(part.number())
-	g := &judgement{
-		ecosystem: j.index.word(part.number()), urgency: j.index.word(part.number()),
+// entry reads one entry.
+func (j *judge) entry(part *in) judgement {
+	g := judgement{
+		record: uint32(part.number()), ecosystem: j.index.word(part.number()), urgency: j.index.word(part.number()),
 		status: valueOf(statuses, part.byte()), disposition: valueOf(dispositions, part.byte()), severity: valueOf(severities, part.byte()),
 		note: part.text(), unreadable: part.text(),
 	}
@@ -60,13 +60,13 @@ func (j *judge) entry(part *in) (record uint32, result *judgement) {
 		}
 		g.applies = true
 	}
-	others := part.ascending()
-	for _, other := range others {
-		if other == j.place {
+	others, other := part.count(), uint32(0)
+	for range others {
+		if other += uint32(part.number()); other == j.place {
 			g.applies = true
 		}
 	}
-	if g.status != StatusAffected && ranges == 0 && len(others) == 0 && g.unreadable == "" {
+	if g.status != StatusAffected && ranges == 0 && others == 0 && g.unreadable == "" {
 		g.applies = true
 	}
 	if g.applies {
@@ -75,5 +75,5 @@ func (j *judge) entry(part *in) (record uint32, result *judgement) {
 		g.fixed, g.last, g.next = versionAt(j.versions, outside.fixed), versionAt(j.versions, outside.last), versionAt(j.versions, outside.next)
 		g.fixedAt = outside.fixed
 	}
-	return record, g
+	return g
 }

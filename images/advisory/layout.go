@@ -3,6 +3,7 @@ package advisory
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 )
 
 // An index is written in the forms of this file: unsigned numbers as varints
@@ -40,6 +41,11 @@ func (o *out) ascending(numbers []uint32) {
 
 // table is a table of parts: how many, where each begins, and the parts.
 func (o *out) table(parts []out) {
+	size := 0
+	for _, p := range parts {
+		size += len(p)
+	}
+	*o = slices.Grow(*o, size+4*len(parts)+8)
 	o.fixed(len(parts))
 	at := 0
 	for _, p := range parts {

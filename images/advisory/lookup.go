@@ -32,7 +32,7 @@ func (x *Index) named(name string) ([]uint32, error) {
 			if err != nil {
 				return nil, err
 			}
-			numbers = append(numbers, v.records...)
+			numbers = append(numbers, v.part.ascending()...)
 		}
 		if part.failed {
 			return nil, errIndex

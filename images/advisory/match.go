@@ -16,13 +16,13 @@ import (
 func (x *Index) Match(packages []installed.Package) (*Result, error) {
 	result := &Result{}
 	subjects := group(packages, result)
-	m := matcher{index: x, recordOf: map[uint32]record{}}
+	m := matcher{index: x}
 	for _, s := range subjects {
 		if err := m.match(s, result); err != nil {
 			return nil, fmt.Errorf("matching %s %s: %w", s.name, s.version, err)
 		}
 	}
-	sortFindings(result.Findings)
+	result.Findings = m.sorted(result.Findings)
 	return result, nil
 }
 
@@ -86,22 +86,25 @@ func judged(p *installed.Package) (of *ecosystem.Distribution, reason string) {
 	return of, ""
 }
 
-// matcher matches the packages of one image.
+// matcher matches the packages of one image. What is known of one of them is
+// kept until the next.
 type matcher struct {
-	index    *Index
-	recordOf map[uint32]record
-	evidence []evidence
+	index      *Index
+	judgements []judgement
+	evidence   []evidence
+	// keys are how the findings are sorted.
+	keys []sortKey
 }
 
 // evidence is what one entry of a record says of one vulnerability in a subject.
 type evidence struct {
 	vulnerability uint32
-	record        uint32
-	*judgement
+	// judgement is a place in the list of them.
+	judgement int32
 }
 
 func (m *matcher) match(s *subject, result *Result) error {
-	m.evidence = m.evidence[:0]
+	m.evidence, m.judgements = m.evidence[:0], m.judgements[:0]
 	// A record without a release is about all of them.
 	for _, release := range []string{s.release, s.of.Name} {
 		if err := m.gather(s.of, packageKey(release, s.name), s.version); err != nil {
@@ -117,15 +120,18 @@ func (m *matcher) match(s *subject, result *Result) error {
 		}
 	}
 	slices.SortStableFunc(m.evidence, func(a, b evidence) int { return cmp.Compare(a.vulnerability, b.vulnerability) })
+	var all []*judgement
 	for rest := m.evidence; len(rest) > 0; {
-		n := 1
-		for n < len(rest) && rest[n].vulnerability == rest[0].vulnerability {
-			n++
+		all = all[:0]
+		n := 0
+		for ; n < len(rest) && rest[n].vulnerability == rest[0].vulnerability; n++ {
+			all = append(all, &m.judgements[rest[n].judgement])
 		}
-		finding, err := m.conclude(s, rest[:n])
+		finding, err := m.conclude(s, rest[0].vulnerability, all)
 		if err != nil {
 			return err
 		}
+		m.keys = append(m.keys, keyOf(&finding, rest[0].vulnerability, len(result.Findings)))
 		result.Findings = append(result.Findings, finding)
 		rest = rest[n:]
 	}
@@ -141,32 +147,21 @@ func (m *matcher) gather(of *ecosystem.Distribution, key, version string) error 
 	part := m.index.packages.part(at)
 	part.text()
 	versions := part.texts()
-	where := place(of.Order, versions, version)
-	judge := judge{index: m.index, versions: versions, place: where}
+	judge := judge{index: m.index, versions: versions, place: place(of.Order, versions, version)}
 	for range part.count() {
-		record, j := judge.entry(&part)
-		if part.failed {
+		j := judge.entry(&part)
+		record := m.index.records.part(int(j.record))
+		record.text()
+		record.number()
+		vulnerability := uint32(0)
+		for range record.count() {
+			vulnerability += uint32(record.number())
+			m.evidence = append(m.evidence, evidence{vulnerability, int32(len(m.judgements))})
+		}
+		if part.failed || record.failed {
 			return errIndex
 		}
-		r, err := m.record(record)
-		if err != nil {
-			return err
-		}
-		for _, v := range r.about {
-			m.evidence = append(m.evidence, evidence{v, record, j})
-		}
+		m.judgements = append(m.judgements, j)
 	}
 	return nil
-}
-
-func (m *matcher) record(n uint32) (record, error) {
-	r, ok := m.recordOf[n]
-	if ok {
-		return r, nil
-	}
-	r, err := m.index.record(int(n))
-	if err == nil {
-		m.recordOf[n] = r
-	}
-	return r, err
 }

@@ -1,6 +1,7 @@
 package advisory_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -227,5 +228,19 @@ func TestPackagesThatCannotBeJudgedAreNamed(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, r.Unjudged); diff != "" || len(r.Findings) > 0 {
 		t.Error(diff, r.Findings)
+	}
+}
+
+// TestManyVersions has so many that they are found another way.
+func TestManyVersions(t *testing.T) {
+	a := affected("ssl")
+	for i := range 10_000 {
+		a.Versions = append(a.Versions, fmt.Sprint("1.", i%5000*2))
+	}
+	x := index(t, advisory.Record{ID: "CVE-1", Affected: []advisory.Affected{a}})
+	for version, want := range map[string]advisory.State{"1.0": "affected", "1.9998": "affected", "1.9997": "not-affected", "1.5000": "affected", "1.10000": "not-affected"} {
+		if got := said(t, x, "ssl", version)["CVE-1"].State; got != want {
+			t.Errorf("%s is %s", version, got)
+		}
 	}
 }
