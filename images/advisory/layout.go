@@ -188,9 +188,9 @@ func (t table) part(at int) in {
 	return in{rest: t.parts[from:to]}
 }
 
-// find is where a part begins with a text, of parts that are sorted by it; or
-// -1.
-func (t table) find(key string) int {
+// atLeast is the first part that begins with a text that is not before key, of
+// parts that are sorted by it.
+func (t table) atLeast(key string) int {
 	low, high := 0, t.n
 	for low < high {
 		middle := int(uint(low+high) >> 1)
@@ -201,8 +201,14 @@ func (t table) find(key string) int {
 			high = middle
 		}
 	}
-	if part := t.part(low); part.text() == key && low < t.n {
-		return low
+	return low
+}
+
+// find is where a part begins with a text, or -1.
+func (t table) find(key string) int {
+	at := t.atLeast(key)
+	if part := t.part(at); part.text() == key && at < t.n {
+		return at
 	}
 	return -1
 }

@@ -72,6 +72,13 @@ func (x *Index) Packages(name string) ([]Name, error) {
 	return names, nil
 }
 
+// speaksOf tells whether any record is about a release. Nothing is known of the
+// packages of one that none is about.
+func (x *Index) speaksOf(release string) bool {
+	part := x.packages.part(x.packages.atLeast(packageKey(release, "")))
+	return strings.HasPrefix(part.text(), packageKey(release, ""))
+}
+
 // place finds where a version belongs among those of a package that are sorted.
 func place(order *ecosystem.Order, versions []string, v string) uint32 {
 	at, equal := slices.BinarySearchFunc(versions, v, order.Compare)

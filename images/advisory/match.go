@@ -15,7 +15,7 @@ import (
 // be judged is in the result.
 func (x *Index) Match(packages []installed.Package) (*Result, error) {
 	result := &Result{}
-	subjects := group(packages, result)
+	subjects := x.group(packages, result)
 	m := matcher{index: x}
 	for _, s := range subjects {
 		if err := m.match(s, result); err != nil {
@@ -39,8 +39,9 @@ type subject struct {
 }
 
 // group makes subjects of packages; those that cannot be judged are noted.
-func group(packages []installed.Package, result *Result) []*subject {
+func (x *Index) group(packages []installed.Package, result *Result) []*subject {
 	type key struct{ release, name, version string }
+	spoken := map[string]bool{}
 	known := map[key]*subject{}
 	var subjects []*subject
 	for i := range packages {
@@ -51,6 +52,15 @@ func group(packages []installed.Package, result *Result) []*subject {
 			continue
 		}
 		s := &subject{of: of, release: ecosystem.Release(p.Ecosystem), name: p.Source, version: p.SourceVersion}
+		speaks, asked := spoken[s.release]
+		if !asked {
+			speaks = x.speaksOf(s.release) || x.speaksOf(of.Name)
+			spoken[s.release] = speaks
+		}
+		if !speaks {
+			result.Unjudged = append(result.Unjudged, Unjudged{p.Name, p.Version, "no advisory speaks of " + s.release + ": no feed of it was read"})
+			continue
+		}
 		if of.Naming == ecosystem.ByEither {
 			s.name, s.version = p.Name, p.Version
 			if p.Source != p.Name {

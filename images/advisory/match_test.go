@@ -217,6 +217,7 @@ func TestPackagesThatCannotBeJudgedAreNamed(t *testing.T) {
 		{Ecosystem: "npm", Name: "left-pad", Version: "1", Source: "left-pad", SourceVersion: "1"},
 		{Ecosystem: "Debian:12", Name: "ssl", Version: "one", Source: "ssl", SourceVersion: "one two"},
 		{Name: "app", Problem: "it has no package URL"},
+		{Ecosystem: "Debian:13", Name: "ssl", Version: "1", Source: "ssl", SourceVersion: "1"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -225,6 +226,7 @@ func TestPackagesThatCannotBeJudgedAreNamed(t *testing.T) {
 		{Package: "left-pad", Version: "1", Reason: `the order of versions of ecosystem "npm" is not known: nothing can be said of its packages`},
 		{Package: "ssl", Version: "one", Reason: `"one two" is no version as dpkg knows them`},
 		{Package: "app", Reason: "it has no package URL"},
+		{Package: "ssl", Version: "1", Reason: "no advisory speaks of Debian:13: no feed of it was read"},
 	}
 	if diff := cmp.Diff(want, r.Unjudged); diff != "" || len(r.Findings) > 0 {
 		t.Error(diff, r.Findings)
