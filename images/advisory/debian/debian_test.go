@@ -1,7 +1,10 @@
 package debian_test
 
 import (
+	"encoding/json"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -209,4 +212,48 @@ func FuzzList(f *testing.F) {
 			t.Error("there is no record, and it is no error")
 		}
 	})
+}
+
+// TestSharedNormalisation compares with what vunnel makes of an excerpt of the
+// tracker: the fixed version by release.
+func TestSharedNormalisation(t *testing.T) {
+	const dir = "../../../../shared/data/debian-tracker/"
+	snapshots, err := filepath.Glob(dir + "vunnel-snapshots/debian-*/*.json")
+	if err != nil || len(snapshots) == 0 {
+		t.Skip("the files of the Debian Security Tracker are not here")
+	}
+	f, err := os.Open(dir + "vunnel-debian.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	records, err := all(func(each func(*advisory.Record) error) error { return debian.Tracker(f, each) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range snapshots {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var theirs struct {
+			Item struct {
+				Vulnerability struct {
+					Name    string
+					FixedIn []struct{ Name, NamespaceName, Version string }
+				}
+			}
+		}
+		if err := json.Unmarshal(data, &theirs); err != nil {
+			t.Fatal(err)
+		}
+		for _, fix := range theirs.Item.Vulnerability.FixedIn {
+			want := fixed("D"+strings.TrimPrefix(fix.NamespaceName, "d"), fix.Name, fix.Version, "not yet assigned")
+			if !slices.ContainsFunc(records, func(r advisory.Record) bool {
+				return r.ID == theirs.Item.Vulnerability.Name && slices.ContainsFunc(r.Affected, func(a advisory.Affected) bool { return cmp.Equal(a, want) })
+			}) {
+				t.Errorf("%s: no record has %+v", filepath.Base(name), want)
+			}
+		}
+	}
 }

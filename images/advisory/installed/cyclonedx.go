@@ -123,7 +123,8 @@ func (c *component) pkg() (p Package, ok bool) {
 	if epoch := q["epoch"]; epoch != "" && epoch != "0" && !strings.Contains(p.Version, ":") {
 		p.Version = epoch + ":" + p.Version
 	}
-	upstream, version, _ := strings.Cut(q["upstream"], "@")
+	// A plus that the maker did not escape, as grype's, reads as a blank.
+	upstream, version, _ := strings.Cut(strings.ReplaceAll(q["upstream"], " ", "+"), "@")
 	if url.Type == packageurl.TypeRPM {
 		upstream, version = sourceRPM(upstream)
 	}

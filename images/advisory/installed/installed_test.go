@@ -80,6 +80,8 @@ func TestPackageURLs(t *testing.T) {
 			Ecosystem: "Debian:12", Name: "libssl3", Version: "3.0.15-1~deb12u1+b3", Architecture: "amd64", Source: "openssl", SourceVersion: "3.0.15-1~deb12u1"},
 		"pkg:deb/debian/gcc-12-base@12.2.0-14%2Bdeb12u1?distro=debian-12.9&upstream=gcc-12%4012.2.0-14": {
 			Ecosystem: "Debian:12", Name: "gcc-12-base", Version: "12.2.0-14+deb12u1", Source: "gcc-12", SourceVersion: "12.2.0-14"},
+		"pkg:deb/debian/bsdutils@1:2.29.2-1+deb9u1?distro=debian-9&upstream=util-linux%402.29.2-1+deb9u1": {
+			Ecosystem: "Debian:9", Name: "bsdutils", Version: "1:2.29.2-1+deb9u1", Source: "util-linux", SourceVersion: "2.29.2-1+deb9u1"},
 		"pkg:deb/debian/dash@0.5-1?distro=bookworm": {Ecosystem: "Debian:12", Name: "dash", Version: "0.5-1", Source: "dash", SourceVersion: "0.5-1"},
 		"pkg:deb/ubuntu/login@1:4.8-2?arch=amd64&distro=ubuntu-22.04": {
 			Ecosystem: "Ubuntu:22.04", Name: "login", Version: "1:4.8-2", Architecture: "amd64", Source: "login", SourceVersion: "1:4.8-2"},
