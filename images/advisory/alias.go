@@ -1,6 +1,7 @@
 package advisory
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -30,9 +31,13 @@ type aliases struct {
 // CVEs are found by theirs.
 const mostCVEs = 256
 
+// mostNamed is how many times records may name vulnerabilities, all in all, by
+// whatever name. Those that are published do so some 300,000 times.
+const mostNamed = 4_000_000
+
 func isCVE(name string) bool { return strings.HasPrefix(name, "CVE-") }
 
-func join(records []*recordEntry) *aliases {
+func join(records []*recordEntry) (*aliases, error) {
 	a := &aliases{records: records, parent: map[string]string{}, cves: map[string][]string{}, number: map[string]uint32{}}
 	for _, r := range records {
 		if len(r.upstream) == 0 {
@@ -48,7 +53,7 @@ func join(records []*recordEntry) *aliases {
 		slices.Sort(a.cves[root])
 		a.cves[root] = slices.Compact(a.cves[root])
 	}
-	names := make([][]string, len(records))
+	names, total := make([][]string, len(records)), 0
 	all := map[string]bool{}
 	for i, r := range records {
 		named := r.upstream
@@ -57,7 +62,11 @@ func join(records []*recordEntry) *aliases {
 		}
 		for _, name := range named {
 			names[i] = append(names[i], a.of(name)...)
+			if total += 1 + len(r.aliases); total+len(names[i]) > mostNamed {
+				return nil, fmt.Errorf("joining aliases: records name vulnerabilities more than %d times: %s does so %d times", mostNamed, r.id, len(names[i]))
+			}
 		}
+		total += len(names[i]) * (1 + len(r.aliases))
 		for _, id := range names[i] {
 			all[id] = true
 		}
@@ -74,7 +83,7 @@ func join(records []*recordEntry) *aliases {
 		slices.Sort(a.about[i])
 		a.about[i] = slices.Compact(a.about[i])
 	}
-	return a
+	return a, nil
 }
 
 // root is the name that stands for all that a name is joined with.

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// Limits on one record. The largest that are published lie well below: kernels
+// Limits on one record, of events on one package. The largest that are published lie well below: kernels
 // have some 20,000 affected versions, advisories of Red Hat some 6,000 packages.
 const (
 	MaxName       = 256
@@ -41,22 +41,15 @@ func (r *Record) Check() error {
 	if len(r.Affected) > MaxAffected {
 		return fmt.Errorf("%s has %d affected packages, the limit is %d", r.ID, len(r.Affected), MaxAffected)
 	}
-	versions, events := 0, 0
+	versions := 0
 	for i := range r.Affected {
-		a := &r.Affected[i]
-		if err := a.check(); err != nil {
+		if err := r.Affected[i].check(); err != nil {
 			return fmt.Errorf("%s: %w", r.ID, err)
 		}
-		versions += len(a.Versions)
-		for _, one := range a.Ranges {
-			events += len(one.Events)
-		}
+		versions += len(r.Affected[i].Versions)
 	}
 	if versions > MaxVersions {
 		return fmt.Errorf("%s has %d versions, the limit is %d", r.ID, versions, MaxVersions)
-	}
-	if events > MaxEvents*len(r.Affected) {
-		return fmt.Errorf("%s has %d events of ranges, the limit is %d a package", r.ID, events, MaxEvents)
 	}
 	return nil
 }
@@ -73,7 +66,11 @@ func (a *Affected) check() error {
 			return fmt.Errorf("%s in %s: %w", a.Package, a.Ecosystem, err)
 		}
 	}
+	events := 0
 	for _, r := range a.Ranges {
+		if events += len(r.Events); events > MaxEvents {
+			return fmt.Errorf("%s in %s: its ranges have more than %d events", a.Package, a.Ecosystem, MaxEvents)
+		}
 		for _, e := range r.Events {
 			set := 0
 			for _, v := range []string{e.Introduced, e.Fixed, e.LastAffected, e.Limit} {

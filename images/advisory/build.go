@@ -275,7 +275,10 @@ func (b *Builder) Write(w io.Writer) error {
 	if len(b.chunk) > 0 {
 		b.compress()
 	}
-	hot := b.hot()
+	hot, err := b.hot()
+	if err != nil {
+		return fmt.Errorf("writing the index of advisories: %w", err)
+	}
 	if len(hot) > math.MaxUint32 {
 		return fmt.Errorf("writing the index of advisories: it would have %d bytes", len(hot))
 	}
@@ -303,7 +306,7 @@ func (b *Builder) Index() (*Index, error) {
 
 // hot is all that matching reads: records by id, packages by key,
 // vulnerabilities and their names, the words, the chunks of details.
-func (b *Builder) hot() out {
+func (b *Builder) hot() (out, error) {
 	slices.SortFunc(b.order, func(x, y *packageEntries) int { return cmp.Compare(x.key, y.key) })
 	packageNumber := make([]uint32, len(b.order))
 	for i, p := range b.order {
@@ -320,7 +323,10 @@ func (b *Builder) hot() out {
 	for i, r := range byID {
 		recordNumber[r] = uint32(i)
 	}
-	joined := join(b.records)
+	joined, err := join(b.records)
+	if err != nil {
+		return nil, err
+	}
 
 	records := make([]out, len(byID))
 	for i, n := range byID {
@@ -368,5 +374,5 @@ func (b *Builder) hot() out {
 		unknown.text(name)
 		unknown.count(b.unknown[name])
 	}
-	return append(o, unknown...)
+	return append(o, unknown...), nil
 }

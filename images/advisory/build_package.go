@@ -91,11 +91,20 @@ func (e *entryOf) placed(places []uint32) [][]event {
 	return ranges
 }
 
+// mostPruned is up to how many versions times events the listed versions are
+// looked for in the ranges: it saves room, and no more.
+const mostPruned = 1 << 22
+
 // others are the listed versions that no range has already.
 func (e *entryOf) others(places []uint32, ranges [][]event) []uint32 {
 	var others []uint32
+	events := 0
+	for _, r := range ranges {
+		events += len(r)
+	}
+	all := events*len(e.versions) > mostPruned
 	for _, v := range e.versions {
-		if place := places[v]; !inRanges(ranges, place) {
+		if place := places[v]; all || !inRanges(ranges, place) {
 			others = append(others, place)
 		}
 	}

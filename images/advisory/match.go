@@ -9,10 +9,13 @@ import (
 	"imgbuild/images/advisory/installed"
 )
 
+// mostFindings is how many one image may have; a large one has some 20,000.
+const mostFindings = 500_000
+
 // Match says what is known of the packages of an image. Every package is held
 // against all records of its name, so a finding is there for what is fixed as
-// well as for what is not. An error is of the index alone: a package that cannot
-// be judged is in the result.
+// well as for what is not. An error is of the index, or of a list of packages that
+// is made to be large: a package that cannot be judged is in the result.
 func (x *Index) Match(packages []installed.Package) (*Result, error) {
 	result := &Result{}
 	subjects := x.group(packages, result)
@@ -20,6 +23,9 @@ func (x *Index) Match(packages []installed.Package) (*Result, error) {
 	for _, s := range subjects {
 		if err := m.match(s, result); err != nil {
 			return nil, fmt.Errorf("matching %s %s: %w", s.name, s.version, err)
+		}
+		if len(result.Findings) > mostFindings {
+			return nil, fmt.Errorf("matching %d packages: more than %d findings: no image has so many packages", len(packages), mostFindings)
 		}
 	}
 	result.Findings = m.sorted(result.Findings)
@@ -72,9 +78,11 @@ func (x *Index) group(packages []installed.Package, result *Result) []*subject {
 			known[k] = s
 			subjects = append(subjects, s)
 		}
-		if b := known[k]; !slices.Contains(b.binaries, p.Name) {
-			b.binaries = append(b.binaries, p.Name)
-		}
+		known[k].binaries = append(known[k].binaries, p.Name)
+	}
+	for _, s := range subjects {
+		slices.Sort(s.binaries)
+		s.binaries = slices.Compact(s.binaries)
 	}
 	return subjects
 }

@@ -246,3 +246,47 @@ func TestManyVersions(t *testing.T) {
 		}
 	}
 }
+
+// TestHostileAliases: names that stand for many, times records that have many of
+// them, are refused before they fill the memory.
+func TestHostileAliases(t *testing.T) {
+	b, err := advisory.NewBuilder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	add := func(r advisory.Record) {
+		if err := b.Add(&r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 200 {
+		add(advisory.Record{ID: fmt.Sprint("CVE-", i), Aliases: []string{"GHSA-1"}})
+	}
+	for i := range 20 {
+		r := advisory.Record{ID: fmt.Sprint("DSA-", i)}
+		for range advisory.MaxNames {
+			r.Upstream = append(r.Upstream, "GHSA-1")
+		}
+		add(r)
+	}
+	if _, err := b.Index(); err == nil || !strings.Contains(err.Error(), "more than 4000000 times") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+// TestHostilePackages: a status file that lists one package in ever other
+// versions does not fill the memory either.
+func TestHostilePackages(t *testing.T) {
+	var records []advisory.Record
+	for i := range 1000 {
+		records = append(records, advisory.Record{ID: fmt.Sprint("CVE-", i), Affected: []advisory.Affected{affected("ssl", begins)}})
+	}
+	var packages []installed.Package
+	for i := range 600 {
+		v := fmt.Sprint(i)
+		packages = append(packages, installed.Package{Ecosystem: "Debian:12", Name: "ssl", Version: v, Source: "ssl", SourceVersion: v})
+	}
+	if _, err := index(t, records...).Match(packages); err == nil || !strings.Contains(err.Error(), "more than 500000 findings") {
+		t.Errorf("the error is %v", err)
+	}
+}

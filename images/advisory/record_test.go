@@ -1,6 +1,7 @@
 package advisory_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -28,6 +29,8 @@ func TestCheckRefusesWhatIsBeyondBounds(t *testing.T) {
 		"empty version":   {advisory.Record{ID: "CVE-1", Affected: []advisory.Affected{{Ecosystem: "Debian:12", Package: "x", Versions: []string{""}}}}, "empty version"},
 		"event of none":   {advisory.Record{ID: "CVE-1", Affected: ranged(advisory.Event{})}, "0 versions instead of one"},
 		"event of two":    {advisory.Record{ID: "CVE-1", Affected: ranged(advisory.Event{Introduced: "0", Fixed: "1"})}, "2 versions instead of one"},
+		"events": {advisory.Record{ID: "CVE-1", Affected: []advisory.Affected{{Ecosystem: "Debian:12", Package: "x", Ranges: []advisory.Range{
+			{Events: slices.Repeat([]advisory.Event{{Introduced: "1"}}, advisory.MaxEvents+1)}}}}}, "more than 10000 events"},
 	} {
 		if err := c.record.Check(); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v does not say %q", name, err, c.says)
