@@ -334,7 +334,6 @@ func (b *Builder) hot() (out, error) {
 		o := &records[i]
 		o.text(r.id)
 		o.number(uint64(b.word(r.feed)))
-		o.ascending(joined.about[n])
 		if len(r.upstream) > 0 {
 			o.byte(1) // of a distributor
 		} else {
@@ -351,7 +350,7 @@ func (b *Builder) hot() (out, error) {
 	}
 	packages := make([]out, len(b.order))
 	for i, p := range b.order {
-		p.write(&packages[i], recordNumber)
+		p.write(&packages[i], recordNumber, joined.about)
 		b.order[i] = nil // for the collector: what is written is not needed again
 		delete(b.packages, p.key)
 	}

@@ -35,18 +35,21 @@ func (p *packageEntries) places() (places []uint32, sorted []string) {
 }
 
 // write writes what the records say of the package.
-func (p *packageEntries) write(o *out, recordNumber []uint32) {
+func (p *packageEntries) write(o *out, recordNumber []uint32, about [][]uint32) {
 	places, sorted := p.places()
 	o.text(p.key)
-	o.count(len(sorted))
-	for _, v := range sorted {
-		o.text(v)
+	versions := make([]out, len(sorted))
+	for i, v := range sorted {
+		versions[i] = out(v)
 	}
+	o.table(versions)
 	slices.SortStableFunc(p.entries, func(x, y entryOf) int { return cmp.Compare(recordNumber[x.record], recordNumber[y.record]) })
 	o.count(len(p.entries))
 	for i := range p.entries {
 		e := &p.entries[i]
 		o.number(uint64(recordNumber[e.record]))
+		// Which vulnerabilities that is about is in the record too, but far away.
+		o.ascending(about[e.record])
 		o.number(uint64(e.ecosystem))
 		o.number(uint64(e.urgency))
 		o.byte(statusByte(e.status))

@@ -176,9 +176,6 @@ func (c *conclusion) say(state State, from []*judgement, reason string) error {
 		part := c.index.records.part(int(j.record))
 		id := part.text()
 		part.number()
-		for range part.count() {
-			part.number()
-		}
 		ofDistributor := part.byte() == 1
 		if part.failed {
 			return errIndex

@@ -135,8 +135,7 @@ func (x *Index) record(n int) (record, error) {
 	part := x.records.part(n)
 	r := record{id: part.text()}
 	part.number() // its feed
-	part.ascending()
-	part.byte()
+	part.byte()   // whether it is of a distributor
 	r.packages = part.ascending()
 	r.chunk, r.at = int(part.number()), int(part.number())
 	if part.failed {

@@ -28,15 +28,15 @@ type judgement struct {
 // judge holds the entries of one package against one version of it.
 type judge struct {
 	index    *Index
-	versions []string
+	versions table
 	place    uint32
 	events   []event
 }
 
-// entry reads one entry.
+// entry reads the rest of an entry, after its record and its vulnerabilities.
 func (j *judge) entry(part *in) judgement {
 	g := judgement{
-		record: uint32(part.number()), ecosystem: j.index.word(part.number()), urgency: j.index.word(part.number()),
+		ecosystem: j.index.word(part.number()), urgency: j.index.word(part.number()),
 		status: valueOf(statuses, part.byte()), disposition: valueOf(dispositions, part.byte()), severity: valueOf(severities, part.byte()),
 		note: part.text(), unreadable: part.text(),
 	}

@@ -2,6 +2,7 @@ package advisory
 
 import (
 	"slices"
+	"sort"
 	"strings"
 
 	"imgbuild/images/advisory/ecosystem"
@@ -80,8 +81,8 @@ func (x *Index) speaksOf(release string) bool {
 }
 
 // place finds where a version belongs among those of a package that are sorted.
-func place(order *ecosystem.Order, versions []string, v string) uint32 {
-	at, equal := slices.BinarySearchFunc(versions, v, order.Compare)
+func place(order *ecosystem.Order, versions table, v string) uint32 {
+	at, equal := sort.Find(versions.n, func(i int) int { return order.Compare(v, versions.part(i).rest) })
 	if equal {
 		return uint32(2 * (at + 1))
 	}
@@ -89,9 +90,4 @@ func place(order *ecosystem.Order, versions []string, v string) uint32 {
 }
 
 // versionAt is the version of a place, or "".
-func versionAt(versions []string, place uint32) string {
-	if n := int(place)/2 - 1; n >= 0 && n < len(versions) {
-		return versions[n]
-	}
-	return ""
-}
+func versionAt(versions table, place uint32) string { return versions.part(int(place)/2 - 1).rest }

@@ -164,19 +164,17 @@ func (m *matcher) gather(of *ecosystem.Distribution, key, version string) error 
 	}
 	part := m.index.packages.part(at)
 	part.text()
-	versions := part.texts()
+	versions := part.table()
 	judge := judge{index: m.index, versions: versions, place: place(of.Order, versions, version)}
 	for range part.count() {
-		j := judge.entry(&part)
-		record := m.index.records.part(int(j.record))
-		record.text()
-		record.number()
-		vulnerability := uint32(0)
-		for range record.count() {
-			vulnerability += uint32(record.number())
+		record, vulnerability := uint32(part.number()), uint32(0)
+		for range part.count() {
+			vulnerability += uint32(part.number())
 			m.evidence = append(m.evidence, evidence{vulnerability, int32(len(m.judgements))})
 		}
-		if part.failed || record.failed {
+		j := judge.entry(&part)
+		j.record = record
+		if part.failed {
 			return errIndex
 		}
 		m.judgements = append(m.judgements, j)
