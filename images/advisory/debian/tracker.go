@@ -25,8 +25,12 @@ const (
 	ListFeed    = "debian-advisories"
 )
 
-// maxTracker is the largest file in bytes; the tracker's has some 75 MB.
-const maxTracker = 512 << 20
+// Limits on the tracker's file, of some 75 MB, and on what it says of the
+// releases of one package.
+const (
+	maxTracker  = 192 << 20
+	maxReleases = 64 << 10
+)
 
 // issue is one vulnerability of one source package
 // (https://security-tracker.debian.org/tracker/data/json).
@@ -111,6 +115,9 @@ func members(d *jsontext.Decoder, do func(d *jsontext.Decoder, name string) erro
 
 func (i *issue) record(source, id string) (*advisory.Record, error) {
 	r := &advisory.Record{ID: id, Feed: TrackerFeed, Summary: advisory.Line(i.Description), References: []string{"https://security-tracker.debian.org/tracker/" + id}}
+	if len(i.Releases) > maxReleases {
+		return nil, fmt.Errorf("its releases have %d bytes, the limit is %d", len(i.Releases), maxReleases)
+	}
 	releases := map[string]release{}
 	if i.Releases.Kind() != '[' || strings.Trim(string(i.Releases), "[] \t\r\n") != "" {
 		if err := json.Unmarshal(i.Releases, &releases); err != nil {

@@ -6,17 +6,18 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/go-json-experiment/json"
 	"github.com/package-url/packageurl-go"
 
+	"imgbuild/images/advisory/boundedjson"
 	"imgbuild/images/advisory/ecosystem"
 )
 
 // Limits on a CycloneDX document.
 const (
-	maxDocument   = 128 << 20
-	maxComponents = 500_000
-	maxDepth      = 64
+	maxDocument = 128 << 20
+	maxElements = 3_000_000
+	maxPackages = 500_000
+	maxDepth    = 64
 )
 
 // document is the part of CycloneDX that says what is installed. The library
@@ -56,11 +57,8 @@ func (c *component) property(name string) string {
 // without a package URL) are in the list with a problem where they could be
 // concerned by an advisory, else left out.
 func FromCycloneDX(data []byte) ([]Package, error) {
-	if len(data) > maxDocument {
-		return nil, fmt.Errorf("reading CycloneDX: it has %d bytes, the limit is %d", len(data), maxDocument)
-	}
-	var doc document
-	if err := json.Unmarshal(data, &doc); err != nil {
+	doc, err := boundedjson.Decode[document](data, boundedjson.Limits{Bytes: maxDocument, Elements: maxElements})
+	if err != nil {
 		return nil, fmt.Errorf("reading CycloneDX: %w", err)
 	}
 	if doc.Format != "CycloneDX" {
@@ -85,8 +83,8 @@ func list(components []component, packages *[]Package, depth int) error {
 		if p, ok := c.pkg(); ok {
 			*packages = append(*packages, p)
 		}
-		if len(*packages) > maxComponents {
-			return fmt.Errorf("it lists more than %d packages", maxComponents)
+		if len(*packages) > maxPackages {
+			return fmt.Errorf("it lists more than %d packages", maxPackages)
 		}
 		if err := list(c.Components, packages, depth+1); err != nil {
 			return err

@@ -135,15 +135,16 @@ func TestComponentsOfOthers(t *testing.T) {
 
 func TestWhatIsNoCycloneDX(t *testing.T) {
 	for text, says := range map[string]string{
-		"":                            "unexpected EOF",
+		"":                            "it is empty",
 		"{":                           "unexpected EOF",
 		`{"spdxVersion": "SPDX-2.3"}`: `bomFormat is ""`,
 		`{"bomFormat": "CycloneDX"}`:  "it lists no package",
 		string(document("")):          "it lists no package",
-		"\xff\xfe{\x00":               "invalid",
+		"\xff\xfe{\x00":               "byte order mark",
 		"{\"bomFormat\": \"\xff\"}":   "invalid UTF-8",
 		string(document(strings.Repeat(`{"components":[`, 100) + strings.Repeat("]}", 100))):     "more than 64 deep",
 		string(document(strings.Repeat(`{"components":[`, 20000) + strings.Repeat("]}", 20000))): "exceeded max depth",
+		string(document(strings.Repeat(`{},`, 4_000_000) + "{}")):                                "elements, the limit is",
 	} {
 		if _, err := installed.FromCycloneDX([]byte(text)); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%.60q: %v does not say %q", text, err, says)

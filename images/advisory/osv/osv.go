@@ -10,8 +10,6 @@
 package osv
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,15 +19,18 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"imgbuild/images/advisory"
+	"imgbuild/images/advisory/boundedjson"
 	"imgbuild/images/control"
 )
 
 // Feed is what records of this format have as their feed.
 const Feed = "osv"
 
-// maxRecord is the largest record in bytes; the largest of Ubuntu's kernels
-// have some 5 MB.
-const maxRecord = 32 << 20
+// Limits on a record. The largest of Ubuntu's kernels have some 5 MB.
+const (
+	maxRecord   = 32 << 20
+	maxElements = 1_000_000
+)
 
 // The part of the schema that is read.
 type vulnerability struct {
@@ -98,14 +99,8 @@ func word(v jsontext.Value) string {
 
 // Decode reads one record.
 func Decode(data []byte) (*advisory.Record, error) {
-	if len(data) > maxRecord {
-		return nil, fmt.Errorf("reading an OSV record: it has %d bytes, the limit is %d", len(data), maxRecord)
-	}
-	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) || bytes.HasPrefix(data, []byte("\xef\xbb\xbf")) {
-		return nil, errors.New("reading an OSV record: it begins with a byte order mark: JSON is UTF-8 without one")
-	}
-	var v vulnerability
-	if err := json.Unmarshal(data, &v); err != nil {
+	v, err := boundedjson.Decode[vulnerability](data, boundedjson.Limits{Bytes: maxRecord, Elements: maxElements})
+	if err != nil {
 		return nil, fmt.Errorf("reading an OSV record: %w", err)
 	}
 	// Records of versions before 1.0 lack the field. A later major version

@@ -69,7 +69,7 @@ func TestDecode(t *testing.T) {
 
 func TestWhatIsNoRecord(t *testing.T) {
 	for text, says := range map[string]string{
-		"":                                 "EOF",
+		"":                                 "it is empty",
 		"[]":                               "cannot unmarshal",
 		"null":                             "empty id",
 		"{}":                               "empty id",
@@ -81,13 +81,15 @@ func TestWhatIsNoRecord(t *testing.T) {
 		`{"id": "CVE-1"} x`:                "invalid character",
 		`{"id": "CVE-1", "modified": "y"}`: "cannot parse",
 		`{"id": "CVE-1", "affected": {}}`:  "cannot unmarshal",
-		`{"id": "CVE-1", "schema_version": "2.0.0"}`:                                                                                                      "schema version",
-		`{"id": "CVE-1", "affected": [{"package": {"ecosystem": "Debian:12"}}]}`:                                                                          "empty package",
-		`{"id": "CVE-1", "affected": [{"package": {"ecosystem": "Debian:12", "name": "a"}, "ranges": [{"type": "ECOSYSTEM", "events": [{}]}]}]}`:          "0 versions instead of one",
-		`{"id": "CVE-1", "affected": [{"package": {"ecosystem": "Debian:12", "name": "a"}, "versions": ["` + strings.Repeat(`1","`, 1_000_000) + `1"]}]}`: "1000001 versions, the limit is",
-		`{"id": "CVE-1", "affected": [` + strings.Repeat(`{"package": {"ecosystem": "npm", "name": "a"}},`, 60_000) + `{}]}`:                              "60000 affected packages, the limit is",
-		`{"id": "CVE-1", "x": ` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + `}`:                                                       "exceeded max depth",
-		strings.Repeat(" ", 33<<20): "the limit is",
+		`{"id": "CVE-1", "schema_version": "2.0.0"}`:                                                                                                    "schema version",
+		`{"id": "CVE-1", "affected": [{"package": {"ecosystem": "Debian:12"}}]}`:                                                                        "empty package",
+		`{"id": "CVE-1", "affected": [{"package": {"ecosystem": "Debian:12", "name": "a"}, "ranges": [{"type": "ECOSYSTEM", "events": [{}]}]}]}`:        "0 versions instead of one",
+		`{"id": "CVE-1", "affected": [{"package": {"ecosystem": "Debian:12", "name": "a"}, "versions": ["` + strings.Repeat(`1","`, 500_000) + `1"]}]}`: "500001 versions, the limit is",
+		`{"id": "CVE-1", "affected": [` + strings.Repeat(`{"package": {"ecosystem": "npm", "name": "a"}},`, 60_000) + `{}]}`:                            "60000 affected packages, the limit is",
+		`{"id": "CVE-1", "x": ` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + `}`:                                                     "exceeded max depth",
+		strings.Repeat(" ", 33<<20): "more than 33554432 bytes",
+		// A structure of 150 bytes for every three of the file.
+		`{"id": "CVE-1", "affected": [` + strings.Repeat("{},", 10_000_000) + `{}]}`: "elements, the limit is",
 	} {
 		if _, err := osv.Decode([]byte(text)); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%.60q: %v does not say %q", text, err, says)
