@@ -70,7 +70,7 @@ func TestDecode(t *testing.T) {
 func TestWhatIsNoRecord(t *testing.T) {
 	for text, says := range map[string]string{
 		"":                                 "it is empty",
-		"[]":                               "cannot unmarshal",
+		"[]":                               "unmarshal",
 		"null":                             "empty id",
 		"{}":                               "empty id",
 		`{"id": "CVE-1", "id": "CVE-2"}`:   "duplicate",
@@ -79,8 +79,8 @@ func TestWhatIsNoRecord(t *testing.T) {
 		"\xef\xbb\xbf{}":                   "byte order mark",
 		"{\x00":                            "invalid character",
 		`{"id": "CVE-1"} x`:                "invalid character",
-		`{"id": "CVE-1", "modified": "y"}`: "cannot parse",
-		`{"id": "CVE-1", "affected": {}}`:  "cannot unmarshal",
+		`{"id": "CVE-1", "modified": "y"}`: "parsing time",
+		`{"id": "CVE-1", "affected": {}}`:  "unmarshal",
 		`{"id": "CVE-1", "schema_version": "2.0.0"}`:                                                                                                    "schema version",
 		`{"id": "CVE-1", "affected": [{"package": {"ecosystem": "Debian:12"}}]}`:                                                                        "empty package",
 		`{"id": "CVE-1", "affected": [{"package": {"ecosystem": "Debian:12", "name": "a"}, "ranges": [{"type": "ECOSYSTEM", "events": [{}]}]}]}`:        "0 versions instead of one",
