@@ -126,6 +126,9 @@ func TestStates(t *testing.T) {
 		"two ranges": {[]advisory.Record{{ID: "CVE-1", Affected: []advisory.Affected{{Ecosystem: "Debian:12", Package: "ssl", Ranges: []advisory.Range{
 			{Events: []advisory.Event{begins, ends("2")}}, {Events: []advisory.Event{{Introduced: "1"}, ends("3")}},
 		}}}}}, "1", "affected", "fixed in 3", "3"},
+		"two ranges, one without an end": {[]advisory.Record{{ID: "CVE-1", Affected: []advisory.Affected{{Ecosystem: "Debian:12", Package: "ssl", Ranges: []advisory.Range{
+			{Events: []advisory.Event{begins}}, {Events: []advisory.Event{begins, ends("3")}},
+		}}}}}, "1", "affected", "no version of Debian:12 is without it", ""},
 		"two records": {[]advisory.Record{
 			{ID: "CVE-1", Affected: []advisory.Affected{affected("ssl", begins, ends("2"))}},
 			{ID: "DSA-1-1", Upstream: []string{"CVE-1"}, Affected: []advisory.Affected{affected("ssl", begins, ends("3"))}},
@@ -178,13 +181,14 @@ func TestAliasesAreOneVulnerability(t *testing.T) {
 		records []advisory.Record
 		want    string
 	}{
-		"an alias":                 {[]advisory.Record{of("CVE-1", "GHSA-1"), of("GHSA-1")}, "CVE-1"},
-		"the other way":            {[]advisory.Record{of("CVE-1"), of("GHSA-1", "CVE-1")}, "CVE-1"},
-		"by a third name":          {[]advisory.Record{of("CVE-1", "GHSA-1"), of("BIT-1", "GHSA-1")}, "CVE-1"},
-		"without a CVE":            {[]advisory.Record{of("TEMP-2", "GHSA-1"), of("BIT-1", "GHSA-1")}, "BIT-1"},
-		"two CVEs stay two":        {[]advisory.Record{of("CVE-1", "CVE-2"), of("CVE-2")}, "CVE-1 CVE-2"},
-		"a name of two CVEs":       {[]advisory.Record{of("GHSA-1", "CVE-1", "CVE-2")}, "CVE-1 CVE-2"},
-		"upstream by another name": {[]advisory.Record{of("CVE-1", "GHSA-1"), {ID: "DSA-1", Upstream: []string{"GHSA-1"}, Affected: []advisory.Affected{affected("ssl", begins)}}}, "CVE-1"},
+		"an alias":                  {[]advisory.Record{of("CVE-1", "GHSA-1"), of("GHSA-1")}, "CVE-1"},
+		"the other way":             {[]advisory.Record{of("CVE-1"), of("GHSA-1", "CVE-1")}, "CVE-1"},
+		"by a third name":           {[]advisory.Record{of("CVE-1", "GHSA-1"), of("BIT-1", "GHSA-1")}, "CVE-1"},
+		"without a CVE":             {[]advisory.Record{of("TEMP-2", "GHSA-1"), of("BIT-1", "GHSA-1")}, "BIT-1"},
+		"two CVEs stay two":         {[]advisory.Record{of("CVE-1", "CVE-2"), of("CVE-2")}, "CVE-1 CVE-2"},
+		"a name of two CVEs":        {[]advisory.Record{of("GHSA-1", "CVE-1", "CVE-2")}, "CVE-1 CVE-2"},
+		"an advisory's other names": {[]advisory.Record{of("TEMP-1"), {ID: "DSA-1", Aliases: []string{"TEMP-1"}, Upstream: []string{"CVE-1"}, Affected: []advisory.Affected{affected("ssl", begins)}}}, "CVE-1 TEMP-1"},
+		"upstream by another name":  {[]advisory.Record{of("CVE-1", "GHSA-1"), {ID: "DSA-1", Upstream: []string{"GHSA-1"}, Affected: []advisory.Affected{affected("ssl", begins)}}}, "CVE-1"},
 	} {
 		var got []string
 		for id := range said(t, index(t, c.records...), "ssl", "1") {
