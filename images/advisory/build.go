@@ -1,0 +1,377 @@
+package advisory
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"slices"
+
+	"github.com/klauspost/compress/zstd"
+
+	"imgbuild/images/advisory/ecosystem"
+	"imgbuild/images/control"
+)
+
+// magic begins an index; its last byte is the version of the layout.
+const magic = "imgbuild advisories\x00\x01"
+
+// headerSize is of the magic, the two lengths and the digest.
+const headerSize = len(magic) + 8 + 8 + sha256.Size
+
+// manyVersions is from where on a package's versions are found by a map.
+const manyVersions = 4096
+
+// Limits on what a builder holds, so that a feed that is made to be large ends
+// with an error: all of OSV's distributions have some 3 million entries.
+const (
+	mostEntries  = 20_000_000
+	mostVersions = 200_000_000
+)
+
+// chunkSize is about how many bytes of records are compressed together.
+const chunkSize = 128 << 10
+
+// Builder gathers records of all feeds and writes the index of them. The same
+// records in the same order give the same bytes.
+type Builder struct {
+	records  []*recordEntry
+	packages map[string]*packageEntries
+	order    []*packageEntries
+	words    map[string]uint32
+	ordered  []string
+	// cold is what is compressed already, chunks are where its parts end.
+	cold   []byte
+	chunks []int
+	chunk  []out
+	plain  out
+	filled int
+	encode *zstd.Encoder
+	// unknown counts packages of ecosystems without a known order.
+	unknown map[string]int
+	// entries and versions are how many are held.
+	entries, versions int
+}
+
+// recordEntry is what is held of a record: its details are compressed.
+type recordEntry struct {
+	id, feed          string
+	aliases, upstream []string
+	severity          control.Severity
+	packages          []uint32
+	chunk, at         int
+}
+
+// packageEntries are what all records say of one package.
+type packageEntries struct {
+	key    string
+	number uint32
+	of     *ecosystem.Distribution
+	// versions are in the order in which they came, and byText are their numbers
+	// by their text: a map of them would take three times the memory. It is made
+	// where there are so many that keeping them sorted would take long.
+	versions []string
+	byText   []uint32
+	numbers  map[string]uint32
+	entries  []entryOf
+}
+
+// entryOf is one Affected, with versions by their number in the package.
+type entryOf struct {
+	record      uint32
+	ecosystem   uint32
+	status      Status
+	disposition Disposition
+	urgency     uint32
+	severity    control.Severity
+	note        string
+	unreadable  string
+	ranges      [][]eventOf
+	versions    []uint32
+}
+
+type eventOf struct {
+	kind    eventKind
+	version uint32
+}
+
+// always stands for the versions "0" and "*", which no table has.
+const always = math.MaxUint32
+
+type eventKind uint8
+
+const (
+	introduced eventKind = iota
+	fixed
+	lastAffected
+	limit
+)
+
+// NewBuilder is a builder of an empty index.
+func NewBuilder() (*Builder, error) {
+	encode, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(2*chunkSize))
+	if err != nil {
+		return nil, err
+	}
+	return &Builder{packages: map[string]*packageEntries{}, words: map[string]uint32{}, unknown: map[string]int{}, encode: encode}, nil
+}
+
+// Add takes a record up. One that is withdrawn is left out, one that is beyond
+// the limits is refused.
+func (b *Builder) Add(r *Record) error {
+	if err := r.Check(); err != nil {
+		return fmt.Errorf("adding an advisory: %w", err)
+	}
+	if !r.Withdrawn.IsZero() {
+		return nil
+	}
+	if len(b.records) == math.MaxInt32 {
+		return fmt.Errorf("adding an advisory: there are %d already", len(b.records))
+	}
+	e := &recordEntry{id: r.ID, feed: r.Feed, aliases: r.Aliases, upstream: r.Upstream, severity: r.Severity}
+	details := *r
+	details.Affected = nil
+	text, err := json.Marshal(&details)
+	if err != nil {
+		return fmt.Errorf("adding advisory %s: %w", r.ID, err)
+	}
+	e.chunk, e.at = len(b.chunks), len(b.chunk)
+	b.chunk = append(b.chunk, text)
+	if b.filled += len(text); b.filled >= chunkSize {
+		b.compress()
+	}
+	number := uint32(len(b.records))
+	b.records = append(b.records, e)
+	for i := range r.Affected {
+		b.entries++
+		b.versions += len(r.Affected[i].Versions)
+		if b.entries > mostEntries || b.versions > mostVersions {
+			return fmt.Errorf("adding advisory %s: there are more than %d affected packages, or %d of their versions", r.ID, mostEntries, mostVersions)
+		}
+		if p := b.affected(number, &r.Affected[i]); p != nil {
+			e.packages = append(e.packages, p.number)
+		}
+	}
+	slices.Sort(e.packages)
+	e.packages = slices.Compact(e.packages)
+	return nil
+}
+
+func (b *Builder) compress() {
+	b.plain = b.plain[:0]
+	b.plain.table(b.chunk)
+	b.cold = b.encode.EncodeAll(b.plain, b.cold)
+	b.chunks = append(b.chunks, len(b.cold))
+	b.chunk, b.filled = b.chunk[:0], 0
+}
+
+// affected notes what a record says of a package; nil when the package's
+// ecosystem is not known.
+func (b *Builder) affected(record uint32, a *Affected) *packageEntries {
+	of, err := ecosystem.Of(a.Ecosystem)
+	if err != nil {
+		b.unknown[a.Ecosystem]++
+		return nil
+	}
+	p := b.packageOf(of, a)
+	e := entryOf{
+		record: record, ecosystem: b.word(a.Ecosystem), status: a.Status, disposition: a.Disposition,
+		urgency: b.word(a.Urgency), severity: a.Severity, note: Line(a.Note),
+	}
+	for _, r := range a.Ranges {
+		var events []eventOf
+		for _, event := range r.Events {
+			one, version := kindOf(event)
+			if !(one == introduced && version == "0" || one == limit && version == "*") && !of.Order.Valid(version) {
+				e.unreadable = version
+			}
+			events = append(events, eventOf{one, p.version(version, one)})
+		}
+		e.ranges = append(e.ranges, events)
+	}
+	for _, v := range a.Versions {
+		// What is no version here is none that could be installed.
+		if of.Order.Valid(v) {
+			e.versions = append(e.versions, p.version(v, fixed))
+		}
+	}
+	p.entries = append(p.entries, e)
+	return p
+}
+
+func kindOf(e Event) (eventKind, string) {
+	switch {
+	case e.Introduced != "":
+		return introduced, e.Introduced
+	case e.Fixed != "":
+		return fixed, e.Fixed
+	case e.LastAffected != "":
+		return lastAffected, e.LastAffected
+	}
+	return limit, e.Limit
+}
+
+// packageKey is the key of a package in the index.
+func packageKey(release, name string) string { return release + "\x00" + name }
+
+func (b *Builder) packageOf(of *ecosystem.Distribution, a *Affected) *packageEntries {
+	key := packageKey(ecosystem.Release(a.Ecosystem), a.Package)
+	p, ok := b.packages[key]
+	if !ok {
+		p = &packageEntries{key: key, of: of, number: uint32(len(b.order))}
+		b.packages[key] = p
+		b.order = append(b.order, p)
+	}
+	return p
+}
+
+// version is the number of a version.
+func (p *packageEntries) version(v string, kind eventKind) uint32 {
+	if kind == introduced && v == "0" || kind == limit && v == "*" {
+		return always
+	}
+	if p.numbers != nil {
+		n, ok := p.numbers[v]
+		if !ok {
+			n = uint32(len(p.versions))
+			p.numbers[v] = n
+			p.versions = append(p.versions, v)
+		}
+		return n
+	}
+	if len(p.versions) >= manyVersions {
+		p.numbers = make(map[string]uint32, 2*manyVersions)
+		for n, known := range p.versions {
+			p.numbers[known] = uint32(n)
+		}
+		return p.version(v, kind)
+	}
+	at, ok := slices.BinarySearchFunc(p.byText, v, func(n uint32, v string) int { return cmp.Compare(p.versions[n], v) })
+	if !ok {
+		p.byText = slices.Insert(p.byText, at, uint32(len(p.versions)))
+		p.versions = append(p.versions, v)
+	}
+	return p.byText[at]
+}
+
+// word is the number of a word that many entries have.
+func (b *Builder) word(w string) uint32 {
+	n, ok := b.words[w]
+	if !ok {
+		n = uint32(len(b.ordered))
+		b.words[w] = n
+		b.ordered = append(b.ordered, w)
+	}
+	return n
+}
+
+// Write writes the index and ends the builder.
+func (b *Builder) Write(w io.Writer) error {
+	if len(b.chunk) > 0 {
+		b.compress()
+	}
+	hot, err := b.hot()
+	if err != nil {
+		return fmt.Errorf("writing the index of advisories: %w", err)
+	}
+	if len(hot) > math.MaxUint32 {
+		return fmt.Errorf("writing the index of advisories: it would have %d bytes", len(hot))
+	}
+	sum := sha256.Sum256(hot)
+	header := []byte(magic)
+	header = binary.LittleEndian.AppendUint64(header, uint64(len(hot)))
+	header = binary.LittleEndian.AppendUint64(header, uint64(len(b.cold)))
+	header = append(header, sum[:]...)
+	for _, part := range [][]byte{header, hot, b.cold} {
+		if _, err := w.Write(part); err != nil {
+			return fmt.Errorf("writing the index of advisories: %w", err)
+		}
+	}
+	return nil
+}
+
+// Index is the index itself, in memory; it ends the builder.
+func (b *Builder) Index() (*Index, error) {
+	var all bytes.Buffer
+	if err := b.Write(&all); err != nil {
+		return nil, err
+	}
+	return Read(bytes.NewReader(all.Bytes()))
+}
+
+// hot is all that matching reads: records by id, packages by key,
+// vulnerabilities and their names, the words, the chunks of details.
+func (b *Builder) hot() (out, error) {
+	slices.SortFunc(b.order, func(x, y *packageEntries) int { return cmp.Compare(x.key, y.key) })
+	packageNumber := make([]uint32, len(b.order))
+	for i, p := range b.order {
+		packageNumber[p.number] = uint32(i)
+	}
+	byID := make([]uint32, len(b.records))
+	for i := range byID {
+		byID[i] = uint32(i)
+	}
+	slices.SortStableFunc(byID, func(x, y uint32) int {
+		return cmp.Or(cmp.Compare(b.records[x].id, b.records[y].id), cmp.Compare(b.records[x].feed, b.records[y].feed))
+	})
+	recordNumber := make([]uint32, len(b.records))
+	for i, r := range byID {
+		recordNumber[r] = uint32(i)
+	}
+	joined, err := join(b.records)
+	if err != nil {
+		return nil, err
+	}
+
+	records := make([]out, len(byID))
+	for i, n := range byID {
+		r := b.records[n]
+		o := &records[i]
+		o.text(r.id)
+		o.number(uint64(b.word(r.feed)))
+		if len(r.upstream) > 0 {
+			o.byte(1) // of a distributor
+		} else {
+			o.byte(0)
+		}
+		packages := make([]uint32, 0, len(r.packages))
+		for _, p := range r.packages {
+			packages = append(packages, packageNumber[p])
+		}
+		slices.Sort(packages)
+		o.ascending(packages)
+		o.count(r.chunk)
+		o.count(r.at)
+	}
+	packages := make([]out, len(b.order))
+	for i, p := range b.order {
+		p.write(&packages[i], recordNumber, joined.about)
+		b.order[i] = nil // for the collector: what is written is not needed again
+		delete(b.packages, p.key)
+	}
+	var o, words, unknown out
+	o.table(records)
+	o.table(packages)
+	o.table(joined.vulnerabilities(recordNumber))
+	o.table(joined.names())
+	words.count(len(b.ordered))
+	for _, w := range b.ordered {
+		words.text(w)
+	}
+	o = append(o, words...)
+	o.count(len(b.chunks))
+	for _, end := range b.chunks {
+		o.count(end)
+	}
+	unknown.count(len(b.unknown))
+	for _, name := range slices.Sorted(maps.Keys(b.unknown)) {
+		unknown.text(name)
+		unknown.count(b.unknown[name])
+	}
+	return append(o, unknown...), nil
+}

@@ -1,0 +1,67 @@
+// Package installed lists the packages of an image as advisories call them: by
+// ecosystem, and by source package with its version. It reads CycloneDX, as
+// package sbom and other makers of it write it, and dpkg's status file; it never
+// looks at a system itself.
+package installed
+
+import (
+	"fmt"
+	"regexp"
+
+	"imgbuild/images/advisory/ecosystem"
+	"imgbuild/images/sbom"
+)
+
+// Package is one package of an image.
+type Package struct {
+	// Ecosystem is the release that it was made for, as package ecosystem names
+	// it: "Debian:12".
+	Ecosystem string
+	// Name and Version are of the binary package.
+	Name, Version, Architecture string
+	// Source and SourceVersion are of the source package that it was built from;
+	// where that is not known they are the binary package's.
+	Source, SourceVersion string
+	// PURL is its package URL where it is known.
+	PURL string
+	// Problem says in words why it cannot be told what concerns the package;
+	// empty when it can.
+	Problem string
+}
+
+// rebuilt is the end of a binary package's version that was built again from
+// the same source (Debian Developer's Reference 5.10.2.1). No source has it.
+var rebuilt = regexp.MustCompile(`\+b[0-9]+$`)
+
+// complete fills in the source from the binary package.
+func (p *Package) complete() {
+	if p.Source == "" {
+		p.Source = p.Name
+	}
+	if p.SourceVersion == "" {
+		p.SourceVersion = p.Version
+	}
+	if d, err := ecosystem.Of(p.Ecosystem); err == nil && d.Order.Name == "dpkg" {
+		p.SourceVersion = rebuilt.ReplaceAllString(p.SourceVersion, "")
+	}
+}
+
+// FromStatus lists what dpkg's status file says is installed in a system of a
+// distribution, given by ID and VERSION_ID of its os-release(5).
+func FromStatus(status []byte, id, version string) ([]Package, error) {
+	of, err := ecosystem.OfRelease(id, version, "deb")
+	if err != nil {
+		return nil, fmt.Errorf("listing packages: %w", err)
+	}
+	found, err := sbom.Installed(status)
+	if err != nil {
+		return nil, fmt.Errorf("listing packages: %w", err)
+	}
+	var packages []Package
+	for _, p := range found {
+		one := Package{Ecosystem: of, Name: p.Name, Version: p.Version, Architecture: p.Architecture, Source: p.Source, SourceVersion: p.SourceVersion}
+		one.complete()
+		packages = append(packages, one)
+	}
+	return packages, nil
+}

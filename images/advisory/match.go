@@ -1,0 +1,183 @@
+package advisory
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"imgbuild/images/advisory/ecosystem"
+	"imgbuild/images/advisory/installed"
+)
+
+// mostFindings is how many one image may have; a large one has some 20,000.
+const mostFindings = 500_000
+
+// Match says what is known of the packages of an image. Every package is held
+// against all records of its name, so a finding is there for what is fixed as
+// well as for what is not. An error is of the index, or of a list of packages that
+// is made to be large: a package that cannot be judged is in the result.
+func (x *Index) Match(packages []installed.Package) (*Result, error) {
+	result := &Result{}
+	subjects := x.group(packages, result)
+	m := matcher{index: x}
+	for _, s := range subjects {
+		if err := m.match(s, result); err != nil {
+			return nil, fmt.Errorf("matching %s %s: %w", s.name, s.version, err)
+		}
+		if len(result.Findings) > mostFindings {
+			return nil, fmt.Errorf("matching %d packages: more than %d findings: no image has so many packages", len(packages), mostFindings)
+		}
+	}
+	result.Findings = m.sorted(result.Findings)
+	return result, nil
+}
+
+// subject is what records are looked up for: a source package, with the
+// binaries that were built from it.
+type subject struct {
+	of            *ecosystem.Distribution
+	release       string
+	name, version string
+	binaries      []string
+	// source and sourceVersion are looked up too, where records call packages
+	// by either name.
+	source, sourceVersion string
+}
+
+// group makes subjects of packages; those that cannot be judged are noted.
+func (x *Index) group(packages []installed.Package, result *Result) []*subject {
+	type key struct{ release, name, version string }
+	spoken := map[string]bool{}
+	known := map[key]*subject{}
+	var subjects []*subject
+	for i := range packages {
+		p := &packages[i]
+		of, reason := judged(p)
+		if reason != "" {
+			result.Unjudged = append(result.Unjudged, Unjudged{p.Name, p.Version, reason})
+			continue
+		}
+		s := &subject{of: of, release: ecosystem.Release(p.Ecosystem), name: p.Source, version: p.SourceVersion}
+		speaks, asked := spoken[s.release]
+		if !asked {
+			speaks = x.speaksOf(s.release) || x.speaksOf(of.Name)
+			spoken[s.release] = speaks
+		}
+		if !speaks {
+			result.Unjudged = append(result.Unjudged, Unjudged{p.Name, p.Version, "no advisory speaks of " + s.release + ": no feed of it was read"})
+			continue
+		}
+		if of.Naming == ecosystem.ByEither {
+			s.name, s.version = p.Name, p.Version
+			if p.Source != p.Name {
+				s.source, s.sourceVersion = p.Source, p.SourceVersion
+			}
+		}
+		k := key{s.release, s.name, s.version}
+		if known[k] == nil {
+			known[k] = s
+			subjects = append(subjects, s)
+		}
+		known[k].binaries = append(known[k].binaries, p.Name)
+	}
+	for _, s := range subjects {
+		slices.Sort(s.binaries)
+		s.binaries = slices.Compact(s.binaries)
+	}
+	return subjects
+}
+
+// judged says why a package cannot be; reason is empty when it can.
+func judged(p *installed.Package) (of *ecosystem.Distribution, reason string) {
+	if p.Problem != "" {
+		return nil, p.Problem
+	}
+	of, err := ecosystem.Of(p.Ecosystem)
+	if err != nil {
+		return nil, err.Error()
+	}
+	for _, v := range []string{p.Version, p.SourceVersion} {
+		if !of.Order.Valid(v) {
+			return nil, fmt.Sprintf("%q is no version as %s knows them", v, of.Order.Name)
+		}
+	}
+	return of, ""
+}
+
+// matcher matches the packages of one image. What is known of one of them is
+// kept until the next.
+type matcher struct {
+	index      *Index
+	judgements []judgement
+	evidence   []evidence
+	// keys are how the findings are sorted.
+	keys []sortKey
+}
+
+// evidence is what one entry of a record says of one vulnerability in a subject.
+type evidence struct {
+	vulnerability uint32
+	// judgement is a place in the list of them.
+	judgement int32
+}
+
+func (m *matcher) match(s *subject, result *Result) error {
+	m.evidence, m.judgements = m.evidence[:0], m.judgements[:0]
+	// A record without a release is about all of them.
+	for _, release := range []string{s.release, s.of.Name} {
+		if err := m.gather(s.of, packageKey(release, s.name), s.version); err != nil {
+			return err
+		}
+		if s.source != "" {
+			if err := m.gather(s.of, packageKey(release, s.source), s.sourceVersion); err != nil {
+				return err
+			}
+		}
+		if s.release == s.of.Name {
+			break
+		}
+	}
+	slices.SortStableFunc(m.evidence, func(a, b evidence) int { return cmp.Compare(a.vulnerability, b.vulnerability) })
+	var all []*judgement
+	for rest := m.evidence; len(rest) > 0; {
+		all = all[:0]
+		n := 0
+		for ; n < len(rest) && rest[n].vulnerability == rest[0].vulnerability; n++ {
+			all = append(all, &m.judgements[rest[n].judgement])
+		}
+		finding, err := m.conclude(s, rest[0].vulnerability, all)
+		if err != nil {
+			return err
+		}
+		m.keys = append(m.keys, keyOf(&finding, rest[0].vulnerability, len(result.Findings)))
+		result.Findings = append(result.Findings, finding)
+		rest = rest[n:]
+	}
+	return nil
+}
+
+// gather adds what all records say of one version of a package.
+func (m *matcher) gather(of *ecosystem.Distribution, key, version string) error {
+	at := m.index.packages.find(key)
+	if at < 0 {
+		return nil
+	}
+	part := m.index.packages.part(at)
+	part.text()
+	versions := part.table()
+	judge := judge{index: m.index, versions: versions, place: place(of.Order, versions, version)}
+	for range part.count() {
+		record, vulnerability := uint32(part.number()), uint32(0)
+		for range part.count() {
+			vulnerability += uint32(part.number())
+			m.evidence = append(m.evidence, evidence{vulnerability, int32(len(m.judgements))})
+		}
+		j := judge.entry(&part)
+		j.record = record
+		if part.failed {
+			return errIndex
+		}
+		m.judgements = append(m.judgements, j)
+	}
+	return nil
+}
