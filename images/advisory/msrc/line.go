@@ -78,8 +78,7 @@ func (p *product) order() {
 // by way of updates that no document describes.
 func connect(all []*update) [][]*update {
 	group := map[string]string{}
-	var root func(kb string) string
-	root = func(kb string) string {
+	root := func(kb string) string {
 		for group[kb] != "" {
 			kb = group[kb]
 		}
