@@ -1,9 +1,7 @@
 package csaf
 
 import (
-	"bytes"
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -12,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"imgbuild/images/advisory"
+	"imgbuild/images/advisory/boundedjson"
 	"imgbuild/images/control"
 )
 
@@ -21,10 +20,11 @@ const Feed = "csaf"
 // Limits on one document. The largest of Red Hat's are of kernels and have some
 // 30 MB.
 const (
-	maxDocument        = 64 << 20
 	maxVulnerabilities = 10_000
 	maxReferences      = 2_000_000
 )
+
+var limits = boundedjson.Limits{Bytes: 64 << 20, Elements: 2_000_000}
 
 // Document is what one document says.
 type Document struct {
@@ -48,16 +48,8 @@ func Decode(data []byte) (*Document, error) {
 }
 
 func decode(data []byte) (*Document, error) {
-	switch {
-	case len(data) > maxDocument:
-		return nil, fmt.Errorf("it has more than %d bytes", maxDocument)
-	case len(data) == 0:
-		return nil, errors.New("it is empty")
-	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")), bytes.HasPrefix(data, []byte("\xef\xbb\xbf")):
-		return nil, errors.New("it begins with a byte order mark: JSON is UTF-8 without one")
-	}
-	var raw rawDocument
-	if err := json.Unmarshal(data, &raw); err != nil {
+	raw, err := boundedjson.Decode[rawDocument](data, limits)
+	if err != nil {
 		return nil, err
 	}
 	about := &raw.Document
@@ -76,7 +68,7 @@ func decode(data []byte) (*Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{document: &raw, tree: t, left: maxReferences}
+	r := &reader{document: raw, tree: t, left: maxReferences}
 	for i := range raw.Vulnerabilities {
 		record, err := r.record(&raw.Vulnerabilities[i])
 		if err == nil {

@@ -17,14 +17,16 @@ import (
 	"time"
 
 	"imgbuild/images/advisory"
+	"imgbuild/images/advisory/boundedjson"
 )
 
 // Limits. All products have some 5 MB, 450 products and 6,000 releases.
 const (
-	maxFile     = 64 << 20
 	maxProducts = 20_000
 	maxReleases = 200_000
 )
+
+var limits = boundedjson.Limits{Bytes: 64 << 20, Elements: 2_000_000}
 
 // Feed is what was read.
 type Feed struct {
@@ -74,7 +76,7 @@ func (e End) after(day time.Time) bool { return e.Over || !e.On.IsZero() && day.
 // Read reads a file. Its name is for the older form, which does not name the
 // product; it may be empty for the newer.
 func Read(r io.Reader, name string) (*Feed, error) {
-	data, err := io.ReadAll(io.LimitReader(r, maxFile+1))
+	data, err := io.ReadAll(io.LimitReader(r, limits.Bytes+1))
 	if err == nil {
 		var f *Feed
 		if f, err = decode(data, name); err == nil {
@@ -87,14 +89,9 @@ func Read(r io.Reader, name string) (*Feed, error) {
 func decode(data []byte, name string) (*Feed, error) {
 	var f *Feed
 	var err error
-	switch start := bytes.TrimLeft(data, " \t\r\n"); {
-	case len(data) > maxFile:
-		return nil, fmt.Errorf("it has more than %d bytes", maxFile)
-	case len(start) == 0:
-		return nil, errors.New("it is empty")
-	case start[0] == '[':
+	if bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("[")) {
 		f, err = decodeList(data, name)
-	default:
+	} else {
 		f, err = decodeVersion1(data)
 	}
 	if err != nil {

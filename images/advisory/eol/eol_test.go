@@ -131,7 +131,7 @@ func TestWhatIsNoFeed(t *testing.T) {
 		text[:len(text)/2]:             "EOF",
 		list[:len(list)/2]:             "EOF",
 		text + "{}":                    "after top-level value",
-		"\xef\xbb\xbf" + text:          "invalid",
+		"\xef\xbb\xbf" + text:          "byte order mark",
 		swap(text, `"1.2.1"`, `"2.0"`): `schema version "2.0"`,
 		swap(text, "2030-01-02T04:05:06+01:00", "today"):           `date "today" cannot be read`,
 		swap(text, `"2028-08-09"`, `"2028-13-09"`):                 `release "13" of debian: the date "2028-13-09" cannot be read`,

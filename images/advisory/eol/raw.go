@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"imgbuild/images/advisory"
+	"imgbuild/images/advisory/boundedjson"
 )
 
 // The part of version 1 that is read.
@@ -41,8 +42,8 @@ type rawRelease struct {
 }
 
 func decodeVersion1(data []byte) (*Feed, error) {
-	var raw rawFeed
-	if err := json.Unmarshal(data, &raw); err != nil {
+	raw, err := boundedjson.Decode[rawFeed](data, limits)
+	if err != nil {
 		return nil, err
 	}
 	if major, _, _ := strings.Cut(raw.Version, "."); major != "1" {
@@ -57,7 +58,6 @@ func decodeVersion1(data []byte) (*Feed, error) {
 		f.Generated = t.UTC()
 	}
 	products := make([]rawProduct, 1)
-	var err error
 	if raw.Result.Kind() == '[' {
 		err = json.Unmarshal(raw.Result, &products)
 	} else {
@@ -146,13 +146,13 @@ func decodeList(data []byte, name string) (*Feed, error) {
 	if name == "" {
 		return nil, fmt.Errorf("it is a list of releases that does not name their product: name the file after it, such as debian.json")
 	}
-	var raw []rawCycle
-	if err := json.Unmarshal(data, &raw); err != nil {
+	raw, err := boundedjson.Decode[[]rawCycle](data, limits)
+	if err != nil {
 		return nil, err
 	}
 	p := Product{Name: name}
-	for i := range raw {
-		r, err := raw[i].release()
+	for i := range *raw {
+		r, err := (*raw)[i].release()
 		if err != nil {
 			return nil, fmt.Errorf("release %.80q of %.80s: %w", cmp.Or(r.Name, fmt.Sprint(i)), name, err)
 		}

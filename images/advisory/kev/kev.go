@@ -5,7 +5,6 @@
 package kev
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -15,16 +14,14 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"imgbuild/images/advisory"
+	"imgbuild/images/advisory/boundedjson"
 )
 
-// Limits. The catalogue of 2025 has 1,400 entries and 1.3 MB.
-const (
-	maxCatalog = 64 << 20
-	maxEntries = 100_000
-)
+// The catalogue of 2025 has 1,400 entries and 1.3 MB.
+const maxEntries = 100_000
+
+var limits = boundedjson.Limits{Bytes: 64 << 20, Elements: 2_000_000}
 
 // Catalog is the whole catalogue. It is not changed once it is read.
 type Catalog struct {
@@ -72,29 +69,17 @@ var cve = regexp.MustCompile(`^CVE-[0-9]{4}-[0-9]{4,19}$`)
 // Read reads the catalogue in JSON. One that does not hold as many entries as it
 // says is an error.
 func Read(r io.Reader) (*Catalog, error) {
-	data, err := io.ReadAll(io.LimitReader(r, maxCatalog+1))
+	raw, err := boundedjson.Read[rawCatalog](r, limits)
 	if err == nil {
 		var c *Catalog
-		if c, err = decode(data); err == nil {
+		if c, err = raw.catalog(); err == nil {
 			return c, nil
 		}
 	}
 	return nil, fmt.Errorf("reading the catalogue of known exploited vulnerabilities: %w", err)
 }
 
-func decode(data []byte) (*Catalog, error) {
-	switch {
-	case len(data) > maxCatalog:
-		return nil, fmt.Errorf("it has more than %d bytes", maxCatalog)
-	case len(data) == 0:
-		return nil, errors.New("it is empty")
-	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")), bytes.HasPrefix(data, []byte("\xef\xbb\xbf")):
-		return nil, errors.New("it begins with a byte order mark: JSON is UTF-8 without one")
-	}
-	var raw rawCatalog
-	if err := json.Unmarshal(data, &raw); err != nil {
-		return nil, err
-	}
+func (raw *rawCatalog) catalog() (*Catalog, error) {
 	n := len(raw.Vulnerabilities)
 	switch {
 	case raw.Count == nil || *raw.Count != n:

@@ -11,17 +11,21 @@ import (
 	"time"
 
 	"imgbuild/images/advisory"
+	"imgbuild/images/advisory/boundedjson"
 )
 
 // Limits on one document. The largest so far has 11 MB as XML, 900
-// vulnerabilities, 400 products and 20,000 references to them.
+// vulnerabilities, 400 products, 20,000 references to them and 170,000 elements.
 const (
-	maxDocument        = 64 << 20
+	maxElements        = 2_000_000
+	maxTag             = 64 << 10
 	maxVulnerabilities = 20_000
 	maxProducts        = 50_000
 	maxReferences      = 2_000_000
 	maxDepth           = 64
 )
+
+var limits = boundedjson.Limits{Bytes: 64 << 20, Elements: maxElements}
 
 // Document is what was published for one month, as it was when it was fetched:
 // Microsoft revises documents for years.
@@ -148,7 +152,7 @@ func monthOf(id string) (Month, error) {
 
 // Read reads one document, in XML or in JSON.
 func Read(r io.Reader) (*Document, error) {
-	data, err := io.ReadAll(io.LimitReader(r, maxDocument+1))
+	data, err := io.ReadAll(io.LimitReader(r, limits.Bytes+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading an MSRC document: %w", err)
 	}
@@ -160,8 +164,8 @@ func Read(r io.Reader) (*Document, error) {
 }
 
 func decode(data []byte) (*Document, error) {
-	if len(data) > maxDocument {
-		return nil, fmt.Errorf("it has more than %d bytes", maxDocument)
+	if int64(len(data)) > limits.Bytes {
+		return nil, fmt.Errorf("it has more than %d bytes", limits.Bytes)
 	}
 	var raw *rawDocument
 	var err error
@@ -169,7 +173,7 @@ func decode(data []byte) (*Document, error) {
 	case len(start) == 0:
 		return nil, errors.New("it is empty")
 	case start[0] == '{':
-		raw, err = decodeJSON(data)
+		raw, err = boundedjson.Decode[rawDocument](data, limits)
 	case start[0] == '<':
 		raw, err = decodeXML(data)
 	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")), bytes.HasPrefix(data, []byte("\xef\xbb\xbf")):

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -107,17 +106,12 @@ func (e *enumeration) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return fmt.Errorf("a type is %v instead of a number", t.Kind())
 }
 
-func decodeJSON(data []byte) (*rawDocument, error) {
-	var raw rawDocument
-	if err := json.Unmarshal(data, &raw); err != nil {
-		return nil, err
-	}
-	return &raw, nil
-}
-
 // decodeXML reads a document element by element, so that what is not read is
 // not held.
 func decodeXML(data []byte) (*rawDocument, error) {
+	if err := checkTags(data); err != nil {
+		return nil, err
+	}
 	d := xml.NewTokenDecoder(&tokens{Decoder: xml.NewDecoder(bytes.NewReader(data))})
 	var raw rawDocument
 	started, ended := false, false
@@ -175,11 +169,27 @@ func (raw *rawDocument) element(d *xml.Decoder, start *xml.StartElement) error {
 	return d.Skip()
 }
 
-// tokens are those of a document within the limit of its depth: the decoder
-// holds a name for every element that is open.
+// checkTags refuses tags that are longer than maxTag: the decoder would hold all
+// of their attributes.
+func checkTags(data []byte) error {
+	for {
+		at := bytes.IndexByte(data, '<')
+		if at < 0 || at+1 == len(data) {
+			return nil
+		}
+		data = data[at+1:]
+		// Comments and character data, which begin with "!", may be of any length.
+		if end := bytes.IndexByte(data[:min(len(data), maxTag)], '>'); end < 0 && data[0] != '!' && len(data) > maxTag {
+			return fmt.Errorf("a tag has more than %d bytes", maxTag)
+		}
+	}
+}
+
+// tokens are those of a document within the limits of depth and number: the
+// decoder holds a name for every element that is open.
 type tokens struct {
 	*xml.Decoder
-	depth int
+	depth, elements int
 }
 
 // Token is the next token as it stands; the decoder behind it matches the ends
@@ -190,6 +200,9 @@ func (t *tokens) Token() (xml.Token, error) {
 	case xml.StartElement:
 		if t.depth++; t.depth > maxDepth {
 			return nil, fmt.Errorf("its elements are nested deeper than %d", maxDepth)
+		}
+		if t.elements++; t.elements > maxElements {
+			return nil, fmt.Errorf("it has more than %d elements", maxElements)
 		}
 	case xml.EndElement:
 		t.depth--
