@@ -10,6 +10,10 @@ import (
 	"imgbuild/images/advisory/ecosystem/buildversion"
 )
 
+// maxUpdates is how many updates a product may have: one a month of each of some
+// kinds would take thirty years. What is asked takes time by its square.
+const maxUpdates = 1_000
+
 // History is what the documents of some months say together, by product.
 type History struct {
 	documents []*Document
@@ -70,7 +74,9 @@ func NewHistory(documents []*Document) (*History, error) {
 		if i > 0 && d.ID == h.documents[i-1].ID {
 			return nil, fmt.Errorf("putting MSRC documents together: %s is there twice", d.ID)
 		}
-		h.add(d)
+		if err := h.add(d); err != nil {
+			return nil, fmt.Errorf("putting MSRC documents together: %s: %w", d.ID, err)
+		}
 	}
 	for _, p := range h.products {
 		p.order()
@@ -89,7 +95,7 @@ func (h *History) Months() []Month {
 	return list
 }
 
-func (h *History) add(d *Document) {
+func (h *History) add(d *Document) error {
 	for _, p := range d.Products {
 		if known := h.products[p.ID]; known == nil {
 			h.products[p.ID] = &product{Product: p, updates: map[string]*update{}}
@@ -121,6 +127,9 @@ func (h *History) add(d *Document) {
 					u.counts[d.Month]++
 					s.fixes = append(s.fixes, u)
 				}
+				if p := h.products[id]; len(p.updates) > maxUpdates {
+					return fmt.Errorf("%s has more than %d updates", p.Name, maxUpdates)
+				}
 			}
 		}
 		for _, id := range v.NotAffected {
@@ -130,6 +139,7 @@ func (h *History) add(d *Document) {
 			h.products[id].statements = append(h.products[id].statements, *s)
 		}
 	}
+	return nil
 }
 
 // update is the product's update of a fix.

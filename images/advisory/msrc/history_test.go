@@ -262,6 +262,13 @@ func TestAskingWrongly(t *testing.T) {
 	if _, err := msrc.NewHistory(nil); err == nil {
 		t.Error("no document is no error")
 	}
+	var many []string
+	for i := range 1_001 {
+		many = append(many, fmt.Sprintf("%04d %04d lcu %d", i, i, i))
+	}
+	if _, err := msrc.NewHistory([]*msrc.Document{month("2030-Feb", many...)}); err == nil || !strings.Contains(err.Error(), "more than 1000 updates") {
+		t.Errorf("1001 updates: %v", err)
+	}
 	d := month("2030-Feb", "0001 1 lcu 100")
 	if _, err := msrc.NewHistory([]*msrc.Document{d, d}); err == nil || !strings.Contains(err.Error(), "there twice") {
 		t.Errorf("the same document twice: %v", err)

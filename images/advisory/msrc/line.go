@@ -180,17 +180,20 @@ func (l *line) ceiling(month Month) string {
 	return build
 }
 
+// out tells whether an update was out by a month.
+func (u *update) out(month Month) bool {
+	if !u.line.cumulative {
+		return month == "" || u.first <= month
+	}
+	ceiling := u.line.ceiling(month)
+	return ceiling != "" && buildversion.Compare(u.build, ceiling) <= 0
+}
+
 // out are the updates that were out by a month.
 func (l *line) out(month Month) []*update {
-	ceiling := ""
-	if l.cumulative {
-		ceiling = l.ceiling(month)
-	}
 	var list []*update
 	for _, u := range l.updates {
-		switch {
-		case l.cumulative && ceiling != "" && buildversion.Compare(u.build, ceiling) <= 0,
-			!l.cumulative && (month == "" || u.first <= month):
+		if u.out(month) {
 			list = append(list, u)
 		}
 	}

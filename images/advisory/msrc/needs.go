@@ -82,7 +82,7 @@ func (h *History) Needs(s System, month Month) (*Needs, error) {
 		return nil, fmt.Errorf("asking what %s needs: %w", s.Product, err)
 	}
 	n := &Needs{Product: s.Product, Build: s.Build, Month: month, Updates: []Need{}}
-	a := &asking{needs: n, system: &s, os: os, wanted: map[*line]map[string]*update{}, later: map[*update][]string{}}
+	a := &asking{needs: n, system: &s, os: os, wanted: map[*line]map[string]*update{}, later: map[*update][]string{}, installed: map[*product]map[string]bool{}}
 	a.ask(append([]*product{os}, components...))
 	if gap := h.missing(month); gap != "" {
 		n.Notes = append(n.Notes, gap)
@@ -147,6 +147,8 @@ type asking struct {
 	// there, by line.
 	wanted map[*line]map[string]*update
 	later  map[*update][]string
+	// installed are, by product, what the installed updates replace.
+	installed map[*product]map[string]bool
 }
 
 func (a *asking) ask(products []*product) {
@@ -199,7 +201,7 @@ func (a *asking) vulnerability(p *product, s *statement) {
 		}
 		switch {
 		case a.has(u):
-		case !slices.Contains(u.line.out(a.needs.Month), u):
+		case !u.out(a.needs.Month):
 			a.later[u] = append(a.later[u], s.of.ID)
 		default:
 			if a.wanted[u.line] == nil {
@@ -254,20 +256,24 @@ func (a *asking) has(u *update) bool {
 			return true // the system is at the build of a hotpatch
 		}
 	}
-	for _, kb := range a.system.Installed {
-		other := u.line.product.updates[kb]
-		if other == nil {
-			continue
-		}
-		if u.line.cumulative && other.line == u.line {
-			if buildversion.Compare(other.build, u.build) >= 0 {
-				return true
-			}
-		} else if u.line.product.replaces(kb)[u.kb] {
-			return true
+	if u.line.cumulative {
+		return slices.ContainsFunc(a.system.Installed, func(kb string) bool {
+			other := u.line.product.updates[kb]
+			return other != nil && other.line == u.line && buildversion.Compare(other.build, u.build) >= 0
+		})
+	}
+	return a.replaced(u.line.product)[u.kb]
+}
+
+// replaced are the updates of a product that the installed ones replace.
+func (a *asking) replaced(p *product) map[string]bool {
+	if a.installed[p] == nil {
+		a.installed[p] = map[string]bool{}
+		for _, kb := range a.system.Installed {
+			maps.Copy(a.installed[p], p.replaces(kb))
 		}
 	}
-	return false
+	return a.installed[p]
 }
 
 // newest adds the newest update of a cumulative line.
@@ -297,21 +303,18 @@ func (a *asking) unreplaced(l *line, fixes map[string]*update) {
 	for _, u := range out {
 		replaced[u.kb] = l.product.replaces(u.kb)
 	}
+	// What replaces others counts unless it is replaced itself, and two that
+	// replace one another replace neither.
+	heads := slices.DeleteFunc(slices.Clone(out), func(u *update) bool { return beaten(u, out, replaced) })
 	by := map[*update][]string{}
 	for _, id := range slices.Sorted(maps.Keys(fixes)) {
-		u, found := fixes[id], false
-		for _, head := range out {
-			// What replaces it counts unless it is replaced itself, or both replace
-			// one another.
-			if head == u || !replaced[head.kb][u.kb] || replaced[u.kb][head.kb] || beaten(head, out, replaced) {
-				continue
-			}
-			by[head], found = append(by[head], id), true
-			break
+		u := fixes[id]
+		if i := slices.IndexFunc(heads, func(head *update) bool {
+			return head != u && replaced[head.kb][u.kb] && !replaced[u.kb][head.kb]
+		}); i >= 0 {
+			u = heads[i]
 		}
-		if !found {
-			by[u] = append(by[u], id)
-		}
+		by[u] = append(by[u], id)
 	}
 	for _, head := range slices.SortedFunc(maps.Keys(by), byName) {
 		need := a.need(head, tidy(by[head]))

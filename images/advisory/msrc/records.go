@@ -238,13 +238,20 @@ func (s *statement) hotpatched(u *update) (builds []string, first string) {
 			continue
 		}
 		for _, other := range h.line.updates {
-			if buildversion.Compare(other.build, h.build) >= 0 && buildversion.Compare(other.build, u.build) < 0 {
+			if len(builds) <= maxHotpatches && buildversion.Compare(other.build, h.build) >= 0 && buildversion.Compare(other.build, u.build) < 0 {
 				builds, first = append(builds, other.build), h.kb
 			}
 		}
 	}
+	if len(builds) > maxHotpatches {
+		return nil, "" // then they count as affected
+	}
 	return tidy(builds), first
 }
+
+// maxHotpatches is how many builds of hotpatches there may be between two
+// cumulative updates; there are some three.
+const maxHotpatches = 50
 
 // update notes that an update mends a vulnerability in a product; when it came
 // out no document says. One that is
