@@ -13,12 +13,13 @@ import (
 	apkversion "github.com/knqyf263/go-apk-version"
 	rpmversion "github.com/knqyf263/go-rpm-version"
 
+	"imgbuild/images/advisory/ecosystem/buildversion"
 	"imgbuild/images/advisory/ecosystem/debversion"
 )
 
 // Order is how versions of an ecosystem follow one another.
 type Order struct {
-	// Name is of what defines it: "dpkg", "rpm" or "apk".
+	// Name is of what defines it: "dpkg", "rpm", "apk" or "build".
 	Name    string
 	compare func(a, b string) int
 	valid   func(string) bool
@@ -36,7 +37,9 @@ func (o *Order) Valid(v string) bool { return o.valid(v) }
 var (
 	dpkg = &Order{"dpkg", debversion.Compare, debversion.Valid}
 	rpm  = &Order{"rpm", func(a, b string) int { return rpmversion.NewVersion(a).Compare(rpmversion.NewVersion(b)) }, validRPM}
-	apk  = &Order{"apk", func(a, b string) int { return apkversion.Version(a).Compare(apkversion.Version(b)) }, validAPK}
+	// build is the order of build numbers.
+	build = &Order{"build", buildversion.Compare, buildversion.Valid}
+	apk   = &Order{"apk", func(a, b string) int { return apkversion.Version(a).Compare(apkversion.Version(b)) }, validAPK}
 )
 
 var rpmPattern = regexp.MustCompile(`^([0-9]{1,9}:)?[A-Za-z0-9._+~^]+(-[A-Za-z0-9._+~^]+)?$`)
@@ -84,6 +87,9 @@ var distributions = []Distribution{
 	{"openEuler", rpm, ByEither, "openEuler", "rpm", whole},
 	{"Mageia", rpm, ByEither, "mageia", "rpm", whole},
 	{"Photon OS", rpm, ByEither, "photon", "rpm", whole},
+	// OSV knows no Windows: its packages are products by Microsoft's names, their
+	// versions builds, as package msrc writes them.
+	{"Windows", build, BySource, "windows", "generic", none},
 }
 
 func whole(v string) string { return v }
