@@ -44,8 +44,9 @@ lynis: host-bake host-test ## have Lynis audit a booted debian-12-nginx, and tel
 	IMGBUILD_TEST_LYNIS=1 $(GO) test -timeout $(TEST_TIMEOUT) -count 1 -v -run '^TestLynis$$' $(MACHINES)
 
 .PHONY: bin/imgbuild
-bin/imgbuild:
+bin/imgbuild: # and what imgbuild check sends to servers
 	$(BUILD) -o $@ ./cmd/imgbuild
+	$(BUILD) -o $@-guest ./cmd/imgbuild-guest
 
 .PHONY: build
 build: ## build every binary for every architecture, in bin/
