@@ -1,0 +1,147 @@
+// Package rsyslog holds the resource of what rsyslogd is configured to do: whether
+// it takes messages from the network, with which modes it makes files, and whether
+// what it sends away is encrypted. It reads the configuration as rsyslogd does,
+// RainerScript and the older forms, with everything that is included, and edits the
+// statements that decide. It does not evaluate conditions: an action that is
+// written counts as one that is done. It does not check the names of parameters,
+// properties, functions and templates, never starts rsyslogd, and invents neither
+// hosts nor certificates.
+package rsyslog
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"path"
+
+	"imgbuild/images/baseline/node"
+	"imgbuild/images/fault"
+	"imgbuild/provisioners/edit"
+	"imgbuild/provisioners/file"
+	"imgbuild/provisioners/system"
+)
+
+// State is what a configuration must do, under any name.
+type State struct {
+	Name string `json:"-"`
+
+	Listens  *bool      `json:"listens,omitempty" jsonschema_description:"false: no module that takes messages from the network is loaded or used"`
+	FileMode *file.Mode `json:"file-mode,omitempty" jsonschema_description:"files are made with no more than these bits, by each action and by default"`
+	Forwards string     `json:"forwards,omitempty" jsonschema:"enum=encrypted,enum=verified" jsonschema_description:"what is sent to other machines is encrypted, and, verified, only to one whose certificate has its name"`
+	Main     string     `json:"main,omitempty" jsonschema_description:"the main file; default: /etc/rsyslog.conf"`
+}
+
+// New decodes the state called e.Key.
+func New(e node.Entry) (*State, error) {
+	s := &State{Name: e.Key}
+	if err := node.Decode(e.Value, s); err != nil {
+		return nil, err
+	}
+	n, p := e.Value, &node.Problems{}
+	switch {
+	case s.Listens == nil && s.FileMode == nil && s.Forwards == "":
+		p.Addf(e.Pos, `rsyslog %q: expected "listens", "file-mode" or "forwards"`, e.Key)
+	case s.Listens != nil && *s.Listens:
+		p.Addf(n.At("listens"), `"listens" can be false only`)
+	case s.FileMode != nil && fs.FileMode(*s.FileMode)&^0o666 != 0:
+		p.Addf(n.At("file-mode"), "a log is not executable: expected a mode such as 0640")
+	}
+	if s.Main != "" && (!path.IsAbs(s.Main) || path.Clean(s.Main) != s.Main) {
+		p.Addf(n.At("main"), "expected an absolute path, found %q", s.Main)
+	}
+	return s, p.Err()
+}
+
+// Identity is the name's.
+func (s *State) Identity() string { return "rsyslog " + s.Name }
+
+func (s *State) main() string {
+	if s.Main != "" {
+		return s.Main
+	}
+	return "/etc/rsyslog.conf"
+}
+
+// Check tells which statements do something else.
+func (s *State) Check(ctx context.Context, r system.Reader) ([]system.Difference, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	found, err := s.violations(edit.New(r))
+	if err != nil {
+		return nil, err
+	}
+	var list []system.Difference
+	for _, v := range found {
+		list = append(list, v.difference)
+	}
+	return list, nil
+}
+
+// maxEdits bounds the edits of one Apply.
+const maxEdits = 2000
+
+// Apply edits the statements that do something else. What is sent in clear it
+// refuses to mend: it would have to be lost, or sent to whom it does not know.
+func (s *State) Apply(ctx context.Context, sys system.System) (bool, error) {
+	files := edit.New(sys)
+	for range maxEdits {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		files.Rewind()
+		list, err := s.violations(files)
+		if err != nil {
+			return false, err
+		}
+		if len(list) == 0 {
+			return files.Save(sys)
+		}
+		// An edit moves what follows it, so the rest is read again.
+		v := list[len(list)-1]
+		if v.by.inline {
+			return false, fault.Inputf("%s: it stands in the text of an include()", v.difference).WithHint("write it into a file of its own")
+		}
+		if err := v.mend(files); err != nil {
+			return false, err
+		}
+	}
+	return false, fmt.Errorf("rsyslog %s: still not as wanted after %d edits", s.Name, maxEdits)
+}
+
+// violation is a difference with the statement that makes it.
+type violation struct {
+	difference system.Difference
+	by         statement
+	mend       func(files *edit.Draft) error
+}
+
+func (s *State) violations(files *edit.Draft) ([]violation, error) {
+	c, err := read(files, s.main())
+	if err != nil {
+		return nil, err
+	}
+	var list []violation
+	if s.Listens != nil {
+		found, err := listening(c.list)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, found...)
+	}
+	if s.FileMode != nil {
+		found, err := s.modes(c)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, found...)
+	}
+	if s.Forwards != "" {
+		found, err := s.forwarding(c.list)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, found...)
+	}
+	return list, nil
+}
