@@ -58,7 +58,14 @@ func TestNoFindingQuotesASecret(t *testing.T) {
 		"audit-rules":      {`audit-rules: {a: {rules: [-w /etc/motd -p wa -k motd]}}`, map[string]string{"/etc/audit/rules.d/a.rules": "-w /etc/motd -p q -k token=" + hash + "\n"}},
 		"nftables":         {`nftables: {inet filter input: {policy: drop}}`, map[string]string{"/etc/nftables.conf": "table inet filter { chain input { type filter hook input priority 0; policy accept; comment \"token=" + hash + "\" } }\n"}},
 		"apparmor":         {`apparmor: {enforced: {}}`, map[string]string{"/etc/apparmor.d/a": "/usr/bin/tool --password=" + hash + " flags=(complain) {\n"}},
-		"tls-policy":       {`tls-policy: {server: {versions: [TLSv1.3], for: [openssl]}}`, map[string]string{"/etc/ssl/openssl.cnf": "[req]\ninput_password = " + hash + "\n"}},
+		"rsyslog": {`rsyslog: {a: {forwards: encrypted}}`, map[string]string{"/etc/rsyslog.conf": "$ModLoad ommysql\n*.* >db.example.com,logs,writer," + hash +
+			"\n*.* action(type=\"omelasticsearch\" server=\"https://me:" + hash + "@a.example.com\" uid=\"me\" pwd=\"" + hash + "\")\n"}},
+		"rsyslog, damaged":   {`rsyslog: {a: {listens: false}}`, map[string]string{"/etc/rsyslog.conf": "*.* action(type=\"ommysql\" pwd=" + hash + ")\n"}},
+		"rsyslog, misplaced": {`rsyslog: {a: {listens: false}}`, map[string]string{"/etc/rsyslog.conf": hash + "\n"}},
+		"logrotate":          {`logrotate: {/var/log/web/a.log: {create-mode: 0640}}`, map[string]string{"/etc/logrotate.d/a": "/var/log/web/a.log {\n\tcreate 0666 " + hash + " adm\n\tpostrotate\n\t\tsend --token=" + hash + "\n\tendscript\n}\n"}},
+		"logrotate, damaged": {`logrotate: {/var/log/web/a.log: {}}`, map[string]string{"/etc/logrotate.d/a": "mail me token=" + hash + "\n"}},
+		"logrotate, script":  {`logrotate: {/var/log/web/a.log: {}}`, map[string]string{"/etc/logrotate.d/a": "/var/log/web/a.log {\n\tpost\n" + hash + "\n}\n"}},
+		"tls-policy":         {`tls-policy: {server: {versions: [TLSv1.3], for: [openssl]}}`, map[string]string{"/etc/ssl/openssl.cnf": "[req]\ninput_password = " + hash + "\n"}},
 	} {
 		kind, _, _ := strings.Cut(name, ",")
 		tried[kind] = true

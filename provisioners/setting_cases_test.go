@@ -32,6 +32,13 @@ func settingCases() []applyCase {
 			"/etc/systemd/system/getty@tty1.service.d":               "drwxr-xr-x 0:0",
 			"/etc/systemd/system/getty@tty1.service.d/imgbuild.conf": "-rw-r--r-- 0:0 [Unit]\nDescription=x\n",
 		}},
+		{"rsyslog", "rsyslog:\n  deaf: {listens: false}\n  private: {file-mode: 0640}", map[string]string{
+			"/etc/rsyslog.conf":       "-rw-r--r-- 0:0 $FileCreateMode 0640\nmodule(load=\"imuxsock\")\n$IncludeConfig /etc/rsyslog.d/*.conf\n*.* /var/log/syslog\n",
+			"/etc/rsyslog.d/net.conf": "-rw-r----- 0:4 # mine\nmail.* action(type=\"omfile\" file=\"/var/log/mail\" fileCreateMode=\"0640\")\n",
+		}},
+		{"logrotate", "logrotate:\n  /var/log/web/access.log: {every: weekly, keep: 13}\n  /var/log/web/*.log: {create-mode: 0640}", map[string]string{
+			"/etc/logrotate.d/web": "-rw-r--r-- 0:0 /var/log/web/*.log {\n\tweekly\n\tcreate 0640 www-data adm\n\tpostrotate\n\t\t}\n\tendscript\n\trotate 13\n}\n",
+		}},
 		{"sshd in place", "sshd:\n  PermitRootLogin: no\n  maxauthtries: {at-most: 4}\n  Ciphers: {without: [aes128-ctr, aes192-ctr]}\n  access: {any-of: [AllowUsers, AllowGroups], else: {AllowGroups: ssh admins}}", map[string]string{
 			"/etc/ssh/sshd_config": "-rw------- 0:0 #PermitRootLogin prohibit-password\nX11Forwarding yes\nPermitRootLogin no\n" +
 				"Ciphers chacha20-poly1305@openssh.com,aes256-ctr,aes128-gcm@openssh.com,aes256-gcm@openssh.com\nAllowGroups ssh admins\nMaxAuthTries 4\n",
@@ -45,6 +52,12 @@ func settingMistakes() []mistake {
 		{"key twice", "settings:\n  a: {path: /etc/a, format: words, key: A, value: b}\n  b: {path: /etc/a, format: words, key: A, value: c}", `baselines/test.yaml:3:3: /etc/a: A is described already at baselines/test.yaml:2:3`},
 		{"unit", "units:\n  nginx: {Service.UMask: 0027}", `baselines/test.yaml:2:3: expected the name of a unit such as nginx.service, found "nginx"`},
 		{"unit's key", "units:\n  nginx.service: {UMask: 0027}", `baselines/test.yaml:2:19: expected a section and a key such as Service.NoNewPrivileges`},
+		{"rsyslog without a wish", "rsyslog:\n  a: {}", `baselines/test.yaml:2:3: rsyslog "a": expected "listens", "file-mode" or "forwards"`},
+		{"rsyslog that listens", "rsyslog:\n  a: {listens: true}", `baselines/test.yaml:2:7: "listens" can be false only`},
+		{"rsyslog's way to forward", "rsyslog:\n  a: {forwards: encryptd}", `unknown value "encryptd" for "forwards"; did you mean "encrypted"?`},
+		{"logrotate's log", "logrotate:\n  wtmp: {}", `baselines/test.yaml:2:3: expected the absolute path of a log, found "wtmp"`},
+		{"logrotate's number without a time", "logrotate:\n  /a: {keep: 3}", `baselines/test.yaml:2:8: "keep" goes with "every"`},
+		{"logrotate's mode", "logrotate:\n  /a: {create-mode: 0755}", `a log is not executable`},
 		{"keyword", "sshd:\n  PermitRootLogon: \"no\"", `baselines/test.yaml:2:3: unknown keyword "PermitRootLogon" of sshd; did you mean "PermitRootLogin"?`},
 		{"keyword twice", "sshd:\n  PermitRootLogin: \"no\"\n  permitrootlogin: \"yes\"", `sshd PermitRootLogin is described already at`},
 	}

@@ -11,10 +11,12 @@ import (
 	"imgbuild/provisioners/dpkg"
 	"imgbuild/provisioners/file"
 	"imgbuild/provisioners/kernel"
+	"imgbuild/provisioners/logrotate"
 	"imgbuild/provisioners/mount"
 	"imgbuild/provisioners/nftables"
 	"imgbuild/provisioners/nginx"
 	"imgbuild/provisioners/pam"
+	"imgbuild/provisioners/rsyslog"
 	"imgbuild/provisioners/service"
 	"imgbuild/provisioners/setting"
 	"imgbuild/provisioners/sshd"
@@ -87,6 +89,12 @@ func types() []resourceType {
 		},
 		{
 			key: "units", about: "settings of systemd units, by the unit's name and Section.Key", sample: setting.Unit{}, decode: of(setting.NewUnit),
+		},
+		{
+			key: "rsyslog", about: "what rsyslogd is configured to do with everything that it includes, by any name", sample: rsyslog.State{}, decode: of(rsyslog.New),
+		},
+		{
+			key: "logrotate", about: "how logs are rotated, by the path of the log or a pattern of paths", sample: logrotate.State{}, decode: of(logrotate.New),
 		},
 		{
 			key: "sshd", about: "effective values of the SSH server's configuration, by keyword; a text is the value", sample: sshd.Directive{}, short: value(), decode: of(sshd.New),

@@ -39,6 +39,20 @@ var unreadable = map[string][]struct {
 		{"a: {path: /etc/rsyslog.conf, match: '^x', absent: true}", map[string]string{"/etc/rsyslog.conf": "# none\n"}, "/etc/rsyslog.conf", "y\x00\n"},
 		{"a: {path: /etc/rsyslog.d/*.conf, match: '^x', absent: true}", map[string]string{"/etc/rsyslog.d/a.conf": "# none\n"}, "/etc/rsyslog.d/a.conf", "y\x00\n"},
 	},
+	"rsyslog": {
+		{"a: {listens: false}", rsyslogFiles, "/etc/rsyslog.conf", "garbage\n"},
+		{"a: {listens: false}", rsyslogFiles, "/etc/rsyslog.d/a.conf", "module(load=\"imuxsock\"\n"},
+		{"a: {file-mode: 0640}", rsyslogFiles, "/etc/rsyslog.conf", "include(file=\"/srv/nowhere.conf\")\n"},
+		{"a: {forwards: encrypted}", rsyslogFiles, "/etc/rsyslog.d/b.conf", "-> nowhere"},
+		{"a: {forwards: encrypted}", rsyslogFiles, "/etc/rsyslog.d/a.conf", "if $msg contains then stop\n"},
+	},
+	"logrotate": {
+		{"/var/log/a: {create-mode: 0640}", logrotateFiles, "/etc/logrotate.conf", "garbage\n"},
+		{"/var/log/a: {create-mode: 0640}", logrotateFiles, "/etc/logrotate.d/b", "/var/log/b {\n"},
+		{"/var/log/a: {every: weekly, keep: 4}", logrotateFiles, "/etc/logrotate.d/a", "/var/log/c {\n\tpostrotate\n}\n"},
+		{"/var/log/a: {every: weekly, keep: 4}", logrotateFiles, "/etc/logrotate.d/a", "include /srv/nowhere\n"},
+		{"/var/log/a: {}", logrotateFiles, "/etc/logrotate.d/b", "-> nowhere"},
+	},
 	"services": {
 		{"a: enabled", unitFiles, "/usr/lib/systemd/system/a.service", "[Service\n"},
 		{"a: enabled", unitFiles, "/usr/lib/systemd/system/a.service", "\x00"},
@@ -124,6 +138,16 @@ var accountFiles = map[string]string{
 }
 
 var sshdFiles = map[string]string{"/etc/ssh/sshd_config": "PermitRootLogin no\n", "/etc/default/ssh": "SSHD_OPTS=\n", "/etc/systemd/system/ssh.service.d/a.conf": "[Service]\n"}
+
+var rsyslogFiles = map[string]string{
+	"/etc/rsyslog.conf":     "$FileCreateMode 0640\n$IncludeConfig /etc/rsyslog.d/*.conf\n*.* /var/log/syslog\n",
+	"/etc/rsyslog.d/a.conf": "mail.* /var/log/mail\n",
+}
+
+var logrotateFiles = map[string]string{
+	"/etc/logrotate.conf": "weekly\nrotate 4\ninclude /etc/logrotate.d\n",
+	"/etc/logrotate.d/a":  "/var/log/a {\n\tcreate 0640 root adm\n}\n",
+}
 
 var unitFiles = map[string]string{
 	"/usr/lib/systemd/system/a.service":                     "[Service]\nExecStart=/bin/true\nNoNewPrivileges=yes\n[Install]\nWantedBy=multi-user.target\n",

@@ -7,6 +7,7 @@
 package logrotate
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
@@ -88,14 +89,14 @@ func (s *State) Check(ctx context.Context, r system.Reader) ([]system.Difference
 	return list, nil
 }
 
-// maxEdits bounds the edits of one Apply.
-const maxEdits = 1000
+// maxPasses bounds how often the configuration is read again after edits.
+const maxPasses = 20
 
 // Apply edits the blocks. It makes none: what has to be told when a log was
 // rotated, the package knows that writes it.
 func (s *State) Apply(ctx context.Context, sys system.System) (bool, error) {
 	files := edit.New(sys)
-	for range maxEdits {
+	for range maxPasses {
 		if err := ctx.Err(); err != nil {
 			return false, err
 		}
@@ -107,17 +108,27 @@ func (s *State) Apply(ctx context.Context, sys system.System) (bool, error) {
 		if len(list) == 0 {
 			return files.Save(sys)
 		}
-		// An edit moves what follows it, so the rest is read again.
-		if err := list[len(list)-1].mend(files); err != nil {
-			return false, err
+		// An edit moves what follows it: from the back to the front of each file, and
+		// of each block one thing at a time.
+		slices.SortStableFunc(list, func(a, b violation) int {
+			return cmp.Or(strings.Compare(b.in.file, a.in.file), cmp.Compare(b.in.end, a.in.end))
+		})
+		for i, v := range list {
+			if i > 0 && list[i-1].in.file == v.in.file && list[i-1].in.end == v.in.end {
+				continue
+			}
+			if err := v.mend(files); err != nil {
+				return false, err
+			}
 		}
 	}
-	return false, fmt.Errorf("logrotate %s: still not as wanted after %d edits", s.Path, maxEdits)
+	return false, fmt.Errorf("logrotate %s: still not as wanted after %d edits", s.Path, maxPasses)
 }
 
-// violation is a difference, and how it is mended.
+// violation is a difference in a block, and how it is mended.
 type violation struct {
 	difference system.Difference
+	in         *block
 	mend       func(files *edit.Draft) error
 }
 
@@ -147,7 +158,7 @@ func (s *State) violations(files *edit.Draft) ([]violation, error) {
 	}
 	if !there {
 		d := system.Difference{Subject: s.main() + ": " + s.Path, Have: "not rotated", Want: "rotated by some block"}
-		list = append(list, violation{d, func(*edit.Draft) error {
+		list = append(list, violation{d, &block{}, func(*edit.Draft) error {
 			return fault.Inputf("%s, and what to do when it was rotated is not for this program to say", d).
 				WithHint("install the package that writes the log, or add a file to /etc/logrotate.d")
 		}})
@@ -170,7 +181,7 @@ func (s *State) of(b *block) []violation {
 		if o != nil {
 			where = o.where()
 		}
-		list = append(list, violation{system.Difference{Subject: where + ": " + what + " of " + s.Path, Have: have, Want: want}, mend})
+		list = append(list, violation{system.Difference{Subject: where + ": " + what + " of " + s.Path, Have: have, Want: want}, b, mend})
 	}
 	if s.Every != "" {
 		o := b.last(times...)

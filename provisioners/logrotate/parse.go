@@ -35,9 +35,9 @@ type block struct {
 	patterns []string
 	file     string
 	line     int
-	// options are those in force, those of the whole configuration that were read
-	// before it first, and own those that stand in it.
-	options, own []option
+	// before are those of the whole configuration that were read before it, and own
+	// those that stand in it, which go before them.
+	before, own []option
 	// end is the byte of the closing brace.
 	end int
 }
@@ -45,7 +45,12 @@ type block struct {
 func (b *block) where() string { return fmt.Sprintf("%s:%d", b.file, b.line) }
 
 // last is the option in force among some that replace one another, nil without one.
-func (b *block) last(names ...string) *option { return lastOf(b.options, names) }
+func (b *block) last(names ...string) *option {
+	if o := lastOf(b.own, names); o != nil {
+		return o
+	}
+	return lastOf(b.before, names)
+}
 
 func lastOf(list []option, names []string) *option {
 	for i := len(list) - 1; i >= 0; i-- {
@@ -129,11 +134,20 @@ func (p *parser) duplicates() error {
 type cursor struct {
 	file, text string
 	at         int
+	// counted are the lines before a place, so that each byte is counted once.
+	counted, lines int
 }
 
 func (c *cursor) rest() string { return c.text[c.at:] }
 
-func (c *cursor) line() int { return 1 + strings.Count(c.text[:min(c.at, len(c.text))], "\n") }
+func (c *cursor) line() int {
+	if c.at < c.counted {
+		c.counted, c.lines = 0, 0
+	}
+	c.lines += strings.Count(c.text[c.counted:c.at], "\n")
+	c.counted = c.at
+	return 1 + c.lines
+}
 
 func (c *cursor) errorf(format string, args ...any) error {
 	return fmt.Errorf("%s:%d: "+format, append([]any{c.file, c.line()}, args...)...)
@@ -269,7 +283,7 @@ func (c *cursor) option() (option, error) {
 	case o.name == "":
 		return o, c.errorf("expected a directive, or the names of logs from the root on")
 	case !hasValue && !slices.Contains(flags, o.name) && !slices.Contains(scripts, o.name):
-		return o, c.errorf("logrotate knows no directive %q", o.name[:min(len(o.name), 30)])
+		return o, c.errorf("logrotate does not know the directive")
 	case c.rest() == "":
 		return o, c.errorf("the line of %s does not end", o.name)
 	case !strings.ContainsRune(" \t\n=", rune(c.rest()[0])), !hasValue && c.rest()[0] == '=', o.name == "weekly" && next != c.rest():
@@ -302,7 +316,7 @@ func (c *cursor) option() (option, error) {
 
 // block reads names of logs, and what is said of them in braces.
 func (p *parser) block(c *cursor) error {
-	b := &block{file: c.file, line: c.line(), options: slices.Clone(p.global)}
+	b := &block{file: c.file, line: c.line(), before: slices.Clip(p.global)}
 	head, _, ok := strings.Cut(c.rest(), "{")
 	if !ok {
 		return c.errorf("the names of logs are followed by no {")
@@ -342,7 +356,7 @@ func (p *parser) block(c *cursor) error {
 		case o.name == "include" || o.name == "tabooext" || o.name == "taboopat":
 			return c.errorf("%s stands in a block", o.name)
 		}
-		b.options, b.own = append(b.options, o), append(b.own, o)
+		b.own = append(b.own, o)
 	}
 }
 
@@ -385,7 +399,7 @@ func words(text string) ([]string, error) {
 	}
 	for _, name := range list {
 		if !path.IsAbs(name) {
-			return nil, fmt.Errorf("%q is no log: names are from the root on", name[:min(len(name), 60)])
+			return nil, fmt.Errorf("among the names of logs one does not begin at the root")
 		}
 	}
 	return list, nil

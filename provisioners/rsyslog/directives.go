@@ -71,9 +71,10 @@ func (s statement) loads() string {
 func known(list []statement) error {
 	own := strings.Fields(core)
 	var begins []string
-	anything := false
+	anything, seen := false, map[string]bool{}
 	for _, s := range list {
-		if name := s.loads(); name != "" && name != "." {
+		if name := s.loads(); name != "" && !seen[name] {
+			seen[name] = true
 			prefixes, ok := ofModules[name]
 			begins, anything = append(begins, prefixes...), anything || !ok
 		}

@@ -37,6 +37,7 @@ func (s *State) modes(c *config) ([]violation, error) {
 	want := fs.FileMode(*s.FileMode)
 	too := func(mode fs.FileMode) bool { return mode&^want != 0 }
 	var found []violation
+	told := map[system.Difference]bool{}
 	old, own := decided{mode: made}, decided{mode: made}
 	earlier := false // there was a $FileCreateMode before the one in force
 	report := func(d decided, what string, mend func(*edit.Draft) error) {
@@ -46,12 +47,10 @@ func (s *State) modes(c *config) ([]violation, error) {
 			where = c.main
 		}
 		v.difference = system.Difference{Subject: where + ": " + what, Have: fmt.Sprintf("%04o", d.mode), Want: fmt.Sprintf("at most %04o", want)}
-		for _, other := range found {
-			if other.difference == v.difference {
-				return
-			}
+		if !told[v.difference] {
+			told[v.difference] = true
+			found = append(found, v)
 		}
-		found = append(found, v)
 	}
 	legacy := func(d decided, again bool) func(*edit.Draft) error {
 		line := fmt.Sprintf("$FileCreateMode %04o", want)

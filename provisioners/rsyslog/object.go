@@ -20,6 +20,9 @@ type parameter struct {
 	start, end int
 }
 
+// maxParameters bounds those of one object.
+const maxParameters = 500
+
 var (
 	parameterName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.]*`)
 	objectText    = regexp.MustCompile(`^"(?:[^"\\]|\\['"?\\abfnrtv]|\\[0-7]{1,3})*"`)
@@ -45,7 +48,9 @@ func (p *parser) object(name string) (statement, error) {
 		if err != nil {
 			return statement{}, err
 		}
-		list = append(list, one)
+		if list = append(list, one); len(list) > maxParameters {
+			return statement{}, p.errorf("%s() has more than %d parameters", name, maxParameters)
+		}
 	}
 	o := p.here(object, name, start)
 	o.parameters = list

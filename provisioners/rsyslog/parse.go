@@ -182,7 +182,7 @@ func (p *parser) directive() error {
 	name = strings.ToLower(name[1:])
 	if name == "includeconfig" {
 		s.at += len(s.rest()) - len(strings.TrimLeft(s.rest(), " \t"))
-		file := s.rest()[:len(s.rest())-len(strings.TrimLeft(s.rest(), notBlank(s.rest())))]
+		file := notBlank(s.rest())
 		if file == "" {
 			return p.errorf("$IncludeConfig without a file")
 		}
@@ -200,7 +200,7 @@ func (p *parser) directive() error {
 	return p.add(d)
 }
 
-// notBlank are the characters of a text that are no blanks.
+// notBlank is what a text begins with up to a blank.
 func notBlank(text string) string {
 	if i := strings.IndexAny(text, " \t\r\n"); i >= 0 {
 		text = text[:i]

@@ -46,7 +46,7 @@ var forms = []string{
 	"module(load=\"imtcp\"\n*.* /x\n", "module(load=imtcp)\n*.* /x\n", "module(load='imtcp')\n*.* /x\n", "module(load=\"imtcp\", maxsessions=\"5\")\n*.* /x\n", "module(load=\"im\\q\")\n*.* /x\n",
 	"global(a)\n*.* /x\n", "global(a=)\n*.* /x\n", "global(1a=\"x\")\n*.* /x\n", "global(environment=[\"A=b\" , ])\n*.* /x\n", "global(workDirectory=\"/\" workDirectory=\"/tmp\")\n*.* /x\n",
 	"if 1 then { module(load=\"imklog\") }\n*.* /x\n", "*.* global(workDirectory=\"/\")\n*.* /x\n", "ruleset(name=\"a\")\n*.* /x\n", "template(name=\"a\" type=\"list\") {\n property(name=\"msg\")\n*.* /x\n",
-	"foo.* /x\n", "*.foo /x\n", "mail.=!info /x\n", "*.info;/x\n", "local8.info /x\n", ":msg, contains /x\n*.* /y\n", "*.*\n", "call\n*.* /x\n", "*.* /x y\n", "*.* @\n*.* /x\n", "*.* @(z9host\n*.* /x\n",
+	"foo.* /x\n", "*.foo /x\n", "mail.=!info /x\n", "*.info;/x\n", "local8.info /x\n", ":msg, contains /x\n*.* /y\n", ":msg, nosuch, \"x\" /x\n", "*.*\n", "call\n*.* /x\n", "*.* /x y\n", "*.* @\n*.* /x\n", "*.* @(z9host\n*.* /x\n",
 	"*.* @(bad)host\n*.* /x\n", "*.* -@host\n*.* /x\n", "set $.a = 1\n*.* /x\n", "set $!a = ;\n*.* /x\n", "set $msg = 1;\n*.* /x\n", "unset $.a\n*.* /x\n", "set $.a = (1) (2);\n*.* /x\n",
 	"if $msg contains then stop\n*.* /x\n", "if $msg == \"a$b\" then stop\n*.* /x\n", "if $msg == \"a\\q\" then stop\n*.* /x\n", "if $msg == # c\n \"a\" then stop\n*.* /x\n", "foreach ($.a in [1,2]) do stop\n*.* /x\n",
 	"*.*  {\n/x\n& /y\n}\n& /z\n", "/* a\n*.* /x\n", "!prog\n*.* /x\n", "+host\n*.* /x\n", "$Garbage 1\n*.* /x\n", "$UDPServerRun 514\n*.* /x\n", "*.* /x\n$FileCreateMode 640\n", "*.* /x\n$FileCreateMode 0640 x\n",

@@ -9,10 +9,13 @@
 package rsyslog
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
+	"strings"
 
 	"imgbuild/images/baseline/node"
 	"imgbuild/images/fault"
@@ -78,14 +81,14 @@ func (s *State) Check(ctx context.Context, r system.Reader) ([]system.Difference
 	return list, nil
 }
 
-// maxEdits bounds the edits of one Apply.
-const maxEdits = 2000
+// maxPasses bounds how often the configuration is read again after edits.
+const maxPasses = 20
 
 // Apply edits the statements that do something else. What is sent in clear it
 // refuses to mend: it would have to be lost, or sent to whom it does not know.
 func (s *State) Apply(ctx context.Context, sys system.System) (bool, error) {
 	files := edit.New(sys)
-	for range maxEdits {
+	for range maxPasses {
 		if err := ctx.Err(); err != nil {
 			return false, err
 		}
@@ -97,16 +100,36 @@ func (s *State) Apply(ctx context.Context, sys system.System) (bool, error) {
 		if len(list) == 0 {
 			return files.Save(sys)
 		}
-		// An edit moves what follows it, so the rest is read again.
-		v := list[len(list)-1]
-		if v.by.inline {
-			return false, fault.Inputf("%s: it stands in the text of an include()", v.difference).WithHint("write it into a file of its own")
-		}
-		if err := v.mend(files); err != nil {
+		if err := mend(files, list); err != nil {
 			return false, err
 		}
 	}
-	return false, fmt.Errorf("rsyslog %s: still not as wanted after %d edits", s.Name, maxEdits)
+	return false, fmt.Errorf("rsyslog %s: still not as wanted after %d edits", s.Name, maxPasses)
+}
+
+// mend edits the statements from the back to the front of each file, for an edit
+// moves what follows it. A statement that is edited already, or read twice, waits
+// for the next time, as does what no statement decides.
+func mend(files *edit.Draft, list []violation) error {
+	slices.SortStableFunc(list, func(a, b violation) int {
+		return cmp.Or(strings.Compare(b.by.file, a.by.file), cmp.Compare(b.by.start, a.by.start))
+	})
+	var last statement
+	for i, v := range list {
+		switch {
+		case v.by.inline:
+			return fault.Inputf("%s: it stands in the text of an include()", v.difference).WithHint("write it into a file of its own")
+		case i > 0 && v.by.file == last.file && (v.by.start == last.start || v.by.file == ""):
+			continue
+		}
+		if err := v.mend(files); err != nil {
+			return err
+		}
+		if last = v.by; i+1 < len(list) && list[i+1].by.file == "" {
+			return nil
+		}
+	}
+	return nil
 }
 
 // violation is a difference with the statement that makes it.

@@ -34,6 +34,8 @@ type source struct {
 	depth int
 	// at is where reading goes on.
 	at int
+	// counted are the lines before a place, so that each byte is counted once.
+	counted, lines int
 }
 
 func newSource(file, raw string) *source {
@@ -63,14 +65,23 @@ func (s *source) lineOf(at int) int {
 	if s.inline {
 		return s.line
 	}
-	return 1 + strings.Count(s.text[:at], "\n") + sort.Search(len(s.joins), func(i int) bool { return s.joins[i] > at })
+	if at < s.counted {
+		s.counted, s.lines = 0, 0
+	}
+	s.lines += strings.Count(s.text[s.counted:at], "\n")
+	s.counted = at
+	return 1 + s.lines + sort.Search(len(s.joins), func(i int) bool { return s.joins[i] > at })
 }
 
 func (s *source) rest() string { return s.text[s.at:] }
 
 // atLineStart tells whether nothing but blanks is before the place on its line.
 func (s *source) atLineStart() bool {
-	return strings.TrimRight(s.text[strings.LastIndexByte(s.text[:s.at], '\n')+1:s.at], " \t") == ""
+	before := s.at
+	for before > 0 && (s.text[before-1] == ' ' || s.text[before-1] == '\t') {
+		before--
+	}
+	return before == 0 || s.text[before-1] == '\n'
 }
 
 // restOfLine takes what is left of the line.

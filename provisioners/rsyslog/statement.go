@@ -6,13 +6,17 @@ import (
 	"strings"
 )
 
-// statement reads one statement, which may stand in a block.
+// statement reads one statement, which may stand in a block. What is not understood
+// is not quoted: it may be a password that lost its place.
 func (p *parser) statement() error {
 	s := p.src()
 	rest := s.rest()
 	if s.atLineStart() {
-		if filter := propertyFilter.FindString(rest); filter != "" {
-			s.at += len(filter)
+		if m := propertyFilter.FindStringSubmatch(rest); m != nil {
+			if !slices.Contains(comparisons, strings.ToLower(m[1])) {
+				return p.errorf("a filter compares in a way that rsyslogd does not know")
+			}
+			s.at += len(m[0])
 			return p.block(true)
 		}
 		if filter := selector.FindString(rest); filter != "" {
@@ -62,16 +66,7 @@ func (p *parser) statement() error {
 		s.at += len(keyword)
 		return p.arguments()
 	}
-	return p.errorf("%q is no statement", excerpt(rest))
-}
-
-// excerpt is the beginning of a text, for messages: what is quoted is no place for
-// a password, so it is a word only.
-func excerpt(text string) string {
-	if i := strings.IndexFunc(text, func(r rune) bool { return strings.ContainsRune(" \t\n\"'=(", r) }); i > 0 {
-		text = text[:i]
-	}
-	return text[:min(len(text), 20)]
+	return p.errorf("what stands here is no statement")
 }
 
 // actions reads an action and those that are joined to it by &.
@@ -125,7 +120,7 @@ func (p *parser) action() error {
 		if p.users() {
 			return nil
 		}
-		return p.errorf("%q is no action", excerpt(rest))
+		return p.errorf("what stands here is no action")
 	}
 	text := strings.TrimSpace(s.restOfLine())
 	a := p.here(action, "", start)
@@ -186,7 +181,7 @@ var (
 // Filters").
 var (
 	selector       = regexp.MustCompile(`(?i)^[*a-z][*a-z]*[0-7]*[.,][,!=;.*a-z0-7]+`)
-	propertyFilter = regexp.MustCompile(`(?i)^:\$?[a-z-]+[ ]*,[ ]*!?[a-z]+[ ]*,[ ]*"(\\"|[^"])*"`)
+	propertyFilter = regexp.MustCompile(`(?i)^:\$?[a-z-]+[ ]*,[ ]*!?([a-z_]+)[ ]*,[ ]*"(?:\\"|[^"])*"`)
 	facilities     = []string{
 		"*", "auth", "authpriv", "console", "cron", "daemon", "ftp", "kern", "lpr", "mail", "mark", "news", "ntp", "security", "syslog", "user", "uucp",
 		"local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7", "",
@@ -208,11 +203,11 @@ func (p *parser) selector(text string) error {
 		priority, _, _ = strings.Cut(priority, ",")
 		priority = strings.TrimPrefix(strings.TrimPrefix(priority, "!"), "=")
 		if !ok || !slices.Contains(priorities, priority) {
-			return p.errorf("%q is no priority of syslog", priority)
+			return p.errorf("a selector has a priority that syslog does not know")
 		}
 		for name := range strings.SplitSeq(names, ",") {
 			if !slices.Contains(facilities, name) {
-				return p.errorf("%q is no facility of syslog", name)
+				return p.errorf("a selector has a facility that syslog does not know")
 			}
 		}
 	}
