@@ -29,7 +29,7 @@ var breakers = map[string]func(name string, s state) []way{
 	"service": services, "sysctl": sysctls, "kernel module": modules, "kernel argument": arguments, "mount": mounts,
 	"setting": settings, "sshd": sshd, "nginx": nginx, "apache module": apacheModules, "apache": apache, "tls policy": tlsPolicies, "pam": pam,
 	"sudoers": sudoers, "ageing": ageing, "accounts": accounts, "apparmor": apparmor, "nftables": nftables, "sweep": sweeps,
-	"audit rules": auditRules,
+	"audit rules": auditRules, "rsyslog": rsyslogs, "logrotate": rotations,
 }
 
 // kindOf splits an identity: "kernel module", "dccp".
@@ -71,6 +71,10 @@ type state struct {
 	Versions                                             []string
 	Ciphers                                              string
 	For                                                  []string
+	Listens                                              *bool
+	FileMode                                             string `json:"file-mode"`
+	CreateMode                                           string `json:"create-mode"`
+	Forwards, Every                                      string
 }
 
 // bound is a bound as text, "" without it.

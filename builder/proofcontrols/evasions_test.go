@@ -3,22 +3,6 @@ package proofcontrols_test
 // evasions are further ways around a control, by what its program reads besides
 // the file that the control speaks of.
 var evasions = map[string][]way{
-	"rsyslog-no-listening": {
-		written("/etc/rsyslog.d/net.conf", "module(load=\"imtcp\")\n"),
-		written("/etc/rsyslog.d/net.conf", "  input(type=\"imudp\" port=\"514\")\n"),
-		written("/etc/rsyslog.d/net.conf", "$ModLoad imudp\n"),
-		written("/etc/rsyslog.d/net.conf", "Module( Load = \"imtcp\" )\n"),
-		written("/etc/rsyslog.d/net.conf", "module(\n  load=\"imptcp\"\n)\n"),
-		written("/etc/rsyslog.conf", "  $modload imtcp.so\n"),
-		written("/etc/rsyslog.conf", "$inputtcpserverrun 514\n"),
-		written("/etc/rsyslog.conf", "input(port=\"514\" type=\"imtcp\")\n"),
-	},
-	"rsyslog-file-mode": {
-		written("/etc/rsyslog.d/modes.conf", "$FileCreateMode 0644\n"),
-		written("/etc/rsyslog.conf", " $filecreatemode 0666\n"),
-		written("/etc/rsyslog.d/modes.conf", "*.* action(type=\"omfile\" file=\"/var/log/all\" FileCreateMode=\"0644\")\n"),
-	},
-	"rsyslog-tls-used":         {written("/etc/rsyslog.d/remote.conf", "*.* @@logs.example.com:514\n")},
 	"chrony-user":              {written("/etc/chrony/conf.d/user.conf", "user root\n")},
 	"aide-daily-debian":        {written("/etc/default/aide", "CRON_DAILY_RUN=no\n")},
 	"apt-no-weak-dependencies": {written("/etc/apt/apt.conf.d/99-local", "APT::Install-Recommends \"true\";\n")},
