@@ -258,12 +258,16 @@ func (s *State) created(b *block, differs differ) {
 // its end.
 func (b *block) write(names []string, line string) func(*edit.Draft) error {
 	return func(files *edit.Draft) error {
-		if o := lastOf(b.own, names); o != nil {
-			return files.Splice(o.file, o.start, o.end, line)
-		}
 		_, text, err := files.Read(b.file)
 		if err != nil {
 			return err
+		}
+		if o := lastOf(b.own, names); o != nil {
+			// A value takes the rest of its line, with what stood behind a word.
+			if behind, _, _ := strings.Cut(text[o.end:], "\n"); strings.TrimSpace(behind) != "" {
+				return files.Splice(o.file, o.start, o.end, line+"\n"+edit.Indent(text, o.start))
+			}
+			return files.Splice(o.file, o.start, o.end, line)
 		}
 		indent := "\t"
 		if len(b.own) > 0 {

@@ -48,6 +48,7 @@ func TestWhatIsFound(t *testing.T) {
 	}{
 		{"as Debian ships it", quarter, with("/etc/logrotate.d/apache2", apache), []string{"/etc/logrotate.d/apache2:2: time of /var/log/apache2/*.log is daily, should be weekly"},
 			map[string]string{"/etc/logrotate.d/apache2": strings.Replace(apache, "daily", "weekly", 1)}, ""},
+		{"a comment behind it", "/a: {every: weekly}", with("/etc/logrotate.d/a", "/a {\n  daily # not weekly\n}\n"), []string{"daily"}, map[string]string{"/etc/logrotate.d/a": "/a {\n  weekly\n   # not weekly\n}\n"}, ""},
 		{"too few", quarter, with("/etc/logrotate.d/apache2", strings.NewReplacer("daily", "weekly", "14", "4 ").Replace(apache)), []string{"/etc/logrotate.d/apache2:4: rotate of /var/log/apache2/*.log is 4, should be at least 13"},
 			map[string]string{"/etc/logrotate.d/apache2": strings.NewReplacer("daily", "weekly", "14", "13 ").Replace(apache)}, ""},
 		{"more, and for ever", "/a: {every: weekly, keep: 13}", with("/etc/logrotate.d/a", "/a {\n rotate 20\n}\n\"/a\" /b {\n ignoreduplicates\n rotate -1\n}\n"), nil, nil, ""},

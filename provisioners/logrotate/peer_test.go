@@ -76,8 +76,35 @@ func compare(t *testing.T, root, form string, files map[string]string) {
 	}
 	s := memory(t, files)
 	_, err := state(t, "/v/a: {main: /etc/test.conf}").Check(t.Context(), s)
+	if takes && err == nil {
+		appliedIsTaken(t, root, form, s)
+	}
 	if takes = takes && !slices.Contains(cut, form); takes != (err == nil) {
 		t.Errorf("%q: logrotate takes it: %v, reading it: %v\n%s", form, takes, err, out)
+	}
+}
+
+// appliedIsTaken has logrotate judge what applying a state leaves, and tell the
+// state of it.
+func appliedIsTaken(t *testing.T, root, form string, s *system.Memory) {
+	t.Helper()
+	changed, err := state(t, "/v/a: {every: weekly, keep: 13, create-mode: 0640, main: /etc/test.conf}").Apply(t.Context(), s)
+	if err != nil {
+		if !strings.Contains(err.Error(), "not rotated") && !strings.Contains(err.Error(), "for other logs too") {
+			t.Errorf("%q: %v", form, err)
+		}
+		return
+	}
+	for _, name := range []string{"/etc/test.conf", "/d/a"} {
+		if text, there, err := system.ReadText(s, name, 1<<20); err != nil {
+			t.Fatal(err)
+		} else if there {
+			peertest.Write(t, root, name, text)
+		}
+	}
+	out, err := peertest.Command(root, "/usr/sbin/logrotate", "-d", "/etc/test.conf").CombinedOutput()
+	if text := string(out); err != nil || !strings.Contains(text, " weekly (") || changed && !strings.Contains(text, "(13 rotations)") && !strings.Contains(text, "forever") {
+		t.Errorf("%q: applied, logrotate says: %v, %s", form, err, out)
 	}
 }
 

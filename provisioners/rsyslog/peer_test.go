@@ -66,6 +66,9 @@ func TestWhatParsesIsWhatRsyslogdTakes(t *testing.T) {
 		}
 		out, err := peertest.Command(root, "/usr/sbin/rsyslogd", "-N1", "-f", "/etc/test.conf").CombinedOutput()
 		compare(t, text, files, err == nil, out)
+		if err == nil {
+			hardenedIsTaken(t, root, text, files)
+		}
 		for name := range files {
 			if err := remove(root, name); err != nil {
 				t.Fatal(err)
@@ -82,6 +85,29 @@ func compare(t *testing.T, form string, files map[string]string, takes bool, out
 	_, err := check(t, "{file-mode: 0666, main: /etc/test.conf}", files)
 	if takes != (err == nil) {
 		t.Errorf("%q: rsyslogd takes it: %v, reading it: %v\n%s", form, takes, err, out)
+	}
+}
+
+// hardenedIsTaken has rsyslogd judge what hardening leaves.
+func hardenedIsTaken(t *testing.T, root, form string, files map[string]string) {
+	t.Helper()
+	s := memory(t, files)
+	changed, err := state(t, "{listens: false, file-mode: 0640, main: /etc/test.conf}").Apply(t.Context(), s)
+	if err != nil && !strings.Contains(err.Error(), "in the text of an include()") {
+		t.Errorf("%q: %v", form, err)
+	}
+	if err != nil || !changed {
+		return
+	}
+	for name := range files {
+		after, _, err := system.ReadText(s, name, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		peertest.Write(t, root, name, after)
+	}
+	if out, err := peertest.Command(root, "/usr/sbin/rsyslogd", "-N1", "-f", "/etc/test.conf").CombinedOutput(); err != nil {
+		t.Errorf("%q: hardened, rsyslogd does not take it: %s", form, out)
 	}
 }
 
