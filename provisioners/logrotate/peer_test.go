@@ -103,7 +103,7 @@ func appliedIsTaken(t *testing.T, root, form string, s *system.Memory) {
 		}
 	}
 	out, err := peertest.Command(root, "/usr/sbin/logrotate", "-d", "/etc/test.conf").CombinedOutput()
-	if text := string(out); err != nil || !strings.Contains(text, " weekly (") || changed && !strings.Contains(text, "(13 rotations)") && !strings.Contains(text, "forever") {
+	if text := string(out); err != nil || !strings.Contains(text, " weekly ") || changed && !strings.Contains(text, "(13 rotations)") && !strings.Contains(text, "forever") {
 		t.Errorf("%q: applied, logrotate says: %v, %s", form, err, out)
 	}
 }
