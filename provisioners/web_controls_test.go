@@ -106,6 +106,7 @@ func webServer(t *testing.T, name, folder string, more map[string]string) *syste
 		"/etc/shadow":                         "root:*:19000:0:99999:7:::\nwww-data:$y$x:19000:0:99999:7:::\n",
 		"/etc/gshadow":                        "root:*::\nwww-data:!::\n",
 		"/usr/sbin/" + name:                   "",
+		"/etc/logrotate.conf":                 "weekly\nrotate 4\ncreate\ninclude /etc/logrotate.d\n",
 		"/etc/logrotate.d/" + name:            "/var/log/" + name + "/*.log {\n\tdaily\n\tmissingok\n\trotate 14\n\tcompress\n}\n",
 		"/usr/sbin/apache2ctl":                "",
 		"/usr/lib/apache2/modules/mod_ssl.so": "",

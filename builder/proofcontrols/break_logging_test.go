@@ -39,6 +39,10 @@ func rsyslogs(_ string, s state) []way {
 			list = append(list, way{name: "written to " + name + ": " + text, subject: name, do: func(h hand) bool { h.append(name, text); return true }})
 		}
 	}
+	list = append(list, way{name: "started with another configuration", subject: "rsyslog.service", do: func(h hand) bool {
+		h.write("/etc/systemd/system/rsyslog.service.d/local.conf", "[Service]\nExecStart=\nExecStart=/usr/sbin/rsyslogd -n -iNONE -f/srv/rsyslog.conf\n")
+		return true
+	}})
 	for including, name := range map[string]string{
 		"$IncludeConfig /srv/log/*\n": "/srv/log/a", "include(\n  file=\"/srv/log/\"\n)\n": "/srv/log/below/a", "include(file=\"/srv/log/a\" mode=\"optional\")\n": "/srv/log/a",
 	} {
@@ -122,6 +126,10 @@ func rotations(name string, s state) []way {
 			}
 			h.write(at+".disabled", h.text(at))
 			h.remove(at)
+			return true
+		}},
+		{name: "started with another configuration", subject: "logrotate.service", do: func(h hand) bool {
+			h.write("/etc/systemd/system/logrotate.service.d/local.conf", "[Service]\nExecStart=\nExecStart=/usr/sbin/logrotate /srv/logrotate.conf\n")
 			return true
 		}},
 		{name: "nothing included", subject: name, do: func(h hand) bool { return h.comment("/etc/logrotate.conf", regexp.MustCompile(`^\s*include\b`)) }},

@@ -9,6 +9,7 @@ package logrotate
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -20,6 +21,7 @@ import (
 	"imgbuild/images/fault"
 	"imgbuild/provisioners/edit"
 	"imgbuild/provisioners/file"
+	"imgbuild/provisioners/service"
 	"imgbuild/provisioners/system"
 )
 
@@ -144,11 +146,17 @@ func (s *State) meant(b *block) bool {
 }
 
 func (s *State) violations(files *edit.Draft) ([]violation, error) {
-	blocks, err := read(files, s.main())
+	// Without a configuration logrotate does nothing.
+	var blocks []*block
+	if _, err := files.Stat(s.main()); !errors.Is(err, fs.ErrNotExist) {
+		if blocks, err = read(files, s.main()); err != nil {
+			return nil, err
+		}
+	}
+	list, err := s.otherwise(files)
 	if err != nil {
 		return nil, err
 	}
-	var list []violation
 	there := false
 	for _, b := range blocks {
 		if s.meant(b) {
@@ -161,6 +169,29 @@ func (s *State) violations(files *edit.Draft) ([]violation, error) {
 		list = append(list, violation{d, &block{}, func(*edit.Draft) error {
 			return fault.Inputf("%s, and what to do when it was rotated is not for this program to say", d).
 				WithHint("install the package that writes the log, or add a file to /etc/logrotate.d")
+		}})
+	}
+	return list, nil
+}
+
+// otherwise tells where logrotate is started without the configuration that was
+// read.
+func (s *State) otherwise(files *edit.Draft) ([]violation, error) {
+	if s.Main != "" {
+		return nil, nil // it may be of a second one
+	}
+	ways, err := service.StartedBy(files, "logrotate.service")
+	if err != nil {
+		return nil, err
+	}
+	var list []violation
+	for _, way := range ways {
+		if path.Base(way.Words[0]) != "logrotate" || slices.Contains(way.Words, s.main()) {
+			continue
+		}
+		d := system.Difference{Subject: way.File + ": ExecStart", Have: "logrotate without " + s.main(), Want: "with it"}
+		list = append(list, violation{d, &block{}, func(*edit.Draft) error {
+			return fault.Inputf("%s", d).WithHint("name the configuration there")
 		}})
 	}
 	return list, nil

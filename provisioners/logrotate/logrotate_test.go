@@ -62,12 +62,15 @@ func TestWhatIsFound(t *testing.T) {
 		{"a site's log has a block elsewhere", quarter, map[string]string{"/etc/logrotate.conf": debian + "include /srv/more\n", "/etc/logrotate.d/apache2": strings.Replace(apache, "daily", "weekly", 1), "/srv/more": "/var/log/apache2/shop.log {\n\tdaily\n\trotate 14\n}\n"},
 			[]string{"/srv/more:2: time of"}, map[string]string{"/srv/more": "/var/log/apache2/shop.log {\n\tweekly\n\trotate 14\n}\n"}, ""},
 		{"no block", quarter, with("/etc/logrotate.d/apache2.dpkg-old", apache), []string{"/etc/logrotate.conf: /var/log/apache2/*.log is not rotated"}, nil, "what to do when it was rotated"},
+		{"no configuration", quarter, nil, []string{"/etc/logrotate.conf: /var/log/apache2/*.log is not rotated"}, nil, "what to do when it was rotated"},
 		{"the mode of wtmp", private, with("/etc/logrotate.d/wtmp", wtmp), []string{"/etc/logrotate.d/wtmp:5: create of /var/log/wtmp is 0664, should be at most 0640"},
 			map[string]string{"/etc/logrotate.d/wtmp": strings.Replace(wtmp, "0664", "0640", 1)}, ""},
 		{"a stricter one", private, with("/etc/logrotate.d/wtmp", strings.Replace(wtmp, "0664", "600", 1)), nil, nil, ""},
 		{"the old log's", private, with("/etc/logrotate.d/wtmp", "/var/log/*tmp {\n  create root utmp\n}\n"), []string{"create of /var/log/wtmp is as the old log's"}, map[string]string{"/etc/logrotate.d/wtmp": "/var/log/*tmp {\n  create 0640 root utmp\n}\n"}, ""},
 		{"taken back", private, with("/etc/logrotate.d/wtmp", "/var/log/wtmp {\n  create 0640 root utmp\n  nocreate\n}\n"), []string{"is none is made"}, map[string]string{"/etc/logrotate.d/wtmp": "/var/log/wtmp {\n  create 0640 root utmp\n  create 0640\n}\n"}, ""},
 		{"none", private, with("/etc/logrotate.d/wtmp", "/var/log/wtmp { compress }\n"), []string{"/etc/logrotate.conf:3: create"}, map[string]string{"/etc/logrotate.d/wtmp": "/var/log/wtmp { compress \n\tcreate 0640\n}\n"}, ""},
+		{"started with another configuration", private, map[string]string{"/etc/logrotate.conf": debian, "/etc/logrotate.d/wtmp": strings.Replace(wtmp, "0664", "0640", 1),
+			"/etc/systemd/system/logrotate.service": "[Service]\nExecStart=/usr/sbin/logrotate /srv/mine.conf\n"}, []string{"/etc/systemd/system/logrotate.service: ExecStart is logrotate without /etc/logrotate.conf"}, nil, "ExecStart is"},
 		{"a copy", private, with("/etc/logrotate.d/wtmp", "/var/log/wtmp {\n copytruncate\n}\n"), nil, nil, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -21,6 +21,7 @@ import (
 	"imgbuild/images/fault"
 	"imgbuild/provisioners/edit"
 	"imgbuild/provisioners/file"
+	"imgbuild/provisioners/service"
 	"imgbuild/provisioners/system"
 )
 
@@ -144,7 +145,10 @@ func (s *State) violations(files *edit.Draft) ([]violation, error) {
 	if err != nil {
 		return nil, err
 	}
-	var list []violation
+	list, err := s.otherwise(files)
+	if err != nil {
+		return nil, err
+	}
 	if s.Listens != nil {
 		found, err := listening(c.list)
 		if err != nil {
@@ -165,6 +169,35 @@ func (s *State) violations(files *edit.Draft) ([]violation, error) {
 			return nil, err
 		}
 		list = append(list, found...)
+	}
+	return list, nil
+}
+
+// otherwise tells where rsyslogd is started with another configuration than the
+// one that was read.
+func (s *State) otherwise(files *edit.Draft) ([]violation, error) {
+	if s.Main != "" {
+		return nil, nil // it may be of a second one
+	}
+	ways, err := service.StartedBy(files, "rsyslog.service")
+	if err != nil {
+		return nil, err
+	}
+	var list []violation
+	for _, way := range ways {
+		for i, word := range way.Words {
+			name, ok := strings.CutPrefix(word, "-f")
+			if ok && name == "" && i+1 < len(way.Words) {
+				name = way.Words[i+1]
+			}
+			if !ok || name == s.main() {
+				continue
+			}
+			d := system.Difference{Subject: way.File + ": ExecStart", Have: "rsyslogd with the configuration " + name, Want: "with " + s.main()}
+			list = append(list, violation{difference: d, mend: func(*edit.Draft) error {
+				return fault.Inputf("%s", d).WithHint("take -f out of it")
+			}})
+		}
 	}
 	return list, nil
 }
