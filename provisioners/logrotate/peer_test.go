@@ -37,7 +37,7 @@ var cut = []string{"/v/a {@weekly@", "\"/v/a {@}@", "include /d@=== /d/a@/v/a {@
 // TestWhatParsesIsWhatLogrotateTakes has logrotate judge configurations, and what
 // comes with it.
 func TestWhatParsesIsWhatLogrotateTakes(t *testing.T) {
-	root := peertest.Root(t, []string{"logrotate"}, "/usr/sbin/logrotate")
+	root := peertest.Root(t, []string{"logrotate", "libpopt0"}, "/usr/sbin/logrotate")
 	for _, name := range []string{"/v/a", "/v/b", "/var/lib/logrotate/x", "/v/old/x"} {
 		peertest.Write(t, root, name, "")
 	}

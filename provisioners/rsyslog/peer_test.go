@@ -57,7 +57,7 @@ var forms = []string{
 // TestWhatParsesIsWhatRsyslogdTakes has rsyslogd judge configurations, and those
 // that come with it.
 func TestWhatParsesIsWhatRsyslogdTakes(t *testing.T) {
-	root := peertest.Root(t, []string{"rsyslog", "libestr0", "libfastjson4"}, "/usr/sbin/rsyslogd", "/usr/lib/x86_64-linux-gnu/rsyslog/imtcp.so")
+	root := peertest.Root(t, []string{"rsyslog", "libestr0", "libfastjson4"}, "/usr/sbin/rsyslogd")
 	peertest.Write(t, root, "/etc/group", "root:x:0:\nadm:x:4:\n")
 	for _, text := range forms {
 		files := split(text)
@@ -114,7 +114,7 @@ func hardenedIsTaken(t *testing.T, root, form string, files map[string]string) {
 // TestModesAreThoseOfTheFilesThatAreMade starts rsyslogd with rules of every kind:
 // what is told of them is what their files get, before they are hardened and after.
 func TestModesAreThoseOfTheFilesThatAreMade(t *testing.T) {
-	root := peertest.Root(t, []string{"rsyslog", "libestr0", "libfastjson4"}, "/usr/sbin/rsyslogd", "/usr/lib/x86_64-linux-gnu/rsyslog/impstats.so")
+	root := peertest.Root(t, []string{"rsyslog", "libestr0", "libfastjson4"}, "/usr/sbin/rsyslogd")
 	const main = "module(load=\"impstats\" interval=\"1\")\n$Umask 0000\n*.* /var/log/first\n$FileCreateMode 0600\n*.* /var/log/old\n" +
 		"*.* action(type=\"omfile\" file=\"/var/log/new\")\n*.* action(type=\"omfile\" file=\"/var/log/own\" fileCreateMode=\"0604\")\n" +
 		"module(load=\"builtin:omfile\" fileCreateMode=\"0666\")\n$FileCreateMode 0660\n*.* :omfile:/var/log/late\n*.* action(type=\"omfile\" file=\"/var/log/module\")\n"
