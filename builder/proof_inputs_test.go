@@ -58,7 +58,7 @@ func provenanceListsAllInputs(t *testing.T, s *shop) {
 		add("recipe", "baselines/"+name, sumOfFile(t, os.DirFS(filepath.Join(s.project, "baselines")), name))
 	}
 	// The parent is shipped with the program, and brings files of its own.
-	for _, folder := range []string{"files/cloud-init", "files/systemd"} {
+	for _, folder := range []string{"files/cloud-init", "files/logrotate", "files/systemd"} {
 		check(t, fs.WalkDir(baselines.FS(), folder, func(path string, d fs.DirEntry, err error) error {
 			if err == nil && !d.IsDir() {
 				add("recipe", path, sumOfFile(t, baselines.FS(), path))

@@ -54,6 +54,7 @@ func TestTheDebian13ServerBoots(t *testing.T) {
 	t.Run("scan", func(t *testing.T) { holdToScan(t, baked) })
 	g := boottest.Boot(t, boottest.Options{Disk: disk, Firmware: launch.SecureBoot})
 	g.Check(t)
-	files := question{"files", `sudo aide --check --config=/etc/aide/aide.conf >/home/debian/aide 2>&1 || head -n 30 /home/debian/aide`, is("")}
-	inspect(t, g, append(append(questions(baked, g), ofFirstBoot()...), files))
+	// All files take an emulated machine minutes; the one with Debian 12 is asked.
+	configuration := question{"configuration", `sudo aide --check --config=/etc/aide/aide.conf --limit=/etc >/home/debian/aide 2>&1 || head -n 30 /home/debian/aide`, is("")}
+	inspect(t, g, append(append(questions(baked, g), ofFirstBoot()...), configuration))
 }
