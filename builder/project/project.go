@@ -122,6 +122,12 @@ func (p *Project) LocksDir() string { return p.beside("locks") }
 // KeysDir holds the public keys, and the private ones encrypted.
 func (p *Project) KeysDir() string { return p.beside("keys") }
 
+// FeedsFile lists the sources on security problems that are watched.
+func (p *Project) FeedsFile() string { return p.beside("feeds.yaml") }
+
+// FeedsDir keeps what they said.
+func (p *Project) FeedsDir() string { return filepath.Join(p.data, "feeds") }
+
 // beside is a folder that users see: in the project, else in the data directory.
 func (p *Project) beside(name string) string {
 	if p.Dir != "" {

@@ -1,0 +1,69 @@
+package feeds
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"imgbuild/images/advisory"
+	"imgbuild/images/advisory/eol"
+	"imgbuild/images/advisory/epss"
+	"imgbuild/images/advisory/kev"
+)
+
+// Facts are what feeds say of vulnerabilities and systems that others publish.
+// What no feed says is nil, or missing: that it is not exploited or supported is
+// then not said.
+type Facts struct {
+	Exploited []*kev.Catalog
+	Scores    []*epss.Scores
+	Support   []*eol.Feed
+	// Alarms are by the name of the feed: what such a feed does not say is no
+	// fact.
+	Alarms map[string][]Alarm
+}
+
+// Facts reads what is kept of the feeds of the kinds KEV, EPSS and EOL.
+func (s *Store) Facts(ctx context.Context, list []*Feed) (*Facts, error) {
+	facts := &Facts{Alarms: map[string][]Alarm{}}
+	for _, f := range list {
+		if f.Kind.published() {
+			continue
+		}
+		state, err := s.State(f)
+		if err != nil {
+			return nil, err
+		}
+		if j := Judge(f, state, s.Now()); !j.Fresh {
+			facts.Alarms[f.Name] = j.Alarms
+		}
+		if !state.Kept() {
+			continue
+		}
+		found, err := s.kept(ctx, f, func(*advisory.Record) error { return nil })
+		if err != nil {
+			return nil, err
+		}
+		if found.kev != nil {
+			facts.Exploited = append(facts.Exploited, found.kev)
+		}
+		if found.epss != nil {
+			facts.Scores = append(facts.Scores, found.epss)
+		}
+		facts.Support = append(facts.Support, found.eol...)
+	}
+	return facts, nil
+}
+
+// kept reads what is kept of a feed.
+func (s *Store) kept(ctx context.Context, f *Feed, each func(*advisory.Record) error) (*reader, error) {
+	files, done, err := s.contents(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	found, err := read(ctx, f.Kind, files, s.Now(), each)
+	if err = errors.Join(err, done()); err != nil {
+		return nil, fmt.Errorf("feed %s: %w", f.Name, err)
+	}
+	return found, nil
+}

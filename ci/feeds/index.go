@@ -1,0 +1,199 @@
+package feeds
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"imgbuild/builder/progress"
+	"imgbuild/images/advisory"
+	"imgbuild/images/hold"
+)
+
+// Basis is what an index of advisories was made of, and what of the feeds cannot
+// be relied on.
+type Basis struct {
+	// Sources are the feeds whose records are in it.
+	Sources []Source `json:"sources"`
+	// Alarms are by the name of the feed. While there is one, that the index knows
+	// nothing of a package is no fact.
+	Alarms map[string][]Alarm `json:"alarms,omitempty"`
+	// Built is that it was made now, and not before.
+	Built bool `json:"-"`
+}
+
+// Source is one feed of an index.
+type Source struct {
+	Feed    string `json:"feed"`
+	Kind    Kind   `json:"kind"`
+	Digest  string `json:"digest"`
+	Records int    `json:"records"`
+}
+
+// Complete says whether what the index does not say is a fact: there are feeds,
+// and none is in alarm.
+func (b *Basis) Complete() bool { return len(b.Sources) > 0 && len(b.Alarms) == 0 }
+
+// published are the kinds with records of packages.
+func (k Kind) published() bool {
+	switch k {
+	case OSV, DebianTracker, DebianAdvisories, CSAF, MSRC:
+		return true
+	}
+	return false
+}
+
+// indexFormat changes when the same files give another index.
+const indexFormat = 1
+
+// Index opens the index of all that is kept of the feeds. It is made where none
+// was made of the very same files before; records go into it one by one. Feeds in
+// alarm are in it as far as they are kept: what they say holds, what they do not
+// say does not.
+func (s *Store) Index(ctx context.Context, list []*Feed) (*advisory.Index, *Basis, error) {
+	basis := &Basis{Alarms: map[string][]Alarm{}}
+	for _, f := range list {
+		// What the index is made of stays until it is made.
+		lock, err := s.hold(ctx, f.Name, "lock", hold.Shared)
+		if err != nil {
+			return nil, nil, err
+		}
+		defer lock.Close()
+		state, err := s.State(f)
+		if err != nil {
+			return nil, nil, err
+		}
+		if j := Judge(f, state, s.Now()); !j.Fresh {
+			basis.Alarms[f.Name] = j.Alarms
+		}
+		if state.Kept() && f.Kind.published() {
+			basis.Sources = append(basis.Sources, Source{f.Name, f.Kind, state.Digest, state.Records})
+		}
+	}
+	dir := filepath.Join(s.Dir, ".index")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, nil, fmt.Errorf("making the index of advisories: %w", err)
+	}
+	lock, err := hold.File(ctx, filepath.Join(dir, "lock"), hold.Exclusive)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer lock.Close()
+	path, err := s.indexPath(dir, basis)
+	if err != nil {
+		return nil, nil, err
+	}
+	if index, err := advisory.Open(path); err == nil {
+		return index, basis, nil
+	}
+	// There is none, or one of another version, or a damaged one.
+	if err := s.build(ctx, path, list, basis); err != nil {
+		return nil, nil, fmt.Errorf("making the index of advisories: %w", err)
+	}
+	basis.Built = true
+	index, err := advisory.Open(path)
+	return index, basis, err
+}
+
+// indexPath names an index by all that it is made of.
+func (s *Store) indexPath(dir string, b *Basis) (string, error) {
+	text, err := json.Marshal(struct {
+		Format  int      `json:"format"`
+		Program string   `json:"program"`
+		Sources []Source `json:"sources"`
+	}{indexFormat, s.Program, b.Sources})
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(text)
+	return filepath.Join(dir, hex.EncodeToString(sum[:])), nil
+}
+
+// build makes the index and takes those before it away: who has one open keeps
+// it.
+func (s *Store) build(ctx context.Context, path string, list []*Feed, basis *Basis) (err error) {
+	task := s.reporter().Start("index of advisories", 0, progress.Items)
+	defer func() {
+		if err != nil {
+			task.Fail(err)
+		}
+	}()
+	builder, err := advisory.NewBuilder()
+	if err != nil {
+		return err
+	}
+	total := 0
+	for _, f := range list {
+		if !f.Kind.published() {
+			continue
+		}
+		n, err := s.Read(ctx, f, builder.Add)
+		if err != nil {
+			return err
+		}
+		total += n
+	}
+	out, err := os.Create(path + ".new")
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(builder.Write(out), out.Sync(), out.Close()); err != nil {
+		return err
+	}
+	if err := move(path+".new", path); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if name := strings.TrimSuffix(e.Name(), ".new"); digest.MatchString(name) && e.Name() != filepath.Base(path) {
+			if err := os.Remove(filepath.Join(filepath.Dir(path), e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+	}
+	task.Done(fmt.Sprintf("%d advisories", total))
+	return nil
+}
+
+// Read gives the records of what is kept of a feed, one after the other, and
+// says how many there were; 0 when nothing is kept. Files that are not what was
+// read are an error that says so.
+func (s *Store) Read(ctx context.Context, f *Feed, each func(*advisory.Record) error) (int, error) {
+	found, err := s.kept(ctx, f, each)
+	if err != nil {
+		return 0, err
+	}
+	return found.records, nil
+}
+
+// contents are the kept files of a feed, verified, and held until done is called.
+func (s *Store) contents(ctx context.Context, f *Feed) (files []stored, done func() error, err error) {
+	lock, err := s.hold(ctx, f.Name, "lock", hold.Shared)
+	if err != nil {
+		return nil, nil, err
+	}
+	state, err := s.State(f)
+	if err != nil {
+		return nil, nil, errors.Join(err, lock.Close())
+	}
+	for _, one := range state.Files {
+		if err := s.verify(f.Name, one); err != nil {
+			return nil, nil, errors.Join(inAlarm(f.Name, Alarm{
+				What: Damaged, Reason: fmt.Sprintf("what is kept of %s is not what was read: %v", one.Name, err),
+				Mend: "read it again: imgbuild feeds check --now " + f.Name,
+			}), lock.Close())
+		}
+		files = append(files, stored{one.Name, s.dataPath(f.Name, one.SHA256)})
+	}
+	return files, lock.Close, nil
+}

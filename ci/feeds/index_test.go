@@ -1,0 +1,181 @@
+package feeds_test
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"imgbuild/ci/feeds"
+)
+
+func TestTheIndexIsMadeAnewOnlyWhenAFeedHasChanged(t *testing.T) {
+	s, f, server := kept(t, 10)
+	dsa := filepath.Join(t.TempDir(), "list")
+	if err := os.WriteFile(dsa, []byte(advisories), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	list := []*feeds.Feed{f, {Name: "dsa", Kind: feeds.DebianAdvisories, File: dsa}, {Name: "kev", Kind: feeds.KEV}}
+	open := func(built bool, records int) *feeds.Basis {
+		t.Helper()
+		index, basis, err := s.Index(t.Context(), list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer index.Close()
+		if basis.Built != built || index.Records() != records {
+			t.Errorf("built: %t, with %d records, want %t and %d", basis.Built, index.Records(), built, records)
+		}
+		return basis
+	}
+	// Of two feeds there is nothing: the rest is in it, and it is not complete.
+	basis := open(true, 10)
+	if basis.Complete() || len(basis.Alarms) != 2 || basis.Alarms["dsa"][0].What != feeds.NeverRead || len(basis.Sources) != 1 {
+		t.Errorf("the basis is %+v", basis)
+	}
+	sync1(t, s, list[1])
+	if basis = open(true, 11); len(basis.Sources) != 2 {
+		t.Errorf("the basis is %+v", basis)
+	}
+	open(false, 11)
+	// Being asked without news changes nothing.
+	sync1(t, s, f)
+	open(false, 11)
+	server.set(records(t, 12), `"2"`, nil)
+	sync1(t, s, f)
+	open(true, 13)
+	// Nor does an alarm, which is told all the same.
+	server.set(nil, `"3"`, nil)
+	sync1(t, s, f)
+	if basis = open(false, 13); basis.Alarms["osv"][0].What != feeds.Empty || basis.Complete() {
+		t.Errorf("the basis is %+v", basis)
+	}
+	// A program of another version reads feeds in its own way.
+	s.Program = "2.0.0"
+	open(true, 13)
+	left, err := filepath.Glob(filepath.Join(s.Dir, ".index", "*"))
+	if err != nil || len(left) != 2 { // and the lock
+		t.Errorf("there are %v", left)
+	}
+	// A damaged one is made anew.
+	for _, name := range left {
+		if filepath.Base(name) != "lock" {
+			if err := os.WriteFile(name, []byte("imgbuild advisories"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	open(true, 13)
+}
+
+func TestNoFeedsAreNoFact(t *testing.T) {
+	s := store(t, nil)
+	index, basis, err := s.Index(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer index.Close()
+	if basis.Complete() {
+		t.Error("without a feed, that nothing is said is a fact")
+	}
+}
+
+// TestHostileFiles has files that would take time or memory without end, or lead
+// elsewhere.
+func TestHostileFiles(t *testing.T) {
+	zipped := func(fill func(w *zip.Writer)) []byte {
+		var out bytes.Buffer
+		w := zip.NewWriter(&out)
+		fill(w)
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return out.Bytes()
+	}
+	entry := func(w *zip.Writer, name, text string) {
+		f, err := w.Create(name)
+		if err == nil {
+			_, err = f.Write([]byte(text))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, c := range map[string]struct {
+		kind feeds.Kind
+		data []byte
+		what feeds.What
+		says string
+	}{
+		"a bomb in gzip":        {feeds.EOL, gzipped(make([]byte, 64<<20)), feeds.Unreadable, ""},
+		"a bomb in zstd":        {feeds.KEV, zstandard(t, make([]byte, 256<<20)), feeds.Unreadable, ""},
+		"a bomb in zip":         {feeds.OSV, zipped(func(w *zip.Writer) { entry(w, "a.json", strings.Repeat(" ", 64<<20)) }), feeds.Unreadable, "the limit is"},
+		"a bomb of months":      {feeds.MSRC, zipped(func(w *zip.Writer) { entry(w, "a.xml", "<a>"+strings.Repeat(" ", 80<<20)) }), feeds.Unreadable, ""},
+		"an escape":             {feeds.CSAF, zipped(func(w *zip.Writer) { entry(w, "../a.json", "{}") }), feeds.Unreadable, "no plain file"},
+		"gzip cut short":        {feeds.KEV, gzipped([]byte(exploited))[:60], feeds.Truncated, "too early"},
+		"JSON cut short":        {feeds.KEV, []byte(exploited[:200]), feeds.Truncated, "too early"},
+		"XML cut short":         {feeds.MSRC, month(t)[:2000], feeds.Truncated, "too early"},
+		"the tracker cut short": {feeds.DebianTracker, []byte(tracker[:60]), feeds.Truncated, "too early"},
+		"UTF-16":                {feeds.KEV, []byte("\xff\xfe{\x00"), feeds.Unreadable, ""},
+		"an empty object":       {feeds.DebianTracker, []byte("{}\n"), feeds.Empty, "is empty"},
+		"another kind":          {feeds.EPSS, []byte(exploited), feeds.Unreadable, "kind epss"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "file")
+			if err := os.WriteFile(path, c.data, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			s := store(t, nil)
+			state := sync1(t, s, &feeds.Feed{Name: "a", Kind: c.kind, File: path})
+			alarmOf(t, state, c.what, c.says)
+			if state.Kept() {
+				t.Error("it is kept")
+			}
+			if len(state.Alarms) > 0 {
+				t.Log(state.Alarms[0].Reason)
+			}
+		})
+	}
+}
+
+// TestFutureDatesMakeNothingFresh has a record that was modified in 2099.
+func TestFutureDatesMakeNothingFresh(t *testing.T) {
+	server := serve(t, recordsOf(t, 1, time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC)))
+	s := store(t, server.transport())
+	f := &feeds.Feed{Name: "osv", Kind: feeds.OSV, URL: server.URL}
+	if state := sync1(t, s, f); !state.AsOf.IsZero() {
+		t.Errorf("it is as of %s", state.AsOf)
+	}
+}
+
+// TestSharedIndex makes one index of real files that are not part of this
+// project.
+func TestSharedIndex(t *testing.T) {
+	const dir = "../../../shared/data"
+	if _, err := os.Stat(filepath.Join(dir, "osv/other/alma-osv.zip")); err != nil {
+		t.Skip("the files are not here")
+	}
+	s := store(t, nil)
+	list := []*feeds.Feed{
+		{Name: "osv", Kind: feeds.OSV, File: filepath.Join(dir, "osv/other/alma-osv.zip")},
+		{Name: "dsa", Kind: feeds.DebianAdvisories, File: filepath.Join(dir, "debian-tracker/DSA-list")},
+		{Name: "csaf", Kind: feeds.CSAF, Directory: filepath.Join(dir, "redhat")},
+	}
+	for _, f := range list {
+		if state := sync1(t, s, f); len(state.Alarms) > 0 {
+			t.Fatalf("%s: %+v", f.Name, state.Alarms)
+		}
+	}
+	index, basis, err := s.Index(context.Background(), list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer index.Close()
+	if index.Records() < 1000 || len(basis.Sources) != 3 {
+		t.Errorf("%d records, %+v", index.Records(), basis)
+	}
+}
