@@ -9,6 +9,8 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"imgbuild/builder/progress"
 	"imgbuild/builder/scan"
 	"imgbuild/builder/scan/hygiene"
@@ -29,21 +31,33 @@ func (b *Builder) scan(ctx context.Context, plan *Plan, v *catalog.Version) (map
 	if err != nil {
 		return nil, err
 	}
+	var forms []control.Output
 	for _, form := range evidence.Forms(v) {
-		if have[form] != nil {
-			continue
+		if have[form] == nil {
+			forms = append(forms, form)
 		}
-		task := b.Report.Start("scan of the "+string(form), 0, progress.Items)
-		found, err := b.scanForm(ctx, plan, v, form)
-		if err == nil {
-			err = AttachReport(ctx, b.Catalog, v, b.Key, found)
-		}
-		if err != nil {
-			task.Fail(err)
+	}
+	found := make([]*report.Report, len(forms))
+	group, working := errgroup.WithContext(ctx)
+	for i, form := range forms {
+		group.Go(func() (err error) {
+			task := b.Report.Start("scan of the "+string(form), 0, progress.Items)
+			if found[i], err = b.scanForm(working, plan, v, form); err != nil {
+				task.Fail(err)
+				return err
+			}
+			task.Done(fmt.Sprintf("controls: %d, files: %d", len(found[i].Findings), found[i].Files))
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	for i, form := range forms {
+		if err := AttachReport(ctx, b.Catalog, v, b.Key, found[i]); err != nil {
 			return nil, err
 		}
-		have[form] = found
-		task.Done(fmt.Sprintf("controls: %d, files: %d", len(found.Findings), found.Files))
+		have[form] = found[i]
 	}
 	return have, nil
 }
