@@ -49,7 +49,7 @@ func settingCases() []applyCase {
 func settingMistakes() []mistake {
 	return []mistake{
 		{"format", "settings:\n  a: {path: /etc/a, format: word, key: A, value: b}", `baselines/test.yaml:2:29: unknown value "word" for "format"; did you mean "words"?`},
-		{"key twice", "settings:\n  a: {path: /etc/a, format: words, key: A, value: b}\n  b: {path: /etc/a, format: words, key: A, value: c}", `baselines/test.yaml:3:3: /etc/a: A is described already at baselines/test.yaml:2:3`},
+		{"key twice", "settings:\n  a: {path: /etc/default/a, format: equals, key: A, value: b}\n  b: {path: /etc/default/a, format: equals, key: A, value: c}", `baselines/test.yaml:3:3: /etc/default/a: A is described already at baselines/test.yaml:2:3`},
 		{"unit", "units:\n  nginx: {Service.UMask: 0027}", `baselines/test.yaml:2:3: expected the name of a unit such as nginx.service, found "nginx"`},
 		{"unit's key", "units:\n  nginx.service: {UMask: 0027}", `baselines/test.yaml:2:19: expected a section and a key such as Service.NoNewPrivileges`},
 		{"rsyslog without a wish", "rsyslog:\n  a: {}", `baselines/test.yaml:2:3: rsyslog "a": expected "listens", "file-mode" or "forwards"`},

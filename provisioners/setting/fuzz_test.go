@@ -16,27 +16,30 @@ import (
 // no more than the key's are gone.
 func FuzzSetting(f *testing.F) {
 	for _, text := range []string{
-		"A 1\n", "#A 2\nB 3", "A = \"x\n", "[S]\nA=1 \\\n# c\n2", "[S]\n;A=1\n[", "* hard core 1\n@a -\n* - core 2", "export A='\\", "\"", "\ufeff[S]\r\nA=\r\n", "A\n=\n", "A = $B\n C\nB = ${A?1}\n",
+		"A 1\n", "#A 2\nB 3", "PASS_MAX_DAYS 4\n", "deny = 9\n", "freq = 5\n", "FIRST_UID = 1\n", "INACTIVE=7", "A=`b`\nB=${A:=c}", "A = \"x\n", "[S]\nA=1 \\\n# c\n2", "[S]\n;A=1\n[", "* hard core 1\n@a -\n* - core 2", "export A='\\", "\"", "\ufeff[S]\r\nA=\r\n", "A\n=\n", "A = $B\n C\nB = ${A?1}\n",
 	} {
-		for format := range byte(7) {
+		for format := range byte(10) {
 			f.Add(text, format)
 		}
 	}
 	f.Fuzz(func(t *testing.T, text string, format byte) {
 		form := []struct{ path, format, key string }{
-			{"/etc/login.defs", "words", "A"},
-			{"/etc/security/faillock.conf", "equals", "A"},
+			{"/etc/login.defs", "words", "PASS_MAX_DAYS"},
+			{"/etc/security/faillock.conf", "equals", "deny"},
 			{"/etc/default/x", "equals", "A"},
-			{"/etc/audit/auditd.conf", "equals", "A"},
+			{"/etc/audit/auditd.conf", "equals", "freq"},
 			{"/etc/systemd/x.conf", "ini", "S.A"},
 			{"/etc/security/limits.conf", "limits", "* hard core"},
 			{"/etc/postfix/main.cf", "equals", "A"},
-		}[format%7]
+			{"/etc/adduser.conf", "equals", "FIRST_UID"},
+			{"/etc/default/useradd", "equals", "INACTIVE"},
+			{"/etc/gdm3/daemon.conf", "ini", "S.A"},
+		}[format%10]
 		s := system.NewMemory()
 		if err := system.MkdirAll(s, "/etc/systemd"); err != nil {
 			t.Fatal(err)
 		}
-		for _, dir := range []string{"/etc/security", "/etc/default", "/etc/audit", "/etc/postfix"} {
+		for _, dir := range []string{"/etc/security", "/etc/default", "/etc/audit", "/etc/postfix", "/etc/gdm3"} {
 			if err := s.Mkdir(dir, system.Attr{Mode: 0o755}); err != nil {
 				t.Fatal(err)
 			}

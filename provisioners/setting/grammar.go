@@ -1,6 +1,7 @@
 package setting
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 
@@ -34,7 +35,18 @@ type grammar interface {
 	insert(text, key, value string) string
 	// sense is how the program understands values.
 	sense() term.Sense
+	// check says why no line can give the key this value, nil when one can.
+	check(key, value string) error
 }
+
+// noSetting says that a key is none of a program's. It does not quote the key:
+// what stands in the place of one may be a secret.
+type noSetting struct {
+	program string
+	keys    []string
+}
+
+func (e noSetting) Error() string { return "its key is no setting of " + e.program }
 
 // lines calls each with the offsets of every line, without its newline, until
 // it returns false.
@@ -49,6 +61,24 @@ func lines(text string, each func(begin, end int) bool) {
 		}
 		begin = end + 1
 	}
+}
+
+// eachLine collects what is read from every line. An error gets the number of
+// its line.
+func eachLine(text string, read func(begin, end int) ([]assignment, error)) ([]assignment, error) {
+	var list []assignment
+	var err error
+	number := 0
+	lines(text, func(begin, end int) bool {
+		number++
+		found, why := read(begin, end)
+		if why != nil {
+			err = fmt.Errorf("line %d: %w", number, why)
+		}
+		list = append(list, found...)
+		return err == nil
+	})
+	return list, err
 }
 
 // blank is what isspace(3) knows in the C locale, but for the newline.
@@ -84,6 +114,11 @@ func uncomment(text string, comment *regexp.Regexp, line string) string {
 	}
 	n := len(edit.Lines(text))
 	return edit.Replace(text, n, n, line)
+}
+
+// commented matches a comment that shows a key of the form KEY=value.
+func commented(key string) *regexp.Regexp {
+	return regexp.MustCompile(`^[ \t]*#[ \t]?` + regexp.QuoteMeta(key) + `[ \t]*(=.*)?$`)
 }
 
 // disable makes comments of the lines of an assignment.

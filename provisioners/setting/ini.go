@@ -116,6 +116,13 @@ func (ini) parse(text string) ([]assignment, error) {
 	return list, nil
 }
 
+func (ini) check(_, value string) error {
+	if strings.HasSuffix(value, `\`) {
+		return errors.New("the next line would go on with it")
+	}
+	return nil
+}
+
 // header reads the line that begins a section.
 func header(line string) (string, bool) {
 	if len(line) < 2 || line[0] != '[' || line[len(line)-1] != ']' {

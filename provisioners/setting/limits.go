@@ -1,8 +1,11 @@
 package setting
 
 import (
+	"errors"
+	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strings"
 
 	"imgbuild/provisioners/edit"
@@ -14,6 +17,9 @@ import (
 // gives both types their value. Of several values for one domain the last one
 // counts.
 type limits struct{}
+
+// limitsConf is the main file of limits.conf(5).
+const limitsConf = "/etc/security/limits.conf"
 
 // name lets type and item be written in any case, as pam_limits does.
 func (limits) name(key string) string {
@@ -34,22 +40,50 @@ func (limits) sense() term.Sense {
 	}}
 }
 
+// limitItems are those of limits.conf(5), and what their values may be.
+var (
+	limitItems = strings.Fields(`core data fsize memlock nofile rss stack cpu nproc as maxlogins maxsyslogins nonewprivs priority locks sigpending msgqueue
+	nice rtprio`)
+	limitValue  = regexp.MustCompile(`^(-1|-|unlimited|infinity|[0-9]{1,18})$`)
+	limitSmall  = regexp.MustCompile(`^[+-]?[0-9]{1,2}$`)
+	limitDomain = regexp.MustCompile(`^(\*|%|[@%]?[A-Za-z0-9_][A-Za-z0-9_.\\$-]*|@?[0-9]*:[0-9]*)$`)
+)
+
+// longestLimit is the length in bytes of the longest line that pam_limits reads
+// in one piece.
+const longestLimit = 1022
+
+// parse reads the lines. pam_limits logs one that it does not understand and
+// goes on, and takes no notice of what follows a value; both are errors here.
 func (g limits) parse(text string) ([]assignment, error) {
-	var list []assignment
-	lines(text, func(begin, end int) bool {
+	return eachLine(text, func(begin, end int) ([]assignment, error) {
+		if end-begin > longestLimit {
+			return nil, fmt.Errorf("it is longer than %d bytes", longestLimit)
+		}
 		line, _, _ := strings.Cut(text[begin:end], "#")
 		fields := strings.Fields(line)
+		if len(fields) == 0 {
+			return nil, nil
+		}
+		if !limitDomain.MatchString(fields[0]) || strings.Trim(fields[0], "@:") == "" {
+			return nil, errors.New("its domain is neither a user nor a group nor a range of them")
+		}
 		if len(fields) == 2 && fields[1] == "-" {
 			// No limits at all for the domain.
 			at := begin + strings.LastIndex(line, "-")
+			var list []assignment
 			for _, kind := range []string{"hard", "soft"} {
 				list = append(list, assignment{key: fields[0] + " " + kind + " *", value: "-", begin: begin, end: end, from: at, to: at + 1, bare: true})
 			}
-			return true
+			return list, nil
 		}
 		if len(fields) != 4 {
-			return true
+			return nil, errors.New("it is not a domain, a type, an item and a value")
 		}
+		if err := g.check(strings.Join(fields[:3], " "), fields[3]); err != nil {
+			return nil, err
+		}
+		var list []assignment
 		from := begin + strings.LastIndex(line, fields[3])
 		for _, kind := range []string{"hard", "soft"} {
 			if t := strings.ToLower(fields[1]); t == kind || t == "-" {
@@ -59,9 +93,27 @@ func (g limits) parse(text string) ([]assignment, error) {
 				})
 			}
 		}
-		return true
+		return list, nil
 	})
-	return list, nil
+}
+
+func (g limits) check(key, value string) error {
+	fields := strings.Fields(g.name(key))
+	form := limitValue
+	if len(fields) == 3 && (fields[2] == "nice" || fields[2] == "priority") {
+		form = limitSmall
+	}
+	switch {
+	case len(fields) != 3:
+		return errors.New("a key is a domain, a type and an item")
+	case fields[1] != "hard" && fields[1] != "soft" && fields[1] != "-":
+		return errors.New("its type is neither hard nor soft nor -")
+	case !slices.Contains(limitItems, fields[2]):
+		return noSetting{"limits.conf", limitItems}
+	case !form.MatchString(strings.ToLower(value)):
+		return fmt.Errorf("%s has no value that pam_limits takes", fields[2])
+	}
+	return nil
 }
 
 // rivals are the assignments of the same limit for others than the domain of a

@@ -200,7 +200,7 @@ func TestWordsAreReadAsUseraddReadsThem(t *testing.T) {
 		}
 		var preset strings.Builder
 		for range 1 + r.IntN(4) {
-			fmt.Fprintf(&preset, pick(r, "INACTIVE=%d\n", " INACTIVE=%d\n", "INACTIVE = %d\n", "#INACTIVE=%d\n", "# INACTIVE=%d\n"), r.IntN(200))
+			fmt.Fprintf(&preset, pick(r, "INACTIVE=%d\n", "#INACTIVE=%d\n", "# INACTIVE=%d\n"), r.IntN(200))
 		}
 		root, s := place(t, map[string]string{
 			"/etc/login.defs": defs.String(), "/etc/default/useradd": preset.String(), "/etc/skel/.keep": "",

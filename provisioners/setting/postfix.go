@@ -1,6 +1,7 @@
 package setting
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -41,6 +42,13 @@ func (g postfix) parse(text string) ([]assignment, error) {
 		}
 	}
 	return list, nil
+}
+
+func (postfix) check(_, value string) error {
+	if strings.Contains(value, "$") {
+		return errors.New("a parameter would be filled in")
+	}
+	return nil
 }
 
 // raw lists the assignments with their values as they are written.

@@ -8,6 +8,7 @@ package setting
 
 import (
 	"context"
+	"errors"
 	"path"
 	"regexp"
 	"strings"
@@ -34,11 +35,13 @@ type Setting struct {
 	// Explicit asks that the main file says so itself.
 	Explicit bool `json:"explicit,omitempty" jsonschema_description:"the main file says it too, for people may read no other file"`
 	term.Bounds
+
+	grammar grammar
 }
 
 var (
 	plainKey  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
-	iniKey    = regexp.MustCompile(`^[A-Z][A-Za-z0-9]*\.[A-Za-z][A-Za-z0-9-]*$`)
+	iniKey    = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]*\.[A-Za-z][A-Za-z0-9-]*$`)
 	limitsKey = regexp.MustCompile(`^[^\s#]+\s+(hard|soft)\s+[a-z]+$`)
 	dropName  = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*\.conf$`)
 )
@@ -74,32 +77,35 @@ func New(e node.Entry) (*Setting, error) {
 	if s.Explicit && s.Absent {
 		p.Addf(n.At("explicit"), `"explicit" does not go with "absent"`)
 	}
-	p.Add(checkValue(n, &s.Bounds, s.state().grammar))
+	if err := p.Err(); err != nil {
+		return s, err
+	}
+	g, err := grammarOf(s.Format, s.Path, s.Key)
+	if err != nil {
+		return s, node.Errorf(n.Get("path").Pos, "%v", err)
+	}
+	p.Add(checkValue(n, &s.Bounds, g, s.Key))
+	s.grammar = g
 	return s, p.Err()
 }
 
 // checkValue refuses values that no line of the grammar can hold.
-func checkValue(n *node.Node, b *term.Bounds, g grammar) error {
+func checkValue(n *node.Node, b *term.Bounds, g grammar, key string) error {
 	p := &node.Problems{}
 	p.Add(b.CheckNumbers(n, g.sense()))
 	for _, one := range b.Texts() {
 		text := string(one)
-		bad := text != strings.TrimSpace(text)
-		switch g := g.(type) {
-		case words:
-			bad = bad || text == "" || strings.Contains(text, `"`)
-		case limits:
-			bad = bad || text == "" || strings.ContainsAny(text, "# \t")
-		case ini:
-			bad = bad || strings.HasSuffix(text, `\`)
-		case postfix:
-			bad = bad || strings.Contains(text, "$")
-		case equals:
-			bad = bad || g.flags() && strings.ContainsAny(text, "#") || g.dialect == audit && len(strings.Fields(text)) == 0 ||
-				g.dialect == audit && len(strings.Fields(text)) > 2
+		why := g.check(key, text)
+		if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) || text != strings.TrimSpace(text) {
+			why = errors.New("it has blanks around it or a character that is not printed")
 		}
-		if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) || bad {
-			p.Addf(n.Pos, "the file cannot hold the value %q", text)
+		var unknown noSetting
+		switch {
+		case errors.As(why, &unknown):
+			p.Addf(n.At("key"), "%q is no setting of %s%s", key, unknown.program, node.Suggest(key[strings.LastIndexByte(key, ' ')+1:], unknown.keys))
+			return p.Err()
+		case why != nil:
+			p.Addf(n.Pos, "the file cannot hold the value %q: %v", text, why)
 		}
 	}
 	return p.Err()
@@ -114,23 +120,8 @@ func (s *Setting) Paths() []string {
 	return []string{s.Identity(), s.Path + ": " + s.state().key}
 }
 
-func grammarOf(format, name, key string) grammar {
-	switch format {
-	case "words":
-		return words{}
-	case "equals":
-		if name == mainCf {
-			return postfix{}
-		}
-		return equals{dialect: dialectOf(name)}
-	case "limits":
-		return limits{}
-	}
-	return ini{measure: measureOf(key)}
-}
-
 func (s *Setting) state() *state {
-	l, g := layoutOf(s.Format, s.Path), grammarOf(s.Format, s.Path, s.Key)
+	l, g := layoutOf(s.Format, s.Path), s.grammar
 	out := &state{
 		grammar: g, key: g.name(s.Key), bounds: &s.Bounds, target: s.Path,
 		read: func(r system.Reader) ([]source, error) { return l.read(r, g) },

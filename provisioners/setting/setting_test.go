@@ -65,7 +65,7 @@ func memory(t *testing.T, files map[string]string) system.System {
 }
 
 // unlikely is a value that nothing has.
-const unlikely = "unlikely-value"
+const unlikely = "4242"
 
 // have is the value that a setting is seen to have; "not set" without one.
 func have(t *testing.T, s system.Reader, r resource) string {
@@ -86,28 +86,33 @@ func TestValuesAreReadAsTheProgramReadsThem(t *testing.T) {
 	for _, c := range []struct{ format, path, key, text, want string }{
 		{"words", "/etc/login.defs", "UMASK", "UMASK 022\n", "022"},
 		{"words", "/etc/login.defs", "UMASK", "  UMASK\t\t022  \n", "022"},
-		{"words", "/etc/login.defs", "UMASK", "UMASK 022\nUMASK 077", "077"},
-		{"words", "/etc/login.defs", "UMASK", "UMASK 022 # so\n", "022 # so"},
-		{"words", "/etc/login.defs", "UMASK", "UMASK \"022\" x\n", "022"},
-		{"words", "/etc/login.defs", "UMASK", "UMASK\n#UMASK 1\numask 1\nUMASKS 1\n", "not set"},
-		{"words", "/etc/login.defs", "UMASK", "UMASK=022\n", "not set"},
+		{"words", "/etc/login.defs", "UMASK", "UMASK 022\nUMASK 022", "022"},
+		{"words", "/etc/login.defs", "PASS_MAX_DAYS", "PASS_MAX_DAYS 9\nPASS_MAX_DAYS \"99\" x\n", "99"},
+		{"words", "/etc/login.defs", "ENV_PATH", "ENV_PATH PATH=/bin # so\n", "PATH=/bin # so"},
+		{"words", "/etc/login.defs", "UMASK", "#UMASK 1\n # UMASK 2\n", "not set"},
 
 		{"equals", "/etc/security/faillock.conf", "deny", "deny = 5\n", "5"},
 		{"equals", "/etc/security/faillock.conf", "deny", "deny=5# x\n", "5"},
 		{"equals", "/etc/security/faillock.conf", "deny", "deny 5\ndeny\t=\t6\r\n", "6"},
-		{"equals", "/etc/security/faillock.conf", "deny", "# deny = 5\nDeny = 5\n", "not set"},
+		{"equals", "/etc/security/faillock.conf", "unlock_time", "deny 5\nunlock_time = never", "never"},
+		{"equals", "/etc/security/faillock.conf", "deny", "# deny = 5\n#Deny = 5\n", "not set"},
 		{"equals", "/etc/security/faillock.conf", "even_deny_root", " even_deny_root # x\n", "set without a value"},
-		{"equals", "/etc/security/faillock.conf", "deny", "deny = \"5\"\n", "\"5\""},
+		{"equals", "/etc/security/faillock.conf", "even_deny_root", "even_deny_root = no\n", "set without a value"},
 
 		{"equals", "/etc/audit/auditd.conf", "max_log_file", "max_log_file = 8\nMAX_LOG_FILE = 9\n", "9"},
-		{"equals", "/etc/audit/auditd.conf", "space_left_action", "space_left_action = exec /bin/x\n", "exec /bin/x"},
+		{"equals", "/etc/audit/auditd.conf", "log_group", "log_group = a\nspace_left_action = exec  /bin/x\n  # x = y\n", "a"},
 
 		{"equals", "/etc/default/grub", "GRUB_X", "GRUB_X=\"a 'b' \\$c\" # d\n", "a 'b' $c"},
 		{"equals", "/etc/default/grub", "GRUB_X", "export GRUB_X='a'b\\ c\n", "ab c"},
-		{"equals", "/etc/default/grub", "GRUB_X", "GRUB_X=a#b\nGRUB_X = c\n#GRUB_X=d\n", "a#b"},
+		{"equals", "/etc/default/grub", "GRUB_X", "GRUB_X=a#b\n# GRUB_X = c\n#GRUB_X=d\n", "a#b"},
+		{"equals", "/etc/default/grub", "GRUB_X", "GRUB_X=a\nOTHER=`lsb_release -i`$(id; GRUB_X=b)\nMORE=${GRUB_X:-c}\n", "a"},
+		{"equals", "/etc/default/grub", "GRUB_X", "GRUB_X='a\n b'\\\nc\nexport A=b", "a\n bc"},
+		{"equals", "/etc/ufw/ufw.conf", "ENABLED", "ENABLED=no\nENABLED=yes # x\n", "yes"},
 		{"equals", "/etc/adduser.conf", "DIR_MODE", "DIR_MODE = 0750\n", "0750"},
+		{"equals", "/etc/adduser.conf", "DIR_MODE", "dir_mode='0750'\n", "0750"},
+		{"equals", "/etc/deluser.conf", "BACKUP", "BACKUP=1 # x\n", "1 # x"},
 		{"equals", "/etc/adduser.conf", "DIR_MODE", "DIR_MODE=\"0750\"\n", "0750"},
-		{"equals", "/etc/default/useradd", "INACTIVE", "INACTIVE=30\n INACTIVE=31\nINACTIVE = 32\n", "30"},
+		{"equals", "/etc/default/useradd", "INACTIVE", "INACTIVE=29\nINACTIVE=30\n # INACTIVE=31\n", "30"},
 
 		{"equals", "/etc/postfix/main.cf", "inet_interfaces", "inet_interfaces = loopback-only # x\n", "loopback-only # x"},
 		{"equals", "/etc/postfix/main.cf", "inet_interfaces", "inet_interfaces=loopback-only\n# c\n\n  all\n", "loopback-only all"},
@@ -128,10 +133,17 @@ func TestValuesAreReadAsTheProgramReadsThem(t *testing.T) {
 		{"limits", "/etc/security/limits.conf", "* hard core", "* hard core 5\n", "5"},
 		{"limits", "/etc/security/limits.conf", "* hard core", "*\t-\tcore\t5 # x\n", "5"},
 		{"limits", "/etc/security/limits.conf", "* hard core", "* HARD Core 5\n* hard core 6\n", "6"},
-		{"limits", "/etc/security/limits.conf", "* hard core", "* soft core 5\nroot hard nofile 6\n#* hard core 7\n* hard\n", "not set"},
+		{"limits", "/etc/security/limits.conf", "* hard core", "* soft core 5\nroot hard nofile 6\n#* hard core 7\n", "not set"},
+
+		{"ini", "/etc/gdm3/daemon.conf", "xdmcp.Enable", "# x\n[xdmcp]\nEnable = true\n[other]\nEnable=false\n", "true"},
+		{"ini", "/etc/gdm3/daemon.conf", "xdmcp.Enable", "[xdmcp]\nenable=true\n[chooser]\nEnable=true\n", "not set"},
 	} {
 		s := memory(t, map[string]string{c.path: c.text})
-		r := newSetting(t, `path: `+c.path+`, format: `+c.format+`, key: "`+c.key+`", value: `+unlikely)
+		ask := "value: " + unlikely
+		if c.want == "set without a value" {
+			ask = "absent: true"
+		}
+		r := newSetting(t, `path: `+c.path+`, format: `+c.format+`, key: "`+c.key+`", `+ask)
 		if got := have(t, s, r); got != c.want {
 			t.Errorf("%s of %q is %q, want %q", c.key, c.text, got, c.want)
 		}
@@ -155,30 +167,30 @@ func applied(t *testing.T, s system.System, r resource) {
 
 func TestTheRestOfAFileStays(t *testing.T) {
 	for _, c := range []struct{ fields, path, text, want string }{
-		{"format: words, key: A, at-most: 5", "/etc/x", "A 9\n\tA\t 7\r\nB 1", "A 9\n\tA\t 5\r\nB 1"},
-		{"format: words, key: A, value: 5", "/etc/x", "# A is a letter\n# A 3\n", "# A is a letter\nA\t5\n"},
-		{"format: words, key: A, value: 5", "/etc/x", "#\tA\tA letter\nB 1", "#\tA\tA letter\nB 1\nA\t5\n"},
-		{"format: words, key: A, absent: true", "/etc/x", "A 9\nB 1\nA 7", "#A 9\nB 1\n#A 7"},
-		{"format: equals, key: deny, at-most: 5", "/etc/x", "deny 9 # many\n# deny = 3\n", "deny = 5 # many\n# deny = 3\n"},
-		{"format: equals, key: deny, at-most: 5", "/etc/x", "  deny  =  9 # many\n", "  deny  =  5 # many\n"},
-		{"format: equals, key: silent, value: ''", "/etc/x", "silent = 1 # x\n", "silent # x\n"},
-		{"format: equals, key: silent, value: ''", "/etc/x", "# silent\n", "silent\n"},
+		{"format: words, key: PASS_MAX_DAYS, at-most: 5", "/etc/login.defs", "PASS_MAX_DAYS 9\n\tPASS_MAX_DAYS\t 7\r\nUMASK 1", "PASS_MAX_DAYS 9\n\tPASS_MAX_DAYS\t 5\r\nUMASK 1"},
+		{"format: words, key: UMASK, value: 5", "/etc/login.defs", "# UMASK is a mask\n# UMASK 3\n", "# UMASK is a mask\nUMASK\t5\n"},
+		{"format: words, key: UMASK, value: 5", "/etc/login.defs", "#\tUMASK\tA mask\nTTYPERM 1", "#\tUMASK\tA mask\nTTYPERM 1\nUMASK\t5\n"},
+		{"format: words, key: ENV_TZ, absent: true", "/etc/login.defs", "ENV_TZ 9\nUMASK 1\nENV_TZ 7", "#ENV_TZ 9\nUMASK 1\n#ENV_TZ 7"},
+		{"format: equals, key: deny, at-most: 5", "/etc/security/faillock.conf", "deny 9 # many\n# deny = 3\n", "deny = 5 # many\n# deny = 3\n"},
+		{"format: equals, key: deny, at-most: 5", "/etc/security/faillock.conf", "  deny  =  9 # many\n", "  deny  =  5 # many\n"},
+		{"format: equals, key: dictpath, value: ''", "/etc/security/pwquality.conf", "dictpath = 1 # x\n", "dictpath # x\n"},
+		{"format: equals, key: silent, value: ''", "/etc/security/faillock.conf", "# silent\n", "silent\n"},
 		{"format: equals, key: A, value: a b", "/etc/default/x", "A='c' # d\n", "A=\"a b\" # d\n"},
 		{"format: equals, key: A, value: a b", "/etc/default/x", "#A=\"\"\n", "A=\"a b\"\n"},
 		{"format: equals, key: A, value: ''", "/etc/default/x", "A=b # d\n", "A=\"\" # d\n"},
-		{"format: equals, key: name, value: x", "/etc/audit/auditd.conf", "##name = mydomain\nq = 1\n", "##name = mydomain\nq = 1\nname = x\n"},
+		{"format: equals, key: name, value: x", "/etc/audit/auditd.conf", "##name = mydomain\nfreq = 1\n", "##name = mydomain\nfreq = 1\nname = x\n"},
 		{"format: equals, key: a, value: c", "/etc/postfix/main.cf", "a = b\n# x\n  c\nd = $a\n", "a = c\nd = $a\n"},
 		{"format: equals, key: a, value: c", "/etc/postfix/main.cf", "a =\n#a = c\n", "a = c\n#a = c\n"},
 		{"format: equals, key: a, value: c", "/etc/postfix/main.cf", "b = d\n#a = c\n  e", "b = d\n#a = c\n  e\na = c\n"},
 		{"format: equals, key: a, absent: true", "/etc/postfix/main.cf", "a = b\n# x\n  c\nd = e\n", "#a = b\n## x\n#  c\nd = e\n"},
-		{"format: ini, key: A.B, value: c", "/etc/x", "[Z]\nB=1\n[A]\nC=2\n\n[Y]\nB=3\n", "[Z]\nB=1\n[A]\nC=2\nB=c\n\n[Y]\nB=3\n"},
-		{"format: ini, key: A.B, value: c", "/etc/x", "[Z]\n#B=1\n[A]\n#B=2\n", "[Z]\n#B=1\n[A]\nB=c\n"},
-		{"format: ini, key: A.B, value: c", "/etc/x", "[Z]\n#B=1", "[Z]\n#B=1\n\n[A]\nB=c\n"},
-		{"format: ini, key: A.B, value: c", "/etc/x", "[A]\nC=1 \\\n[Z]\nD=2\n[Z]\n", "[A]\nC=1 \\\n[Z]\nD=2\nB=c\n[Z]\n"},
-		{"format: ini, key: A.B, value: c", "/etc/x", "[A]\nB = 1 \\\n 2\nD=2", "[A]\nB = c\nD=2"},
-		{"format: ini, key: A.NTP, value: c", "/etc/x", "[A]\nNTP=a\nNTP=b\n", "[A]\nNTP=a\nNTP=\nNTP=c\n"},
-		{"format: limits, key: '* hard core', value: 0", "/etc/x", "* - core 5 # x\n* soft core 1\n", "* - core 5 # x\n*\thard\tcore\t0\n* soft core 1\n"},
-		{"format: limits, key: '* hard core', value: 0", "/etc/x", "* hard core 5 # x\nroot hard core unlimited\n@a -\n", "* hard core 0 # x\nroot hard core 0\n#@a -\n"},
+		{"format: ini, key: A.B, value: c", "/etc/systemd/x.conf", "[Z]\nB=1\n[A]\nC=2\n\n[Y]\nB=3\n", "[Z]\nB=1\n[A]\nC=2\nB=c\n\n[Y]\nB=3\n"},
+		{"format: ini, key: A.B, value: c", "/etc/systemd/x.conf", "[Z]\n#B=1\n[A]\n#B=2\n", "[Z]\n#B=1\n[A]\nB=c\n"},
+		{"format: ini, key: A.B, value: c", "/etc/systemd/x.conf", "[Z]\n#B=1", "[Z]\n#B=1\n\n[A]\nB=c\n"},
+		{"format: ini, key: A.B, value: c", "/etc/systemd/x.conf", "[A]\nC=1 \\\n[Z]\nD=2\n[Z]\n", "[A]\nC=1 \\\n[Z]\nD=2\nB=c\n[Z]\n"},
+		{"format: ini, key: A.B, value: c", "/etc/systemd/x.conf", "[A]\nB = 1 \\\n 2\nD=2", "[A]\nB = c\nD=2"},
+		{"format: ini, key: A.NTP, value: c", "/etc/systemd/x.conf", "[A]\nNTP=a\nNTP=b\n", "[A]\nNTP=a\nNTP=\nNTP=c\n"},
+		{"format: limits, key: '* hard core', value: 0", "/etc/security/limits.conf", "* - core 5 # x\n* soft core 1\n", "* - core 5 # x\n*\thard\tcore\t0\n* soft core 1\n"},
+		{"format: limits, key: '* hard core', value: 0", "/etc/security/limits.conf", "* hard core 5 # x\nroot hard core unlimited\n@a -\n", "* hard core 0 # x\nroot hard core 0\n#@a -\n"},
 	} {
 		s := memory(t, map[string]string{c.path: c.text})
 		applied(t, s, newSetting(t, "path: "+c.path+", "+c.fields))
@@ -192,13 +204,13 @@ func TestTheRestOfAFileStays(t *testing.T) {
 func TestWhatCannotBeReadIsNoPass(t *testing.T) {
 	ctx := context.Background()
 	for _, c := range []struct{ fields, text, want string }{
-		{"path: /etc/audit/auditd.conf, format: equals, key: a, value: b", "a = b\nc=d\n", "line 2 is not of the form key = value"},
-		{"path: /etc/x, format: words, key: a, value: b", "a b\x00\n", "zero byte"},
+		{"path: /etc/audit/auditd.conf, format: equals, key: freq, value: 1", "freq = 1\nname=d\n", "line 2: it is not of the form key = value"},
+		{"path: /etc/login.defs, format: words, key: UMASK, value: 1", "UMASK 1\x00\n", "zero byte"},
 		{"path: /etc/postfix/main.cf, format: equals, key: a, value: b", "a = b\ngarbage\n", "line 2 has no ="},
 		{"path: /etc/postfix/main.cf, format: equals, key: a, value: b", " a = b\n", "line 1 begins with white space"},
 		{"path: /etc/postfix/main.cf, format: equals, key: a, value: b", "a = b\nc d = e\n", "line 2: the name of a parameter is one word"},
 		{"path: /etc/postfix/main.cf, format: equals, key: a, value: b", "a = b\nc = $d\nd = $c\n", "stands in its own value"},
-		{"path: /etc/x, format: ini, key: A.B, value: b", "[A]\nB=b\nC=d\rB=c\n", "carriage return"},
+		{"path: /etc/systemd/x.conf, format: ini, key: A.B, value: b", "[A]\nB=b\nC=d\rB=c\n", "carriage return"},
 	} {
 		r := newSetting(t, c.fields)
 		name := strings.Fields(strings.ReplaceAll(c.fields, ",", ""))[1]
@@ -228,7 +240,7 @@ func TestWhatIsReadLastIsWhereTheValueGoes(t *testing.T) {
 			map[string]string{"/etc/security/pwquality.conf": "minlen = 8\n"}, "/etc/security/pwquality.conf", ""},
 		{"pwquality without a line", "path: /etc/security/pwquality.conf, format: equals, key: minlen, at-least: 14, drop-in: a.conf",
 			map[string]string{"/etc/security/pwquality.conf": "# minlen = 8\n"}, "/etc/security/pwquality.conf.d/a.conf", ""},
-		{"no file", "path: /etc/login.defs, format: words, key: A, value: b", nil, "", "there is no file /etc/login.defs"},
+		{"no file", "path: /etc/login.defs, format: words, key: UMASK, value: 1", nil, "", "there is no file /etc/login.defs"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := memory(t, c.files)
@@ -357,12 +369,17 @@ func TestMistakesAreFoundAtTheirPlace(t *testing.T) {
 		`{path: /etc/a, format: words, key: "A B", value: b}`:                                            `expected a key such as "PASS_MAX_DAYS", found "A B"`,
 		`{path: /etc/a, format: ini, key: A, value: b}`:                                                  `expected a key such as "Journal.Storage"`,
 		`{path: /etc/a, format: limits, key: core, value: b}`:                                            `expected a key such as "* hard core"`,
-		`{path: /etc/a, format: words, key: A, value: b, drop-in: x.conf}`:                               `/etc/a has no directory of drop-ins`,
+		`{path: /etc/login.defs, format: words, key: UMASK, value: 1, drop-in: x.conf}`:                  `/etc/login.defs has no directory of drop-ins`,
 		`{path: /etc/security/limits.conf, format: limits, key: "* hard core", value: 0, drop-in: ../x}`: `expected a file name that ends in .conf`,
-		`{path: /etc/a, format: words, key: A, value: 'a"b'}`:                                            `the file cannot hold the value`,
-		`{path: /etc/a, format: equals, key: A, value: 'a#b'}`:                                           `the file cannot hold the value`,
-		`{path: /etc/a, format: words, key: A, at-most: 1x}`:                                             `"1x" is not a number`,
-		`{path: /etc/a, format: words, key: A}`:                                                          `expected "value"`,
+		`{path: /etc/login.defs, format: words, key: ENV_TZ, value: 'a"b'}`:                              `the file cannot hold the value`,
+		`{path: /etc/security/faillock.conf, format: equals, key: dir, value: '/a#b'}`:                   `the file cannot hold the value`,
+		`{path: /etc/login.defs, format: words, key: PASS_MAX_DAYS, at-most: 1x}`:                        `"1x" is not a number`,
+		`{path: /etc/login.defs, format: words, key: UMASK}`:                                             `expected "value"`,
+		`{path: /etc/app.conf, format: equals, key: A, value: b}`:                                        `how /etc/app.conf is, is not known`,
+		`{path: /etc/host.conf, format: words, key: UMASK, value: b}`:                                    `how /etc/host.conf is, is not known`,
+		`{path: /etc/app.ini, format: ini, key: A.B, value: b}`:                                          `how /etc/app.ini is, is not known`,
+		`{path: /etc/login.defs, format: words, key: UMASKS, value: b}`:                                  `did you mean "UMASK"?`,
+		`{path: /etc/security/faillock.conf, format: equals, key: deny, at-most: never}`:                 `"never" is not a number`,
 	} {
 		_, err := setting.New(entry(t, "x: "+text))
 		if err == nil || !strings.Contains(err.Error(), want) || fault.KindOf(err) != fault.Input {

@@ -41,9 +41,9 @@ func layoutOf(format, name string) layout {
 			l.dirs = append(l.dirs, path.Join(dir, below)+".d")
 		}
 		return l
-	case name == "/etc/security/limits.conf":
+	case name == limitsConf:
 		return layout{main: []string{name}, dirs: []string{"/etc/security/limits.d"}} // limits.conf(5)
-	case name == pwquality:
+	case name == pwqualityConf:
 		return layout{main: []string{name}, dirs: []string{name + ".d"}, mainLast: true} // pwquality.conf(5)
 	}
 	return layout{main: []string{name}}

@@ -59,7 +59,7 @@ func NewUnit(e node.Entry) (*Unit, error) {
 			p.Addf(one.Pos, "expected a section and a key such as Service.NoNewPrivileges, found %q", one.Key)
 		}
 		t := u.Settings[one.Key]
-		p.Add(checkValue(one.Value, &t.Bounds, ini{measure: measureOf(one.Key)}))
+		p.Add(checkValue(one.Value, &t.Bounds, ini{measure: measureOf(one.Key)}, one.Key))
 	}
 	return u, p.Err()
 }
