@@ -21,6 +21,13 @@ func settings(name string, s state) []way {
 		assign = func(value string) string { return key + "=" + value }
 	case "words":
 		assign = func(value string) string { return key + "\t" + value }
+	case "iptables":
+		_, rule, _ := strings.Cut(key, " ")
+		chain, _, isRule := strings.Cut(rule, " ")
+		is, assign = regexp.MustCompile(`^:`+chain+` `), func(value string) string { return ":" + chain + " " + value + " [0:0]" }
+		if isRule {
+			is, assign = quoted("-A "+rule), func(value string) string { return "-A " + rule + " -j " + value }
+		}
 	case "limits":
 		fields := strings.Fields(key)
 		for i, f := range fields {
@@ -71,6 +78,12 @@ func settings(name string, s state) []way {
 				return true
 			}},
 		)
+		if s.Absent {
+			list = append(list, way{name: "set to " + value, do: func(h hand) bool {
+				h.append(s.Path, inSection(assign(value)+"\n"))
+				return true
+			}})
+		}
 		if dir := dropInsOf(s.Format, s.Path); dir != "" {
 			list = append(list, way{name: "set to " + value + " in a later drop-in", do: func(h hand) bool {
 				h.write(path.Join(dir, "zz-local.conf"), inSection(assign(value)+"\n"))
@@ -78,14 +91,15 @@ func settings(name string, s state) []way {
 			}})
 		}
 	}
-	if s.Format == "ini" {
+	if dropInsOf(s.Format, s.Path) != "" && s.Format == "ini" {
 		list = append(list, way{name: "emptied in a later drop-in", do: func(h hand) bool {
 			h.write(path.Join(s.Path+".d", "zz-local.conf"), inSection(assign("")+"\n"))
 			return true
 		}})
 	}
 	for i := range list {
-		list[i].subject = key
+		// A value that would not do may be one that the program does not know.
+		list[i].subject, list[i].unreadable = key, true
 	}
 	return list
 }
@@ -94,7 +108,7 @@ func settings(name string, s state) []way {
 // one. Those of pwquality.conf are read before it.
 func dropInsOf(format, name string) string {
 	switch {
-	case format == "ini":
+	case format == "ini" && strings.HasPrefix(name, "/etc/systemd/"):
 		return name + ".d"
 	case format == "limits":
 		return "/etc/security/limits.d"

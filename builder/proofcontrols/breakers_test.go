@@ -119,7 +119,7 @@ func (s state) wrong() []string {
 	if bound(s.AtLeast)+bound(s.AtMost) != "" && strings.ContainsAny(bound(s.AtLeast)+bound(s.AtMost), "kKmMG") {
 		candidates = []string{"1K", "900G"}
 	} else if s.Value != nil {
-		if opposite := map[string]string{"yes": "no", "no": "yes", "on": "off", "off": "on", "On": "Off", "Off": "On", "persistent": "volatile"}[*s.Value]; opposite != "" {
+		if opposite := map[string]string{"yes": "no", "no": "yes", "on": "off", "off": "on", "On": "Off", "Off": "On", "persistent": "volatile", "DROP": "ACCEPT", "ACCEPT": "DROP"}[*s.Value]; opposite != "" {
 			return []string{opposite}
 		}
 		if _, err := strconv.Atoi(*s.Value); err != nil {

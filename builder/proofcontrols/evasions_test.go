@@ -3,7 +3,9 @@ package proofcontrols_test
 // evasions are further ways around a control, by what its program reads besides
 // the file that the control speaks of.
 var evasions = map[string][]way{
-	"chrony-user":              {written("/etc/chrony/conf.d/user.conf", "user root\n")},
+	"chrony-user": {{name: "in a file included at the end", subject: "user", do: func(h hand) bool {
+		return h.added("/etc/chrony/late.conf", "user root\n") && h.added("/etc/chrony/chrony.conf", "include /etc/chrony/late.conf\n")
+	}}},
 	"aide-daily-debian":        {written("/etc/default/aide", "CRON_DAILY_RUN=no\n")},
 	"apt-no-weak-dependencies": {written("/etc/apt/apt.conf.d/99-local", "APT::Install-Recommends \"true\";\n")},
 	"core-limit":               {named("core", written("/etc/security/limits.d/zz-local.conf", "* - core unlimited\n"))},

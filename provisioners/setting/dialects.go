@@ -2,6 +2,8 @@ package setting
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -11,15 +13,25 @@ import (
 func grammarOf(format, name, key string) (grammar, error) {
 	switch format {
 	case "words":
-		if name == loginDefs {
+		switch name {
+		case loginDefs:
 			return words{}, nil
+		case chronyConf:
+			return chrony{}, nil
+		case aptMain:
+			return aptConf{}, nil
 		}
-		return nil, fmt.Errorf(`"words" is how %s is read; how %s is, is not known`, loginDefs, name)
+		return nil, fmt.Errorf(`"words" is how %s, %s and %s are read; how %s is, is not known`, loginDefs, chronyConf, aptMain, name)
 	case "limits":
 		if name == limitsConf {
 			return limits{}, nil
 		}
 		return nil, fmt.Errorf(`"limits" is how %s is read; how %s is, is not known`, limitsConf, name)
+	case "iptables":
+		if g, known := iptablesFiles[name]; known {
+			return g, nil
+		}
+		return nil, fmt.Errorf(`"iptables" is how %s are read; how %s is, is not known`, strings.Join(slices.Sorted(maps.Keys(iptablesFiles)), ", "), name)
 	case "ini":
 		switch {
 		case strings.HasPrefix(name, "/etc/systemd/"):
@@ -52,5 +64,6 @@ func grammarOf(format, name, key string) (grammar, error) {
 		faillockConf, pwqualityConf, auditdConf, adduserConf, deluserConf, mainCf, ufwConf, name)
 }
 
-// ufwConf is a file of assignments that ufw's scripts take in.
-const ufwConf = "/etc/ufw/ufw.conf"
+// ufwDefaults and ufwConf are the files of assignments that ufw's scripts take
+// in, one after the other.
+const ufwDefaults, ufwConf = "/etc/default/ufw", "/etc/ufw/ufw.conf"

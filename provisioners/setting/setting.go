@@ -29,8 +29,8 @@ import (
 type Setting struct {
 	Name   string `json:"-"`
 	Path   string `json:"path" jsonschema:"required" jsonschema_description:"the main file, in /etc"`
-	Format string `json:"format" jsonschema:"required,enum=words,enum=equals,enum=ini,enum=limits" jsonschema_description:"words: login.defs(5); equals: key = value of PAM, auditd, postfix, /etc/default; ini: systemd.syntax(7); limits: limits.conf(5)"`
-	Key    string `json:"key" jsonschema:"required" jsonschema_description:"the key; of ini Section.Key, of limits domain, type and item"`
+	Format string `json:"format" jsonschema:"required,enum=words,enum=equals,enum=ini,enum=limits,enum=iptables" jsonschema_description:"words: login.defs(5), chrony.conf(5), apt.conf(5); equals: key = value of PAM, auditd, postfix, /etc/default; ini: systemd.syntax(7); limits: limits.conf(5); iptables: saved rules, iptables-restore(8)"`
+	Key    string `json:"key" jsonschema:"required" jsonschema_description:"the key; of ini Section.Key, of limits domain, type and item; of iptables table, chain and conditions"`
 	DropIn string `json:"drop-in,omitempty" jsonschema_description:"name of a file in the file's drop-in directory that is written instead, such as 50-imgbuild.conf"`
 	// Explicit asks that the main file says so itself.
 	Explicit bool `json:"explicit,omitempty" jsonschema_description:"the main file says it too, for people may read no other file"`
@@ -43,6 +43,7 @@ var (
 	plainKey  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
 	iniKey    = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]*\.[A-Za-z][A-Za-z0-9-]*$`)
 	limitsKey = regexp.MustCompile(`^[^\s#]+\s+(hard|soft)\s+[a-z]+$`)
+	chronyKey = regexp.MustCompile(`^([a-z_]+|(server|pool|peer) [A-Za-z0-9.:-]+)$`)
 	dropName  = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*\.conf$`)
 )
 
@@ -57,10 +58,16 @@ func New(e node.Entry) (*Setting, error) {
 		p.Addf(n.Get("path").Pos, "expected a clean absolute path below /etc, found %q", s.Path)
 	}
 	form, example := plainKey, "PASS_MAX_DAYS"
-	switch s.Format {
-	case "ini":
+	switch {
+	case s.Path == chronyConf:
+		form, example = chronyKey, "pool ntp.example.org"
+	case s.Path == aptMain:
+		form, example = aptName, "APT::Install-Recommends"
+	case s.Format == "ini":
 		form, example = iniKey, "Journal.Storage"
-	case "limits":
+	case s.Format == "iptables":
+		form, example = iptablesKey, "filter INPUT"
+	case s.Format == "limits":
 		form, example = limitsKey, "* hard core"
 	}
 	if !form.MatchString(s.Key) || len(s.Key) > 255 {
@@ -125,6 +132,11 @@ func (s *Setting) state() *state {
 	out := &state{
 		grammar: g, key: g.name(s.Key), bounds: &s.Bounds, target: s.Path,
 		read: func(r system.Reader) ([]source, error) { return l.read(r, g) },
+	}
+	if own, ok := g.(interface {
+		sources(r system.Reader) ([]source, error)
+	}); ok {
+		out.read = own.sources
 	}
 	if s.Explicit {
 		out.main = s.Path

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"imgbuild/provisioners/edit"
@@ -27,6 +28,8 @@ type layout struct {
 	dirs []string
 	// mainLast says that drop-ins are read before the main file.
 	mainLast bool
+	// before and after are files that are read before all these and after them.
+	before, after []string
 }
 
 // layoutOf tells how a file is read.
@@ -46,7 +49,19 @@ func layoutOf(format, name string) layout {
 	case name == pwqualityConf:
 		return layout{main: []string{name}, dirs: []string{name + ".d"}, mainLast: true} // pwquality.conf(5)
 	}
-	return layout{main: []string{name}}
+	return layout{main: []string{name}}.withUfw(name)
+}
+
+// withUfw adds the other of the two files that ufw's scripts take in, by
+// ufw-init-functions.
+func (l layout) withUfw(name string) layout {
+	switch name {
+	case ufwDefaults:
+		l.after = []string{ufwConf}
+	case ufwConf:
+		l.before = []string{ufwDefaults}
+	}
+	return l
 }
 
 // read reads and parses all files of a layout. That there are none is no
@@ -75,7 +90,15 @@ func (l layout) read(r system.Reader, g grammar) ([]source, error) {
 	} else {
 		names = append(names, drops...)
 	}
-	return parseAll(r, names, g)
+	before, err := present(r, l.before)
+	if err != nil {
+		return nil, err
+	}
+	after, err := present(r, l.after)
+	if err != nil {
+		return nil, err
+	}
+	return parseAll(r, slices.Concat(before, names, after), g)
 }
 
 func parseAll(r system.Reader, names []string, g grammar) ([]source, error) {
@@ -99,9 +122,17 @@ func parseAll(r system.Reader, names []string, g grammar) ([]source, error) {
 
 // dropIns lists the drop-ins of directories that are regular files.
 func dropIns(r system.Reader, dirs []string) ([]string, error) {
-	var list []string
 	all, err := system.DropIns(r, dirs, nil)
-	for _, name := range all {
+	if err != nil {
+		return nil, err
+	}
+	return present(r, all)
+}
+
+// present are the files of a list that are there, and regular ones.
+func present(r system.Reader, names []string) ([]string, error) {
+	var list []string
+	for _, name := range names {
 		info, err := r.Stat(name)
 		switch {
 		case err != nil && !errors.Is(err, fs.ErrNotExist):
@@ -110,7 +141,7 @@ func dropIns(r system.Reader, dirs []string) ([]string, error) {
 			list = append(list, name)
 		}
 	}
-	return list, err
+	return list, nil
 }
 
 // masks tells whether a file is a link to /dev/null.

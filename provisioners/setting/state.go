@@ -216,8 +216,13 @@ func (s *state) revise(d *edit.Draft) error {
 
 // clear makes comments of everything that gives the key a value.
 func (s *state) clear(d *edit.Draft, sources []source) error {
-	for _, of := range sources {
-		text := of.text
+	// A file may be in several parts, of which a later one is edited first.
+	for _, of := range slices.Backward(sources) {
+		was, _, err := d.Text(of.path)
+		if err != nil {
+			return err
+		}
+		text := was
 		for _, a := range slices.Backward(of.list) {
 			if a.key != s.key {
 				continue
@@ -227,7 +232,7 @@ func (s *state) clear(d *edit.Draft, sources []source) error {
 			}
 			text = disable(text, a)
 		}
-		if text != of.text {
+		if text != was {
 			d.Set(of.path, text)
 		}
 	}
