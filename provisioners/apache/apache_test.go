@@ -9,6 +9,7 @@ import (
 
 	"imgbuild/images/baseline/node"
 	"imgbuild/provisioners/apache"
+	"imgbuild/provisioners/edit/edittest"
 	"imgbuild/provisioners/system"
 )
 
@@ -148,12 +149,7 @@ func TestApplyWritesWhatDecides(t *testing.T) {
 					t.Errorf("%s:\n got %q\nwant %q", name, got, want)
 				}
 			}
-			if d, err := s.Check(ctx, sys); err != nil || len(d) != 0 {
-				t.Errorf("after: %v, %v", d, err)
-			}
-			if changed, err := s.Apply(ctx, sys); err != nil || changed {
-				t.Errorf("a second time: %v, %v", changed, err)
-			}
+			edittest.Settled(t, s, sys)
 		})
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"imgbuild/images/peertest"
+	"imgbuild/provisioners/edit/edittest"
 	"imgbuild/provisioners/system"
 )
 
@@ -74,7 +75,7 @@ func compare(t *testing.T, root, form string, files map[string]string) {
 		// That a log is not there is no mistake of the configuration's.
 		takes = takes && (!strings.HasPrefix(line, "error:") || strings.HasPrefix(line, "error: stat of"))
 	}
-	s := memory(t, files)
+	s := edittest.Memory(t, files)
 	_, err := state(t, "/v/a: {main: /etc/test.conf}").Check(t.Context(), s)
 	if takes && err == nil {
 		appliedIsTaken(t, root, form, s)
@@ -110,7 +111,7 @@ func appliedIsTaken(t *testing.T, root, form string, s *system.Memory) {
 
 // TestAFileThatOthersWriteIsIgnored by logrotate, and is no pass.
 func TestAFileThatOthersWriteIsIgnored(t *testing.T) {
-	s := memory(t, map[string]string{"/etc/logrotate.conf": "include /d\n", "/d/a": "/v/a {\n}\n"})
+	s := edittest.Memory(t, map[string]string{"/etc/logrotate.conf": "include /d\n", "/d/a": "/v/a {\n}\n"})
 	for _, break_ := range []func() error{
 		func() error { return s.Chmod("/d/a", 0o664) },
 		func() error { return s.Chown("/d/a", 5, 0) },
@@ -142,15 +143,4 @@ func split(form string) map[string]string {
 		}
 	}
 	return files
-}
-
-func memory(t testing.TB, files map[string]string) *system.Memory {
-	t.Helper()
-	s := system.NewMemory()
-	for name, text := range files {
-		if err := system.Replace(s, name, text, 0o644); err != nil {
-			t.Skip(err) // a fuzzer's files may lie in one another
-		}
-	}
-	return s
 }

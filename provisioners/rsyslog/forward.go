@@ -32,7 +32,7 @@ type streams struct{ driver, mode, authentication string }
 
 // forwarding lists the actions that send messages to other machines less securely
 // than they should.
-func (s *State) forwarding(list []statement) ([]violation, error) {
+func (s *State) forwarding(list []statement) ([]edit.Violation, error) {
 	want := encrypted
 	if s.Forwards == "verified" {
 		want = verified
@@ -41,7 +41,7 @@ func (s *State) forwarding(list []statement) ([]violation, error) {
 	if err != nil {
 		return nil, err
 	}
-	var found []violation
+	var found []edit.Violation
 	var old streams
 	for _, one := range list {
 		have, what := verified, ""
@@ -82,10 +82,10 @@ func (s *State) forwarding(list []statement) ([]violation, error) {
 		if !knownOutput(what) {
 			d.Have = "sent in a way of which it is not known whether it is encrypted"
 		}
-		found = append(found, violation{difference: d, by: one, mend: func(*edit.Draft) error {
+		found = append(found, one.violation(d, func(*edit.Draft) error {
 			return fault.Inputf("%s; which certificates to trust is not for this program to say", d).
 				WithHint(`use action(type="omfwd" protocol="tcp" …) with StreamDriver="gtls", StreamDriverMode="1" and StreamDriverAuthMode="x509/name", or take the action out`)
-		}})
+		}))
 	}
 	return found, nil
 }

@@ -33,23 +33,22 @@ type decided struct {
 // actions of the old form alone: action() goes by its own fileCreateMode, or that
 // of the module, which is read where it stands too. The umask is left out: it only
 // takes bits away, and may be set elsewhere.
-func (s *State) modes(c *config) ([]violation, error) {
+func (s *State) modes(c *config) ([]edit.Violation, error) {
 	want := fs.FileMode(*s.FileMode)
 	too := func(mode fs.FileMode) bool { return mode&^want != 0 }
-	var found []violation
+	var found []edit.Violation
 	told := map[system.Difference]bool{}
 	old, own := decided{mode: made}, decided{mode: made}
 	earlier := false // there was a $FileCreateMode before the one in force
 	report := func(d decided, what string, mend func(*edit.Draft) error) {
-		v := violation{by: d.by, mend: mend}
-		where := d.by.where()
+		where, by := d.by.where(), d.by
 		if !d.set {
-			where = c.main
+			where, by = c.main, statement{file: c.main, start: c.first}
 		}
-		v.difference = system.Difference{Subject: where + ": " + what, Have: fmt.Sprintf("%04o", d.mode), Want: fmt.Sprintf("at most %04o", want)}
-		if !told[v.difference] {
-			told[v.difference] = true
-			found = append(found, v)
+		diff := system.Difference{Subject: where + ": " + what, Have: fmt.Sprintf("%04o", d.mode), Want: fmt.Sprintf("at most %04o", want)}
+		if !told[diff] {
+			told[diff] = true
+			found = append(found, by.violation(diff, mend))
 		}
 	}
 	legacy := func(d decided, again bool) func(*edit.Draft) error {

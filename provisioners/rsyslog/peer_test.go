@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"imgbuild/images/peertest"
+	"imgbuild/provisioners/edit/edittest"
 	"imgbuild/provisioners/system"
 )
 
@@ -91,7 +92,7 @@ func compare(t *testing.T, form string, files map[string]string, takes bool, out
 // hardenedIsTaken has rsyslogd judge what hardening leaves.
 func hardenedIsTaken(t *testing.T, root, form string, files map[string]string) {
 	t.Helper()
-	s := memory(t, files)
+	s := edittest.Memory(t, files)
 	changed, err := state(t, "{listens: false, file-mode: 0640, main: /etc/test.conf}").Apply(t.Context(), s)
 	if err != nil && !strings.Contains(err.Error(), "in the text of an include()") {
 		t.Errorf("%q: %v", form, err)
@@ -147,7 +148,7 @@ func TestModesAreThoseOfTheFilesThatAreMade(t *testing.T) {
 	if diff := cmp.Diff(map[string]fs.FileMode{"first": 0o644, "old": 0o600, "new": 0o644, "own": 0o604, "late": 0o660, "module": 0o666}, made(main)); diff != "" {
 		t.Errorf("as it is (-want +got):\n%s", diff)
 	}
-	s := memory(t, map[string]string{"/etc/test.conf": main})
+	s := edittest.Memory(t, map[string]string{"/etc/test.conf": main})
 	if _, err := state(t, "{file-mode: 0640, main: /etc/test.conf}").Apply(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"imgbuild/images/baseline/node"
+	"imgbuild/provisioners/edit/edittest"
 	"imgbuild/provisioners/rsyslog"
 	"imgbuild/provisioners/system"
 )
@@ -25,20 +26,9 @@ func state(t testing.TB, recipe string) *rsyslog.State {
 	return s
 }
 
-func memory(t testing.TB, files map[string]string) *system.Memory {
-	t.Helper()
-	s := system.NewMemory()
-	for name, text := range files {
-		if err := system.Replace(s, name, text, 0o644); err != nil {
-			t.Skip(err) // a fuzzer's files may lie in one another
-		}
-	}
-	return s
-}
-
 func check(t testing.TB, recipe string, files map[string]string) ([]system.Difference, error) {
 	t.Helper()
-	return state(t, recipe).Check(context.Background(), memory(t, files))
+	return state(t, recipe).Check(context.Background(), edittest.Memory(t, files))
 }
 
 func text(t *testing.T, root, name string) string {
@@ -115,41 +105,7 @@ func TestWhatIsFound(t *testing.T) {
 		{"users, as of old", hardened, map[string]string{"/etc/rsyslog.conf": debian + "*.alert root,joe\n*.emerg *\n"}, nil, nil, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			wish, s := state(t, c.wish), memory(t, c.files)
-			found, err := wish.Check(t.Context(), s)
-			if err != nil || len(found) != len(c.want) {
-				t.Fatalf("found %v, %v; want %q", found, err, c.want)
-			}
-			for i, d := range found {
-				if !strings.Contains(d.String(), c.want[i]) {
-					t.Errorf("found %q, want %q", d, c.want[i])
-				}
-			}
-			changed, err := wish.Apply(t.Context(), s)
-			if c.refused != "" {
-				if err == nil || !strings.Contains(err.Error(), c.refused) || changed {
-					t.Errorf("applying it: %v, %v; want %q", changed, err, c.refused)
-				}
-				return
-			}
-			if err != nil || changed != (len(c.left) > 0) {
-				t.Fatalf("applying it: %v, %v", changed, err)
-			}
-			for name, was := range c.files {
-				want, is := c.left[name]
-				if !is {
-					want = was
-				}
-				if got, _, err := system.ReadText(s, name, 1<<20); err != nil || got != want {
-					t.Errorf("%s is %q, %v; want %q", name, got, err, want)
-				}
-			}
-			if found, err := wish.Check(t.Context(), s); err != nil || len(found) > 0 {
-				t.Errorf("applied, it is left with %v, %v", found, err)
-			}
-			if again, err := wish.Apply(t.Context(), s); err != nil || again {
-				t.Errorf("a second time: %v, %v", again, err)
-			}
+			edittest.Case{Files: c.files, Found: c.want, Left: c.left, Refused: c.refused}.Run(t, state(t, c.wish))
 		})
 	}
 }
@@ -181,16 +137,11 @@ func FuzzApply(f *testing.F) {
 	f.Fuzz(func(t *testing.T, form string) {
 		files := split(form)
 		files["/d/z"] = "*.* /x\n"
-		s := memory(t, files)
+		s := edittest.Memory(t, files)
 		wish := state(t, "{listens: false, file-mode: 0640, forwards: encrypted, main: /etc/test.conf}")
 		if _, err := wish.Apply(t.Context(), s); err != nil {
 			return
 		}
-		if d, err := wish.Check(t.Context(), s); err != nil || len(d) > 0 {
-			t.Fatalf("%v, %v\n%q", d, err, form)
-		}
-		if again, err := wish.Apply(t.Context(), s); err != nil || again {
-			t.Fatalf("a second time: %v, %v\n%q", again, err, form)
-		}
+		edittest.Settled(t, wish, s)
 	})
 }
