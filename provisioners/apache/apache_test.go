@@ -268,6 +268,8 @@ func TestPatternsHaveTheLastWord(t *testing.T) {
 		"<Directory ~ \"/srv/[a-z]+\">\n Options Indexes\n</Directory>\n":                                  "Options in <Directory ~ /srv/[a-z]+>",
 		"<Directory \"/srv/w*\">\n Options Indexes\n</Directory>\n":                                        "Options in <Directory /srv/w*>",
 		"<DirectoryMatch \"^/srv/(?!x)\">\n Options Indexes\n</DirectoryMatch>\n":                          "Options in <DirectoryMatch",
+		"<DirectoryMatch \"^/srv/www$\">\n Options Indexes\n</DirectoryMatch>\n":                           "Options in <DirectoryMatch",
+		"<Directory \"/s*\">\n Options Indexes\n</Directory>\n":                                            "",
 		"<DirectoryMatch \"^/srv/other\">\n Options Indexes\n</DirectoryMatch>\n":                          "",
 		"<DirectoryMatch \"^/srv\">\n Options None\n</DirectoryMatch>\n":                                   "",
 		"<DirectoryMatch \"^/srv\">\n AllowOverride All\n</DirectoryMatch>\n":                              "",
@@ -291,10 +293,23 @@ func TestPatternsHaveTheLastWord(t *testing.T) {
 	}
 }
 
+// A section with a wildcard counts for what lies below, up to the next plain one
+// that says otherwise.
+func TestAPatternCountsForWhatLiesBelow(t *testing.T) {
+	const open = "<Directory />\n Options None\n</Directory>\n<Directory /s*>\n Options Indexes\n</Directory>\n<Directory /srv/www>\n AllowOverride None\n</Directory>\n"
+	for text, want := range map[string]int{open: 1, open + "<Directory /srv>\n Options None\n</Directory>\n<Directory /srv/www>\n Options None\n</Directory>\n": 0} {
+		sys := system.NewMemory()
+		put(t, sys, map[string]string{mainFile: text})
+		if d, err := state(t, `Options: {directory: /srv/www, value: None}`).Check(t.Context(), sys); err != nil || len(d) != want {
+			t.Errorf("%q: %v, %v", text, d, err)
+		}
+	}
+}
+
 // Debian's apache2ctl hands arguments on.
 func TestArgumentsOfTheCommandLine(t *testing.T) {
 	for arguments, want := range map[string]string{
-		`"-D FOO"`: "1", `-DFOO`: "1", `"-k -D BAR"`: "0", `"-D BAR -D FOO"`: "1", `"-c 'ServerTokens Full'"`: "error", `"-f /etc/other"`: "error", `-D`: "error",
+		`"-D FOO"`: "1", `-DFOO`: "1", `"-k -D BAR"`: "0", `"-D BAR -D FOO"`: "1", `"-c 'ServerTokens Full'"`: "error", `"-f /etc/other"`: "error", `-D`: "error", `-XDFOO`: "error", `-kstart`: "0",
 	} {
 		sys := system.NewMemory()
 		put(t, sys, map[string]string{
