@@ -135,17 +135,19 @@ func (s *State) otherwise(files *edit.Draft) ([]edit.Violation, error) {
 	if err != nil {
 		return nil, err
 	}
-	var list []edit.Violation
 	for _, way := range ways {
-		if path.Base(way.Words[0]) != "logrotate" || slices.Contains(way.Words, s.main()) {
-			continue
+		named := func(word string) bool { return path.Base(word) == "logrotate" }
+		if slices.ContainsFunc(way.Words, named) && slices.Contains(way.Words, s.main()) {
+			return nil, nil
 		}
-		d := system.Difference{Subject: way.File + ": ExecStart", Have: "logrotate without " + s.main(), Want: "with it"}
-		list = append(list, edit.Violation{Difference: d, Mend: func(*edit.Draft) error {
-			return fault.Inputf("%s", d).WithHint("name the configuration there")
-		}})
 	}
-	return list, nil
+	if len(ways) == 0 {
+		return nil, nil // something else starts it
+	}
+	d := system.Difference{Subject: ways[0].File + ": ExecStart", Have: "not logrotate with " + s.main(), Want: "that"}
+	return []edit.Violation{{Difference: d, Mend: func(*edit.Draft) error {
+		return fault.Inputf("%s", d).WithHint("name the configuration there")
+	}}}, nil
 }
 
 var (

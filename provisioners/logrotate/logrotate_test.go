@@ -70,7 +70,10 @@ func TestWhatIsFound(t *testing.T) {
 		{"taken back", private, with("/etc/logrotate.d/wtmp", "/var/log/wtmp {\n  create 0640 root utmp\n  nocreate\n}\n"), []string{"is none is made"}, map[string]string{"/etc/logrotate.d/wtmp": "/var/log/wtmp {\n  create 0640 root utmp\n  create 0640\n}\n"}, ""},
 		{"none", private, with("/etc/logrotate.d/wtmp", "/var/log/wtmp { compress }\n"), []string{"/etc/logrotate.conf:3: create"}, map[string]string{"/etc/logrotate.d/wtmp": "/var/log/wtmp { compress \n\tcreate 0640\n}\n"}, ""},
 		{"started with another configuration", private, map[string]string{"/etc/logrotate.conf": debian, "/etc/logrotate.d/wtmp": strings.Replace(wtmp, "0664", "0640", 1),
-			"/etc/systemd/system/logrotate.service": "[Service]\nExecStart=/usr/sbin/logrotate /srv/mine.conf\n"}, []string{"/etc/systemd/system/logrotate.service: ExecStart is logrotate without /etc/logrotate.conf"}, nil, "ExecStart is"},
+			"/etc/systemd/system/logrotate.service": "[Service]\nExecStart=/usr/sbin/logrotate /srv/mine.conf\n"}, []string{"/etc/systemd/system/logrotate.service: ExecStart is not logrotate with /etc/logrotate.conf"}, nil, "ExecStart is"},
+		{"not started at all", private, map[string]string{"/etc/logrotate.conf": debian, "/etc/logrotate.d/wtmp": strings.Replace(wtmp, "0664", "0640", 1),
+			"/usr/lib/systemd/system/logrotate.service": "[Service]\nExecStart=/usr/sbin/logrotate /etc/logrotate.conf\n", "/etc/systemd/system/service.d/a.conf": "[Service]\n# mine \\\nExecStart=\nExecStart=/bin/true \\\n# /etc/logrotate.conf\n"},
+			[]string{"/etc/systemd/system/service.d/a.conf: ExecStart is not logrotate"}, nil, "ExecStart is"},
 		{"a copy", private, with("/etc/logrotate.d/wtmp", "/var/log/wtmp {\n copytruncate\n}\n"), nil, nil, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -12,7 +12,6 @@ import (
 	"context"
 	"io/fs"
 	"path"
-	"strings"
 
 	"imgbuild/images/baseline/node"
 	"imgbuild/images/fault"
@@ -117,6 +116,9 @@ func (s *State) violations(files *edit.Draft) ([]edit.Violation, error) {
 	return list, nil
 }
 
+// withArgument are the options of rsyslogd(8) that take one, old ones too.
+const withArgument = "acfgilmMNpsStTu"
+
 // otherwise tells where rsyslogd is started with another configuration than the
 // one that was read.
 func (s *State) otherwise(files *edit.Draft) ([]edit.Violation, error) {
@@ -129,15 +131,11 @@ func (s *State) otherwise(files *edit.Draft) ([]edit.Violation, error) {
 	}
 	var list []edit.Violation
 	for _, way := range ways {
-		for i, word := range way.Words {
-			name, ok := strings.CutPrefix(word, "-f")
-			if ok && name == "" && i+1 < len(way.Words) {
-				name = way.Words[i+1]
-			}
-			if !ok || name == s.main() {
+		for _, f := range service.Flags(way.Words, withArgument) {
+			if f.Letter != 'f' || f.Argument == s.main() {
 				continue
 			}
-			d := system.Difference{Subject: way.File + ": ExecStart", Have: "rsyslogd with the configuration " + name, Want: "with " + s.main()}
+			d := system.Difference{Subject: way.File + ": ExecStart", Have: "rsyslogd with the configuration " + f.Argument, Want: "with " + s.main()}
 			list = append(list, edit.Violation{Difference: d, Mend: func(*edit.Draft) error {
 				return fault.Inputf("%s", d).WithHint("take -f out of it")
 			}})

@@ -101,7 +101,7 @@ func TestWhatIsFound(t *testing.T) {
 		{"to two, of which one is here", "{forwards: encrypted}", map[string]string{"/etc/rsyslog.conf": "*.* action(type=\"omfwd\" target=[\"::1\", \"a\"] protocol=\"tcp\")\n"}, []string{"sent in clear"}, nil, "which certificates"},
 		{"what is not understood", "{forwards: encrypted}", map[string]string{"/etc/rsyslog.conf": "*.* action(type=\"omkafka\" topic=\"a\")\n"}, []string{"action of omkafka is sent in a way of which it is not known"}, nil, "which certificates"},
 		{"started with another configuration", "{listens: false}", map[string]string{"/etc/rsyslog.conf": debian, "/usr/lib/systemd/system/rsyslog.service": "[Service]\nExecStart=/usr/sbin/rsyslogd -n -iNONE\n",
-			"/etc/systemd/system/rsyslog.service.d/a.conf": "[Service]\nExecStart=\nExecStart=/usr/sbin/rsyslogd -n \\\n  -f /srv/mine.conf\n"}, []string{"/etc/systemd/system/rsyslog.service.d/a.conf: ExecStart is rsyslogd with the configuration /srv/mine.conf"}, nil, "ExecStart is"},
+			"/etc/systemd/system/rsyslog.service.d/a.conf": "[Service]\nExecStart=\nExecStart=/usr/sbin/rsyslogd -iNONE \\\n  -nf /srv/mine.conf\n"}, []string{"/etc/systemd/system/rsyslog.service.d/a.conf: ExecStart is rsyslogd with the configuration /srv/mine.conf"}, nil, "ExecStart is"},
 		{"users, as of old", hardened, map[string]string{"/etc/rsyslog.conf": debian + "*.alert root,joe\n*.emerg *\n"}, nil, nil, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -26,6 +26,8 @@ const (
 	maxDepth = 16
 	maxFiles = 1000
 	maxLines = 100_000
+	// maxBlocks bounds the Match blocks: each may have to be held against all lines.
+	maxBlocks = 1000
 )
 
 // line is one line that says something.
@@ -72,6 +74,8 @@ type config struct {
 	lent  []system.Difference
 	files int
 	count int
+	// blocks is how many Match blocks there are.
+	blocks int
 }
 
 // read reads the configuration of a system.
@@ -135,6 +139,9 @@ func (c *config) file(r system.Reader, name string, within []*block, depth int) 
 				}
 			}
 		case lower == "match":
+			if c.blocks++; c.blocks > maxBlocks {
+				return fmt.Errorf("reading %s: sshd's configuration has more than %d Match blocks", name, maxBlocks)
+			}
 			b := &block{criteria: args, file: name, number: i}
 			if err := b.check(); err != nil {
 				return fail("%w", err)
