@@ -29,6 +29,8 @@ type word struct {
 type scanner struct {
 	text string
 	at   int
+	// counted are the lines before a place, so that each byte is counted once.
+	counted, lines int
 }
 
 // ends of statements.
@@ -39,7 +41,15 @@ const (
 	closeBlock
 )
 
-func (s *scanner) line() int { return 1 + strings.Count(s.text[:min(s.at, len(s.text))], "\n") }
+func (s *scanner) line() int {
+	at := min(s.at, len(s.text))
+	if at < s.counted {
+		s.counted, s.lines = 0, 0
+	}
+	s.lines += strings.Count(s.text[s.counted:at], "\n")
+	s.counted = at
+	return 1 + s.lines
+}
 
 // statement returns the words up to an end, and which end it was. Includes and
 // assignments end with their line; the caller gets them through take and

@@ -213,9 +213,16 @@ func newForward(name string, a statement, standard string) (security, string, er
 			}
 		}
 	case "omelasticsearch", "omhttp":
-		// HTTPS is the default of omhttp alone.
+		// HTTPS is the default of omhttp alone, and what a server's name begins with
+		// goes before it.
 		https := value("usehttps")
-		if https == "on" || name == "omhttp" && https == "" {
+		standard := https == "on" || name == "omhttp" && https == ""
+		servers, _ := a.get("server")
+		clearly := func(server string) bool {
+			server = strings.ToLower(server)
+			return strings.Contains(server, "http://") || !standard && !strings.Contains(server, "https://")
+		}
+		if (standard || len(servers.values) > 0) && !servers.computed && !slices.ContainsFunc(servers.values, clearly) {
 			have = verified
 			if value("skipverifyhost") == "on" || value("allowunsignedcerts") == "on" {
 				have = encrypted

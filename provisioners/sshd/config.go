@@ -74,8 +74,9 @@ type config struct {
 	lent  []system.Difference
 	files int
 	count int
-	// blocks is how many Match blocks there are.
-	blocks int
+	// blocks is how many Match blocks there are, subsystems which names are taken.
+	blocks     int
+	subsystems map[string]bool
 }
 
 // read reads the configuration of a system.
@@ -87,7 +88,7 @@ func read(r system.Reader) (*config, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &config{known: newVocabulary(), versions: versions}
+	c := &config{known: newVocabulary(), versions: versions, subsystems: map[string]bool{}}
 	if err := c.file(r, mainFile, nil, 0); err != nil {
 		return nil, err
 	}
@@ -173,8 +174,8 @@ func (c *config) file(r system.Reader, name string, within []*block, depth int) 
 // owner notes a file that others write to. Who gets at Debian's own places is what
 // their modes are for.
 func (c *config) owner(r system.Reader, name string) error {
-	if name == mainFile || path.Dir(name) == path.Dir(dropIn) {
-		return nil
+	if real, err := edit.New(r).Real(name); err != nil || real == mainFile || path.Dir(real) == path.Dir(dropIn) {
+		return err
 	}
 	info, err := r.Stat(name)
 	if err != nil {
