@@ -260,6 +260,9 @@ func (p *parser) block(c *cursor) error {
 			names.WriteString(line)
 		}
 	}
+	if strings.Contains(names.String(), "}") {
+		return c.errorf("a closing brace among the names of logs")
+	}
 	var err error
 	if b.patterns, err = words(names.String()); err != nil {
 		return c.errorf("%v", err)

@@ -143,21 +143,15 @@ func isDevice(name string) bool {
 	return strings.HasPrefix(name, "/dev/") && !strings.HasPrefix(name, "/dev/shm/") && !strings.Contains(name, "..")
 }
 
-// writesFile tells whether an action of the old form makes a file.
+// writesFile tells whether an action of the old form makes a file: by its name, by
+// one that a template makes, or by that of an output channel.
 func writesFile(text string) bool {
 	text = strings.TrimPrefix(text, "-")
-	if rest, ok := cutFold(text, ":omfile:"); ok {
+	if rest, ok := strings.CutPrefix(text, ":omfile:"); ok {
 		text = strings.TrimPrefix(rest, "-")
 		return !isDevice(text)
 	}
-	return text[0] == '?' || text[0] == '/' && !isDevice(text)
-}
-
-func cutFold(text, prefix string) (string, bool) {
-	if len(text) >= len(prefix) && strings.EqualFold(text[:len(prefix)], prefix) {
-		return text[len(prefix):], true
-	}
-	return text, false
+	return strings.IndexByte("?.$", text[0]) >= 0 || text[0] == '/' && !isDevice(text)
 }
 
 // parameterTo gives an object another fileCreateMode, or one at all.
