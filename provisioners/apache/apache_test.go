@@ -183,6 +183,8 @@ func TestWhatIsNotUnderstoodIsAnError(t *testing.T) {
 		"open line":     "<Directory /\n</Directory>\n",
 		"wrong close":   "<Directory />\n</Location>\n",
 		"closed twice":  "</Directory>\n",
+		"no end":        "<Directory /srv>\n</Directory\n",
+		"a blank":       "<Directory /srv>\n</Directory >\n",
 		"missing file":  "Include nothing.conf\n",
 		"no match":      "Include nothing/*.conf\n",
 		"itself":        "Include apache2.conf\n",

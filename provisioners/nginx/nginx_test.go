@@ -150,6 +150,9 @@ func TestApplyWritesWhatDecides(t *testing.T) {
 func TestWhatIsNotUnderstoodIsAnError(t *testing.T) {
 	for name, text := range map[string]string{
 		"open block":    "http {",
+		"no block":      "events {} http;",
+		"no server":     "http { server; }",
+		"a block":       "http { server { server_name a { } } }",
 		"open word":     "http { a",
 		"open quote":    "http { a \"b; }",
 		"closed twice":  "http { } }",
