@@ -61,6 +61,11 @@ func (in *includes) within(file string, p part) error {
 		for variable, line := range p.used {
 			used[variable] = fmt.Sprintf("%s: line %d", name, line)
 		}
+		for _, one := range p.features {
+			if _, err := in.from.Stat(one.name); err != nil {
+				return fmt.Errorf("%s: line %d: abi: %w", name, one.line, err)
+			}
+		}
 		for _, i := range p.includes {
 			key := includeKey{i.name, i.where}
 			if seen[key] {

@@ -224,6 +224,9 @@ func variable(text string) bool {
 func (s *scanner) assignment(first word, assign func(name, op string, values []string) error) (bool, error) {
 	end := strings.IndexByte(first.text, '}') + 1
 	name, rest := first.text[:end], first.text[end:]
+	if variableName.FindString(name) != name {
+		return false, fmt.Errorf("line %d: %s is no name of a variable", s.line(), short(name))
+	}
 	was := s.at
 	s.at = first.start + strings.IndexByte(s.text[first.start:], '}') + 1
 	if rest == "" {
@@ -261,6 +264,9 @@ func (s *scanner) assignment(first word, assign func(name, op string, values []s
 		w, err := s.word()
 		if err != nil {
 			return false, err
+		}
+		if strings.HasPrefix(s.text[w.start:], "!") {
+			return false, fmt.Errorf("line %d: a value begins with an exclamation mark", s.line())
 		}
 		if w.end == w.start {
 			s.at++ // a comma between values means nothing
