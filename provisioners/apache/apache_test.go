@@ -308,6 +308,24 @@ func TestAPatternCountsForWhatLiesBelow(t *testing.T) {
 	}
 }
 
+// A unit may start httpd otherwise than its files say.
+func TestAUnitWithArgumentsIsTold(t *testing.T) {
+	for command, want := range map[string]int{
+		"/usr/sbin/apachectl start": 0, "/usr/sbin/apache2 -k start -f /etc/apache2/apache2.conf": 0, "/usr/sbin/apache2 -Xf /srv/other.conf": 1,
+		"/usr/sbin/apache2 -D FOO -DFOREGROUND -c 'ServerTokens Full'": 3,
+	} {
+		sys := system.NewMemory()
+		put(t, sys, map[string]string{mainFile: "ServerTokens Prod\n", "/etc/systemd/system/apache2.service": "[Service]\nExecStart=" + command + "\n"})
+		s := state(t, `ServerTokens: Prod`)
+		if d, err := s.Check(t.Context(), sys); err != nil || len(d) != want {
+			t.Errorf("%s: %v, %v", command, d, err)
+		}
+		if changed, err := s.Apply(t.Context(), sys); changed || (err != nil) != (want > 0) {
+			t.Errorf("%s: applied: %v, %v", command, changed, err)
+		}
+	}
+}
+
 // Debian's apache2ctl hands arguments on.
 func TestArgumentsOfTheCommandLine(t *testing.T) {
 	for arguments, want := range map[string]string{

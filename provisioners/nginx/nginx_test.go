@@ -147,6 +147,23 @@ func TestApplyWritesWhatDecides(t *testing.T) {
 	}
 }
 
+// TestAUnitWithAnotherConfigurationIsTold starts nginx otherwise than is read.
+func TestAUnitWithAnotherConfigurationIsTold(t *testing.T) {
+	for command, want := range map[string]int{
+		"/usr/sbin/nginx -g 'daemon on; master_process on;'": 0, "/usr/sbin/nginx -qc /etc/nginx/nginx.conf": 0, "/usr/sbin/nginx -tc /srv/nginx.conf": 1, "/usr/sbin/nginx -c/srv/nginx.conf": 1,
+	} {
+		sys := system.NewMemory()
+		put(t, sys, map[string]string{mainFile: "http { server_tokens off; }\n", "/etc/systemd/system/nginx.service.d/a.conf": "[Service]\nExecStart=\nExecStart=" + command + "\n"})
+		s := state(t, `server_tokens: "off"`)
+		if d, err := s.Check(t.Context(), sys); err != nil || len(d) != want {
+			t.Errorf("%s: %v, %v", command, d, err)
+		}
+		if changed, err := s.Apply(t.Context(), sys); changed || (err != nil) != (want > 0) {
+			t.Errorf("%s: applied: %v, %v", command, changed, err)
+		}
+	}
+}
+
 func TestWhatIsNotUnderstoodIsAnError(t *testing.T) {
 	for name, text := range map[string]string{
 		"open block":    "http {",
