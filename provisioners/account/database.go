@@ -32,6 +32,9 @@ const (
 type table struct {
 	name  string
 	lines [][]string
+	// first is where the first record of a name is in lines, nil until it is asked
+	// for.
+	first map[string]int
 	was   []byte
 	attr  system.Attr
 }
@@ -62,29 +65,40 @@ func read(r system.Reader, name string, mode fs.FileMode, gid int) (*table, erro
 	return t, nil
 }
 
-// find returns the record of a name.
+// find returns the record of a name; of several the first, as the C library does.
 func (t *table) find(name string) []string {
-	for _, record := range t.lines {
-		if record[0] == name && len(record) > 1 {
-			return record
-		}
+	if i, ok := t.at(name); ok {
+		return t.lines[i]
 	}
 	return nil
 }
 
-// put replaces the record of its name, or adds it at the end.
-func (t *table) put(record []string) {
-	for i, old := range t.lines {
-		if old[0] == record[0] && len(old) > 1 {
-			t.lines[i] = record
-			return
+func (t *table) at(name string) (int, bool) {
+	if t.first == nil {
+		t.first = map[string]int{}
+		for i, record := range t.lines {
+			if _, there := t.first[record[0]]; !there && len(record) > 1 {
+				t.first[record[0]] = i
+			}
 		}
 	}
+	i, ok := t.first[name]
+	return i, ok
+}
+
+// put replaces the record of its name, or adds it at the end.
+func (t *table) put(record []string) {
+	if i, ok := t.at(record[0]); ok {
+		t.lines[i] = record
+		return
+	}
+	t.first[record[0]] = len(t.lines)
 	t.lines = append(t.lines, record)
 }
 
 func (t *table) remove(name string) {
 	t.lines = slices.DeleteFunc(t.lines, func(record []string) bool { return record[0] == name && len(record) > 1 })
+	t.first = nil
 }
 
 // names are those of all records.

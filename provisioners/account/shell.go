@@ -1,8 +1,9 @@
 package account
 
 import (
-	"errors"
+	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -13,97 +14,208 @@ import (
 // off. Nothing is expanded.
 type command struct {
 	file  string
-	line  int // counts from 0
+	line  int // of its first word; counts from 0
 	words []string
-	// alone says that nothing else is on its line.
+	// alone says that nothing else is on its line, and that no command before it
+	// decides whether it is run.
 	alone bool
 }
 
-// maxCommands bounds how many commands a file may have.
-const maxCommands = 50_000
+const (
+	// maxCommands bounds how many commands a file may have.
+	maxCommands = 50_000
+	// maxEndless bounds how often the end of a here-document is looked for in vain.
+	maxEndless = 100
+)
 
 // keywords are what may stand before a command on its line.
-var keywords = []string{"then", "else", "elif", "if", "do", "while", "until", "{", "!", "builtin", "command"}
+var keywords = []string{"then", "else", "elif", "if", "do", "while", "until", "{", "!", "builtin", "command", "eval", "time"}
 
 // shellCommands reads a file of a POSIX shell or bash, as far as its simple
-// commands go. It knows quotes, comments and what parts commands; the text of
-// a here-document is read as commands, which finds too much, never too little.
+// commands go. It knows quotes, comments, lines that go on, here-documents and
+// what parts commands. It does not know what is conditional, nor what a command
+// runs that is given as a text: it finds too much sooner than too little. A quote
+// that does not end, with which the shell reads nothing, is an error.
 func shellCommands(file, text string) ([]command, error) {
-	var list []command
+	l := &lexer{file: file, text: text}
+	for l.at < len(l.text) {
+		l.next()
+		if len(l.list) > maxCommands {
+			return nil, fmt.Errorf("reading %s: more than %d commands", file, maxCommands)
+		}
+	}
+	l.endCommand()
+	if l.quote != 0 {
+		return nil, fmt.Errorf("reading %s: a quote that begins in line %d does not end", file, l.quoted+1)
+	}
+	if l.endless > maxEndless {
+		return nil, fmt.Errorf("reading %s: more than %d here-documents do not end", file, maxEndless)
+	}
 	physical := strings.Split(text, "\n")
-	l := &lexer{}
-	for number := 0; number < len(physical); number++ {
-		before, first, line := len(list), number, physical[number]
-		for strings.HasSuffix(line, `\`) && number+1 < len(physical) {
-			number++
-			line = strings.TrimSuffix(line, `\`) + " " + physical[number]
-		}
-		for _, words := range l.line(line) {
-			for len(words) > 0 && slices.Contains(keywords, words[0]) {
-				words = words[1:]
-			}
-			if len(words) > 0 {
-				list = append(list, command{file: file, line: first, words: words})
-			}
-		}
-		if len(list) == before+1 && first == number && slices.Equal(strings.Fields(stripComment(line)), list[before].words) {
-			list[before].alone = true
-		}
-		if len(list) > maxCommands {
-			return nil, errors.New("reading " + file + ": too many commands")
+	var list []command
+	for _, c := range l.list {
+		line, _, _ := strings.Cut(physical[c.line], " #")
+		c.alone = c.alone && slices.Equal(strings.Fields(line), c.words)
+		if c.words = simple(c.words); len(c.words) > 0 {
+			list = append(list, c)
 		}
 	}
 	return list, nil
 }
 
-func stripComment(line string) string {
-	line, _, _ = strings.Cut(line, " #")
-	return line
+// simple leaves out redirections, and the keywords before a command.
+func simple(words []string) []string {
+	var list []string
+	for i := 0; i < len(words); i++ {
+		switch m := redirection.FindString(words[i]); {
+		case m != "" && m == words[i]:
+			i++ // its file is the next word
+		case m == "" && (len(list) > 0 || !slices.Contains(keywords, words[i])):
+			list = append(list, words[i])
+		}
+	}
+	return list
 }
 
-// lexer keeps the quote that a line leaves open.
-type lexer struct{ quote byte }
+var redirection = regexp.MustCompile(`^(?:[0-9]*|&)[<>][<>&|]*`)
 
-// line parts a line into commands of words.
-func (l *lexer) line(line string) [][]string {
-	var all [][]string
-	var words []string
-	var word strings.Builder
-	started := l.quote != 0
-	end := func() {
-		if started {
-			words = append(words, word.String())
+// lexer reads a file byte by byte.
+type lexer struct {
+	file, text string
+	at, line   int
+	// quote is the one that is open, and quoted the line that it begins in; $ is
+	// for $'…'.
+	quote  byte
+	quoted int
+	// started says that there is a word, which may be empty.
+	started bool
+	word    strings.Builder
+	words   []string
+	first   int // the line of the first word
+	// documents are the ends of here-documents that begin with the next line.
+	documents []string
+	endless   int // how many of them do not end
+	// joined says that && or || or | stands before what follows.
+	joined bool
+	list   []command
+}
+
+// next takes one byte, or what belongs together.
+func (l *lexer) next() {
+	c := l.text[l.at]
+	rest := l.text[l.at+1:]
+	l.at++
+	switch {
+	case c == '\\' && l.quote != '\'' && strings.HasPrefix(rest, "\n"):
+		l.at, l.line = l.at+1, l.line+1
+	case c == '\\' && l.quote != '\'' && rest != "":
+		l.begin()
+		if l.quote != 0 && !strings.ContainsRune("$`\"\\'", rune(rest[0])) {
+			l.word.WriteByte(c)
 		}
-		word.Reset()
-		started = false
+		l.word.WriteByte(rest[0])
+		l.at++
+	case l.quote != 0 && (c == l.quote || l.quote == '$' && c == '\''):
+		l.quote = 0
+	case l.quote != 0:
+		l.word.WriteByte(c)
+		if c == '\n' {
+			l.line++
+		}
+	case c == '$' && strings.HasPrefix(rest, "'"):
+		l.begin()
+		l.quote, l.quoted, l.at = '$', l.line, l.at+1
+	case c == '\'' || c == '"':
+		l.begin()
+		l.quote, l.quoted = c, l.line
+	case c == '#' && !l.started:
+		if i := strings.IndexByte(rest, '\n'); i >= 0 {
+			l.at += i
+		} else {
+			l.at = len(l.text)
+		}
+	case c == ' ' || c == '\t' || c == '\r':
+		l.endWord()
+	case c == '\n':
+		l.endCommand()
+		l.line++
+		for _, end := range l.documents {
+			l.document(end)
+		}
+		l.documents = nil
+	case (c == '&' || c == '|') && strings.HasSuffix(l.word.String(), ">"), c == '&' && strings.HasSuffix(l.word.String(), "<"):
+		l.word.WriteByte(c) // of 2>&1 or >|
+	case c == '&' && strings.HasPrefix(rest, ">"):
+		l.endWord()
+		l.begin()
+		l.word.WriteString("&>")
+		l.at++
+	case strings.IndexByte(";&|()", c) >= 0:
+		l.endCommand()
+		l.joined = c == '&' || c == '|'
+	case c == '<' && strings.HasPrefix(rest, "<<"):
+		l.begin()
+		l.word.WriteString("<<<")
+		l.at += 2
+	case c == '<' && strings.HasPrefix(rest, "<"):
+		if m := hereDocument.FindStringSubmatch(rest); m != nil {
+			l.documents = append(l.documents, strings.NewReplacer(`\`, "", `"`, "", "'", "").Replace(m[1]))
+			l.at += len(m[0])
+		}
+	case c == '<' || c == '>':
+		if strings.Trim(l.word.String(), "0123456789<>") != "" {
+			l.endWord()
+		}
+		l.begin()
+		l.word.WriteByte(c)
+	default:
+		l.begin()
+		l.word.WriteByte(c)
 	}
-	for i := 0; i < len(line); i++ {
-		c := line[i]
-		switch {
-		case l.quote != 0 && c == l.quote:
-			l.quote = 0
-		case l.quote != 0:
-			word.WriteByte(c)
-		case c == '\\' && i+1 < len(line):
-			i++
-			word.WriteByte(line[i])
-			started = true
-		case c == '\'' || c == '"':
-			l.quote, started = c, true
-		case c == '#' && !started:
-			i = len(line)
-		case c == ' ' || c == '\t' || c == '\r':
-			end()
-		case strings.IndexByte(";&|()", c) >= 0:
-			end()
-			all, words = append(all, words), nil
-		default:
-			word.WriteByte(c)
-			started = true
+}
+
+// hereDocument is what follows the first < of one, up to its end's name.
+var hereDocument = regexp.MustCompile(`^<-?[ \t]*([^\s;&|()<>]+)`)
+
+// document leaves one out that ends with a line. Without that line it is none:
+// it was an operator of arithmetic, say.
+func (l *lexer) document(end string) {
+	at, lines := l.at, 0
+	if l.endless > maxEndless {
+		return
+	}
+	for line := range strings.Lines(l.text[l.at:]) {
+		at, lines = at+len(line), lines+1
+		if strings.Trim(line, "\t\r\n") == end {
+			l.at, l.line = at, l.line+lines
+			return
 		}
 	}
-	end()
-	return append(all, words)
+	l.endless++
+}
+
+func (l *lexer) begin() {
+	if !l.started && len(l.words) == 0 {
+		l.first = l.line
+	}
+	l.started = true
+}
+
+func (l *lexer) endWord() {
+	if l.started {
+		l.words = append(l.words, l.word.String())
+	}
+	l.word.Reset()
+	l.started = false
+}
+
+func (l *lexer) endCommand() {
+	l.endWord()
+	if len(l.words) == 0 {
+		return
+	}
+	l.list = append(l.list, command{file: l.file, line: l.first, words: l.words, alone: !l.joined})
+	l.words, l.joined = nil, false
 }
 
 // profiles are the files that shells read for everybody when somebody logs in.

@@ -140,7 +140,8 @@ func newSurvey(s *Sweep, r system.Reader) (*survey, error) {
 // which nss-systemd(8) gives to every program.
 var userRecords = []string{"/etc/userdb", "/run/userdb", "/usr/local/lib/userdb", "/usr/lib/userdb"}
 
-// elsewhere refuses a system with accounts that are in none of the four files.
+// elsewhere refuses a system with accounts, or members of groups, that are in none
+// of the four files.
 func elsewhere(r system.Reader) error {
 	for _, dir := range userRecords {
 		names, err := system.Names(r, dir)
@@ -148,7 +149,7 @@ func elsewhere(r system.Reader) error {
 			return fmt.Errorf("looking for accounts: %w", err)
 		}
 		for _, name := range names {
-			if ext := path.Ext(name); ext == ".user" || ext == ".group" {
+			if slices.Contains([]string{".user", ".group", ".membership"}, path.Ext(name)) {
 				return fmt.Errorf("looking for accounts: %s brings in one that cannot be told; make it one of %s", path.Join(dir, name), passwdFile)
 			}
 		}

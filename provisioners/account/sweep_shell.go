@@ -51,13 +51,38 @@ func (v *survey) rootPath() error {
 	if err != nil {
 		return err
 	}
-	commands, err := commandsOf(v.r, slices.Concat(list, profilesIn(rootHome), []string{"/etc/environment"}))
+	if err := v.environment(); err != nil {
+		return err
+	}
+	commands, err := commandsOf(v.r, slices.Concat(list, profilesIn(rootHome)))
 	if err != nil {
 		return err
 	}
 	for _, c := range commands {
 		if value, _, ok := c.assigned("PATH"); ok && value != "" {
 			if err := v.path(fmt.Sprintf("%s:%d: PATH", c.file, c.line+1), value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// environment looks at what pam_env(8) gives everybody: NAME=VALUE, a line each,
+// which no shell reads.
+func (v *survey) environment() error {
+	const name = "/etc/environment"
+	text, _, err := system.ReadText(v.r, name, maxText)
+	if err != nil {
+		return err
+	}
+	number := 0
+	for line := range strings.Lines(text) {
+		number++
+		line, _, _ = strings.Cut(line, "#")
+		key, value, ok := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "=")
+		if value = strings.Trim(value, `"'`); ok && key == "PATH" {
+			if err := v.path(fmt.Sprintf("%s:%d: PATH", name, number), value); err != nil {
 				return err
 			}
 		}
@@ -79,26 +104,49 @@ func (v *survey) path(subject, value string) error {
 			v.differ(subject, "with "+dir+", which is relative", "without it")
 			continue
 		}
-		// Whoever writes to a directory above it can put another in its place.
-		for at := path.Clean(dir); ; at = path.Dir(at) {
-			info, err := v.r.Stat(at)
-			switch {
-			case errors.Is(err, fs.ErrNotExist):
-			case err != nil:
+		if len(dir) > maxPath {
+			v.differ(subject, "with a directory of a name too long to have", "without it")
+			continue
+		}
+		at := path.Clean(dir)
+		if err := v.reached(subject, at); err != nil {
+			return err
+		}
+		// Links may lead there by directories that its name does not tell.
+		if real, err := edit.New(v.r).Real(at); err != nil {
+			return err
+		} else if real != at {
+			if err := v.reached(subject, real); err != nil {
 				return err
-			case !info.Mode.IsDir():
-				v.differ(subject, "with "+at+", which is no directory", "without it")
-			case info.UID != 0:
-				v.differ(subject, fmt.Sprintf("with %s, which belongs to %d", at, info.UID), "with root's own")
-			case info.Mode.Perm()&0o022 != 0 && (at == path.Clean(dir) || info.Mode&fs.ModeSticky == 0):
-				v.differ(subject, fmt.Sprintf("with %s of mode %04o", at, info.Mode.Perm()), "writable by root alone")
-			}
-			if at == "/" {
-				break
 			}
 		}
 	}
 	return nil
+}
+
+// maxPath is how long a file's name may be (PATH_MAX).
+const maxPath = 4096
+
+// reached looks at a directory and those above it: whoever writes to one of them can
+// put another in its place.
+func (v *survey) reached(subject, dir string) error {
+	for at := dir; ; at = path.Dir(at) {
+		info, err := v.r.Stat(at)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return err
+		case !info.Mode.IsDir():
+			v.differ(subject, "with "+at+", which is no directory", "without it")
+		case info.UID != 0:
+			v.differ(subject, fmt.Sprintf("with %s, which belongs to %d", at, info.UID), "with root's own")
+		case info.Mode.Perm()&0o022 != 0 && (at == dir || info.Mode&fs.ModeSticky == 0):
+			v.differ(subject, fmt.Sprintf("with %s of mode %04o", at, info.Mode.Perm()), "writable by root alone")
+		}
+		if at == "/" {
+			return nil
+		}
+	}
 }
 
 // The files that the resources write, named so that they are read last.

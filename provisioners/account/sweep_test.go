@@ -117,6 +117,7 @@ func TestRulesFindWhatBreaksThem(t *testing.T) {
 		{"root-path", change{"/etc/login.defs", "/usr/bin", "/usr/bin/true"}, "no directory", false},
 		{"root-path", change{"/etc/login.defs", "/usr/bin", "/home/ann"}, "belongs to 1000", false},
 		{"root-path", change{"/root/.bash_profile", "", "PATH+=:."}, "/root/.bash_profile:1: PATH is with ., which is relative", false},
+		{"root-path", change{"/etc/environment", "", "# it's\nexport PATH='bin:/usr/bin'\n"}, "/etc/environment:2: PATH is with bin", false},
 		{"root-path", change{"/root/.bashrc", "", "PATH=/home/ann/x/bin"}, "/home/ann, which belongs to 1000", false},
 		{"root-path", change{"/etc/sudoers", "", "Defaults secure_path=\"/usr/bin:bin\"\n"}, "/etc/sudoers:1: secure_path is with bin", false},
 		{"root-umask", change{"/root/.bash_profile", "", "umask 022\n"}, "/root/.bash_profile:1: umask is 022", true},
@@ -129,6 +130,7 @@ func TestRulesFindWhatBreaksThem(t *testing.T) {
 		{"default-umask", change{"/etc/profile", "umask 027", "umask 022"}, "/etc/profile:7: umask is 022", true},
 		{"default-umask", change{"/etc/profile", "umask 027\n", ""}, "not set", true},
 		{"default-umask", change{"/etc/profile", "umask 027", "umask u=rwx,g=rx,o=r"}, "u=rwx", true},
+		{"default-umask", change{"/etc/profile.d/a.sh", "", "umask u=rwx"}, "a.sh:1: umask is u=rwx", true},
 		{"default-umask", change{"/etc/profile.d/a.sh", "", "[ -n \"$X\" ] && umask 002"}, "/etc/profile.d/a.sh:1", false},
 		{"default-umask", change{"/etc/profile.d/a.sh", "", "if true; then\n  umask 002\nfi\n"}, "/etc/profile.d/a.sh:2", true},
 		{"default-umask", change{"/etc/bash.bashrc", "", "# bash"}, "/etc/bash.bashrc: umask is not set", true},
@@ -272,10 +274,36 @@ func TestAccountsFromElsewhereAreErrors(t *testing.T) {
 }
 
 func TestRecordsOfSystemdAreErrors(t *testing.T) {
+	for _, name := range []string{"/etc/userdb/eve.user", "/usr/lib/userdb/eve:shadow.membership"} {
+		files := healthy()
+		files[name] = "{}"
+		if _, err := resource(t, "accounts: {unique-uids: {}}").Check(context.Background(), build(t, files)); err == nil || !strings.Contains(err.Error(), name) {
+			t.Error(err)
+		}
+	}
+}
+
+// TestAPathIsFollowed has a place of root's PATH that a link leads to, through a
+// home.
+func TestAPathIsFollowed(t *testing.T) {
+	s := build(t, healthy())
+	if err := system.MkdirAll(s, "/home/ann/bin"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Symlink("/home/ann/bin", "/usr/games"); err != nil {
+		t.Fatal(err)
+	}
+	d, err := resource(t, "accounts: {root-path: {}}").Check(t.Context(), s)
+	if err != nil || len(d) != 1 || !strings.Contains(d[0].String(), "/home/ann, which belongs to 1000") {
+		t.Errorf("%v, %v", d, err)
+	}
+}
+
+func TestAQuoteThatDoesNotEndIsAnError(t *testing.T) {
 	files := healthy()
-	files["/etc/userdb/eve.user"] = "{}"
-	if _, err := resource(t, "accounts: {unique-uids: {}}").Check(context.Background(), build(t, files)); err == nil || !strings.Contains(err.Error(), "/etc/userdb/eve.user") {
-		t.Error(err)
+	files["/etc/profile.d/a.sh"] = "true\necho 'a\n"
+	if d, err := resource(t, "accounts: {default-umask: {}}").Check(t.Context(), build(t, files)); err == nil || !strings.Contains(err.Error(), "/etc/profile.d/a.sh: a quote that begins in line 2") {
+		t.Errorf("%v, %v", d, err)
 	}
 }
 

@@ -23,12 +23,12 @@ const (
 )
 
 // mask reads the operand of umask(1), octal or symbolic; unknown is a mask
-// that only a running shell can tell.
+// that only a running shell can tell. Whom a symbolic one does not name keeps what
+// he had, which may be nothing.
 func mask(text string) (bits int, known bool) {
 	if n, err := strconv.ParseUint(text, 8, 12); err == nil {
 		return int(n), true
 	}
-	bits = 0o777
 	for _, part := range strings.Split(text, ",") {
 		who, perms, ok := strings.Cut(part, "=")
 		if !ok || strings.Trim(who, "ugoa") != "" || strings.Trim(perms, "rwx") != "" {
@@ -57,19 +57,37 @@ func strict(text string) bool {
 // masks are the commands in some files that set a mask.
 func (v *survey) masks(files []string) ([]command, error) {
 	commands, err := commandsOf(v.r, files)
-	return slices.DeleteFunc(commands, func(c command) bool {
-		return c.words[0] != "umask" || len(c.words) < 2 || len(c.words) == 2 && strings.HasPrefix(c.words[1], "-")
-	}), err
+	return slices.DeleteFunc(commands, func(c command) bool { return c.mask() == "" }), err
+}
+
+// mask is the operand of umask(1), "" for any other command and where it only
+// shows the mask. Shells look at the first one alone.
+func (c command) mask() string {
+	words := c.words
+	for len(words) > 1 && strings.Contains(words[0], "=") {
+		words = words[1:] // a variable for this command alone
+	}
+	if words[0] != "umask" {
+		return ""
+	}
+	words = words[1:]
+	for len(words) > 0 && (strings.HasPrefix(words[0], "-") || words[0] == "") {
+		words = words[1:]
+	}
+	if len(words) == 0 {
+		return ""
+	}
+	return words[0]
 }
 
 // lax are those that keep too little from others.
 func (v *survey) lax(files []string) ([]command, error) {
 	commands, err := v.masks(files)
-	return slices.DeleteFunc(commands, func(c command) bool { return strict(c.words[len(c.words)-1]) }), err
+	return slices.DeleteFunc(commands, func(c command) bool { return strict(c.mask()) }), err
 }
 
 func (v *survey) differMask(c command) {
-	v.differ(fmt.Sprintf("%s:%d: umask", c.file, c.line+1), c.words[len(c.words)-1], wanted)
+	v.differ(fmt.Sprintf("%s:%d: umask", c.file, c.line+1), c.mask(), wanted)
 }
 
 // rootUmask looks at root's own profiles.
@@ -99,13 +117,18 @@ func (v *survey) personal() ([]string, error) {
 		}
 	}
 	var regular []string
+	seen := map[string]bool{} // some share a home
 	for _, name := range list {
+		if seen[name] {
+			continue
+		}
+		seen[name] = true
 		info, err := v.r.Stat(name)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
 			return nil, err
-		case info.Mode.IsRegular() && !slices.Contains(regular, name):
+		case info.Mode.IsRegular():
 			regular = append(regular, name)
 		}
 	}
@@ -139,7 +162,7 @@ func (v *survey) umask() error {
 	// By whether it is bash's own file.
 	set := map[bool]bool{}
 	for _, c := range commands {
-		if !strict(c.words[len(c.words)-1]) {
+		if !strict(c.mask()) {
 			v.differMask(c)
 		} else if slices.Contains(everybody, c.file) {
 			set[c.file == bashrc] = true

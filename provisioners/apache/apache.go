@@ -164,11 +164,15 @@ func (s *State) Check(ctx context.Context, r system.Reader) ([]system.Difference
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	configs, err := s.configs(edit.New(r))
+	files := edit.New(r)
+	configs, err := s.configs(files)
 	if err != nil {
 		return nil, err
 	}
-	var list []system.Difference
+	list, err := s.otherwise(files)
+	if err != nil {
+		return nil, err
+	}
 	for _, c := range configs {
 		for _, v := range s.violations(c) {
 			if d := v.difference(s); !slices.Contains(list, d) {
@@ -182,6 +186,9 @@ func (s *State) Check(ctx context.Context, r system.Reader) ([]system.Difference
 // Apply edits the files that decide.
 func (s *State) Apply(ctx context.Context, sys system.System) (bool, error) {
 	files := edit.New(sys)
+	if err := s.started(files); err != nil {
+		return false, err
+	}
 	if err := s.edit(ctx, files); err != nil {
 		return false, err
 	}

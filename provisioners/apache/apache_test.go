@@ -9,6 +9,7 @@ import (
 
 	"imgbuild/images/baseline/node"
 	"imgbuild/provisioners/apache"
+	"imgbuild/provisioners/edit/edittest"
 	"imgbuild/provisioners/system"
 )
 
@@ -148,12 +149,7 @@ func TestApplyWritesWhatDecides(t *testing.T) {
 					t.Errorf("%s:\n got %q\nwant %q", name, got, want)
 				}
 			}
-			if d, err := s.Check(ctx, sys); err != nil || len(d) != 0 {
-				t.Errorf("after: %v, %v", d, err)
-			}
-			if changed, err := s.Apply(ctx, sys); err != nil || changed {
-				t.Errorf("a second time: %v, %v", changed, err)
-			}
+			edittest.Settled(t, s, sys)
 		})
 	}
 }
@@ -187,6 +183,8 @@ func TestWhatIsNotUnderstoodIsAnError(t *testing.T) {
 		"open line":     "<Directory /\n</Directory>\n",
 		"wrong close":   "<Directory />\n</Location>\n",
 		"closed twice":  "</Directory>\n",
+		"no end":        "<Directory /srv>\n</Directory\n",
+		"a blank":       "<Directory /srv>\n</Directory >\n",
 		"missing file":  "Include nothing.conf\n",
 		"no match":      "Include nothing/*.conf\n",
 		"itself":        "Include apache2.conf\n",
@@ -272,6 +270,8 @@ func TestPatternsHaveTheLastWord(t *testing.T) {
 		"<Directory ~ \"/srv/[a-z]+\">\n Options Indexes\n</Directory>\n":                                  "Options in <Directory ~ /srv/[a-z]+>",
 		"<Directory \"/srv/w*\">\n Options Indexes\n</Directory>\n":                                        "Options in <Directory /srv/w*>",
 		"<DirectoryMatch \"^/srv/(?!x)\">\n Options Indexes\n</DirectoryMatch>\n":                          "Options in <DirectoryMatch",
+		"<DirectoryMatch \"^/srv/www$\">\n Options Indexes\n</DirectoryMatch>\n":                           "Options in <DirectoryMatch",
+		"<Directory \"/s*\">\n Options Indexes\n</Directory>\n":                                            "",
 		"<DirectoryMatch \"^/srv/other\">\n Options Indexes\n</DirectoryMatch>\n":                          "",
 		"<DirectoryMatch \"^/srv\">\n Options None\n</DirectoryMatch>\n":                                   "",
 		"<DirectoryMatch \"^/srv\">\n AllowOverride All\n</DirectoryMatch>\n":                              "",
@@ -295,10 +295,41 @@ func TestPatternsHaveTheLastWord(t *testing.T) {
 	}
 }
 
+// A section with a wildcard counts for what lies below, up to the next plain one
+// that says otherwise.
+func TestAPatternCountsForWhatLiesBelow(t *testing.T) {
+	const open = "<Directory />\n Options None\n</Directory>\n<Directory /s*>\n Options Indexes\n</Directory>\n<Directory /srv/www>\n AllowOverride None\n</Directory>\n"
+	for text, want := range map[string]int{open: 1, open + "<Directory /srv>\n Options None\n</Directory>\n<Directory /srv/www>\n Options None\n</Directory>\n": 0} {
+		sys := system.NewMemory()
+		put(t, sys, map[string]string{mainFile: text})
+		if d, err := state(t, `Options: {directory: /srv/www, value: None}`).Check(t.Context(), sys); err != nil || len(d) != want {
+			t.Errorf("%q: %v, %v", text, d, err)
+		}
+	}
+}
+
+// A unit may start httpd otherwise than its files say.
+func TestAUnitWithArgumentsIsTold(t *testing.T) {
+	for command, want := range map[string]int{
+		"/usr/sbin/apachectl start": 0, "/usr/sbin/apache2 -k start -f /etc/apache2/apache2.conf": 0, "/usr/sbin/apache2 -Xf /srv/other.conf": 1,
+		"/usr/sbin/apache2 -D FOO -DFOREGROUND -c 'ServerTokens Full'": 3,
+	} {
+		sys := system.NewMemory()
+		put(t, sys, map[string]string{mainFile: "ServerTokens Prod\n", "/etc/systemd/system/apache2.service": "[Service]\nExecStart=" + command + "\n"})
+		s := state(t, `ServerTokens: Prod`)
+		if d, err := s.Check(t.Context(), sys); err != nil || len(d) != want {
+			t.Errorf("%s: %v, %v", command, d, err)
+		}
+		if changed, err := s.Apply(t.Context(), sys); changed || (err != nil) != (want > 0) {
+			t.Errorf("%s: applied: %v, %v", command, changed, err)
+		}
+	}
+}
+
 // Debian's apache2ctl hands arguments on.
 func TestArgumentsOfTheCommandLine(t *testing.T) {
 	for arguments, want := range map[string]string{
-		`"-D FOO"`: "1", `-DFOO`: "1", `"-k -D BAR"`: "0", `"-D BAR -D FOO"`: "1", `"-c 'ServerTokens Full'"`: "error", `"-f /etc/other"`: "error", `-D`: "error",
+		`"-D FOO"`: "1", `-DFOO`: "1", `"-k -D BAR"`: "0", `"-D BAR -D FOO"`: "1", `"-c 'ServerTokens Full'"`: "error", `"-f /etc/other"`: "error", `-D`: "error", `-XDFOO`: "error", `-kstart`: "0",
 	} {
 		sys := system.NewMemory()
 		put(t, sys, map[string]string{

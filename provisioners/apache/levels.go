@@ -58,32 +58,62 @@ func directoryPath(d *Directive) string {
 	return path.Clean(d.Args[0])
 }
 
-// about tells whether a section with a pattern has a say in a directory: httpd
-// merges those with expressions after the plain ones, those with wildcards in
-// their order, which is not looked at. An expression that is PCRE's alone is taken
-// to have one.
-func (l level) about(dir string) bool {
+// about tells whether a section with a pattern has a say in a directory, and at
+// which depth: httpd merges those with expressions after all others, those with
+// wildcards in their order among the sections for as many directories. An
+// expression that is PCRE's alone is taken to have a say. Requests come with and
+// without a slash at the end.
+func (l level) about(dir string) (depth int, is bool) {
 	args := l.section.Args
 	switch {
 	case l.is("DirectoryMatch") && len(args) == 1, l.is("Directory") && len(args) == 2 && args[0] == "~":
 		expression, err := regexp.Compile(args[len(args)-1])
-		return err != nil || expression.MatchString(strings.TrimSuffix(dir, "/")+"/")
+		return maxDepth, err != nil || expression.MatchString(dir) || expression.MatchString(strings.TrimSuffix(dir, "/")+"/")
 	case l.is("Directory") && len(args) == 1 && system.IsPattern(args[0]):
-		matches, err := system.Match(path.Clean(args[0]), dir)
-		return err != nil || matches
+		for at := dir; ; at = path.Dir(at) {
+			if matches, err := system.Match(path.Clean(args[0]), at); err != nil || matches {
+				return parts(at), true
+			} else if at == "/" {
+				return 0, false
+			}
+		}
 	}
-	return false
+	return 0, false
+}
+
+// parts is how many directories a path has.
+func parts(dir string) int { return strings.Count(strings.TrimSuffix(dir, "/"), "/") }
+
+// deepest is at which depth a plain section that has a say in the state's
+// directory speaks of the directive, -1 if none does.
+func (s *State) deepest(c *Config) int {
+	depth := -1
+	for _, l := range c.levels() {
+		if l.path != "" && l.host == nil && within(s.Directory, l.path) && len(s.own(l)) > 0 {
+			depth = max(depth, parts(l.path))
+		}
+	}
+	return depth
+}
+
+// within tells whether a directory is another, or lies in it.
+func within(dir, in string) bool {
+	return dir == in || strings.HasPrefix(dir, strings.TrimSuffix(in, "/")+"/")
 }
 
 // scope are the levels in which the state must hold; those with patterns that
 // are about its directory and speak of the directive come last.
 func (s *State) scope(c *Config) []level {
 	var list, patterns []level
+	deepest := s.deepest(c)
 	for _, l := range c.levels() {
 		in := false
 		switch {
 		case s.Directory != "":
-			if in = l.path == s.Directory; !in && len(s.own(l)) > 0 && l.about(s.Directory) {
+			if in = l.path == s.Directory; in || len(s.own(l)) == 0 {
+				break
+			}
+			if depth, is := l.about(s.Directory); is && depth >= deepest {
 				patterns = append(patterns, l)
 			}
 		case s.Each == "":
@@ -151,7 +181,7 @@ func (s *State) chain(c *Config, l level) []level {
 			if other.path == "" || other.section == l.section || other.host != nil && other.host != l.host {
 				continue
 			}
-			if other.path == l.path && precedes(other, l) || other.path != l.path && (other.path == "/" || strings.HasPrefix(l.path, other.path+"/")) {
+			if other.path == l.path && precedes(other, l) || other.path != l.path && within(l.path, other.path) {
 				dirs = append(dirs, other)
 			}
 		}

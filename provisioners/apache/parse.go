@@ -124,7 +124,10 @@ func (l *lines) block(section *Directive, depth int) (list []*Directive, closing
 			return nil, 0, l.errorf(number, "more than %d directives", maxDirectives)
 		}
 		if name, closes := strings.CutPrefix(text, "</"); closes {
-			name = strings.TrimSpace(strings.TrimSuffix(name, ">"))
+			name, ends := strings.CutSuffix(name, ">")
+			if !ends || strings.TrimSpace(name) != name {
+				return nil, 0, l.errorf(number, `the line of </%s> does not end with ">"`, name)
+			}
 			if section == nil || !section.Is(name) {
 				return nil, 0, l.errorf(number, "</%s> closes nothing", name)
 			}

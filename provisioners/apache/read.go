@@ -116,7 +116,7 @@ func (c *Config) options(text string) error {
 			c.defines[args[i]] = true
 		case is && value != "":
 			c.defines[value] = true
-		case len(args[i]) > 1 && args[i][0] == '-' && strings.IndexByte("CcdfDE", args[i][1]) >= 0:
+		case len(args[i]) > 1 && args[i][0] == '-' && strings.IndexByte("CcdfDE", args[i][1]) >= 0, len(args[i]) > 2 && args[i][0] == '-' && args[i][1] != 'k' && args[i][1] != 'e':
 			return fmt.Errorf("%s: APACHE_ARGUMENTS has %s, which is not understood: write it into the configuration", envvars, args[i])
 		}
 	}

@@ -130,7 +130,7 @@ func load(r system.Reader) ([]file, Variables, error) {
 // one reads a file of profiles. In a directory of its own it is a part that a
 // profile includes, or nothing does.
 func (in *includes) one(full string, tunables bool) (file, Variables, error) {
-	text, err := system.ReadFile(in.from, full, maxFile)
+	text, err := in.text(full)
 	if err != nil {
 		return file{}, nil, err
 	}
@@ -138,13 +138,13 @@ func (in *includes) one(full string, tunables bool) (file, Variables, error) {
 	if path.Dir(full) != dir && !tunables {
 		where = anywhere
 	}
-	p, err := parse(string(text), where)
+	p, err := parse(text, where)
 	if err == nil && path.Dir(full) == dir {
 		err = in.within(full, p)
 	} else if err != nil {
 		err = fmt.Errorf("%s: %w", full, err)
 	}
-	return file{full, string(text), p.profiles}, p.variables, err
+	return file{full, text, p.profiles}, p.variables, err
 }
 
 // ignored are names of files that the parser passes over: hidden ones, and

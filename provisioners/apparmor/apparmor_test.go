@@ -140,7 +140,7 @@ func TestPartsAreReadAsTheProfilesThatIncludeThem(t *testing.T) {
 func TestApplyTakesTheFlagAndTheLinksAway(t *testing.T) {
 	ctx := context.Background()
 	s := memory(t, map[string]string{
-		"plain": strings.ReplaceAll(everything, "profile free /bin/free flags=(unconfined) { userns, }\n", ""), "usr.bin.off": "/usr/bin/off { }\n",
+		"abi/3.0": "features", "plain": strings.ReplaceAll(everything, "profile free /bin/free flags=(unconfined) { userns, }\n", ""), "usr.bin.off": "/usr/bin/off { }\n",
 		"usr.bin.soft": "/usr/bin/soft { }\n", "usr.bin.mine": "/usr/bin/mine flags=(complain) { }\n", "disable/usr.bin.off": "-> ../usr.bin.off",
 		"force-complain/usr.bin.soft": "-> /etc/apparmor.d/usr.bin.soft", "disable/stale": "-> ../stale", "abstractions/base": "/x r,\n", "tunables/global": "@{HOME}=/root\n", "local/usr.bin.off": "}",
 		"usr.bin.off.dpkg-old": "/usr/bin/off flags=(complain) { }\n",
@@ -285,7 +285,7 @@ func FuzzParse(f *testing.F) {
 			apparmor.Pattern(p.Attachment, variables)
 		}
 		// What Apply makes of it is as good a file, with the same profiles.
-		s := memory(t, map[string]string{"x": text, "tunables/global": "@{HOME}=/root\n"})
+		s := memory(t, map[string]string{"x": text, "tunables/global": "@{HOME}=/root\n", "abi/3.0": ""})
 		if _, err := decode(t, "{}").Apply(context.Background(), s); err != nil {
 			return
 		}

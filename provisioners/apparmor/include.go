@@ -17,6 +17,24 @@ type includes struct {
 	from system.Reader
 	// read are the parts by name and place.
 	read map[includeKey][]part
+	// bytes is how much of all files was read, and looked how many variables of
+	// parts were looked at, each time that one is included.
+	bytes, looked int
+}
+
+const (
+	// maxBytes and maxLooked bound these.
+	maxBytes  = 128 << 20
+	maxLooked = 20_000_000
+)
+
+// text reads a file.
+func (in *includes) text(name string) (string, error) {
+	text, err := system.ReadFile(in.from, name, maxFile)
+	if in.bytes += len(text); err == nil && in.bytes > maxBytes {
+		err = fmt.Errorf("%s has more than %d MiB", dir, maxBytes>>20)
+	}
+	return string(text), err
 }
 
 type includeKey struct {
@@ -34,11 +52,19 @@ func (in *includes) within(file string, p part) error {
 		if depth > maxNest {
 			return fmt.Errorf("%s: more than %d files that include one another", name, maxNest)
 		}
+		if in.looked += 1 + len(p.variables) + len(p.used); in.looked > maxLooked {
+			return fmt.Errorf("%s: profiles include too much to follow it all", name)
+		}
 		for variable := range p.variables {
 			set[variable] = true
 		}
 		for variable, line := range p.used {
 			used[variable] = fmt.Sprintf("%s: line %d", name, line)
+		}
+		for _, one := range p.features {
+			if _, err := in.from.Stat(one.name); err != nil {
+				return fmt.Errorf("%s: line %d: abi: %w", name, one.line, err)
+			}
 		}
 		for _, i := range p.includes {
 			key := includeKey{i.name, i.where}
@@ -103,11 +129,11 @@ func (in *includes) parts(key includeKey) ([]part, error) {
 	}
 	var list []part
 	for _, name := range files {
-		text, err := system.ReadFile(in.from, name, maxFile)
+		text, err := in.text(name)
 		if err != nil {
 			return nil, err
 		}
-		p, err := parse(string(text), key.where)
+		p, err := parse(text, key.where)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}

@@ -100,7 +100,9 @@ dbus send bus=system path=/x interface=a member=b peer=(name=x, label=y)|unix ga
 set rlimit nofile <= 1|set rlimit fsize <= 1M|rlimit nofile <= 1|unsafe /x px|/x px,,|hat x|abi <abi/3.0>|alias /a -> /b|capability|capability chown kill|
 capability chown, kill|capability nonsense|deny capability chown|change_profile /x -> y|pivot_root /a|allow /x r|audit deny owner /x r|/x r -> y|umount /x|
 @{profile_name} r|"/x y" r|/x RW|capability CHOWN|/x rr|/x Ux|priority 3|garbage|deny|x y z|/x zz|/x r, garbage|@{NONE} r|@{X}/a r|@{X}=/y|r /x|garbage /x r|
-include <abstractions/base>|include <abstractions/base> more|include <nothing>|include if exists <nothing>|#include <nothing>|# include <nothing>`
+signal set=(term, kil),|signal set=(rtmin+32 "hup")|signal set=rtmin+33|signal set=()|signal (send) set = (kill)|owner owner /x r|deny audit /x w|audit deny owner /x w|owner signal|owner file|owner other /x r|
+owner set rlimit nofile <= 1|/a{b} r|/a{b,{c,d}} r|/a[bc r|/a]b r|/a[] r|/a[{] r|/a{[},b]} r|/a\} r|/{a,b}{c} r|/a{@{HOME},b} r|/a@{NOPE r|link subset /a{b} -> /c|link /a -> /c{d}|change_profile /a{b} -> c|
+mount /a{b} -> /c|abi <abi/4.99>|abi abi/3.0>|@{}=/a|include <abstractions/base>|include <abstractions/base> more|include <nothing>|include if exists <nothing>|#include <nothing>|# include <nothing>`
 
 // TestTheParserRefusesWhatIsRefusedHere puts lines into profiles and before
 // them, and asks AppArmor's own parser what it takes.
@@ -131,7 +133,8 @@ func TestTheParserRefusesWhatIsRefusedHere(t *testing.T) {
 	const head, body = "abi <abi/3.0>,\ninclude <tunables/global>\n@{X}=/srv\n", "profile a /bin/a {\n  /bin/a mr,\n}\n"
 	texts := []string{
 		head + body + body, body + "garbage\n", "@{X}=\n" + body, "@{X}=/a\n@{X}=/b\n" + body, "$x = true\n/a { if $x { /x r, } else { /y r, } }\n", "$x = garbage\n" + body,
-		"if defined $x {\n" + body + "}\n", "/a {\n ^h {\n }\n ^h {\n }\n}\n", "/a { include \"abstractions/base\" }\n", "/a { owner { /x r, } }\n", "owner { /x r, }\n",
+		"profile b c { }\n", "profile b /c { }\n", "profile b! /c { }\n", "profile \"b!\" /c { }\n", "/b{c} { }\n", "profile b{c} /d { }\n", "profile a { profile b c { } }\n", "@{a+}=/c\n" + body, "@{a}=!/c\n" + body, "abi <abi/3.0>\n" + body,
+		"profile a flags=foo { }\n", "if defined $x {\n" + body + "}\n", "/a {\n ^h {\n }\n ^h {\n }\n}\n", "/a { include \"abstractions/base\" }\n", "/a { owner { /x r, } }\n", "owner { /x r, }\n",
 	}
 	for rule := range strings.SplitSeq(ruled, "|") {
 		rule = strings.TrimSpace(rule)

@@ -2,6 +2,7 @@ package apparmor
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 )
@@ -41,6 +42,8 @@ type part struct {
 	profiles  []Profile
 	variables Variables
 	includes  []include
+	// features are the files that abi rules name.
+	features []include
 	// used are the variables that rules and profiles name, with a line.
 	used map[string]int
 }
@@ -139,7 +142,11 @@ func (p *part) read(text string, where place) ([]Profile, error) {
 			}
 			return list, nil
 		case endOfRule:
-			if err := check(words, here); err != nil {
+			abi, err := p.abi(words, s.line())
+			if err == nil && !abi {
+				err = check(words, here)
+			}
+			if err != nil {
 				return nil, fmt.Errorf("line %d: %w", s.line(), err)
 			}
 		case closeBlock:
@@ -163,6 +170,9 @@ func (p *part) read(text string, where place) ([]Profile, error) {
 				continue
 			}
 			one, err := header(words, parent)
+			if err == nil && slices.ContainsFunc(words, func(w word) bool { return strings.Contains(text[w.start:w.end], "!") && text[w.start] != '"' }) {
+				err = fmt.Errorf("a profile's name has a !, which has to stand in quotes")
+			}
 			if err == nil && names[one.Name] {
 				err = fmt.Errorf("profile %s is there twice", short(one.Name))
 			}
@@ -174,6 +184,22 @@ func (p *part) read(text string, where place) ([]Profile, error) {
 			list, open = append(list, one), append(open, one.Name)
 		}
 	}
+}
+
+// abi notes what a rule such as "abi <abi/3.0>" names, and tells whether it is one.
+func (p *part) abi(words []word, line int) (is bool, err error) {
+	if len(words) != 2 || words[0].text != "abi" {
+		return false, nil
+	}
+	name := words[1].text
+	if inside, ok := strings.CutPrefix(name, "<"); ok && strings.HasSuffix(inside, ">") {
+		name = path.Join(dir, strings.TrimSuffix(inside, ">"))
+	}
+	if strings.ContainsAny(name, "<>") || len(p.features) == maxIncludes {
+		return true, fmt.Errorf("expected the name of a file in < and >")
+	}
+	p.features = append(p.features, include{name: path.Join("/", name), line: line})
+	return true, nil
 }
 
 // plain tells whether the words before a brace begin a condition or a block of
@@ -200,6 +226,16 @@ func header(words []word, parent string) (Profile, error) {
 	hat := kind == "hat"
 	if rest, ok := strings.CutPrefix(name, "^"); ok && kind == "" {
 		name, hat = rest, true
+	}
+	// Where there is none of its own, the name says what it is attached to.
+	attachment := name
+	if len(words) > 1 && pathname(words[1]) {
+		attachment = words[1].text
+	}
+	if pathname(word{text: attachment}) && !hat {
+		if err := grouped(attachment); err != nil {
+			return p, err
+		}
 	}
 	switch {
 	case name == "" || strings.ContainsAny(name, "\x00\n"):
@@ -238,6 +274,8 @@ func header(words []word, parent string) (Profile, error) {
 			}
 		case strings.HasPrefix(w.text, "xattrs="):
 		case w.text == "->": // the target of an alias-like header is not an attachment
+		case i == 1 && !hat && !pathname(w):
+			return p, fmt.Errorf("profile %s: what it is attached to begins with / or a variable", p.Name)
 		case i == 1 && !hat && parent == "":
 			p.Attachment = w.text
 		case i == 1 && !hat: // a child's own attachment

@@ -1,6 +1,7 @@
 package apparmor
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -59,6 +60,12 @@ func rules() map[string]rule {
 	}
 }
 
+// ranks are the qualifiers in the order in which a rule has them, one of each.
+var ranks = []string{"audit quiet", "deny allow", "owner other"}
+
+// nobodys are kinds of rules about what has no owner.
+const nobodys = "capability network mount remount umount unmount pivot_root signal ptrace dbus unix change_profile"
+
 // flagNames are those of profiles; some take a value.
 var flagNames = strings.Fields(`audit complain enforce kill prompt unconfined default_allow attach_disconnected no_attach_disconnected
 	attach_disconnected.path attach_disconnected.ipc chroot_relative namespace_relative mediate_deleted delegate_deleted chroot_attach
@@ -83,26 +90,46 @@ func check(words []word, where place) error {
 	}
 	first := words[0].text
 	switch {
-	case first == "abi" && len(words) == 2:
-		return nil
 	case where != inside && first == "alias" && len(words) == 4 && words[2].text == "->":
 		return nil
 	case where == outside:
 		return fmt.Errorf("%q begins nothing that may stand outside a profile", short(first))
 	}
-	denied := false
+	denied, owned, qualified, rank := false, false, false, 0
 	for len(words) > 0 && qualifies(words[0].text) {
-		denied, words = denied || words[0].text == "deny", words[1:]
+		one := words[0].text
+		at := 1 + slices.IndexFunc(ranks, func(list string) bool { return among(list, one) })
+		if at > 0 && at <= rank {
+			return fmt.Errorf("%q does not stand here", one)
+		}
+		denied, owned, qualified, rank = denied || one == "deny", owned || one == "owner", true, at
+		words = words[1:]
 	}
 	if len(words) == 0 {
 		return fmt.Errorf("%q qualifies nothing", short(first))
 	}
 	first, rest := words[0].text, words[1:]
 	if r, known := rules()[first]; known {
+		if owned && among(nobodys, first) {
+			return fmt.Errorf("%s has no owner", first)
+		}
+		if first == "change_profile" && len(rest) > 0 && pathname(rest[0]) {
+			if err := grouped(rest[0].text); err != nil {
+				return err
+			}
+		}
+		if first == "signal" {
+			if err := signalled(rest); err != nil {
+				return err
+			}
+		}
 		return r.check(first, rest)
 	}
 	switch first {
 	case "set":
+		if qualified {
+			return fmt.Errorf("a limit is not qualified")
+		}
 		if len(rest) == 4 && rest[0].text == "rlimit" && among(limits, rest[1].text) && rest[2].text == "<=" {
 			return nil
 		}
@@ -115,7 +142,7 @@ func check(words []word, where place) error {
 			rest = rest[1:]
 		}
 		if len(rest) == 3 && pathname(rest[0]) && rest[1].text == "->" && pathname(rest[2]) {
-			return nil
+			return cmp.Or(grouped(rest[0].text), grouped(rest[2].text))
 		}
 		return fmt.Errorf(`expected "link PATH -> PATH"`)
 	case "file":
@@ -170,6 +197,9 @@ func fileRule(words []word, denied bool) error {
 	name, granted := words[0], words[1].text
 	if !pathname(name) {
 		name, granted = words[1], words[0].text
+	}
+	if err := grouped(name.text); err != nil {
+		return err
 	}
 	switch granted = strings.ToLower(granted); {
 	case !pathname(name) || !permissions.MatchString(granted):

@@ -29,6 +29,8 @@ type word struct {
 type scanner struct {
 	text string
 	at   int
+	// counted are the lines before a place, so that each byte is counted once.
+	counted, lines int
 }
 
 // ends of statements.
@@ -39,7 +41,15 @@ const (
 	closeBlock
 )
 
-func (s *scanner) line() int { return 1 + strings.Count(s.text[:min(s.at, len(s.text))], "\n") }
+func (s *scanner) line() int {
+	at := min(s.at, len(s.text))
+	if at < s.counted {
+		s.counted, s.lines = 0, 0
+	}
+	s.lines += strings.Count(s.text[s.counted:at], "\n")
+	s.counted = at
+	return 1 + s.lines
+}
 
 // statement returns the words up to an end, and which end it was. Includes and
 // assignments end with their line; the caller gets them through take and
@@ -214,6 +224,9 @@ func variable(text string) bool {
 func (s *scanner) assignment(first word, assign func(name, op string, values []string) error) (bool, error) {
 	end := strings.IndexByte(first.text, '}') + 1
 	name, rest := first.text[:end], first.text[end:]
+	if variableName.FindString(name) != name {
+		return false, fmt.Errorf("line %d: %s is no name of a variable", s.line(), short(name))
+	}
 	was := s.at
 	s.at = first.start + strings.IndexByte(s.text[first.start:], '}') + 1
 	if rest == "" {
@@ -251,6 +264,9 @@ func (s *scanner) assignment(first word, assign func(name, op string, values []s
 		w, err := s.word()
 		if err != nil {
 			return false, err
+		}
+		if strings.HasPrefix(s.text[w.start:], "!") {
+			return false, fmt.Errorf("line %d: a value begins with an exclamation mark", s.line())
 		}
 		if w.end == w.start {
 			s.at++ // a comma between values means nothing

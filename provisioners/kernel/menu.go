@@ -63,7 +63,7 @@ func parseMenu(text string) ([]kernelLine, error) {
 		if len(list) == maxKernels {
 			return fmt.Errorf("more than %d kernels", maxKernels)
 		}
-		line := 1 + strings.Count(text[:command[0].start], "\n")
+		line := lineOf(text, command[0].start)
 		if len(command) == 1 {
 			return fmt.Errorf("line %d names no kernel", line)
 		}
@@ -103,7 +103,7 @@ func parseMenu(text string) ([]kernelLine, error) {
 		}
 		w, err := menuWord(text, at)
 		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", 1+strings.Count(text[:at], "\n"), err)
+			return nil, fmt.Errorf("line %d: %w", lineOf(text, at), err)
 		}
 		if words++; words > maxWords {
 			return nil, fmt.Errorf("more than %d words", maxWords)
@@ -114,16 +114,16 @@ func parseMenu(text string) ([]kernelLine, error) {
 	if err := end(); err != nil {
 		return nil, err
 	}
-	return list, open.done()
+	return list, open.done(text)
 }
 
 // nesting are the blocks and conditionals that a place of a script is in.
 type nesting []nested
 
-// nested is one of them: what closes it, and the line that it begins in.
+// nested is one of them: what closes it, and where it begins.
 type nested struct {
 	closed string
-	line   int
+	at     int
 }
 
 // closes are the words that end what others begin.
@@ -152,30 +152,32 @@ func (n *nesting) brace(text string, at int) error {
 }
 
 func (n *nesting) begin(text string, at int, end string) error {
-	line := 1 + strings.Count(text[:at], "\n")
 	if len(*n) == maxNested {
-		return fmt.Errorf("line %d: blocks are nested more than %d deep", line, maxNested)
+		return fmt.Errorf("line %d: blocks are nested more than %d deep", lineOf(text, at), maxNested)
 	}
-	*n = append(*n, nested{end, line})
+	*n = append(*n, nested{end, at})
 	return nil
 }
 
 func (n *nesting) end(text string, at int, end string) error {
 	last := len(*n) - 1
 	if last < 0 || (*n)[last].closed != end {
-		return fmt.Errorf("line %d: %s ends nothing", 1+strings.Count(text[:at], "\n"), end)
+		return fmt.Errorf("line %d: %s ends nothing", lineOf(text, at), end)
 	}
 	*n = (*n)[:last]
 	return nil
 }
 
 // done tells what the script leaves open.
-func (n *nesting) done() error {
+func (n *nesting) done(text string) error {
 	if last := len(*n) - 1; last >= 0 {
-		return fmt.Errorf("line %d begins what no %s ends", (*n)[last].line, (*n)[last].closed)
+		return fmt.Errorf("line %d begins what no %s ends", lineOf(text, (*n)[last].at), (*n)[last].closed)
 	}
 	return nil
 }
+
+// lineOf is the number of the line of a place, from 1.
+func lineOf(text string, at int) int { return 1 + strings.Count(text[:at], "\n") }
 
 // opens tells whether a word begins a list of commands, so that the next word
 // is a command.

@@ -7,7 +7,6 @@
 package logrotate
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -77,61 +76,13 @@ func (s *State) main() string {
 
 // Check tells in which blocks the log is rotated otherwise.
 func (s *State) Check(ctx context.Context, r system.Reader) ([]system.Difference, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	found, err := s.violations(edit.New(r))
-	if err != nil {
-		return nil, err
-	}
-	var list []system.Difference
-	for _, v := range found {
-		list = append(list, v.difference)
-	}
-	return list, nil
+	return edit.Check(ctx, r, s.violations)
 }
-
-// maxPasses bounds how often the configuration is read again after edits.
-const maxPasses = 20
 
 // Apply edits the blocks. It makes none: what has to be told when a log was
 // rotated, the package knows that writes it.
 func (s *State) Apply(ctx context.Context, sys system.System) (bool, error) {
-	files := edit.New(sys)
-	for range maxPasses {
-		if err := ctx.Err(); err != nil {
-			return false, err
-		}
-		files.Rewind()
-		list, err := s.violations(files)
-		if err != nil {
-			return false, err
-		}
-		if len(list) == 0 {
-			return files.Save(sys)
-		}
-		// An edit moves what follows it: from the back to the front of each file, and
-		// of each block one thing at a time.
-		slices.SortStableFunc(list, func(a, b violation) int {
-			return cmp.Or(strings.Compare(b.in.file, a.in.file), cmp.Compare(b.in.end, a.in.end))
-		})
-		for i, v := range list {
-			if i > 0 && list[i-1].in.file == v.in.file && list[i-1].in.end == v.in.end {
-				continue
-			}
-			if err := v.mend(files); err != nil {
-				return false, err
-			}
-		}
-	}
-	return false, fmt.Errorf("logrotate %s: still not as wanted after %d edits", s.Path, maxPasses)
-}
-
-// violation is a difference in a block, and how it is mended.
-type violation struct {
-	difference system.Difference
-	in         *block
-	mend       func(files *edit.Draft) error
+	return edit.Apply(ctx, sys, s.violations)
 }
 
 // meant tells whether a block is for the log.
@@ -145,7 +96,7 @@ func (s *State) meant(b *block) bool {
 	})
 }
 
-func (s *State) violations(files *edit.Draft) ([]violation, error) {
+func (s *State) violations(files *edit.Draft) ([]edit.Violation, error) {
 	// Without a configuration logrotate does nothing.
 	var blocks []*block
 	if _, err := files.Stat(s.main()); !errors.Is(err, fs.ErrNotExist) {
@@ -166,7 +117,7 @@ func (s *State) violations(files *edit.Draft) ([]violation, error) {
 	}
 	if !there {
 		d := system.Difference{Subject: s.main() + ": " + s.Path, Have: "not rotated", Want: "rotated by some block"}
-		list = append(list, violation{d, &block{}, func(*edit.Draft) error {
+		list = append(list, edit.Violation{Difference: d, Mend: func(*edit.Draft) error {
 			return fault.Inputf("%s, and what to do when it was rotated is not for this program to say", d).
 				WithHint("install the package that writes the log, or add a file to /etc/logrotate.d")
 		}})
@@ -176,7 +127,7 @@ func (s *State) violations(files *edit.Draft) ([]violation, error) {
 
 // otherwise tells where logrotate is started without the configuration that was
 // read.
-func (s *State) otherwise(files *edit.Draft) ([]violation, error) {
+func (s *State) otherwise(files *edit.Draft) ([]edit.Violation, error) {
 	if s.Main != "" {
 		return nil, nil // it may be of a second one
 	}
@@ -184,17 +135,19 @@ func (s *State) otherwise(files *edit.Draft) ([]violation, error) {
 	if err != nil {
 		return nil, err
 	}
-	var list []violation
 	for _, way := range ways {
-		if path.Base(way.Words[0]) != "logrotate" || slices.Contains(way.Words, s.main()) {
-			continue
+		named := func(word string) bool { return path.Base(word) == "logrotate" }
+		if slices.ContainsFunc(way.Words, named) && slices.Contains(way.Words, s.main()) {
+			return nil, nil
 		}
-		d := system.Difference{Subject: way.File + ": ExecStart", Have: "logrotate without " + s.main(), Want: "with it"}
-		list = append(list, violation{d, &block{}, func(*edit.Draft) error {
-			return fault.Inputf("%s", d).WithHint("name the configuration there")
-		}})
 	}
-	return list, nil
+	if len(ways) == 0 {
+		return nil, nil // something else starts it
+	}
+	d := system.Difference{Subject: ways[0].File + ": ExecStart", Have: "not logrotate with " + s.main(), Want: "that"}
+	return []edit.Violation{{Difference: d, Mend: func(*edit.Draft) error {
+		return fault.Inputf("%s", d).WithHint("name the configuration there")
+	}}}, nil
 }
 
 var (
@@ -204,15 +157,16 @@ var (
 	days   = map[string]int{"hourly": 1, "daily": 1, "weekly": 7, "monthly": 31, "yearly": 366}
 )
 
-// of lists how a block differs.
-func (s *State) of(b *block) []violation {
-	var list []violation
+// of lists how a block differs. Its place is its end: all of a block is one place.
+func (s *State) of(b *block) []edit.Violation {
+	var list []edit.Violation
 	differs := func(o *option, what, have, want string, mend func(*edit.Draft) error) {
 		where := b.where()
 		if o != nil {
 			where = o.where()
 		}
-		list = append(list, violation{system.Difference{Subject: where + ": " + what + " of " + s.Path, Have: have, Want: want}, b, mend})
+		d := system.Difference{Subject: where + ": " + what + " of " + s.Path, Have: have, Want: want}
+		list = append(list, edit.Violation{Difference: d, File: b.file, At: b.end, Mend: mend})
 	}
 	if s.Every != "" {
 		o := b.last(times...)

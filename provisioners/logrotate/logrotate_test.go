@@ -5,8 +5,8 @@ import (
 	"testing"
 
 	"imgbuild/images/baseline/node"
+	"imgbuild/provisioners/edit/edittest"
 	"imgbuild/provisioners/logrotate"
-	"imgbuild/provisioners/system"
 )
 
 func state(t testing.TB, recipe string) *logrotate.State {
@@ -70,45 +70,14 @@ func TestWhatIsFound(t *testing.T) {
 		{"taken back", private, with("/etc/logrotate.d/wtmp", "/var/log/wtmp {\n  create 0640 root utmp\n  nocreate\n}\n"), []string{"is none is made"}, map[string]string{"/etc/logrotate.d/wtmp": "/var/log/wtmp {\n  create 0640 root utmp\n  create 0640\n}\n"}, ""},
 		{"none", private, with("/etc/logrotate.d/wtmp", "/var/log/wtmp { compress }\n"), []string{"/etc/logrotate.conf:3: create"}, map[string]string{"/etc/logrotate.d/wtmp": "/var/log/wtmp { compress \n\tcreate 0640\n}\n"}, ""},
 		{"started with another configuration", private, map[string]string{"/etc/logrotate.conf": debian, "/etc/logrotate.d/wtmp": strings.Replace(wtmp, "0664", "0640", 1),
-			"/etc/systemd/system/logrotate.service": "[Service]\nExecStart=/usr/sbin/logrotate /srv/mine.conf\n"}, []string{"/etc/systemd/system/logrotate.service: ExecStart is logrotate without /etc/logrotate.conf"}, nil, "ExecStart is"},
+			"/etc/systemd/system/logrotate.service": "[Service]\nExecStart=/usr/sbin/logrotate /srv/mine.conf\n"}, []string{"/etc/systemd/system/logrotate.service: ExecStart is not logrotate with /etc/logrotate.conf"}, nil, "ExecStart is"},
+		{"not started at all", private, map[string]string{"/etc/logrotate.conf": debian, "/etc/logrotate.d/wtmp": strings.Replace(wtmp, "0664", "0640", 1),
+			"/usr/lib/systemd/system/logrotate.service": "[Service]\nExecStart=/usr/sbin/logrotate /etc/logrotate.conf\n", "/etc/systemd/system/service.d/a.conf": "[Service]\n# mine \\\nExecStart=\nExecStart=/bin/true \\\n# /etc/logrotate.conf\n"},
+			[]string{"/etc/systemd/system/service.d/a.conf: ExecStart is not logrotate"}, nil, "ExecStart is"},
 		{"a copy", private, with("/etc/logrotate.d/wtmp", "/var/log/wtmp {\n copytruncate\n}\n"), nil, nil, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			wish, s := state(t, c.wish), memory(t, c.files)
-			found, err := wish.Check(t.Context(), s)
-			if err != nil || len(found) != len(c.want) {
-				t.Fatalf("found %v, %v; want %q", found, err, c.want)
-			}
-			for i, d := range found {
-				if !strings.Contains(d.String(), c.want[i]) {
-					t.Errorf("found %q, want %q", d, c.want[i])
-				}
-			}
-			changed, err := wish.Apply(t.Context(), s)
-			if c.refused != "" {
-				if err == nil || !strings.Contains(err.Error(), c.refused) || changed {
-					t.Errorf("applying it: %v, %v; want %q", changed, err, c.refused)
-				}
-				return
-			}
-			if err != nil || changed != (len(c.left) > 0) {
-				t.Fatalf("applying it: %v, %v", changed, err)
-			}
-			for name, was := range c.files {
-				want, is := c.left[name]
-				if !is {
-					want = was
-				}
-				if got, _, err := system.ReadText(s, name, 1<<20); err != nil || got != want {
-					t.Errorf("%s is %q, %v; want %q", name, got, err, want)
-				}
-			}
-			if found, err := wish.Check(t.Context(), s); err != nil || len(found) > 0 {
-				t.Errorf("applied, it is left with %v, %v", found, err)
-			}
-			if again, err := wish.Apply(t.Context(), s); err != nil || again {
-				t.Errorf("a second time: %v, %v", again, err)
-			}
+			edittest.Case{Files: c.files, Found: c.want, Left: c.left, Refused: c.refused}.Run(t, state(t, c.wish))
 		})
 	}
 }
@@ -121,18 +90,13 @@ func FuzzApply(f *testing.F) {
 	}
 	f.Add(wtmp + apache)
 	f.Fuzz(func(t *testing.T, form string) {
-		s := memory(t, split(form))
+		s := edittest.Memory(t, split(form))
 		for _, wish := range []string{"/v/a: {every: weekly, keep: 13, create-mode: 0640, main: /etc/test.conf}", "'/v/*': {every: daily, keep: 3, main: /etc/test.conf}"} {
 			w := state(t, wish)
 			if _, err := w.Apply(t.Context(), s); err != nil {
 				continue
 			}
-			if d, err := w.Check(t.Context(), s); err != nil || len(d) > 0 {
-				t.Fatalf("%v, %v\n%q", d, err, form)
-			}
-			if again, err := w.Apply(t.Context(), s); err != nil || again {
-				t.Fatalf("a second time: %v, %v\n%q", again, err, form)
-			}
+			edittest.Settled(t, w, s)
 		}
 	})
 }

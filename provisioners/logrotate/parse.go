@@ -13,8 +13,10 @@ import (
 const (
 	// maxNested is how deep includes may lie in one another, as in logrotate.
 	maxNested = 16
-	// maxBlocks bounds the blocks of a configuration.
-	maxBlocks = 10_000
+	// maxBlocks bounds the blocks of a configuration, and maxOptions its directives:
+	// of each block all those before it may have to be looked at.
+	maxBlocks  = 10_000
+	maxOptions = 50_000
 )
 
 // block is what holds for the logs that some patterns stand for.
@@ -65,6 +67,8 @@ type parser struct {
 	global []option
 	taboo  []string
 	depth  int
+	// options is how many directives were read.
+	options int
 }
 
 func read(files *edit.Draft, main string) ([]*block, error) {
@@ -168,7 +172,7 @@ func (p *parser) file(name string) error {
 		case rest[0] == '}':
 			return c.errorf("a closing brace without a block")
 		default:
-			o, err := c.option()
+			o, err := p.option(c)
 			if err != nil {
 				return err
 			}
@@ -177,6 +181,13 @@ func (p *parser) file(name string) error {
 			}
 		}
 	}
+}
+
+func (p *parser) option(c *cursor) (option, error) {
+	if p.options++; p.options > maxOptions {
+		return option{}, c.errorf("more than %d directives", maxOptions)
+	}
+	return c.option()
 }
 
 // take does what a directive of the whole configuration says.
@@ -249,6 +260,9 @@ func (p *parser) block(c *cursor) error {
 			names.WriteString(line)
 		}
 	}
+	if strings.Contains(names.String(), "}") {
+		return c.errorf("a closing brace among the names of logs")
+	}
 	var err error
 	if b.patterns, err = words(names.String()); err != nil {
 		return c.errorf("%v", err)
@@ -271,7 +285,7 @@ func (p *parser) block(c *cursor) error {
 			p.blocks = append(p.blocks, b)
 			return nil
 		}
-		o, err := c.option()
+		o, err := p.option(c)
 		switch {
 		case err != nil:
 			return err

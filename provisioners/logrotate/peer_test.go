@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"imgbuild/images/peertest"
+	"imgbuild/provisioners/edit/edittest"
 	"imgbuild/provisioners/system"
 )
 
@@ -23,7 +24,7 @@ var forms = []string{
 	"/v/a {@compresscmd /bin/gzip@compressext .gz@compressoptions -9@minage 3@maxage 4@start 3@shredcycles 3@shred@sharedscripts@yearly compress@}@", "/v/a {@weekly 3@rotate -1@rotate=4@rotate\t4 @}@",
 	"include /d@=== /d/a@/v/a {@}@=== /d/b.bak@bad@=== /d/c~@bad@=== /d/d.dpkg-old@bad@", "tabooext + .x,.y@include /d@=== /d/a.x@bad@=== /d/b.y@bad@=== /d/c.swp@bad@", "taboopat a*@include /d@=== /d/a.x@bad@",
 	"include d/a@=== /d/a@/v/a {@ daily@}@", "/v/a {@ignoreduplicates@}@/v/a {@ignoreduplicates@}@",
-	"garbage@", "/v/a {@garbage@}@", "/v/a {@rotate x@}@", "/v/a {@rotate@}@", "/v/a {@rotate -2@}@", "/v/a {@rotate 4 # c@}@", "/v/a {@weekly # c@}@", "/v/a { weekly }@", "/v/a { weekly rotate 4 }@",
+	"/v/} {@}@", "garbage@", "/v/a {@garbage@}@", "/v/a {@rotate x@}@", "/v/a {@rotate@}@", "/v/a {@rotate -2@}@", "/v/a {@rotate 4 # c@}@", "/v/a {@weekly # c@}@", "/v/a { weekly }@", "/v/a { weekly rotate 4 }@",
 	"/v/a {weekly@rotate 4}@", "/v/a {@weekly 9@}@", "/v/a {@monthly 3@}@", "/v/a {@size 10Q@}@", "/v/a {@size 1 k@}@", "/v/a {@size -1@}@", "/v/a {@size 1.5M@}@", "/v/a {@size@}@", "/v/a {@create 0999 root nogroup@}@",
 	"/v/a {@create 640 root nogroup x@}@", "/v/a {@create 8888@}@", "/v/a {@create rw@}@", "/v/a {@su root@}@", "/v/a {@su root nogroup x@}@", "/v/a {@maxage x@}@", "/v/a {@mail@}@", "/v/a {@mail a b@}@", "/v/a {@start -1@}@",
 	"/v/a {@postrotate@ foo@}@", "endscript@", "/v/a {@postrotate@ endscript x@}@", "/v/a {@weekly@} # c@", "/v/a {@weekly@} /v/b {@}@", "/v/a {@}}@", "}@", "{@}@", "relative {@}@", "/v/a@", "=@", "Weekly@", "compress foo@",
@@ -74,7 +75,7 @@ func compare(t *testing.T, root, form string, files map[string]string) {
 		// That a log is not there is no mistake of the configuration's.
 		takes = takes && (!strings.HasPrefix(line, "error:") || strings.HasPrefix(line, "error: stat of"))
 	}
-	s := memory(t, files)
+	s := edittest.Memory(t, files)
 	_, err := state(t, "/v/a: {main: /etc/test.conf}").Check(t.Context(), s)
 	if takes && err == nil {
 		appliedIsTaken(t, root, form, s)
@@ -110,7 +111,7 @@ func appliedIsTaken(t *testing.T, root, form string, s *system.Memory) {
 
 // TestAFileThatOthersWriteIsIgnored by logrotate, and is no pass.
 func TestAFileThatOthersWriteIsIgnored(t *testing.T) {
-	s := memory(t, map[string]string{"/etc/logrotate.conf": "include /d\n", "/d/a": "/v/a {\n}\n"})
+	s := edittest.Memory(t, map[string]string{"/etc/logrotate.conf": "include /d\n", "/d/a": "/v/a {\n}\n"})
 	for _, break_ := range []func() error{
 		func() error { return s.Chmod("/d/a", 0o664) },
 		func() error { return s.Chown("/d/a", 5, 0) },
@@ -142,15 +143,4 @@ func split(form string) map[string]string {
 		}
 	}
 	return files
-}
-
-func memory(t testing.TB, files map[string]string) *system.Memory {
-	t.Helper()
-	s := system.NewMemory()
-	for name, text := range files {
-		if err := system.Replace(s, name, text, 0o644); err != nil {
-			t.Skip(err) // a fuzzer's files may lie in one another
-		}
-	}
-	return s
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"imgbuild/provisioners/edit/edittest"
 	"imgbuild/provisioners/system"
 )
 
@@ -24,12 +25,7 @@ func FuzzApply(f *testing.F) {
 			if _, err := s.Apply(ctx, sys); err != nil {
 				continue
 			}
-			if d, err := s.Check(ctx, sys); err != nil || len(d) > 0 {
-				t.Fatalf("%s: %v, %v\n%s", wish, d, err, read(t, sys, mainFile))
-			}
-			if again, err := s.Apply(ctx, sys); err != nil || again {
-				t.Fatalf("%s a second time: %v, %v", wish, again, err)
-			}
+			edittest.Settled(t, s, sys)
 		}
 	})
 }

@@ -124,7 +124,10 @@ func (s *State) Check(ctx context.Context, r system.Reader) ([]system.Difference
 	if err != nil {
 		return nil, err
 	}
-	var list []system.Difference
+	list, err := s.otherwise(files, mains)
+	if err != nil {
+		return nil, err
+	}
 	for _, main := range mains {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -146,6 +149,9 @@ func (s *State) Check(ctx context.Context, r system.Reader) ([]system.Difference
 // Apply edits the files that decide.
 func (s *State) Apply(ctx context.Context, sys system.System) (bool, error) {
 	files := edit.New(sys)
+	if err := s.started(files); err != nil {
+		return false, err
+	}
 	if err := s.edit(ctx, files); err != nil {
 		return false, err
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"imgbuild/images/baseline/node"
+	"imgbuild/provisioners/edit/edittest"
 	"imgbuild/provisioners/nginx"
 	"imgbuild/provisioners/system"
 )
@@ -141,19 +142,34 @@ func TestApplyWritesWhatDecides(t *testing.T) {
 					t.Errorf("%s:\n got %q\nwant %q", name, got, want)
 				}
 			}
-			if d, err := s.Check(ctx, sys); err != nil || len(d) != 0 {
-				t.Errorf("after: %v, %v", d, err)
-			}
-			if changed, err := s.Apply(ctx, sys); err != nil || changed {
-				t.Errorf("a second time: %v, %v", changed, err)
-			}
+			edittest.Settled(t, s, sys)
 		})
+	}
+}
+
+// TestAUnitWithAnotherConfigurationIsTold starts nginx otherwise than is read.
+func TestAUnitWithAnotherConfigurationIsTold(t *testing.T) {
+	for command, want := range map[string]int{
+		"/usr/sbin/nginx -g 'daemon on; master_process on;'": 0, "/usr/sbin/nginx -qc /etc/nginx/nginx.conf": 0, "/usr/sbin/nginx -tc /srv/nginx.conf": 1, "/usr/sbin/nginx -c/srv/nginx.conf": 1,
+	} {
+		sys := system.NewMemory()
+		put(t, sys, map[string]string{mainFile: "http { server_tokens off; }\n", "/etc/systemd/system/nginx.service.d/a.conf": "[Service]\nExecStart=\nExecStart=" + command + "\n"})
+		s := state(t, `server_tokens: "off"`)
+		if d, err := s.Check(t.Context(), sys); err != nil || len(d) != want {
+			t.Errorf("%s: %v, %v", command, d, err)
+		}
+		if changed, err := s.Apply(t.Context(), sys); changed || (err != nil) != (want > 0) {
+			t.Errorf("%s: applied: %v, %v", command, changed, err)
+		}
 	}
 }
 
 func TestWhatIsNotUnderstoodIsAnError(t *testing.T) {
 	for name, text := range map[string]string{
 		"open block":    "http {",
+		"no block":      "events {} http;",
+		"no server":     "http { server; }",
+		"a block":       "http { server { server_name a { } } }",
 		"open word":     "http { a",
 		"open quote":    "http { a \"b; }",
 		"closed twice":  "http { } }",

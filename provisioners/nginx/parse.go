@@ -3,6 +3,7 @@ package nginx
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"imgbuild/provisioners/edit"
@@ -94,6 +95,9 @@ func (r *reader) block(into *Directive, l *lexer, braces bool, depth int) error 
 		if r.count++; r.count > maxDirectives {
 			return l.errorf(d.Line, "more than %d directives", maxDirectives)
 		}
+		if err := d.shape(into.Name); err != nil {
+			return l.errorf(d.Line, "%v", err)
+		}
 		if d.braces {
 			if strings.HasSuffix(d.Name, "_by_lua_block") {
 				return l.errorf(d.Line, "%s holds a program, which is not understood; move it to a file (%s_file)", d.Name, strings.TrimSuffix(d.Name, "_block"))
@@ -117,6 +121,21 @@ func (r *reader) block(into *Directive, l *lexer, braces bool, depth int) error 
 			return err
 		}
 	}
+}
+
+// blocks are the directives that are nothing without their braces.
+var blocks = []string{"events", "geo", "http", "if", "limit_except", "location", "map", "server", "split_clients", "types", "upstream"}
+
+// shape tells why nginx does not take a directive for having a block, or none. What
+// is not known may have either; a server of an upstream is no block.
+func (d *Directive) shape(within string) error {
+	switch isBlock := slices.Contains(blocks, d.Name); {
+	case isBlock && !d.braces && (d.Name != "server" || within == "http") && !slices.Contains([]string{"map", "geo", "types", "split_clients"}, within):
+		return fmt.Errorf("%s has no block", d.Name)
+	case !isBlock && d.braces && isFact(d.Name):
+		return fmt.Errorf("%s has a block", d.Name)
+	}
+	return nil
 }
 
 // include adds the statements of the files that an include names.

@@ -112,6 +112,12 @@ func factOf(name string) fact {
 	return f
 }
 
+// isFact tells whether a directive is one of the table.
+func isFact(name string) bool {
+	_, known := facts[name]
+	return known
+}
+
 // duration tells whether a directive's numbers are times, not sizes.
 func duration(name string) bool {
 	return strings.HasSuffix(name, "_timeout") || strings.HasSuffix(name, "_time") || name == "expires"

@@ -65,9 +65,13 @@ func (s statement) loads() string {
 	return ""
 }
 
-// known tells whether rsyslogd knows all directives, each with the modules that
-// are loaded before it. One that it does not know it leaves out, and says so in a
-// log that nobody reads.
+// builtIn are the modules of rsyslogd itself that an action may name.
+var builtIn = []string{"omfile", "omusrmsg"}
+
+// known tells whether rsyslogd knows all directives, and all modules of actions of
+// the old form, each with the modules that are loaded before it. One that it does
+// not know it leaves out, and says so in a log that nobody reads. It leaves out an
+// action() of omfile without a file, too.
 func known(list []statement) error {
 	own := strings.Fields(core)
 	var begins []string
@@ -78,11 +82,39 @@ func known(list []statement) error {
 			prefixes, ok := ofModules[name]
 			begins, anything = append(begins, prefixes...), anything || !ok
 		}
-		if s.kind != directive || anything || slices.Contains(own, s.name) ||
-			slices.ContainsFunc(begins, func(prefix string) bool { return strings.HasPrefix(s.name, prefix) }) {
-			continue
+		switch s.kind {
+		case directive:
+			if !anything && !slices.Contains(own, s.name) && !slices.ContainsFunc(begins, func(prefix string) bool { return strings.HasPrefix(s.name, prefix) }) {
+				return fmt.Errorf("%s: rsyslogd knows no directive $%s, or the module is not loaded that does", s.where(), s.name)
+			}
+		case action:
+			if name := s.by(); name != "" && !seen[module(name)] && !slices.Contains(builtIn, name) {
+				return fmt.Errorf("%s: an action is of a module that is not loaded", s.where())
+			}
+		case object:
+			kind, _ := s.get("type")
+			_, file := s.get("file")
+			_, made := s.get("dynafile")
+			if _, loads := s.get("load"); s.name == "module" && !loads {
+				return fmt.Errorf("%s: module() does not say which to load", s.where())
+			}
+			if s.name == "action" && module(kind.value) == "omfile" && !kind.computed && !file && !made {
+				return fmt.Errorf("%s: an action of omfile has neither a file nor a dynaFile", s.where())
+			}
 		}
-		return fmt.Errorf("%s: rsyslogd knows no directive $%s, or the module is not loaded that does", s.where(), s.name)
 	}
 	return nil
+}
+
+// by is the module that an action of the old form is of, as it is written: in
+// :omNAME:, or ommysql for >; "" where it is one of rsyslogd's own.
+func (s statement) by() string {
+	if rest, ok := strings.CutPrefix(s.text, ":"); ok {
+		name, _, _ := strings.Cut(rest, ":")
+		return name
+	}
+	if strings.HasPrefix(s.text, ">") {
+		return "ommysql"
+	}
+	return ""
 }

@@ -11,7 +11,7 @@ var (
 	assignable = regexp.MustCompile(`^\$[!./][@A-Za-z0-9_!.\[\]-]*`)
 	operand    = regexp.MustCompile(`^(?:\$[$!./]?[@A-Za-z_][!@A-Za-z0-9_.\[\]-]*|\$[!./]|0[xX][0-9a-fA-F]+|[0-9]+|` +
 		`"(?:[^"\\$]|\\["'\\$bntr?afv]|\\x[0-9a-fA-F]{2}|\\[0-7]{3})*"|'(?:[^'\\]|\\["'\\$bntr?afv]|\\x[0-9a-fA-F]{2}|\\[0-7]{3})*'|` + "`[^`\n]*`)")
-	binary   = regexp.MustCompile(`(?i)^(?:==|=|!=|<>|<=|>=|<|>|\+|-|\*|/|%|&|(?:or|and|contains_i|contains|startswith_i|startswith|endswith)\b)`)
+	binary   = regexp.MustCompile(`(?i)^(?:==|!=|<>|<=|>=|<|>|\+|-|\*|/|%|&|(?:or|and|contains_i|contains|startswith_i|startswith|endswith)\b)`)
 	function = regexp.MustCompile(`(?i)^[a-z][a-z0-9_]*`)
 )
 

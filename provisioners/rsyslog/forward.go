@@ -32,7 +32,7 @@ type streams struct{ driver, mode, authentication string }
 
 // forwarding lists the actions that send messages to other machines less securely
 // than they should.
-func (s *State) forwarding(list []statement) ([]violation, error) {
+func (s *State) forwarding(list []statement) ([]edit.Violation, error) {
 	want := encrypted
 	if s.Forwards == "verified" {
 		want = verified
@@ -41,7 +41,7 @@ func (s *State) forwarding(list []statement) ([]violation, error) {
 	if err != nil {
 		return nil, err
 	}
-	var found []violation
+	var found []edit.Violation
 	var old streams
 	for _, one := range list {
 		have, what := verified, ""
@@ -82,10 +82,10 @@ func (s *State) forwarding(list []statement) ([]violation, error) {
 		if !knownOutput(what) {
 			d.Have = "sent in a way of which it is not known whether it is encrypted"
 		}
-		found = append(found, violation{difference: d, by: one, mend: func(*edit.Draft) error {
+		found = append(found, one.violation(d, func(*edit.Draft) error {
 			return fault.Inputf("%s; which certificates to trust is not for this program to say", d).
 				WithHint(`use action(type="omfwd" protocol="tcp" …) with StreamDriver="gtls", StreamDriverMode="1" and StreamDriverAuthMode="x509/name", or take the action out`)
-		}})
+		}))
 	}
 	return found, nil
 }
@@ -213,9 +213,16 @@ func newForward(name string, a statement, standard string) (security, string, er
 			}
 		}
 	case "omelasticsearch", "omhttp":
-		// HTTPS is the default of omhttp alone.
+		// HTTPS is the default of omhttp alone, and what a server's name begins with
+		// goes before it.
 		https := value("usehttps")
-		if https == "on" || name == "omhttp" && https == "" {
+		standard := https == "on" || name == "omhttp" && https == ""
+		servers, _ := a.get("server")
+		clearly := func(server string) bool {
+			server = strings.ToLower(server)
+			return strings.Contains(server, "http://") || !standard && !strings.Contains(server, "https://")
+		}
+		if (standard || len(servers.values) > 0) && !servers.computed && !slices.ContainsFunc(servers.values, clearly) {
 			have = verified
 			if value("skipverifyhost") == "on" || value("allowunsignedcerts") == "on" {
 				have = encrypted

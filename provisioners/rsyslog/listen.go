@@ -23,8 +23,8 @@ func fromNetwork(name string) bool {
 }
 
 // listening lists what loads a module that listens, or sets one up.
-func listening(list []statement) ([]violation, error) {
-	var found []violation
+func listening(list []statement) ([]edit.Violation, error) {
+	var found []edit.Violation
 	for _, s := range list {
 		what := ""
 		switch {
@@ -45,11 +45,8 @@ func listening(list []statement) ([]violation, error) {
 		if what == "" {
 			continue
 		}
-		found = append(found, violation{
-			difference: system.Difference{Subject: s.where() + ": " + what, Have: "an input from the network", Want: "absent"},
-			by:         s,
-			mend:       func(files *edit.Draft) error { return remove(files, s) },
-		})
+		d := system.Difference{Subject: s.where() + ": " + what, Have: "an input from the network", Want: "absent"}
+		found = append(found, s.violation(d, func(files *edit.Draft) error { return remove(files, s) }))
 	}
 	return found, nil
 }

@@ -33,23 +33,22 @@ type decided struct {
 // actions of the old form alone: action() goes by its own fileCreateMode, or that
 // of the module, which is read where it stands too. The umask is left out: it only
 // takes bits away, and may be set elsewhere.
-func (s *State) modes(c *config) ([]violation, error) {
+func (s *State) modes(c *config) ([]edit.Violation, error) {
 	want := fs.FileMode(*s.FileMode)
 	too := func(mode fs.FileMode) bool { return mode&^want != 0 }
-	var found []violation
+	var found []edit.Violation
 	told := map[system.Difference]bool{}
 	old, own := decided{mode: made}, decided{mode: made}
 	earlier := false // there was a $FileCreateMode before the one in force
 	report := func(d decided, what string, mend func(*edit.Draft) error) {
-		v := violation{by: d.by, mend: mend}
-		where := d.by.where()
+		where, by := d.by.where(), d.by
 		if !d.set {
-			where = c.main
+			where, by = c.main, statement{file: c.main, start: c.first}
 		}
-		v.difference = system.Difference{Subject: where + ": " + what, Have: fmt.Sprintf("%04o", d.mode), Want: fmt.Sprintf("at most %04o", want)}
-		if !told[v.difference] {
-			told[v.difference] = true
-			found = append(found, v)
+		diff := system.Difference{Subject: where + ": " + what, Have: fmt.Sprintf("%04o", d.mode), Want: fmt.Sprintf("at most %04o", want)}
+		if !told[diff] {
+			told[diff] = true
+			found = append(found, by.violation(diff, mend))
 		}
 	}
 	legacy := func(d decided, again bool) func(*edit.Draft) error {
@@ -144,21 +143,15 @@ func isDevice(name string) bool {
 	return strings.HasPrefix(name, "/dev/") && !strings.HasPrefix(name, "/dev/shm/") && !strings.Contains(name, "..")
 }
 
-// writesFile tells whether an action of the old form makes a file.
+// writesFile tells whether an action of the old form makes a file: by its name, by
+// one that a template makes, or by that of an output channel.
 func writesFile(text string) bool {
 	text = strings.TrimPrefix(text, "-")
-	if rest, ok := cutFold(text, ":omfile:"); ok {
+	if rest, ok := strings.CutPrefix(text, ":omfile:"); ok {
 		text = strings.TrimPrefix(rest, "-")
 		return !isDevice(text)
 	}
-	return text[0] == '?' || text[0] == '/' && !isDevice(text)
-}
-
-func cutFold(text, prefix string) (string, bool) {
-	if len(text) >= len(prefix) && strings.EqualFold(text[:len(prefix)], prefix) {
-		return text[len(prefix):], true
-	}
-	return text, false
+	return strings.IndexByte("?.$", text[0]) >= 0 || text[0] == '/' && !isDevice(text)
 }
 
 // parameterTo gives an object another fileCreateMode, or one at all.

@@ -178,7 +178,9 @@ func (p *parser) directive() error {
 	if name == "" {
 		return p.errorf("a $ without the name of a directive")
 	}
-	s.at += len(name)
+	if s.at += len(name); notBlank(s.rest()) != "" {
+		return p.errorf("something stands right behind the name of a directive")
+	}
 	name = strings.ToLower(name[1:])
 	if name == "includeconfig" {
 		s.at += len(s.rest()) - len(strings.TrimLeft(s.rest(), " \t"))

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"imgbuild/images/peertest"
+	"imgbuild/provisioners/edit/edittest"
 	"imgbuild/provisioners/system"
 )
 
@@ -37,11 +38,15 @@ var forms = []string{
 	"global(environment=[\"A=b\", \"C=d\"])\n*.* /x\n", "action(type=\"omfile\" file=\"/a\") action(type=\"omfile\" file=\"/b\")\n", "main_queue(queue.type=\"LinkedList\")\n*.* /x\n",
 	"*.* /x\n $FileCreateMode 0640 # x\n", "*.* /x\n$FileCreateMode 06\\\n40\n", "*.* {\n$FileCreateMode 0640\n/x\n}\n", "$ModLoad imudp\n$UDPServerRun 514\n*.* /x\n",
 	"$DefaultNetstreamDriver gtls\n$ActionSendStreamDriverMode 1\n$ActionSendStreamDriverAuthMode x509/name\n*.* @@h:6514\n",
+	"mail.info,kern,daemon.* /x\n", "mail.info,;kern.!=err /x\n", "*.* ./x\n", "*.* .x;RSYSLOG_FileFormat # c\n", "$outchannel c,/var/log/x\n*.* :omfile:$c\n", "*.* :omfile:-/x\n", "*.* action(type=\"omfile\" dynafile=\"RSYSLOG_FileFormat\")\n",
 	// Includes.
 	"include(text=\"*.* /x\")\n", "include(file=\"/nowhere\" mode=\"optional\")\n*.* /x\n", "$IncludeConfig /nowhere/*.conf\n*.* /x\n", "include(file=\"/d\")\n=== /d/a\n*.* /x\n",
 	"include(file=\"/d/\")\n=== /d/sub/a\n*.* /x\n", " $IncludeConfig d/*.conf # c\n=== /d/a.conf\n*.* /x\n", "if $msg == \"a\" then include(file=\"/d/a\")\n*.* /x\n=== /d/a\nstop\n",
 	"*.* {\n include(file=\"/d/a\") }\n=== /d/a\n/x\n", "include(file=\"/d/\\\\a\")\n=== /d/a\n*.* /x\n", "*.* /x\n$IncludeConfig /d/*\n=== /d/.hidden\nbad((\n",
 	// What rsyslogd refuses.
+	".* /x\n*.* /x\n", "*.* @(z9)h:51 /x\n", "*.* :musrmsg:*\n", "*.* :omfwd:h\n", "*.* :OMFILE:/x\n", "*.* :omfile:* /x\n", "*.* :omfile:/x /y\n", "*.* :omrelp:h:1\n*.* /x\n", "*.* >h,d,u,p\n*.* /x\n", "*.* -|/x\n",
+	"mail.info,ke*.* /x\n", "mail.err,kern /x\n", "if $msg = 'a' then stop\n*.* /x\n", "module(lad=\"imuxsock\")\n*.* /x\n", "$FileCreateMode\\ 0640\n*.* /x\n",
+	"*.* action(type=\"omfile\" fe=\"/a\")\n*.* /x\n",
 	"", "# *.* /x\n", "# c \\\n*.* /x\n", "garbage\n*.* /x\n", "(\n*.* /x\n", "*.* /x\n}\n", "*.* /x\n;\n", "*.* /x\n\"abc\"\n", "*.* {\n/x\n", "if 1 then { }\n*.* /x\n", "else stop\n*.* /x\n",
 	"module(load=\"imtcp\"\n*.* /x\n", "module(load=imtcp)\n*.* /x\n", "module(load='imtcp')\n*.* /x\n", "module(load=\"imtcp\", maxsessions=\"5\")\n*.* /x\n", "module(load=\"im\\q\")\n*.* /x\n",
 	"global(a)\n*.* /x\n", "global(a=)\n*.* /x\n", "global(1a=\"x\")\n*.* /x\n", "global(environment=[\"A=b\" , ])\n*.* /x\n", "global(workDirectory=\"/\" workDirectory=\"/tmp\")\n*.* /x\n",
@@ -91,7 +96,7 @@ func compare(t *testing.T, form string, files map[string]string, takes bool, out
 // hardenedIsTaken has rsyslogd judge what hardening leaves.
 func hardenedIsTaken(t *testing.T, root, form string, files map[string]string) {
 	t.Helper()
-	s := memory(t, files)
+	s := edittest.Memory(t, files)
 	changed, err := state(t, "{listens: false, file-mode: 0640, main: /etc/test.conf}").Apply(t.Context(), s)
 	if err != nil && !strings.Contains(err.Error(), "in the text of an include()") {
 		t.Errorf("%q: %v", form, err)
@@ -147,7 +152,7 @@ func TestModesAreThoseOfTheFilesThatAreMade(t *testing.T) {
 	if diff := cmp.Diff(map[string]fs.FileMode{"first": 0o644, "old": 0o600, "new": 0o644, "own": 0o604, "late": 0o660, "module": 0o666}, made(main)); diff != "" {
 		t.Errorf("as it is (-want +got):\n%s", diff)
 	}
-	s := memory(t, map[string]string{"/etc/test.conf": main})
+	s := edittest.Memory(t, map[string]string{"/etc/test.conf": main})
 	if _, err := state(t, "{file-mode: 0640, main: /etc/test.conf}").Apply(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}

@@ -9,13 +9,9 @@
 package rsyslog
 
 import (
-	"cmp"
 	"context"
-	"fmt"
 	"io/fs"
 	"path"
-	"slices"
-	"strings"
 
 	"imgbuild/images/baseline/node"
 	"imgbuild/images/fault"
@@ -68,79 +64,26 @@ func (s *State) main() string {
 
 // Check tells which statements do something else.
 func (s *State) Check(ctx context.Context, r system.Reader) ([]system.Difference, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	found, err := s.violations(edit.New(r))
-	if err != nil {
-		return nil, err
-	}
-	var list []system.Difference
-	for _, v := range found {
-		list = append(list, v.difference)
-	}
-	return list, nil
+	return edit.Check(ctx, r, s.violations)
 }
-
-// maxPasses bounds how often the configuration is read again after edits.
-const maxPasses = 20
 
 // Apply edits the statements that do something else. What is sent in clear it
 // refuses to mend: it would have to be lost, or sent to whom it does not know.
 func (s *State) Apply(ctx context.Context, sys system.System) (bool, error) {
-	files := edit.New(sys)
-	for range maxPasses {
-		if err := ctx.Err(); err != nil {
-			return false, err
-		}
-		files.Rewind()
-		list, err := s.violations(files)
-		if err != nil {
-			return false, err
-		}
-		if len(list) == 0 {
-			return files.Save(sys)
-		}
-		if err := mend(files, list); err != nil {
-			return false, err
+	return edit.Apply(ctx, sys, s.violations)
+}
+
+// violation is a difference that a statement makes.
+func (s statement) violation(d system.Difference, mend func(*edit.Draft) error) edit.Violation {
+	if s.inline {
+		mend = func(*edit.Draft) error {
+			return fault.Inputf("%s: it stands in the text of an include()", d).WithHint("write it into a file of its own")
 		}
 	}
-	return false, fmt.Errorf("rsyslog %s: still not as wanted after %d edits", s.Name, maxPasses)
+	return edit.Violation{Difference: d, File: s.file, At: s.start, Mend: mend}
 }
 
-// mend edits the statements from the back to the front of each file, for an edit
-// moves what follows it. A statement that is edited already, or read twice, waits
-// for the next time, as does what no statement decides.
-func mend(files *edit.Draft, list []violation) error {
-	slices.SortStableFunc(list, func(a, b violation) int {
-		return cmp.Or(strings.Compare(b.by.file, a.by.file), cmp.Compare(b.by.start, a.by.start))
-	})
-	var last statement
-	for i, v := range list {
-		switch {
-		case v.by.inline:
-			return fault.Inputf("%s: it stands in the text of an include()", v.difference).WithHint("write it into a file of its own")
-		case i > 0 && v.by.file == last.file && (v.by.start == last.start || v.by.file == ""):
-			continue
-		}
-		if err := v.mend(files); err != nil {
-			return err
-		}
-		if last = v.by; i+1 < len(list) && list[i+1].by.file == "" {
-			return nil
-		}
-	}
-	return nil
-}
-
-// violation is a difference with the statement that makes it.
-type violation struct {
-	difference system.Difference
-	by         statement
-	mend       func(files *edit.Draft) error
-}
-
-func (s *State) violations(files *edit.Draft) ([]violation, error) {
+func (s *State) violations(files *edit.Draft) ([]edit.Violation, error) {
 	c, err := read(files, s.main())
 	if err != nil {
 		return nil, err
@@ -173,9 +116,12 @@ func (s *State) violations(files *edit.Draft) ([]violation, error) {
 	return list, nil
 }
 
+// withArgument are the options of rsyslogd(8) that take one, old ones too.
+const withArgument = "acfgilmMNpsStTu"
+
 // otherwise tells where rsyslogd is started with another configuration than the
 // one that was read.
-func (s *State) otherwise(files *edit.Draft) ([]violation, error) {
+func (s *State) otherwise(files *edit.Draft) ([]edit.Violation, error) {
 	if s.Main != "" {
 		return nil, nil // it may be of a second one
 	}
@@ -183,18 +129,14 @@ func (s *State) otherwise(files *edit.Draft) ([]violation, error) {
 	if err != nil {
 		return nil, err
 	}
-	var list []violation
+	var list []edit.Violation
 	for _, way := range ways {
-		for i, word := range way.Words {
-			name, ok := strings.CutPrefix(word, "-f")
-			if ok && name == "" && i+1 < len(way.Words) {
-				name = way.Words[i+1]
-			}
-			if !ok || name == s.main() {
+		for _, f := range service.Flags(way.Words, withArgument) {
+			if f.Letter != 'f' || f.Argument == s.main() {
 				continue
 			}
-			d := system.Difference{Subject: way.File + ": ExecStart", Have: "rsyslogd with the configuration " + name, Want: "with " + s.main()}
-			list = append(list, violation{difference: d, mend: func(*edit.Draft) error {
+			d := system.Difference{Subject: way.File + ": ExecStart", Have: "rsyslogd with the configuration " + f.Argument, Want: "with " + s.main()}
+			list = append(list, edit.Violation{Difference: d, Mend: func(*edit.Draft) error {
 				return fault.Inputf("%s", d).WithHint("take -f out of it")
 			}})
 		}

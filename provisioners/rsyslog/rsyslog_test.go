@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"imgbuild/images/baseline/node"
+	"imgbuild/provisioners/edit/edittest"
 	"imgbuild/provisioners/rsyslog"
 	"imgbuild/provisioners/system"
 )
@@ -25,20 +26,9 @@ func state(t testing.TB, recipe string) *rsyslog.State {
 	return s
 }
 
-func memory(t testing.TB, files map[string]string) *system.Memory {
-	t.Helper()
-	s := system.NewMemory()
-	for name, text := range files {
-		if err := system.Replace(s, name, text, 0o644); err != nil {
-			t.Skip(err) // a fuzzer's files may lie in one another
-		}
-	}
-	return s
-}
-
 func check(t testing.TB, recipe string, files map[string]string) ([]system.Difference, error) {
 	t.Helper()
-	return state(t, recipe).Check(context.Background(), memory(t, files))
+	return state(t, recipe).Check(context.Background(), edittest.Memory(t, files))
 }
 
 func text(t *testing.T, root, name string) string {
@@ -98,58 +88,29 @@ func TestWhatIsFound(t *testing.T) {
 			[]string{"fileCreateMode of an action is 0644"}, map[string]string{"/etc/rsyslog.conf": "$FileCreateMode 0640\nruleset(name=\"ab\") {\n if 1 then {\n  stop\n } else action(type=\"omfile\" file=\"/x\" fileCreate\\\nMode=\"0640\")\n}\n"}, ""},
 		{"the module's", "{file-mode: 0640}", map[string]string{"/etc/rsyslog.conf": "$FileCreateMode 0640\nmodule(load=\"builtin:omfile\" fileCreateMode=\"0644\")\n*.* action(type=\"omfile\" file=\"/x\")\n"},
 			[]string{"/etc/rsyslog.conf:2: fileCreateMode of the module omfile is 0644"}, map[string]string{"/etc/rsyslog.conf": "$FileCreateMode 0640\nmodule(load=\"builtin:omfile\" fileCreateMode=\"0640\")\n*.* action(type=\"omfile\" file=\"/x\")\n"}, ""},
+		{"files by other names", "{file-mode: 0640}", map[string]string{"/etc/rsyslog.conf": "*.* ./x\n$FileCreateMode 0640\n*.* /y\n"}, []string{"/etc/rsyslog.conf: $FileCreateMode is 0644"},
+			map[string]string{"/etc/rsyslog.conf": "$FileCreateMode 0640\n*.* ./x\n$FileCreateMode 0640\n*.* /y\n"}, ""},
 		{"a device is not made", "{file-mode: 0640}", map[string]string{"/etc/rsyslog.conf": "*.* /dev/tty8\n*.* |/dev/xconsole\n$FileCreateMode 0640\n"}, nil, nil, ""},
 		{"in clear, over several lines", "{forwards: encrypted}", map[string]string{"/etc/rsyslog.conf": debian, "/etc/rsyslog.d/a.conf": "*.* action(\n  type=\"omfwd\"\n  target=\"logs.example.com\" protocol=\"tcp\"\n)\n"},
 			[]string{"/etc/rsyslog.d/a.conf:1: action of omfwd is sent in clear, should be encrypted"}, nil, "which certificates to trust"},
-		{"in clear, as of old", "{forwards: encrypted}", map[string]string{"/etc/rsyslog.conf": "*.*@a\nmail.* @@(o)[2001:db8::1]:514\n& :omrelp:b:1\n*.* @127.0.0.1:514\n*.* @@[::1]\n"},
-			[]string{"/etc/rsyslog.conf:1: action of omfwd", "/etc/rsyslog.conf:2: action of omfwd", "/etc/rsyslog.conf:3: action of omrelp"}, nil, "which certificates to trust"},
+		{"in clear, as of old", "{forwards: encrypted}", map[string]string{"/etc/rsyslog.conf": "$ModLoad omrelp\n*.*@a\nmail.* @@(o)[2001:db8::1]:514\n& :omrelp:b:1\n*.* @127.0.0.1:514\n*.* @@[::1]\n"},
+			[]string{"/etc/rsyslog.conf:2: action of omfwd", "/etc/rsyslog.conf:3: action of omfwd", "/etc/rsyslog.conf:4: action of omrelp"}, nil, "which certificates to trust"},
 		{"encrypted", "{forwards: encrypted}", map[string]string{"/etc/rsyslog.conf": "global(defaultNetstreamDriver=\"gtls\")\n*.* action(type=\"omfwd\" target=\"a\" protocol=\"tcp\" StreamDriverMode=\"1\")\n*.* action(type=\"omrelp\" target=\"a\" tls=\"on\")\n"}, nil, nil, ""},
 		{"to whoever answers", "{forwards: verified}", map[string]string{"/etc/rsyslog.conf": "$ActionSendStreamDriver gtls\n$ActionSendStreamDriverMode 1\n*.* @@a\n$ActionSendStreamDriverAuthMode x509/name\n*.* @@a\n"},
 			[]string{"/etc/rsyslog.conf:3: action of omfwd is sent to whoever answers"}, nil, "which certificates to trust"},
 		{"the mode is not on", "{forwards: encrypted}", map[string]string{"/etc/rsyslog.conf": "*.* action(type=\"omfwd\" target=\"a\" protocol=\"tcp\" StreamDriver=\"gtls\" StreamDriverMode=\"0\")\n"}, []string{"sent in clear"}, nil, "which certificates"},
 		{"by UDP TLS does nothing", "{forwards: encrypted}", map[string]string{"/etc/rsyslog.conf": "*.* action(type=\"omfwd\" target=\"a\" StreamDriver=\"gtls\" StreamDriverMode=\"1\")\n"}, []string{"sent in clear"}, nil, "which certificates"},
 		{"to two, of which one is here", "{forwards: encrypted}", map[string]string{"/etc/rsyslog.conf": "*.* action(type=\"omfwd\" target=[\"::1\", \"a\"] protocol=\"tcp\")\n"}, []string{"sent in clear"}, nil, "which certificates"},
+		{"a server by its scheme", "{forwards: encrypted}", map[string]string{"/etc/rsyslog.conf": "*.* action(type=\"omelasticsearch\" server=[\"https://a\", \"b\"] usehttps=\"on\")\n*.* action(type=\"omhttp\" server=\"https://a\" usehttps=\"off\")\n" +
+			"*.* action(type=\"omelasticsearch\" server=[\"b\", \"http://a\"] usehttps=\"on\")\n*.* action(type=\"omelasticsearch\" server=[\"https://a\", \"b\"])\n"},
+			[]string{"/etc/rsyslog.conf:3: action of omelasticsearch is sent in clear", "/etc/rsyslog.conf:4: action of omelasticsearch"}, nil, "which certificates"},
 		{"what is not understood", "{forwards: encrypted}", map[string]string{"/etc/rsyslog.conf": "*.* action(type=\"omkafka\" topic=\"a\")\n"}, []string{"action of omkafka is sent in a way of which it is not known"}, nil, "which certificates"},
 		{"started with another configuration", "{listens: false}", map[string]string{"/etc/rsyslog.conf": debian, "/usr/lib/systemd/system/rsyslog.service": "[Service]\nExecStart=/usr/sbin/rsyslogd -n -iNONE\n",
-			"/etc/systemd/system/rsyslog.service.d/a.conf": "[Service]\nExecStart=\nExecStart=/usr/sbin/rsyslogd -n \\\n  -f /srv/mine.conf\n"}, []string{"/etc/systemd/system/rsyslog.service.d/a.conf: ExecStart is rsyslogd with the configuration /srv/mine.conf"}, nil, "ExecStart is"},
+			"/etc/systemd/system/rsyslog.service.d/a.conf": "[Service]\nExecStart=\nExecStart=/usr/sbin/rsyslogd -iNONE \\\n  -nf /srv/mine.conf\n"}, []string{"/etc/systemd/system/rsyslog.service.d/a.conf: ExecStart is rsyslogd with the configuration /srv/mine.conf"}, nil, "ExecStart is"},
 		{"users, as of old", hardened, map[string]string{"/etc/rsyslog.conf": debian + "*.alert root,joe\n*.emerg *\n"}, nil, nil, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			wish, s := state(t, c.wish), memory(t, c.files)
-			found, err := wish.Check(t.Context(), s)
-			if err != nil || len(found) != len(c.want) {
-				t.Fatalf("found %v, %v; want %q", found, err, c.want)
-			}
-			for i, d := range found {
-				if !strings.Contains(d.String(), c.want[i]) {
-					t.Errorf("found %q, want %q", d, c.want[i])
-				}
-			}
-			changed, err := wish.Apply(t.Context(), s)
-			if c.refused != "" {
-				if err == nil || !strings.Contains(err.Error(), c.refused) || changed {
-					t.Errorf("applying it: %v, %v; want %q", changed, err, c.refused)
-				}
-				return
-			}
-			if err != nil || changed != (len(c.left) > 0) {
-				t.Fatalf("applying it: %v, %v", changed, err)
-			}
-			for name, was := range c.files {
-				want, is := c.left[name]
-				if !is {
-					want = was
-				}
-				if got, _, err := system.ReadText(s, name, 1<<20); err != nil || got != want {
-					t.Errorf("%s is %q, %v; want %q", name, got, err, want)
-				}
-			}
-			if found, err := wish.Check(t.Context(), s); err != nil || len(found) > 0 {
-				t.Errorf("applied, it is left with %v, %v", found, err)
-			}
-			if again, err := wish.Apply(t.Context(), s); err != nil || again {
-				t.Errorf("a second time: %v, %v", again, err)
-			}
+			edittest.Case{Files: c.files, Found: c.want, Left: c.left, Refused: c.refused}.Run(t, state(t, c.wish))
 		})
 	}
 }
@@ -181,16 +142,11 @@ func FuzzApply(f *testing.F) {
 	f.Fuzz(func(t *testing.T, form string) {
 		files := split(form)
 		files["/d/z"] = "*.* /x\n"
-		s := memory(t, files)
+		s := edittest.Memory(t, files)
 		wish := state(t, "{listens: false, file-mode: 0640, forwards: encrypted, main: /etc/test.conf}")
 		if _, err := wish.Apply(t.Context(), s); err != nil {
 			return
 		}
-		if d, err := wish.Check(t.Context(), s); err != nil || len(d) > 0 {
-			t.Fatalf("%v, %v\n%q", d, err, form)
-		}
-		if again, err := wish.Apply(t.Context(), s); err != nil || again {
-			t.Fatalf("a second time: %v, %v\n%q", again, err, form)
-		}
+		edittest.Settled(t, wish, s)
 	})
 }

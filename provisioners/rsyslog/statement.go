@@ -133,16 +133,16 @@ func (p *parser) action() error {
 
 // form checks the form of an action of the old form.
 func (p *parser) form(text string) error {
-	switch target := strings.TrimPrefix(text, "-"); {
-	case target[0] == '/' || target[0] == '?' || target[0] == '|':
-		// A name, perhaps ;TEMPLATE, and a comment.
-		name, more := target, ""
-		if i := strings.IndexAny(target, " \t"); i >= 0 {
-			name, more = target[:i], strings.TrimSpace(target[i:])
+	target := text
+	if rest, ok := strings.CutPrefix(text, ":omfile:"); ok {
+		if target = rest; rest == "" || strings.IndexByte("-/.?$", rest[0]) < 0 {
+			return p.errorf(":omfile: without the name of a file")
 		}
-		if more != "" && more[0] != '#' && more[0] != ';' && !strings.Contains(name, ";") {
-			return p.errorf("only ;TEMPLATE follows the name of a file")
-		}
+	}
+	if target = strings.TrimPrefix(target, "-"); target == "" || target != text && target[0] == '|' {
+		return p.errorf("a - without the name of a file")
+	}
+	switch {
 	case strings.HasPrefix(target, "@"):
 		target = strings.TrimPrefix(strings.TrimPrefix(target, "@"), "@")
 		if options, ok := strings.CutPrefix(target, "("); ok {
@@ -151,6 +151,16 @@ func (p *parser) form(text string) error {
 				return p.errorf("the options of a host to forward to are not understood")
 			}
 		}
+	case strings.IndexByte("/.?|$", target[0]) < 0:
+		return nil
+	}
+	// A name, perhaps ;TEMPLATE, and a comment.
+	name, more := target, ""
+	if i := strings.IndexAny(target, " \t"); i >= 0 {
+		name, more = target[:i], strings.TrimSpace(target[i:])
+	}
+	if more != "" && more[0] != '#' && more[0] != ';' && !strings.Contains(name, ";") {
+		return p.errorf("only ;TEMPLATE follows the name of a file or host")
 	}
 	return nil
 }
@@ -192,17 +202,22 @@ var (
 	comparisons = []string{"contains", "contains_i", "isequal", "startswith", "startswith_i", "endswith", "regex", "ereregex", "isempty"}
 )
 
+// selector checks FACILITY,….PRIORITY, and those that follow it behind a comma or a
+// semicolon.
 func (p *parser) selector(text string) error {
-	parts := strings.Split(strings.ToLower(text), ";")
-	for i, part := range parts {
-		if part == "" && i < len(parts)-1 {
-			continue
+	for rest := strings.ToLower(text); rest != ""; {
+		names, after, _ := strings.Cut(rest, ".")
+		priority := after
+		if i := strings.IndexAny(after, ",;"); i >= 0 {
+			priority, after = after[:i], strings.TrimLeft(after[i:], ",;")
+			if after == "" {
+				return p.errorf("a selector ends with nothing selected")
+			}
+		} else {
+			after = ""
 		}
-		names, priority, ok := strings.Cut(part, ".")
-		// Further facilities follow a comma: "mail.info,kern.err".
-		priority, _, _ = strings.Cut(priority, ",")
-		priority = strings.TrimPrefix(strings.TrimPrefix(priority, "!"), "=")
-		if !ok || !slices.Contains(priorities, priority) {
+		rest = after
+		if !slices.Contains(priorities, strings.TrimPrefix(strings.TrimPrefix(priority, "!"), "=")) {
 			return p.errorf("a selector has a priority that syslog does not know")
 		}
 		for name := range strings.SplitSeq(names, ",") {

@@ -22,18 +22,20 @@ type Started struct {
 // (systemd.unit(5)).
 var unitPath = []string{"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"}
 
-// StartedBy are the commands that a unit starts by ExecStart=, with its drop-ins; none where
-// there is no such unit. Names in a unit's specifiers and variables stay as they
-// are written.
+// StartedBy are the commands that a unit starts by ExecStart=, with its drop-ins and
+// those for all units of its kind; none where there is no such unit. Specifiers and
+// variables stay as they are written.
 func StartedBy(r system.Reader, unit string) ([]Started, error) {
-	var files, dirs []string
+	var files, dirs, kind []string
 	for _, dir := range unitPath {
 		file := path.Join(dir, unit)
 		if info, err := r.Stat(file); err == nil && info.Mode.IsRegular() && len(files) == 0 {
 			files = append(files, file)
 		}
 		dirs = append(dirs, file+".d")
+		kind = append(kind, path.Join(dir, strings.TrimPrefix(path.Ext(unit), ".")+".d"))
 	}
+	dirs = append(dirs, kind...)
 	drops, err := system.DropIns(r, dirs, nil)
 	if err != nil {
 		return nil, fmt.Errorf("reading how %s is started: %w", unit, err)
@@ -44,8 +46,8 @@ func StartedBy(r system.Reader, unit string) ([]Started, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading how %s is started: %w", unit, err)
 		}
-		for line := range strings.Lines(strings.ReplaceAll(text, "\\\n", " ")) {
-			name, value, ok := strings.Cut(strings.TrimSpace(line), "=")
+		for _, line := range Lines(text) {
+			name, value, ok := strings.Cut(line, "=")
 			if !ok || strings.TrimSpace(name) != "ExecStart" {
 				continue
 			}

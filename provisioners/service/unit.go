@@ -181,13 +181,8 @@ func (u *unit) parse(text string) error {
 	if strings.ContainsRune(text, 0) {
 		return fmt.Errorf("reading unit %s: it is not a text: it has a zero byte", u.file)
 	}
-	text = strings.ReplaceAll(text, "\\\n", " ")
-	for _, line := range strings.Split(text, "\n") {
-		line = strings.TrimSpace(line)
-		if line == "" || line[0] == '#' || line[0] == ';' {
-			continue
-		}
-		if line[0] == '[' {
+	for _, line := range Lines(text) {
+		if strings.HasPrefix(line, "[") {
 			if line[len(line)-1] != ']' {
 				return fmt.Errorf("reading unit %s: %q is not the head of a section, so systemd does not load it", u.file, line)
 			}

@@ -26,6 +26,8 @@ const (
 	maxDepth = 16
 	maxFiles = 1000
 	maxLines = 100_000
+	// maxBlocks bounds the Match blocks: each may have to be held against all lines.
+	maxBlocks = 1000
 )
 
 // line is one line that says something.
@@ -72,6 +74,9 @@ type config struct {
 	lent  []system.Difference
 	files int
 	count int
+	// blocks is how many Match blocks there are, subsystems which names are taken.
+	blocks     int
+	subsystems map[string]bool
 }
 
 // read reads the configuration of a system.
@@ -83,7 +88,7 @@ func read(r system.Reader) (*config, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &config{known: newVocabulary(), versions: versions}
+	c := &config{known: newVocabulary(), versions: versions, subsystems: map[string]bool{}}
 	if err := c.file(r, mainFile, nil, 0); err != nil {
 		return nil, err
 	}
@@ -135,6 +140,9 @@ func (c *config) file(r system.Reader, name string, within []*block, depth int) 
 				}
 			}
 		case lower == "match":
+			if c.blocks++; c.blocks > maxBlocks {
+				return fmt.Errorf("reading %s: sshd's configuration has more than %d Match blocks", name, maxBlocks)
+			}
 			b := &block{criteria: args, file: name, number: i}
 			if err := b.check(); err != nil {
 				return fail("%w", err)
@@ -166,8 +174,8 @@ func (c *config) file(r system.Reader, name string, within []*block, depth int) 
 // owner notes a file that others write to. Who gets at Debian's own places is what
 // their modes are for.
 func (c *config) owner(r system.Reader, name string) error {
-	if name == mainFile || path.Dir(name) == path.Dir(dropIn) {
-		return nil
+	if real, err := edit.New(r).Real(name); err != nil || real == mainFile || path.Dir(real) == path.Dir(dropIn) {
+		return err
 	}
 	info, err := r.Stat(name)
 	if err != nil {

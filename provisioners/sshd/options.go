@@ -8,6 +8,7 @@ import (
 
 	"imgbuild/images/baseline/node"
 	"imgbuild/provisioners/edit"
+	"imgbuild/provisioners/service"
 	"imgbuild/provisioners/system"
 )
 
@@ -20,7 +21,7 @@ const (
 
 // The units of sshd, and where an administrator changes units (systemd.unit(5)).
 var (
-	unitNames = []string{"ssh.service", "sshd.service", "ssh@.service", "sshd@.service"}
+	unitNames = []string{"ssh.service", "sshd.service", "ssh@.service", "sshd@.service", "service"} // service.d is for all
 	unitDirs  = []string{"/etc/systemd/system", "/run/systemd/system"}
 )
 
@@ -37,11 +38,9 @@ func options(r system.Reader) ([]started, error) {
 	if err != nil {
 		return nil, err
 	}
-	var words []string
-	for name, value := range assignments(text) {
-		if name == optionsName {
-			words = strings.Fields(strings.Trim(value, `"'`)) // the unit splits it at blanks, whatever is quoted
-		}
+	words, err := environment(text)
+	if err != nil {
+		return nil, err
 	}
 	list := []started{{optionsFile + ": " + optionsName, words}}
 	files, err := unitFiles(r)
@@ -53,7 +52,9 @@ func options(r system.Reader) ([]started, error) {
 		if err != nil {
 			return nil, err
 		}
-		for name, value := range assignments(text) {
+		for _, line := range service.Lines(text) {
+			name, value, _ := strings.Cut(line, "=")
+			name, value = strings.TrimSpace(name), strings.TrimSpace(value)
 			if value == "" || name != "ExecStart" && name != "Environment" {
 				continue
 			}
@@ -83,16 +84,23 @@ func startText(r system.Reader, name string) (string, error) {
 	return text, nil
 }
 
-// assignments are the lines of a file that give a name a value, in their order.
-func assignments(text string) func(yield func(name, value string) bool) {
-	return func(yield func(name, value string) bool) {
-		for line := range strings.Lines(strings.ReplaceAll(text, "\\\n", " ")) {
-			name, value, ok := strings.Cut(strings.TrimSpace(line), "=")
-			if ok && !yield(strings.TrimSpace(name), strings.TrimSpace(value)) {
-				return
+// environment are the arguments that the text of optionsFile gives sshd.
+func environment(text string) ([]string, error) {
+	var words []string
+	for line := range strings.Lines(strings.ReplaceAll(text, "\\\n", "\x00")) {
+		line = strings.TrimSpace(line)
+		if line != "" && (line[0] == '#' || line[0] == ';') {
+			if strings.Contains(line, "\x00") {
+				return nil, fmt.Errorf("reading how sshd is started: %s has a comment that ends in a backslash; whether the next line counts, releases of systemd see differently", optionsFile)
 			}
+			continue
+		}
+		name, value, ok := strings.Cut(strings.ReplaceAll(line, "\x00", " "), "=")
+		if ok && strings.TrimSpace(name) == optionsName {
+			words = strings.Fields(strings.Trim(strings.TrimSpace(value), `"'`)) // the unit splits it at blanks, whatever is quoted
 		}
 	}
+	return words, nil
 }
 
 // unitFiles are the files by which an administrator changes the units of sshd.
@@ -118,38 +126,8 @@ func unitFiles(r system.Reader) ([]string, error) {
 	return list, nil
 }
 
-// flag is an option of sshd's command line with its argument, if it takes one.
-type flag struct {
-	letter byte
-	text   string
-}
-
-// withArgument are the options that take one; others may stand together behind
-// one dash (sshd(8), getopt(3)).
+// withArgument are the options of sshd(8) that take one.
 const withArgument = "CEbcfghkopu"
-
-func flags(words []string) []flag {
-	var list []flag
-	for i := 0; i < len(words); i++ {
-		if len(words[i]) < 2 || words[i][0] != '-' {
-			continue
-		}
-		for j := 1; j < len(words[i]); j++ {
-			f := flag{letter: words[i][j]}
-			if !strings.Contains(withArgument, string(f.letter)) {
-				list = append(list, f)
-				continue
-			}
-			if f.text = words[i][j+1:]; f.text == "" && i+1 < len(words) {
-				i++
-				f.text = words[i]
-			}
-			list = append(list, f)
-			break
-		}
-	}
-	return list
-}
 
 // commandLine tells what of the command lines is not as the directive has it: a
 // value of the keyword that does not do, and another configuration file. The
@@ -163,9 +141,9 @@ func (d *Directive) commandLine(r system.Reader, versions []*release) ([]system.
 	var lines []*line
 	known := newVocabulary()
 	for _, way := range ways {
-		for _, o := range flags(way.words) {
-			subject, text := way.subject+": -"+string(o.letter)+" "+o.text, o.text
-			switch o.letter {
+		for _, o := range service.Flags(way.words, withArgument) {
+			subject, text := way.subject+": -"+string(o.Letter)+" "+o.Argument, o.Argument
+			switch o.Letter {
 			case 'f':
 				if text != mainFile {
 					list = append(list, system.Difference{Subject: subject, Have: "another configuration", Want: mainFile})

@@ -219,12 +219,22 @@ func TestUnitsOfTheAdministrator(t *testing.T) {
 		"/etc/systemd/system/ssh.service":              "[Service]\nExecStart=/usr/sbin/sshd -D -o \"LoginGraceTime 300\"\n",
 		"/etc/systemd/system/ssh@.service.d/a.conf":    "[Service]\nEnvironment=\"SSHD_OPTS=-f /srv/sshd\"\n",
 		"/run/systemd/system/sshd.service.d/a.conf":    "[Service]\nExecStart=/usr/sbin/sshd -Df/srv/sshd\n",
+		"/etc/systemd/system/service.d/a.conf":         "[Service]\n# mine \\\nExecStart=/usr/sbin/sshd -D \\\n# yours \\\n -g 300\n",
 	} {
 		s := bookworm(t, map[string]string{mainFile: "LoginGraceTime 60\n", file: text})
 		list, err := directive(t, "LoginGraceTime: {at-least: 1, at-most: 60}").Check(context.Background(), s)
 		if err != nil || len(list) != 1 || !strings.HasPrefix(list[0].Subject, file) {
 			t.Errorf("%s: got %v, %v", file, list, err)
 		}
+	}
+}
+
+// TestAnAmbiguousLineIsAnError has a line that one release of systemd takes for a
+// comment and the next one does not.
+func TestAnAmbiguousLineIsAnError(t *testing.T) {
+	s := bookworm(t, map[string]string{mainFile: "LoginGraceTime 60\n", "/etc/default/ssh": "# mine \\\nSSHD_OPTS=-g300\n"})
+	if list, err := directive(t, "LoginGraceTime: {at-least: 1, at-most: 60}").Check(t.Context(), s); err == nil || !strings.Contains(err.Error(), "comment that ends in a backslash") {
+		t.Errorf("%v, %v", list, err)
 	}
 }
 

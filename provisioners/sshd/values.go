@@ -329,8 +329,9 @@ func (c *config) subsystem(l *line) error {
 	case l.keyword.name != "Subsystem" || c.versions[len(c.versions)-1].debian != "12":
 	case !l.always():
 		return fmt.Errorf("a subsystem is not allowed in a Match block")
-	case slices.ContainsFunc(c.lines, func(other *line) bool { return other.keyword == l.keyword && other.args[0] == l.args[0] }):
+	case c.subsystems[l.args[0]]:
 		return fmt.Errorf("the subsystem %s is there already", shown(l.args[0]))
 	}
+	c.subsystems[l.args[0]] = true
 	return nil
 }

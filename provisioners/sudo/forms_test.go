@@ -21,6 +21,9 @@ var forms = []string{
 	"Defaults secure_path=/a:/b", "Defaults passprompt=\"a\\\"b\"", "Defaults badpass_message=\"it's, ok\"", "Defaults badpass_message=it's", "a ALL=sudoedit /x", "a ALL=/x ^a,b$", "a ALL=^/x$ y",
 	"a ALL=list", "a ALL = /bin/", "a ALL = relative", "a 10.0.0.1/8=ALL", "a fe80::1=ALL", "a ALL=sha256:aa /x", "a ALL=A:fe80::1=ALL", "a ALL=A : fe80::1 = ALL", "\\\na ALL=ALL", "a ALL\\\n=ALL", "a\\ b ALL=ALL", "\"a b\" ALL=ALL",
 	"a ALL=ALL\\", "Defaults use_pty \\", "Defaults lecture=always", "Defaults:\"a b\" use_pty", "Defaults timestamp_timeout=\"5\"", "a ALL = NOPASSWD: ALL, PASSWD: /x : h2 = NOPASSWD: /y", "a ALL = A\\:b : c = d",
+	"Defaults::a use_pty", "Defaults!in/ls use_pty", "Defaults!sudoedit use_pty", "Defaults use_pty, logfile=/a\"", "Defaults use_pty, env_delete-=!C", "Defaults use_pty, badpass_message=a=b", "Defaults badpass_message=a>b", "Defaults usePty", "a, ALL = ALL",
+	"a, !b 'ALL, !h = ALL", "a, '!h ALL = ALL", ":a ALL = ALL", "a ALL=(ALL:+ALL) ALL", "a ALL=((b) ALL", "a ALL=/bin/l=x ALL", "a ALL=/bin/ls a=x", "User_Alias A = a b", "Host_Alias H =( a", "Cmnd_Alias C = bin/ls", "Cmnd_Alias C = /bin/ls \"\", !/bin/a b",
+	"a fe80::1/10, ::1 = ALL", "# c \\",
 	"Host_Alias H = a, !b, fe80::/10 : I = c", "Runas_Alias R = a, #5", "a ALL=(R : %g) ALL", "a ALL=(ALL) ALL, (ALL) NOPASSWD:ALL", "ALL ALL=(ALL) ALL", "a = ALL", "a ALL = ALL = ALL", "a ALL == ALL",
 }
 
@@ -28,7 +31,7 @@ var forms = []string{
 // wrong with them gives nobody anything.
 var lenient = []string{
 	"a ALL=CWD=\"/a b\" ALL", "a ALL=CWD=/a NOPASSWD: CHROOT=/b ALL", "a ALL=NOPASSWD: CWD=/a ALL", "a ALL=sha256:aa /x",
-	"a ALL=ALL\\", "Defaults use_pty \\", "a ALL=(R : %g) ALL",
+	"a ALL=(R : %g) ALL",
 }
 
 // TestWhatVisudoReadsIsRead: what sudo reads is read, and what it refuses is

@@ -79,7 +79,10 @@ func parse(file string, data []byte) ([]*entry, error) {
 	text := slices.Clone(data)
 	line := 1
 	for pos := 0; pos < len(text); {
-		end := logical(text, pos)
+		end, complete := logical(text, pos)
+		if !complete {
+			return nil, fmt.Errorf("reading %s: line %d: it goes on behind the end of the file", file, line)
+		}
 		p := &parser{file: file, text: text, pos: pos, end: end, line: line}
 		e, err := p.entry()
 		if err != nil {
@@ -99,15 +102,21 @@ func parse(file string, data []byte) ([]*entry, error) {
 }
 
 // logical finds the end of the logical line that begins at pos. It blanks
-// comments and continuations.
-func logical(text []byte, pos int) int {
+// comments and continuations. A line that goes on where nothing is left is not
+// complete, and sudo takes it for none.
+func logical(text []byte, pos int) (end int, complete bool) {
 	quoted, first := false, true
 	for i := pos; i < len(text); i++ {
 		switch c := text[i]; {
 		case c == '\n':
-			return i
-		case c == '\\' && i+1 < len(text):
+			return i, true
+		case c == '\\' && i+1 == len(text):
+			return len(text), false
+		case c == '\\':
 			if n := newline(text[i+1:]); n > 0 {
+				if i+n+1 == len(text) {
+					return len(text), false
+				}
 				for j := i; j <= i+n; j++ {
 					text[j] = ' '
 				}
@@ -122,12 +131,12 @@ func logical(text []byte, pos int) int {
 			for ; i < len(text) && text[i] != '\n'; i++ {
 				text[i] = ' '
 			}
-			return i
+			return i, true
 		case c != ' ' && c != '\t':
 			first = false
 		}
 	}
-	return len(text)
+	return len(text), true
 }
 
 // newline is the length of the newline that text begins with.
@@ -186,7 +195,7 @@ func (p *parser) entry() (*entry, error) {
 		return p.defaults()
 	case aliasWord.MatchString(rest):
 		p.pos += strings.IndexAny(rest, " \t")
-		return &entry{kind: alias}, p.aliases()
+		return &entry{kind: alias}, p.aliases(rest[0] == 'C')
 	}
 	return p.rule()
 }
@@ -251,20 +260,21 @@ func (p *parser) defaults() (*entry, error) {
 		p.pos++
 		for more := true; more; {
 			p.blanks()
+			at := p.pos
 			if _, err := p.word(" \t\r,"); err != nil {
 				return nil, err
 			}
+			if err := scoped(c, string(p.text[at:p.pos])); err != nil {
+				return nil, err
+			}
 			e.scope = strings.TrimSpace(string(p.text[from:p.pos]))
-			at := p.pos
+			at = p.pos
 			p.blanks()
 			if more = p.peek() == ','; more {
 				p.pos++
 			} else {
 				p.pos = at
 			}
-		}
-		if len(e.scope) < 2 {
-			return nil, fmt.Errorf("a Defaults line without what it is for")
 		}
 	}
 	for {
@@ -284,7 +294,22 @@ func (p *parser) defaults() (*entry, error) {
 	}
 }
 
-var settingName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*`)
+// scoped checks one of those that a Defaults line is for: a command behind !, else
+// users or hosts.
+func scoped(kind byte, text string) error {
+	if kind == '!' {
+		if !command.MatchString(text) {
+			return fmt.Errorf("expected a command or its alias, found %q", text)
+		}
+		return nil
+	}
+	return members(text)
+}
+
+var settingName = regexp.MustCompile(`^[a-z_]+\b`)
+
+// ended is a value with what ends it, and that nothing escapes.
+var ended = regexp.MustCompile(`^(?:!|(?:\\.|[^\\])*?["=])`)
 
 func (p *parser) setting() (setting, error) {
 	p.blanks()
@@ -320,8 +345,12 @@ func (p *parser) setting() (setting, error) {
 	if s.value, err = p.word(" \t\r,"); err != nil {
 		return s, err
 	}
-	if p.pos == from {
+	text := string(p.text[from:p.pos])
+	switch {
+	case text == "":
 		return s, fmt.Errorf("%q has no value", s.name)
+	case text[0] != '"' && ended.MatchString(text):
+		return s, fmt.Errorf("the value of %q has to stand in quotes", s.name)
 	}
 	s.end = p.pos
 	return s, nil

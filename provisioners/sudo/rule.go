@@ -9,8 +9,8 @@ import (
 
 var aliasName = regexp.MustCompile(`^[A-Z][A-Z0-9_]*[ \t\r\n]*=`)
 
-// aliases reads the definitions of an alias line.
-func (p *parser) aliases() error {
+// aliases reads the definitions of an alias line: of commands, or of users or hosts.
+func (p *parser) aliases(commands bool) error {
 	for {
 		p.blanks()
 		name := aliasName.FindString(p.rest())
@@ -18,9 +18,12 @@ func (p *parser) aliases() error {
 			return fmt.Errorf("expected the name of an alias, found %q", strings.TrimSpace(p.rest()))
 		}
 		p.pos += len(name)
-		empty := p.pos
-		if p.until(":") == "" || p.pos == empty {
-			return fmt.Errorf("an alias without members")
+		if commands {
+			if err := p.commandList(); err != nil {
+				return err
+			}
+		} else if err := members(p.until(":")); err != nil {
+			return err
 		}
 		if p.pos == p.end {
 			return nil
@@ -89,6 +92,11 @@ func (p *parser) rule() (*entry, error) {
 		return nil, fmt.Errorf("expected users and hosts, found %q", left)
 	}
 	e.who = users
+	for _, list := range []string{users, hosts} {
+		if err := members(list); err != nil {
+			return nil, err
+		}
+	}
 	for {
 		p.pos++ // the equals sign
 		if err := p.commands(e); err != nil {
@@ -98,8 +106,12 @@ func (p *parser) rule() (*entry, error) {
 			return e, nil
 		}
 		p.pos++ // the colon
-		if p.until("=") == "" || p.pos == p.end {
+		hosts := p.until("=")
+		if p.pos == p.end {
 			return nil, fmt.Errorf("a colon that no further hosts follow")
+		}
+		if err := members(hosts); err != nil {
+			return nil, err
 		}
 	}
 }
@@ -138,22 +150,46 @@ func (p *parser) commands(e *entry) error {
 		p.blanks()
 		if p.peek() == '(' {
 			p.pos++
-			if p.until(")"); p.pos == p.end {
+			who := p.until(")")
+			if p.pos == p.end {
 				return fmt.Errorf("a list of runas users that is not closed")
+			}
+			if err := runas(who); err != nil {
+				return err
 			}
 			p.pos++
 		}
 		if err := p.prefixes(e); err != nil {
 			return err
 		}
-		if text := p.until(",:"); !command.MatchString(text) {
-			return fmt.Errorf("expected a command or its alias, found %q", text)
+		if more, err := p.command(); err != nil || !more {
+			return err
 		}
-		if p.peek() != ',' {
-			return nil
-		}
-		p.pos++
 	}
+}
+
+// commandList reads commands without anything before them.
+func (p *parser) commandList() error {
+	for {
+		p.blanks()
+		if more, err := p.command(); err != nil || !more {
+			return err
+		}
+	}
+}
+
+// command reads one, and tells whether a comma follows.
+func (p *parser) command() (more bool, err error) {
+	text := p.until(",:")
+	words := strings.Fields(text)
+	if !command.MatchString(text) || slices.Contains(words, "=") || strings.HasPrefix(words[0], "/") && strings.HasSuffix(words[0], "=") {
+		return false, fmt.Errorf("expected a command or its alias, found %q", text)
+	}
+	if p.peek() != ',' {
+		return false, nil
+	}
+	p.pos++
+	return true, nil
 }
 
 // prefixes reads options and tags.

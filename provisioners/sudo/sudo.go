@@ -84,17 +84,17 @@ func (s *Setting) Check(ctx context.Context, r system.Reader) ([]system.Differen
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if _, err := r.Stat(mainFile); errors.Is(err, fs.ErrNotExist) {
-		if s.Absent {
-			return nil, nil // without rules there is none that is bad
-		}
-		return []system.Difference{{Subject: mainFile, Have: "absent", Want: "there, with " + s.String()}}, nil
-	}
-	p, err := read(r)
+	others, err := otherPolicy(r)
 	if err != nil {
 		return nil, err
 	}
-	others, err := otherPolicy(r)
+	if _, err := r.Stat(mainFile); errors.Is(err, fs.ErrNotExist) {
+		if s.Absent {
+			return others, nil // without rules there is none that is bad
+		}
+		return append(others, system.Difference{Subject: mainFile, Have: "absent", Want: "there, with " + s.String()}), nil
+	}
+	p, err := read(r)
 	if err != nil {
 		return nil, err
 	}

@@ -223,6 +223,14 @@ func TestFilesThatSudoRefuses(t *testing.T) {
 	}
 }
 
+// TestRulesElsewhereWithoutAnyHere has no sudoers(5), and rules in another file.
+func TestRulesElsewhereWithoutAnyHere(t *testing.T) {
+	s := memory(t, map[string]string{"/etc/sudo.conf": "Plugin sudoers_policy sudoers.so sudoers_file=/srv/rules\n"})
+	if d, err := setting(t, "NOPASSWD: absent").Check(t.Context(), s); err != nil || len(d) != 1 {
+		t.Errorf("%v, %v", d, err)
+	}
+}
+
 // TestOtherPoliciesAreTold are of sudo.conf(5).
 func TestOtherPoliciesAreTold(t *testing.T) {
 	for conf, want := range map[string]string{
@@ -230,6 +238,10 @@ func TestOtherPoliciesAreTold(t *testing.T) {
 		"Plugin sudoers_policy sudoers.so\nPlugin sudoers_io /usr/libexec/sudo/sudoers.so ignore_log_errors=true\n": "",
 		"Plugin sudoers_policy sudoers.so sudoers_file=/etc/sudoers\n":                                              "",
 		"\nPlugin sudoers_policy sudoers.so sudoers_mode=0400 sudoers_file=/srv/rules\n":                            "/etc/sudo.conf:2: Plugin is rules in /srv/rules",
+		"plugin sudoers_policy \\\n other.so\n":                                                                     "/etc/sudo.conf:2: Plugin is rules of other.so",
+		"Plugin sudoers_policy /tmp/sudoers.so\n":                                                                   "rules of /tmp/sudoers.so",
+		"Path plugin_dir /usr/libexec/sudo/\n":                                                                      "",
+		"Path plugin_dir /srv/plugins # mine\n":                                                                     "/etc/sudo.conf:1: Path is plug-ins of /srv/plugins",
 		"Plugin python_policy python_plugin.so ModulePath=/srv/p.py\n":                                              "rules of python_plugin.so",
 	} {
 		s := memory(t, map[string]string{"/etc/sudoers": "root ALL=(ALL) ALL\n", "/etc/sudo.conf": conf})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"imgbuild/provisioners/edit/edittest"
 	"imgbuild/provisioners/tlspolicy"
 )
 
@@ -36,11 +37,6 @@ func FuzzOpenSSL(f *testing.F) {
 		if _, err := p.Apply(ctx, sys); err != nil {
 			return
 		}
-		if d, err := p.Check(ctx, sys); err != nil || len(d) > 0 {
-			t.Fatalf("%v, %v", d, err)
-		}
-		if again, err := p.Apply(ctx, sys); err != nil || again {
-			t.Fatalf("a second time: %v, %v", again, err)
-		}
+		edittest.Settled(t, p, sys)
 	})
 }

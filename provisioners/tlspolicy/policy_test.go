@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"imgbuild/images/baseline/node"
+	"imgbuild/provisioners/edit/edittest"
 	"imgbuild/provisioners/system"
 	"imgbuild/provisioners/tlspolicy"
 )
@@ -82,12 +83,7 @@ func TestPolicyIsWrittenWhereItIsNotMet(t *testing.T) {
 			if err != nil || string(got) != c.want {
 				t.Errorf("got:\n%s\nwant:\n%s", got, c.want)
 			}
-			if d, err := p.Check(ctx, sys); err != nil || len(d) > 0 {
-				t.Errorf("after: %v, %v", d, err)
-			}
-			if changed, err := p.Apply(ctx, sys); err != nil || changed {
-				t.Errorf("a second time: %v, %v", changed, err)
-			}
+			edittest.Settled(t, p, sys)
 		})
 	}
 }
