@@ -34,6 +34,10 @@ type Report struct {
 	Live bool `json:"live,omitempty"`
 	// Strays are what must not lie in an image.
 	Strays []Stray `json:"strays"`
+	// Advised is what its packages were held against, nil when they were not; then
+	// Vulnerabilities are those that they have, the worst first, and not nil.
+	Advised         *Advised        `json:"advised,omitempty"`
+	Vulnerabilities []Vulnerability `json:"vulnerabilities,omitzero"`
 	// Opinion is what another engine said; nil when none was asked.
 	Opinion *Opinion `json:"second_opinion,omitempty"`
 	// Trial is how it behaved when it was started; nil when it was not.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/invopop/jsonschema"
 
+	"imgbuild/images/advisory"
 	"imgbuild/images/control"
 	"imgbuild/images/integrity"
 )
@@ -48,6 +49,12 @@ func words(t reflect.Type) *jsonschema.Schema {
 		return enum(control.Pass, control.Fail, control.Error, control.Manual, control.NotApplicable, control.Waived)
 	case reflect.TypeFor[control.Severity]():
 		return enum(control.Low, control.Medium, control.High, control.Critical)
+	case reflect.TypeFor[advisory.State]():
+		return enum(advisory.StateAffected, advisory.StateUndetermined, advisory.StateNoDSA, advisory.StateIgnored, advisory.StateUnimportant)
+	case reflect.TypeFor[Offered]():
+		return enum(InLock, InSuites, NotInLock, Nowhere)
+	case reflect.TypeFor[Says]():
+		return enum(OfPackages, OfExploits, OfLikelihood)
 	case reflect.TypeFor[control.Output]():
 		return enum(control.Container, control.Machine)
 	case reflect.TypeFor[integrity.Kind]():
