@@ -58,6 +58,10 @@ type Spec struct {
 	Hygiene hygiene.Expected
 	// Now is when waivers must hold.
 	Now time.Time
+	// Advisor is asked about vulnerabilities, nil about none; Offers are where what
+	// mends them may come from.
+	Advisor Advisor
+	Offers  Offers
 	// Second is what OpenSCAP is asked for beside that; nil asks for nothing.
 	Second *openscap.Request
 }
@@ -79,6 +83,7 @@ func Run(ctx context.Context, t *Target, s Spec) (*report.Report, error) {
 		return err
 	})
 	group.Go(func() error { return inspect(ctx, found, t, s) })
+	group.Go(func() error { return advise(ctx, found, t, s.Advisor, s.Offers) })
 	var second *openscap.Outcome
 	group.Go(func() (err error) {
 		if s.Second != nil {
@@ -95,6 +100,7 @@ func Run(ctx context.Context, t *Target, s Spec) (*report.Report, error) {
 	of := control.Subject{Baseline: s.Baseline, Output: t.Output, For: s.For}
 	findings = control.Waive(findings, s.Waivers, of, s.Now)
 	found.Strays = report.WaiveStrays(found.Strays, s.Waivers, of, s.Now)
+	found.Vulnerabilities = report.WaiveVulnerabilities(found.Vulnerabilities, s.Waivers, of, s.Now)
 	found.Report = s.Set.NewReport(t.Platform, t.Output, findings, s.Level, s.Benchmarks...)
 	if second != nil {
 		found.Opinion = second.Opinion(s.Set, found.Report)

@@ -25,6 +25,8 @@ type Basis struct {
 	// Alarms are by the name of the feed. While there is one, that the index knows
 	// nothing of a package is no fact.
 	Alarms map[string][]Alarm `json:"alarms,omitempty"`
+	// Told is what was known of each feed when the index was opened, in their order.
+	Told []Report `json:"-"`
 	// Built is that it was made now, and not before.
 	Built bool `json:"-"`
 }
@@ -41,8 +43,8 @@ type Source struct {
 // and none is in alarm.
 func (b *Basis) Complete() bool { return len(b.Sources) > 0 && len(b.Alarms) == 0 }
 
-// published are the kinds with records of packages.
-func (k Kind) published() bool {
+// Published tells whether a feed of the kind has records of packages.
+func (k Kind) Published() bool {
 	switch k {
 	case OSV, DebianTracker, DebianAdvisories, CSAF, MSRC:
 		return true
@@ -70,10 +72,12 @@ func (s *Store) Index(ctx context.Context, list []*Feed) (*advisory.Index, *Basi
 		if err != nil {
 			return nil, nil, err
 		}
-		if j := Judge(f, state, s.Now()); !j.Fresh {
-			basis.Alarms[f.Name] = j.Alarms
+		told := Tell(f, state, s.Now())
+		basis.Told = append(basis.Told, told)
+		if !told.Fresh {
+			basis.Alarms[f.Name] = told.Alarms
 		}
-		if state.Kept() && f.Kind.published() {
+		if state.Kept() && f.Kind.Published() {
 			basis.Sources = append(basis.Sources, Source{f.Name, f.Kind, state.Digest, state.Records})
 		}
 	}
@@ -131,7 +135,7 @@ func (s *Store) build(ctx context.Context, path string, list []*Feed, basis *Bas
 	}
 	total := 0
 	for _, f := range list {
-		if !f.Kind.published() {
+		if !f.Kind.Published() {
 			continue
 		}
 		n, err := s.Read(ctx, f, builder.Add)

@@ -211,7 +211,7 @@ func ReadFile(ctx context.Context, kind Kind, path string, now time.Time, each f
 	} else if _, err := os.Stat(path); err != nil {
 		return kind, 0, fault.Inputf("reading advisories").Because(err)
 	}
-	if !kind.published() {
+	if !kind.Published() {
 		return kind, 0, fault.Inputf("reading %s: a feed of kind %q names no packages", path, kind)
 	}
 	found, err := read(ctx, kind, []stored{f}, now, each)

@@ -170,6 +170,9 @@ func scanImage(ctx context.Context, env *environment, name string, f scanFlags) 
 	if spec.Waivers, err = source.Waivers(spec.Set, strayKinds()); err != nil {
 		return err
 	}
+	if spec.Advisor, err = env.advisor(); err != nil {
+		return err
+	}
 	dir := filepath.Join(p.Config.Cache.Dir, scansDir)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("scanning %s: %w", name, err)

@@ -116,8 +116,13 @@ func (w *workshop) builder(ctx context.Context, recipe *baseline.Recipe, lock *u
 			return nil, err
 		}
 	}
+	advisor, err := w.env.advisor()
+	if err != nil {
+		return nil, err
+	}
 	return &builder.Builder{
 		Archive:     archive,
+		Advisor:     advisor,
 		Fetch:       fetcher,
 		Unpacked:    &deb.Cache{Dir: filepath.Join(c.Cache.Dir, unpackedDir)},
 		Stages:      stages,
