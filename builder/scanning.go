@@ -53,7 +53,7 @@ func (b *Builder) scan(ctx context.Context, plan *Plan, v *catalog.Version) (map
 				task.Fail(err)
 				return err
 			}
-			task.Done(fmt.Sprintf("controls: %d, files: %d", len(found[i].Findings), found[i].Files))
+			task.Done(found[i].InNumbers())
 			return nil
 		})
 	}

@@ -44,9 +44,7 @@ func advise(ctx context.Context, r *report.Report, t *Target, by Advisor, offers
 	if why != "" {
 		r.Advised.Unjudged = append(r.Advised.Unjudged, report.UnjudgedPackage{Package: "all packages", Reason: why})
 	}
-	for i := range r.Vulnerabilities {
-		r.Vulnerabilities[i].Offered = offers.of(&r.Vulnerabilities[i])
-	}
+	offers.note(r.Vulnerabilities)
 	if r.Vulnerabilities == nil {
 		r.Vulnerabilities = []report.Vulnerability{}
 	}

@@ -6,12 +6,15 @@ import (
 	"imgbuild/images/updates"
 )
 
-// Offers are where versions without a vulnerability may come from, by source
-// package; nil is that it is not known.
+// Offers are where versions without a vulnerability may come from.
 type Offers struct {
-	// Lock are the versions that the baseline's lock has, and Suites the newest that
-	// its repositories had when they were last read.
-	Lock, Suites map[string][]string
+	// Lock are the versions that the baseline's lock has, by source package; nil is
+	// that there is none.
+	Lock map[string][]string
+	// Suites gives the versions that the lock's repositories had when they were last
+	// read, of the source packages that are asked for; nil is that it is not known.
+	// It asks nobody.
+	Suites func(sources map[string]bool) map[string][]string
 }
 
 // Locked are the versions of the source packages of a lock's sets.
@@ -25,27 +28,55 @@ func Locked(lock *updates.Lock, sets ...updates.Set) map[string][]string {
 	return versions
 }
 
-// of says where the fix of a vulnerability can be had.
-func (o Offers) of(v *report.Vulnerability) report.Offered {
-	of, err := ecosystem.Of(v.Release)
-	if v.Fixed == "" || err != nil || o.Lock == nil {
-		return ""
+// note says of vulnerabilities where their fixes can be had. What the repositories
+// have is looked up only for what the lock lacks.
+func (o Offers) note(list []report.Vulnerability) {
+	if o.Lock == nil {
+		return
 	}
-	// A lock has it when it has nothing of that source that is older.
-	inLock := len(o.Lock[v.Source]) > 0
-	for _, version := range o.Lock[v.Source] {
-		inLock = inLock && of.Order.Valid(version) && of.Order.Compare(version, v.Fixed) >= 0
-	}
-	switch {
-	case inLock:
-		return report.InLock
-	case o.Suites == nil:
-		return report.NotInLock
-	}
-	for _, version := range o.Suites[v.Source] {
-		if of.Order.Valid(version) && of.Order.Compare(version, v.Fixed) >= 0 {
-			return report.InSuites
+	lacks := map[string]bool{}
+	for i := range list {
+		v := &list[i]
+		switch {
+		case v.Fixed == "":
+		case all(o.Lock[v.Source], v):
+			v.Offered = report.InLock
+		default:
+			v.Offered = report.NotInLock
+			lacks[v.Source] = true
 		}
 	}
-	return report.Nowhere
+	if len(lacks) == 0 || o.Suites == nil {
+		return
+	}
+	suites := o.Suites(lacks)
+	if suites == nil {
+		return
+	}
+	for i := range list {
+		v := &list[i]
+		if v.Offered != report.NotInLock {
+			continue
+		}
+		v.Offered = report.Nowhere
+		for _, version := range suites[v.Source] {
+			if all([]string{version}, v) {
+				v.Offered = report.InSuites
+			}
+		}
+	}
+}
+
+// all tells whether there are versions and each is without a vulnerability.
+func all(versions []string, v *report.Vulnerability) bool {
+	of, err := ecosystem.Of(v.Release)
+	if err != nil {
+		return false
+	}
+	for _, version := range versions {
+		if !of.Order.Valid(version) || of.Order.Compare(version, v.Fixed) < 0 {
+			return false
+		}
+	}
+	return len(versions) > 0
 }

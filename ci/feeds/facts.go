@@ -48,15 +48,19 @@ func (s *Store) Facts(ctx context.Context, list []*Feed) (*Facts, error) {
 		if err != nil {
 			return nil, err
 		}
-		if found.kev != nil {
-			facts.Exploited = append(facts.Exploited, found.kev)
-		}
-		if found.epss != nil {
-			facts.Scores = append(facts.Scores, found.epss)
-		}
-		facts.Support = append(facts.Support, found.eol...)
+		facts.add(found)
 	}
 	return facts, nil
+}
+
+func (f *Facts) add(found *reader) {
+	if found.kev != nil {
+		f.Exploited = append(f.Exploited, found.kev)
+	}
+	if found.epss != nil {
+		f.Scores = append(f.Scores, found.epss)
+	}
+	f.Support = append(f.Support, found.eol...)
 }
 
 // kept reads what is kept of a feed.

@@ -26,6 +26,8 @@ const (
 	layersDir   = "layers"
 	indexesDir  = "indexes"
 	scansDir    = "scans"
+	// advisoriesDir has the indexes of advisories that scans were given.
+	advisoriesDir = "advisories"
 )
 
 // workshop is what lock and bake work with: the project's places, opened.

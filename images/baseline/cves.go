@@ -16,8 +16,8 @@ type CVEs struct {
 	// Dismissed is about what the distributor has looked at and does not hurry
 	// about: no-dsa, postponed, ignored, unimportant.
 	Dismissed Unless `json:"dismissed,omitempty" jsonschema:"enum=refuse,enum=ignore" jsonschema_description:"whether those count that the distributor has dismissed (no-dsa, postponed, ignored, unimportant); ignore unless it says refuse"`
-	// Exploited is about what is known to be exploited, of whatever severity,
-	// fixed or not, dismissed or not.
+	// Exploited is about what is known to be exploited, of whatever severity and
+	// fixed or not; of what is dismissed only the unimportant is left out.
 	Exploited Unless `json:"exploited,omitempty" jsonschema:"enum=refuse,enum=ignore" jsonschema_description:"refuse what CISA's catalogue knows to be exploited, whatever its severity; ignore unless it says refuse"`
 }
 

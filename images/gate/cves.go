@@ -50,12 +50,13 @@ func cves(gate *baseline.CVEs, form string, r *report.Report, now time.Time) []R
 
 // refused tells whether a vulnerability is one that the gate is about.
 func refused(gate *baseline.CVEs, v *report.Vulnerability) bool {
+	dismissed := gate.Dismissed.Or(baseline.Ignore) == baseline.Refuse
 	switch {
-	case gate.Exploited == baseline.Refuse && v.Exploited != nil:
+	case gate.Exploited == baseline.Refuse && (v.Pressing() || v.Exploited != nil && dismissed):
 		return true
 	case gate.Severity == "" || !v.AtLeast(gate.Severity):
 		return false
-	case v.Dismissed() && gate.Dismissed.Or(baseline.Ignore) == baseline.Ignore:
+	case v.Dismissed() && !dismissed:
 		return false
 	case v.Fixed == "" && v.State != advisory.StateUndetermined:
 		// Of what is not determined a fix may be there that could not be read.

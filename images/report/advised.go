@@ -18,6 +18,9 @@ type Advised struct {
 	Unjudged []UnjudgedPackage `json:"unjudged,omitempty"`
 }
 
+// NotLooked is what is said of a report without it.
+const NotLooked = "CVEs were not looked at: no feed is watched; add one: imgbuild feeds add osv-debian"
+
 // Feed is one source of advisories, as it was when it was asked.
 type Feed struct {
 	Name string `json:"name"`
