@@ -4,6 +4,7 @@ import (
 	"imgbuild/builder/debian/deb"
 	"imgbuild/builder/debian/fetch"
 	"imgbuild/builder/progress"
+	"imgbuild/builder/scan"
 	"imgbuild/builder/stage"
 	"imgbuild/images/catalog"
 	"imgbuild/images/control"
@@ -29,6 +30,9 @@ type Builder struct {
 	// SCAPContent is the directory of data streams by which scans ask OpenSCAP
 	// too; empty when they do not.
 	SCAPContent string
+	// Advisor is asked which vulnerabilities images have; nil when nobody is. What
+	// it says is in their reports alone.
+	Advisor scan.Advisor
 	// Catalog receives finished versions.
 	Catalog *catalog.Catalog
 	// Trust says whose versions count as known and as parents.

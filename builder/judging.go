@@ -24,11 +24,16 @@ type Judging struct {
 // what they said where that is news: a version that they refuse is rejected
 // from then on, and one that they refused before and do not now is accepted.
 // What they say is derived anew each time; the record tells of it those who
-// only list versions, and is what keeps a rejected one out of channels.
+// only list versions, and is what keeps a rejected one out of channels. That
+// nothing but its scan has grown old is no judgement on the version, and is not
+// recorded.
 func Judge(ctx context.Context, c *catalog.Catalog, v *catalog.Version, trust signing.Trust, by Judging) ([]gate.Refusal, error) {
 	refusals, err := evidence.Admit(ctx, c, v, trust, by.For)
 	if err != nil {
 		return nil, err
+	}
+	if gate.Aged(refusals) {
+		return refusals, nil
 	}
 	return refusals, record(ctx, c, v, by, refusals)
 }

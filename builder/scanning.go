@@ -24,16 +24,23 @@ import (
 	"imgbuild/images/updates"
 )
 
-// scan scans the forms of a version that have no signed report yet, attaches
-// what it found, and returns the reports of all.
+// scan scans the forms of a version that have no signed report yet, or one that
+// its gates cannot go by any more, attaches what it found, and returns the reports
+// of all.
 func (b *Builder) scan(ctx context.Context, plan *Plan, v *catalog.Version) (map[control.Output]*report.Report, error) {
 	have, err := evidence.Reports(ctx, b.Catalog, v, b.Trust)
 	if err != nil {
 		return nil, err
 	}
+	var now []report.Feed
+	if plan.Recipe.Gates.CVEs != nil && b.Advisor != nil {
+		if now, err = b.Advisor.Feeds(ctx); err != nil {
+			return nil, err
+		}
+	}
 	var forms []control.Output
 	for _, form := range evidence.Forms(v) {
-		if have[form] == nil {
+		if have[form] == nil || !have[form].Advised.Answers(now, time.Now()) {
 			forms = append(forms, form)
 		}
 	}
@@ -46,7 +53,7 @@ func (b *Builder) scan(ctx context.Context, plan *Plan, v *catalog.Version) (map
 				task.Fail(err)
 				return err
 			}
-			task.Done(fmt.Sprintf("controls: %d, files: %d", len(found[i].Findings), found[i].Files))
+			task.Done(found[i].InNumbers())
 			return nil
 		})
 	}
@@ -54,6 +61,10 @@ func (b *Builder) scan(ctx context.Context, plan *Plan, v *catalog.Version) (map
 		return nil, err
 	}
 	for i, form := range forms {
+		if was := have[form]; was != nil {
+			// What it did when it was started does not change.
+			found[i].Trial = was.Trial
+		}
 		if err := AttachReport(ctx, b.Catalog, v, b.Key, found[i]); err != nil {
 			return nil, err
 		}
@@ -70,6 +81,7 @@ func (b *Builder) scanForm(ctx context.Context, plan *Plan, v *catalog.Version, 
 	spec := scan.Spec{
 		Set: cmp.Or(plan.Recipe.ControlSet(), b.Controls), Level: 2, Platform: plan.Recipe.Platform(), Profiles: plan.Recipe.Controls.Profiles, Vars: plan.Recipe.Values(), Waivers: append(plan.Recipe.Controls.Waivers(), b.Waivers...), Baseline: v.Baseline, Now: time.Now(),
 		Hygiene: hygiene.Expected{Locked: map[string]string{}, BuildPaths: []string{b.Stages.Dir}},
+		Advisor: b.Advisor, Offers: scan.Offers{Lock: scan.Locked(plan.Lock, sets...)},
 	}
 	for _, set := range sets {
 		for _, p := range plan.Lock.InSet(set) {

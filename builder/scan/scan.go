@@ -32,6 +32,8 @@ import (
 
 // Spec says what a target is held to.
 type Spec struct {
+	// Checks are what is looked at; all when empty.
+	Checks []report.Check
 	// Set is where controls are looked up. Controls of it are held against the
 	// target: those of Benchmarks up to Level.
 	Set *control.Set
@@ -58,6 +60,12 @@ type Spec struct {
 	Hygiene hygiene.Expected
 	// Now is when waivers must hold.
 	Now time.Time
+	// Advisor is asked about vulnerabilities, nil about none; Offers are where what
+	// mends them may come from.
+	Advisor Advisor
+	Offers  Offers
+	// Narrowed says that for another reason no gate may go by the report.
+	Narrowed bool
 	// Second is what OpenSCAP is asked for beside that; nil asks for nothing.
 	Second *openscap.Request
 }
@@ -67,21 +75,32 @@ func Run(ctx context.Context, t *Target, s Spec) (*report.Report, error) {
 	if s.Platform != "" && t.Platform != s.Platform {
 		return nil, fault.Worldf("scanning %s: it is %s, not %s", t.Name, t.Platform, s.Platform)
 	}
-	controls, err := s.controls(t)
+	found := &report.Report{Target: t.Name, Baseline: s.Baseline, For: s.For, At: s.Now.UTC(), Checks: s.Checks, Drift: []integrity.Difference{}, Strays: []report.Stray{}, Unseen: t.Unseen}
+	controls, err := s.controls(t, found)
 	if err != nil {
 		return nil, err
 	}
-	found := &report.Report{Target: t.Name, Baseline: s.Baseline, For: s.For, At: s.Now.UTC(), Drift: []integrity.Difference{}, Strays: []report.Stray{}, Unseen: t.Unseen}
 	var findings []control.Finding
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
 		findings, err = check(ctx, dpkg.Remember(sweep.Remember(newFinished(t))), controls)
 		return err
 	})
-	group.Go(func() error { return inspect(ctx, found, t, s) })
+	group.Go(func() error {
+		if !found.Looked(report.Integrity) && !found.Looked(report.Hygiene) {
+			return nil
+		}
+		return inspect(ctx, found, t, s)
+	})
+	group.Go(func() error {
+		if !found.Looked(report.CVEs) {
+			return nil
+		}
+		return advise(ctx, found, t, s.Advisor, s.Offers)
+	})
 	var second *openscap.Outcome
 	group.Go(func() (err error) {
-		if s.Second != nil {
+		if s.Second != nil && found.Looked(report.Controls) {
 			second, err = openscap.Run(ctx, t.System, *s.Second)
 		}
 		return err
@@ -95,7 +114,13 @@ func Run(ctx context.Context, t *Target, s Spec) (*report.Report, error) {
 	of := control.Subject{Baseline: s.Baseline, Output: t.Output, For: s.For}
 	findings = control.Waive(findings, s.Waivers, of, s.Now)
 	found.Strays = report.WaiveStrays(found.Strays, s.Waivers, of, s.Now)
-	found.Report = s.Set.NewReport(t.Platform, t.Output, findings, s.Level, s.Benchmarks...)
+	found.Vulnerabilities = report.WaiveVulnerabilities(found.Vulnerabilities, s.Waivers, of, s.Now)
+	if found.Looked(report.Controls) {
+		found.Report = s.Set.NewReport(t.Platform, t.Output, findings, s.Level, s.Benchmarks...)
+	} else {
+		found.Report = &control.Report{Platform: t.Platform, Output: t.Output, Findings: []control.Finding{}, Manual: []control.ToLookAt{}, Scores: []control.Score{}}
+	}
+	found.Narrowed = found.Narrowed || len(s.Checks) > 0 || s.Narrowed
 	if second != nil {
 		found.Opinion = second.Opinion(s.Set, found.Report)
 	}
@@ -103,7 +128,10 @@ func Run(ctx context.Context, t *Target, s Spec) (*report.Report, error) {
 }
 
 // controls are those that are held against a target.
-func (s Spec) controls(t *Target) ([]provisioners.Control, error) {
+func (s Spec) controls(t *Target, found *report.Report) ([]provisioners.Control, error) {
+	if !found.Looked(report.Controls) {
+		return nil, nil
+	}
 	chosen, err := s.Set.Of(t.Platform, t.Output, s.Level, s.Benchmarks...)
 	if err != nil {
 		return nil, err
@@ -125,8 +153,10 @@ func inspect(ctx context.Context, r *report.Report, t *Target, s Spec) error {
 		}
 		strays = append(strays, more...)
 	}
-	r.Strays = append(r.Strays, strays...)
-	if s.Manifest == nil {
+	if r.Looked(report.Hygiene) {
+		r.Strays = append(r.Strays, strays...)
+	}
+	if s.Manifest == nil || !r.Looked(report.Integrity) {
 		return nil
 	}
 	manifest, err := integrity.NewManifest(entries, s.Classes)

@@ -20,13 +20,16 @@ type Target struct {
 	Name string
 	// Output is the form that controls know it by.
 	Output control.Output
-	// Platform is the system in it: "debian-12".
+	// Platform is the system in it, ID and the first part of VERSION_ID of
+	// os-release(5): "debian-12".
 	Platform string
 	// System is the tree. It may be read by several goroutines at once.
 	System system.Reader
 	// Unseen are parts of it that the tree does not show.
 	Unseen []string
 
+	// distribution and release are ID and VERSION_ID of os-release(5).
+	distribution, release string
 	// image is the container image that it is, nil for others, and configuration
 	// what it says of itself, as JSON.
 	image         *layers.Image
@@ -54,11 +57,15 @@ func (t *Target) hidden() []hygiene.Hidden {
 
 // newTarget finds out what system a tree holds.
 func newTarget(name string, output control.Output, r system.Reader, close func() error) (*Target, error) {
-	platform, err := platformOf(r)
+	id, version, err := releaseOf(r)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening %s: %w", name, err), close())
 	}
-	return &Target{Name: name, Output: output, Platform: platform, System: r, close: close}, nil
+	t := &Target{Name: name, Output: output, Platform: id, System: r, distribution: id, release: version, close: close}
+	if major, _, _ := strings.Cut(version, "."); major != "" {
+		t.Platform += "-" + major
+	}
+	return t, nil
 }
 
 // Directory opens a tree that lies in a directory as a machine's root or a
@@ -74,17 +81,16 @@ func Directory(dir string, output control.Output) (*Target, error) {
 // maxRelease bounds os-release(5), in bytes.
 const maxRelease = 64 << 10
 
-// platformOf reads os-release(5): ID and the first part of VERSION_ID.
-func platformOf(r system.Reader) (string, error) {
+// releaseOf reads os-release(5): ID and VERSION_ID.
+func releaseOf(r system.Reader) (id, version string, err error) {
 	text, err := system.ReadFile(r, "/etc/os-release", maxRelease)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", fault.Inputf("it has no /etc/os-release: no root of a Linux system").
+		return "", "", fault.Inputf("it has no /etc/os-release: no root of a Linux system").
 			WithHint("give a disk image, a container image, or the directory that has etc/ and usr/")
 	}
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	var id, version string
 	for line := range strings.Lines(string(text)) {
 		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
 		value = strings.Trim(value, `"'`)
@@ -92,11 +98,8 @@ func platformOf(r system.Reader) (string, error) {
 		case "ID":
 			id = value
 		case "VERSION_ID":
-			version, _, _ = strings.Cut(value, ".")
+			version = value
 		}
 	}
-	if version == "" {
-		return id, nil
-	}
-	return id + "-" + version, nil
+	return id, version, nil
 }

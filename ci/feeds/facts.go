@@ -21,21 +21,25 @@ type Facts struct {
 	// Alarms are by the name of the feed: what such a feed does not say is no
 	// fact.
 	Alarms map[string][]Alarm
+	// Told is what was known of each feed of such a kind, in their order.
+	Told []Report
 }
 
 // Facts reads what is kept of the feeds of the kinds KEV, EPSS and EOL.
 func (s *Store) Facts(ctx context.Context, list []*Feed) (*Facts, error) {
 	facts := &Facts{Alarms: map[string][]Alarm{}}
 	for _, f := range list {
-		if f.Kind.published() {
+		if f.Kind.Published() {
 			continue
 		}
 		state, err := s.State(f)
 		if err != nil {
 			return nil, err
 		}
-		if j := Judge(f, state, s.Now()); !j.Fresh {
-			facts.Alarms[f.Name] = j.Alarms
+		told := Tell(f, state, s.Now())
+		facts.Told = append(facts.Told, told)
+		if !told.Fresh {
+			facts.Alarms[f.Name] = told.Alarms
 		}
 		if !state.Kept() {
 			continue
@@ -44,15 +48,19 @@ func (s *Store) Facts(ctx context.Context, list []*Feed) (*Facts, error) {
 		if err != nil {
 			return nil, err
 		}
-		if found.kev != nil {
-			facts.Exploited = append(facts.Exploited, found.kev)
-		}
-		if found.epss != nil {
-			facts.Scores = append(facts.Scores, found.epss)
-		}
-		facts.Support = append(facts.Support, found.eol...)
+		facts.add(found)
 	}
 	return facts, nil
+}
+
+func (f *Facts) add(found *reader) {
+	if found.kev != nil {
+		f.Exploited = append(f.Exploited, found.kev)
+	}
+	if found.epss != nil {
+		f.Scores = append(f.Scores, found.epss)
+	}
+	f.Support = append(f.Support, found.eol...)
 }
 
 // kept reads what is kept of a feed.

@@ -2,17 +2,10 @@ package feeds
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
-	"strings"
 
-	"imgbuild/builder/progress"
 	"imgbuild/images/advisory"
 	"imgbuild/images/hold"
 )
@@ -25,6 +18,8 @@ type Basis struct {
 	// Alarms are by the name of the feed. While there is one, that the index knows
 	// nothing of a package is no fact.
 	Alarms map[string][]Alarm `json:"alarms,omitempty"`
+	// Told is what was known of each feed when the index was opened, in their order.
+	Told []Report `json:"-"`
 	// Built is that it was made now, and not before.
 	Built bool `json:"-"`
 }
@@ -41,17 +36,14 @@ type Source struct {
 // and none is in alarm.
 func (b *Basis) Complete() bool { return len(b.Sources) > 0 && len(b.Alarms) == 0 }
 
-// published are the kinds with records of packages.
-func (k Kind) published() bool {
+// Published tells whether a feed of the kind has records of packages.
+func (k Kind) Published() bool {
 	switch k {
 	case OSV, DebianTracker, DebianAdvisories, CSAF, MSRC:
 		return true
 	}
 	return false
 }
-
-// indexFormat changes when the same files give another index.
-const indexFormat = 1
 
 // Index opens the index of all that is kept of the feeds. It is made where none
 // was made of the very same files before; records go into it one by one. Feeds in
@@ -70,99 +62,34 @@ func (s *Store) Index(ctx context.Context, list []*Feed) (*advisory.Index, *Basi
 		if err != nil {
 			return nil, nil, err
 		}
-		if j := Judge(f, state, s.Now()); !j.Fresh {
-			basis.Alarms[f.Name] = j.Alarms
+		told := Tell(f, state, s.Now())
+		basis.Told = append(basis.Told, told)
+		if !told.Fresh {
+			basis.Alarms[f.Name] = told.Alarms
 		}
-		if state.Kept() && f.Kind.published() {
+		if state.Kept() && f.Kind.Published() {
 			basis.Sources = append(basis.Sources, Source{f.Name, f.Kind, state.Digest, state.Records})
 		}
 	}
-	dir := filepath.Join(s.Dir, ".index")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, nil, fmt.Errorf("making the index of advisories: %w", err)
-	}
-	lock, err := hold.File(ctx, filepath.Join(dir, "lock"), hold.Exclusive)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer lock.Close()
-	path, err := s.indexPath(dir, basis)
-	if err != nil {
-		return nil, nil, err
-	}
-	if index, err := advisory.Open(path); err == nil {
-		return index, basis, nil
-	}
-	// There is none, or one of another version, or a damaged one.
-	if err := s.build(ctx, path, list, basis); err != nil {
-		return nil, nil, fmt.Errorf("making the index of advisories: %w", err)
-	}
-	basis.Built = true
-	index, err := advisory.Open(path)
-	return index, basis, err
-}
-
-// indexPath names an index by all that it is made of.
-func (s *Store) indexPath(dir string, b *Basis) (string, error) {
-	text, err := json.Marshal(struct {
-		Format  int      `json:"format"`
-		Program string   `json:"program"`
-		Sources []Source `json:"sources"`
-	}{indexFormat, s.Program, b.Sources})
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256(text)
-	return filepath.Join(dir, hex.EncodeToString(sum[:])), nil
-}
-
-// build makes the index and takes those before it away: who has one open keeps
-// it.
-func (s *Store) build(ctx context.Context, path string, list []*Feed, basis *Basis) (err error) {
-	task := s.reporter().Start("index of advisories", 0, progress.Items)
-	defer func() {
-		if err != nil {
-			task.Fail(err)
-		}
-	}()
-	builder, err := advisory.NewBuilder()
-	if err != nil {
-		return err
-	}
-	total := 0
-	for _, f := range list {
-		if !f.Kind.published() {
-			continue
-		}
-		n, err := s.Read(ctx, f, builder.Add)
-		if err != nil {
-			return err
-		}
-		total += n
-	}
-	out, err := os.Create(path + ".new")
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(builder.Write(out), out.Sync(), out.Close()); err != nil {
-		return err
-	}
-	if err := move(path+".new", path); err != nil {
-		return err
-	}
-	entries, err := os.ReadDir(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if name := strings.TrimSuffix(e.Name(), ".new"); digest.MatchString(name) && e.Name() != filepath.Base(path) {
-			if err := os.Remove(filepath.Join(filepath.Dir(path), e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
+	kept := indexes{dir: filepath.Join(s.Dir, ".index"), most: 1, reporter: s.reporter()}
+	index, built, err := kept.open(ctx, indexKey{indexFormat, s.Program, basis.Sources}, func(each func(*advisory.Record) error) (total int, err error) {
+		for _, f := range list {
+			if !f.Kind.Published() {
+				continue
 			}
+			n, err := s.Read(ctx, f, each)
+			if err != nil {
+				return 0, err
+			}
+			total += n
 		}
+		return total, nil
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("making the index of advisories: %w", err)
 	}
-	task.Done(fmt.Sprintf("%d advisories", total))
-	return nil
+	basis.Built = built
+	return index, basis, nil
 }
 
 // Read gives the records of what is kept of a feed, one after the other, and

@@ -11,6 +11,9 @@ type Judgement struct {
 	// enough. Otherwise Alarms say why not.
 	Fresh  bool    `json:"fresh"`
 	Alarms []Alarm `json:"alarms,omitempty"`
+	// FreshBefore is the first moment at which it is stale when nobody reads it
+	// again; zero when nothing is kept.
+	FreshBefore time.Time `json:"fresh_before,omitzero"`
 }
 
 // leap is how far a date may lie in the future for clocks that differ.
@@ -48,6 +51,12 @@ func Judge(f *Feed, s *State, now time.Time) Judgement {
 	}
 	if s.Kept() && s.Records < f.Least {
 		add(Shrunk, "see what the source sends, or lower least:", "it has %s, and should have %d at least", f.Kind.count(s.Records), f.Least)
+	}
+	if s.Kept() {
+		j.FreshBefore = s.Read.Add(f.staleAfter())
+		if quiet := f.quiet(); quiet > 0 && !s.AsOf.IsZero() && s.AsOf.Add(quiet).Before(j.FreshBefore) {
+			j.FreshBefore = s.AsOf.Add(quiet)
+		}
 	}
 	j.Alarms = append(j.Alarms, s.Alarms...)
 	j.Fresh = len(j.Alarms) == 0

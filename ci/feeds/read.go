@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -20,7 +18,6 @@ import (
 	"imgbuild/images/advisory/kev"
 	"imgbuild/images/advisory/msrc"
 	"imgbuild/images/advisory/osv"
-	"imgbuild/images/fault"
 )
 
 // reading is what was found in the files of a feed.
@@ -197,34 +194,6 @@ func (r *reader) facts(name string, from io.Reader) error {
 
 // whole is a document of which its own reader says whether it is too large.
 func whole(from io.Reader) ([]byte, error) { return io.ReadAll(io.LimitReader(from, maxDocument)) }
-
-// ReadFile reads the records of a file that is kept nowhere, as a scan that is
-// given one does. Without a kind it is recognised. It returns the kind and the
-// number of records; a file without any is an error.
-func ReadFile(ctx context.Context, kind Kind, path string, now time.Time, each func(*advisory.Record) error) (Kind, int, error) {
-	f := stored{filepath.Base(path), path}
-	if kind == "" {
-		var err error
-		if kind, err = recognisePath(ctx, path); err != nil {
-			return "", 0, fault.Inputf("reading %s", path).Because(err).WithHint("the kinds that are known: %s", strings.Join(Kinds(), ", "))
-		}
-	} else if _, err := os.Stat(path); err != nil {
-		return kind, 0, fault.Inputf("reading advisories").Because(err)
-	}
-	if !kind.published() {
-		return kind, 0, fault.Inputf("reading %s: a feed of kind %q names no packages", path, kind)
-	}
-	found, err := read(ctx, kind, []stored{f}, now, each)
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return kind, 0, context.Cause(ctx)
-	case err != nil:
-		return kind, 0, fault.Worldf("reading %s: %s", path, unreadable(kind, err).Reason).WithHint("fetch it again")
-	case found.records == 0:
-		return kind, 0, fault.Worldf("reading %s: there is no record in it", path)
-	}
-	return kind, found.records, nil
-}
 
 // maxDocument is more than any reader of single documents takes.
 const maxDocument = 64 << 20

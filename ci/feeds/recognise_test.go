@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -157,31 +156,6 @@ func TestSharedFiles(t *testing.T) {
 			t.Errorf("%s: %q, %v", name, kind, err)
 		}
 		f.Close()
-	}
-}
-
-func TestReadingAFileThatIsKeptNowhere(t *testing.T) {
-	for name, c := range map[string]struct {
-		kind feeds.Kind
-		data []byte
-		n    int
-		says string
-	}{
-		"records":         {"", records(t, 3), 3, ""},
-		"a list":          {feeds.DebianAdvisories, []byte(advisories), 1, ""},
-		"a page":          {"", []byte("<html>"), 0, "no file of a feed"},
-		"of another kind": {feeds.DebianTracker, records(t, 3), 0, "no whole feed of kind debian-tracker"},
-		"no packages":     {"", []byte(exploited), 0, "names no packages"},
-		"cut":             {feeds.DebianTracker, []byte(tracker[:60]), 0, "ends too early"},
-	} {
-		path := filepath.Join(t.TempDir(), "file")
-		if err := os.WriteFile(path, c.data, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		_, n, err := feeds.ReadFile(t.Context(), c.kind, path, now, nothing)
-		if n != c.n || (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
-			t.Errorf("%s: %d, %v", name, n, err)
-		}
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"imgbuild/builder/project"
+	"imgbuild/builder/scan"
+	"imgbuild/ci/advise"
 	"imgbuild/ci/feeds"
 	"imgbuild/images/fault"
 )
@@ -50,6 +52,16 @@ func (e *environment) feeds() (*project.Project, *feeds.Store, *feeds.List, erro
 	return p, &feeds.Store{
 		Dir: p.FeedsDir(), Now: time.Now, Progress: e.reporter(), Fetch: feeds.Fetch{Transport: transport}, Program: version,
 	}, list, nil
+}
+
+// advisor is who is asked about vulnerabilities: the feeds of the project. It is
+// nil where none is watched.
+func (e *environment) advisor() (scan.Advisor, error) {
+	_, store, list, err := e.feeds()
+	if err != nil || len(list.Feeds) == 0 {
+		return nil, err
+	}
+	return &advise.Feeds{Store: store, List: list.Feeds}, nil
 }
 
 // feedsDocument is the answer of feeds list and check as JSON.

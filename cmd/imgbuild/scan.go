@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,6 +31,8 @@ type scanFlags struct {
 	page, sarif, xml string
 	attach           bool
 	customer, fleet  string
+	// looked is what is looked at, and advisories are files to look for CVEs by.
+	looked, advisories []string
 	// stream is a SCAP data stream for a second opinion.
 	stream string
 	trial  trialFlags
@@ -39,17 +42,22 @@ func newScanCommand(env *environment) *cobra.Command {
 	var f scanFlags
 	cmd := &cobra.Command{
 		Use:   "scan [IMAGE]",
-		Short: "Judge a finished image: controls, integrity, secrets",
+		Short: "Judge a finished image: controls, CVEs, integrity, secrets",
 		Long: `Open a finished output read-only, without booting or mounting it, and judge it:
 against the controls of the benchmarks that speak of its system, against its signed
-integrity manifest, and for what no image may carry, such as private keys, tokens,
-passwords, histories, unexpected setuid files and packages that its lock lacks.
+integrity manifest, for what no image may carry, such as private keys, tokens,
+passwords, histories, unexpected setuid files and packages that its lock lacks, and
+for the vulnerabilities of its packages by the feeds that are watched.
 
 IMAGE is a version of the catalog, a disk image (raw or qcow2), a container image
 (oci:DIR, oci-archive:FILE, docker://HOST/NAME:TAG), or a directory that holds a root,
 by a path with a slash in it: ./root.
 Of a version the disk is scanned, or with --form container its container. Without an
 IMAGE, the version that was baked last is scanned.
+
+With --advisories it looks for vulnerabilities by files instead: any OSV archive,
+record or directory, Debian's tracker, CSAF and others; and with --checks at a part
+of all this alone. No gate goes by such a report.
 
 With --boot-trial a version is started too, on a network without a way out: it must
 answer the probes of its recipe, have no failed unit, listen on its declared ports
@@ -58,11 +66,14 @@ written to.
 
 Ends with exit code 3 when a control of at least medium severity fails or cannot be
 told, when a file is not what was baked, when something lies in the image that must
-not, or when something is wrong in its boot trial.`,
+not, when a vulnerability of medium severity or above, or one that nobody has rated,
+has a fix or is known to be exploited, when the feeds cannot be relied on or say
+nothing of a package, or when something is wrong in its boot trial.`,
 		Example: `  imgbuild scan debian-12-nginx
   imgbuild scan debian-12-nginx:released --form container
   imgbuild scan web.qcow2 --report report.html --sarif scan.sarif --junit scan.xml
   imgbuild scan oci:layout --level 1 --output json
+  imgbuild scan ./root --checks cves --advisories osv:all.zip --output json
   imgbuild scan debian-12-nginx --attach
   imgbuild scan debian-12-nginx --boot-trial --report report.html`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -94,6 +105,8 @@ not, or when something is wrong in its boot trial.`,
 	flags.StringVar(&f.form, "form", "", "`FORM` of the version or directory: vm or container")
 	flags.StringSliceVar(&f.benchmarks, "benchmark", nil, "`BENCHMARK` to judge by (default: all that speak of its system)")
 	flags.IntVar(&f.level, "level", 2, "judge by the sections up to this `LEVEL`: 1 or 2")
+	flags.StringSliceVar(&f.looked, "checks", nil, "look at these `CHECKS` alone: controls, cves, integrity, hygiene (default: all)")
+	flags.StringArrayVar(&f.advisories, "advisories", nil, "look for CVEs by this `FILE` or directory instead of the feeds, such as osv:all.zip; may be given again, kev:FILE and epss:FILE too")
 	flags.StringVar(&f.page, "report", "", "write the report to `FILE` as a page for a browser")
 	flags.StringVar(&f.sarif, "sarif", "", "write the report to `FILE` as SARIF 2.1.0")
 	flags.StringVar(&f.xml, "junit", "", "write the report to `FILE` as JUnit XML")
@@ -117,6 +130,12 @@ func (f scanFlags) check(name string) error {
 		return fault.Inputf("reports go to files").WithHint("name a file; --output json writes the whole report to standard output")
 	case f.attach && (f.level != 2 || len(f.benchmarks) > 0):
 		return fault.Inputf("--attach is for whole reports: gates go by them").WithHint("leave out --level and --benchmark")
+	case slices.Contains(f.looked, string(report.Integrity)) && foreign(name):
+		return fault.Inputf("only of versions of the catalog is it known what every file should be").WithHint("leave integrity out of --checks, or name a version")
+	case f.attach && (len(f.looked) > 0 || len(f.advisories) > 0):
+		return fault.Inputf("--attach is for whole reports, by the feeds that are watched: gates go by them").WithHint("leave out --checks and --advisories")
+	case f.stream != "" && len(f.looked) > 0 && !slices.Contains(f.looked, string(report.Controls)):
+		return fault.Inputf("--data-stream is a second opinion of controls").WithHint("leave it out, or add controls to --checks")
 	case f.attach && foreign(name):
 		return fault.Inputf("--attach is for versions of the catalog").WithHint("leave it out, or name a version")
 	case f.trial.on && foreign(name):
@@ -170,6 +189,12 @@ func scanImage(ctx context.Context, env *environment, name string, f scanFlags) 
 	if spec.Waivers, err = source.Waivers(spec.Set, strayKinds()); err != nil {
 		return err
 	}
+	if spec.Checks, err = f.checks(); err != nil {
+		return err
+	}
+	if err := f.addAdvisor(env, p, &spec); err != nil {
+		return err
+	}
 	dir := filepath.Join(p.Config.Cache.Dir, scansDir)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("scanning %s: %w", name, err)
@@ -190,7 +215,7 @@ func scanImage(ctx context.Context, env *environment, name string, f scanFlags) 
 		task.Fail(err)
 		return err
 	}
-	task.Done(fmt.Sprintf("controls: %d, files: %d", len(found.Findings), found.Files))
+	task.Done(found.InNumbers())
 	if f.trial.on {
 		if found.Trial, err = tryVersion(ctx, env, of, target.Output, f); err != nil {
 			return err
@@ -216,8 +241,7 @@ func scanImage(ctx context.Context, env *environment, name string, f scanFlags) 
 
 // verdict is an error of kind fault.Gate for a report with something wrong.
 func verdict(r *report.Report) error {
-	var wrong []string
-	var trial []string
+	var wrong, trial []string
 	if r.Trial != nil {
 		trial = r.Trial.Failed()
 	}
@@ -229,6 +253,8 @@ func verdict(r *report.Report) error {
 		{len(r.Drift), "a file is not what was baked", "%d files are not what was baked"},
 		{len(r.Unseen), "a part of it was not looked at", "%d parts of it were not looked at"},
 		{len(r.Littered(r.At)), "something lies in it that must not", "%d things lie in it that must not"},
+		{len(r.Mendable(control.Medium, r.At)), "a vulnerability can be mended or is exploited", "%d vulnerabilities can be mended or are exploited"},
+		{len(r.Untold()), "not all of its vulnerabilities could be told", "not all of its vulnerabilities could be told, for %d reasons"},
 		{len(trial), "something was wrong in its boot trial", "%d things were wrong in its boot trial"},
 	} {
 		switch w.count {

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"slices"
+
 	"imgbuild/builder/project"
 	"imgbuild/builder/sandbox"
 	"imgbuild/builder/scan"
 	"imgbuild/builder/scan/openscap"
+	"imgbuild/images/report"
 )
 
 // enterForOpinion moves the program into its namespaces where OpenSCAP will be
@@ -12,7 +15,7 @@ import (
 // named and oscap is missing is an error; that only a setting asks for it is
 // told later.
 func (f scanFlags) enterForOpinion(p *project.Project) error {
-	if f.stream == "" && p.Config.OpenSCAP.Content == "" {
+	if f.stream == "" && (p.Config.OpenSCAP.Content == "" || len(f.looked) > 0 && !slices.Contains(f.looked, string(report.Controls))) {
 		return nil
 	}
 	if err := openscap.Available(); err != nil {

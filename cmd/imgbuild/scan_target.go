@@ -8,12 +8,14 @@ import (
 	"slices"
 	"strings"
 
+	"imgbuild/builder"
 	"imgbuild/builder/scan"
 	"imgbuild/builder/scan/layers"
 	"imgbuild/images/catalog"
 	"imgbuild/images/control"
 	"imgbuild/images/evidence"
 	"imgbuild/images/fault"
+	"imgbuild/images/updates"
 )
 
 // isContainer tells the names of container images.
@@ -88,10 +90,41 @@ func openTarget(ctx context.Context, env *environment, name, form, dir string, s
 	if spec.Classes, err = recipe.Mutable.Rules(); err != nil {
 		return nil, nil, fault.Worldf("reading what %s lets servers change", v.Ref()).Because(err)
 	}
+	if spec.Offers, err = offers(ctx, env, v, output); err != nil {
+		return nil, nil, err
+	}
 	spec.Baseline, spec.Profiles, spec.Vars = v.Baseline, recipe.Controls.Profiles, recipe.Values
 	spec.Waivers = append(spec.Waivers, recipe.Controls.Waivers()...)
 	t, err := scan.Version(ctx, c, v, output, dir)
 	return t, v, err
+}
+
+// offers are where versions without a vulnerability can come from for a version: the
+// lock of its baseline as it is now, and what its repositories had when they were
+// last read. Nothing is known of a baseline that is not here, or has no lock.
+func offers(ctx context.Context, env *environment, v *catalog.Version, form control.Output) (scan.Offers, error) {
+	w, err := env.workshop(ctx)
+	if err != nil {
+		return scan.Offers{}, err
+	}
+	defer w.close()
+	recipe, err := w.recipe(ctx, v.Baseline, "")
+	if err != nil {
+		return scan.Offers{}, ctx.Err()
+	}
+	lock, err := builder.ReadLock(w.project.LockFile(recipe))
+	if lock == nil || err != nil {
+		return scan.Offers{}, err
+	}
+	sets := []updates.Set{updates.Root}
+	if form == control.Machine {
+		sets = append(sets, updates.Boot)
+	}
+	known := scan.Offers{Lock: scan.Locked(lock, sets...)}
+	if locker, err := w.locker(); err == nil {
+		known.Suites = locker.Kept(ctx, recipe)
+	}
+	return known, nil
 }
 
 // orPath is why the catalog has no such version, or, where a file or directory of

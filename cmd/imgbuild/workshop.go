@@ -26,6 +26,8 @@ const (
 	layersDir   = "layers"
 	indexesDir  = "indexes"
 	scansDir    = "scans"
+	// advisoriesDir has the indexes of advisories that scans were given.
+	advisoriesDir = "advisories"
 )
 
 // workshop is what lock and bake work with: the project's places, opened.
@@ -116,8 +118,13 @@ func (w *workshop) builder(ctx context.Context, recipe *baseline.Recipe, lock *u
 			return nil, err
 		}
 	}
+	advisor, err := w.env.advisor()
+	if err != nil {
+		return nil, err
+	}
 	return &builder.Builder{
 		Archive:     archive,
+		Advisor:     advisor,
 		Fetch:       fetcher,
 		Unpacked:    &deb.Cache{Dir: filepath.Join(c.Cache.Dir, unpackedDir)},
 		Stages:      stages,

@@ -85,6 +85,11 @@ func TestMistakesAreFoundAtTheirPlace(t *testing.T) {
 		{"port", base + "outputs: {container: {ports: [http]}}", `expected a port such as 80`},
 		{"probe", base + "probes: {a: {unit: x, tcp: {port: 1}}}", `expected exactly one of "http"`},
 		{"gate", base + "gates: {max-size: {iso: 1GiB}}", `"iso" is no output: expected one of container, qcow2, raw`},
+		{"word for CVEs", base + "gates: {cves: hihg}", `:3:15: unknown value "hihg" for "severity"; did you mean "high"?`},
+		{"key of CVEs", base + "gates:\n  cves:\n    severity: high\n    unfixd: ignore\n", `:6:5: unknown key "unfixd"; did you mean "unfixed"?`},
+		{"word of CVEs", base + "gates: {cves: {severity: high, unfixed: skip}}", `unknown value "skip" for "unfixed"`},
+		{"no CVEs", base + "gates: {cves: {unfixed: refuse}}", `"cves" refuses nothing: give it "severity", or "exploited: refuse"`},
+		{"list of CVEs", base + "gates: {cves: [high]}", `expected a severity for "cves"`},
 		{"score", base + "gates:\n  min-score:\n    cis:\n      level-1: 97\n      level-2: 101\n", `:7:16: expected a score from 0 to 100 percent, found 101`},
 		{"probe port", base + "probes: {a: {tcp: {port: 70000}}}", `expected a port from 1 to 65535, found 70000`},
 		{"source", base + "sources: {x: {url: 'https://mirror.example/x', suite: s}}", `missing key "fingerprint"`},
@@ -420,6 +425,29 @@ hosts: {title: h, severity: low, rationale: r, resources: {files: {/etc/hosts: {
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
+// TestTheGateAboutCVEs: a severity is short for a map, and both come back from what
+// is signed.
+func TestTheGateAboutCVEs(t *testing.T) {
+	for text, want := range map[string]baseline.CVEs{
+		"high":                {Severity: control.High},
+		"{severity: high}":    {Severity: control.High},
+		"{exploited: refuse}": {Exploited: baseline.Refuse},
+		"\"${worst}\"":        {Severity: control.Low},
+		"{severity: critical, unfixed: ignore, dismissed: refuse, exploited: ignore}": {
+			Severity: control.Critical, Unfixed: baseline.Ignore, Dismissed: baseline.Refuse, Exploited: baseline.Ignore},
+	} {
+		recipe := load(t, project(t, map[string]string{"baselines/web.yaml": base + "vars: {worst: low}\ngates: {cves: " + text + "}\n"}), "web")
+		data, err := recipe.Canonical()
+		if err != nil {
+			t.Fatal(err)
+		}
+		terms, err := baseline.ReadTerms(data)
+		if err != nil || recipe.Gates.CVEs == nil || *recipe.Gates.CVEs != want || terms.Gates.CVEs == nil || *terms.Gates.CVEs != want || !recipe.Scanned() {
+			t.Errorf("%s: %+v, %+v, %v", text, recipe.Gates.CVEs, terms.Gates.CVEs, err)
 		}
 	}
 }

@@ -263,11 +263,14 @@ type Gates struct {
 	// NoWorse asks that no score is below that of the newest earlier version
 	// that was scanned and may be used.
 	NoWorse bool `json:"no-worse,omitempty" jsonschema_description:"no score is below that of the version before"`
+	// CVEs are the published vulnerabilities that no output may have; nil asks for
+	// none.
+	CVEs *CVEs `json:"cves,omitempty" jsonschema_description:"published vulnerabilities that no output may have, unless they are waived: a severity, such as high, or a map"`
 }
 
 // Scanned tells whether the gates ask what a scan finds.
 func (g Gates) Scanned() bool {
-	return len(g.MinScore) > 0 || g.NoFail != "" || g.Clean || g.BootTrial || g.NoWorse
+	return len(g.MinScore) > 0 || g.NoFail != "" || g.Clean || g.BootTrial || g.NoWorse || g.CVEs != nil
 }
 
 // MinScore are the least scores of a benchmark at its levels, in percent; 0 asks

@@ -273,8 +273,8 @@ console:
 		"a: {control: ssh-no-root, reason: x, owner: y}":                            `missing key "expires"`,
 		"a: {control: ssh-no-root, reason: x, owner: y, expires: 2027-01-01, z: 1}": `unknown key "z"`,
 
-		"a: {reason: x, owner: y, expires: 2027-01-01}":                                                              `expected either "control" or "stray"`,
-		"a: {control: ssh-no-root, stray: {kind: token, path: /a}, reason: x, owner: y, expires: 2027-01-01}":        `expected either "control" or "stray"`,
+		"a: {reason: x, owner: y, expires: 2027-01-01}":                                                              `expected one of "control", "stray" and "cve"`,
+		"a: {control: ssh-no-root, stray: {kind: token, path: /a}, reason: x, owner: y, expires: 2027-01-01}":        `expected one of "control", "stray" and "cve"`,
 		"a: {stray: {kind: tokn, path: /a}, reason: x, owner: y, expires: 2027-01-01}":                               `waivers.yaml:1:13: unknown kind "tokn"; did you mean "token"?`,
 		"a: {stray: {kind: token}, reason: x, owner: y, expires: 2027-01-01}":                                        `missing key "path"`,
 		"a: {control: ssh-no-root, customers: [Acme], reason: x, owner: y, expires: 2027-01-01}":                     `"Acme" is not the name of a customer`,

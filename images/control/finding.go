@@ -85,8 +85,8 @@ type Report struct {
 	// Platform is such as "debian-12".
 	Platform string `json:"platform"`
 	Output   Output `json:"output"`
-	// Narrowed says that only some benchmarks or levels were asked for: no gate
-	// goes by such a report.
+	// Narrowed says that only a part was asked for, such as some benchmarks: no
+	// gate goes by such a report.
 	Narrowed bool `json:"narrowed,omitempty"`
 	// Findings are sorted by control.
 	Findings []Finding `json:"findings"`

@@ -3,6 +3,7 @@ package control
 import (
 	"fmt"
 	"io/fs"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -10,17 +11,21 @@ import (
 	"imgbuild/images/baseline/node"
 )
 
-// Waiver is an accepted exception to a control, or for something that lies in
-// an image that must not. It accepts a failure, never that something could not
-// be told.
+// Waiver is an accepted exception to a control, for something that lies in an
+// image that must not, or for a vulnerability. It accepts a failure, never that
+// something could not be told.
 type Waiver struct {
 	// ID is its name, for reports.
 	ID string `json:"-"`
 	// Control is the id of what is not met; empty for a stray.
 	Control string `json:"control,omitempty"`
 	// Stray is what may lie in the image; nil for a control.
-	Stray  *WaivedStray `json:"stray,omitempty"`
-	Reason string       `json:"reason" jsonschema:"required"`
+	Stray *WaivedStray `json:"stray,omitempty"`
+	// CVE is the id, or another name, of a vulnerability; Package is the source
+	// package that may have it, any when empty.
+	CVE     string `json:"cve,omitempty"`
+	Package string `json:"package,omitempty"`
+	Reason  string `json:"reason" jsonschema:"required"`
 	// Owner is who answers for it.
 	Owner string `json:"owner" jsonschema:"required"`
 	// Expires is the first day on which it holds no more, in UTC.
@@ -53,8 +58,20 @@ func (w *Waiver) Validate(n *node.Node) error {
 			p.Addf(value.Pos, "%q is empty", key)
 		}
 	}
-	if (w.Control == "") == (w.Stray == nil) {
-		p.Addf(n.Pos, `expected either "control" or "stray"`)
+	about := 0
+	for _, key := range []string{"control", "stray", "cve"} {
+		if n.Get(key) != nil {
+			about++
+		}
+	}
+	if about != 1 {
+		p.Addf(n.Pos, `expected one of "control", "stray" and "cve"`)
+	}
+	if cve := n.Get("cve"); cve != nil && !vulnerabilityName.MatchString(w.CVE) {
+		p.Addf(cve.Pos, "%q is not the name of a vulnerability, such as CVE-2026-1234", w.CVE)
+	}
+	if n.Get("package") != nil && w.CVE == "" {
+		p.Addf(n.At("package"), `"package" goes with "cve": the source package that may have it`)
 	}
 	for _, item := range items(n.Get("customers")) {
 		if _, err := ParseScope(item.Text, ""); err != nil || item.Text == "" {
@@ -118,6 +135,16 @@ func (w *Waiver) covers(of Subject) bool {
 func (w *Waiver) CoversStray(kind, path string, of Subject) bool {
 	return w.Stray != nil && *w.Stray == WaivedStray{kind, path} && w.covers(of)
 }
+
+// CoversCVE tells whether the waiver is about a vulnerability, given by all its
+// names, in a source package of a subject.
+func (w *Waiver) CoversCVE(names []string, source string, of Subject) bool {
+	return w.CVE != "" && slices.Contains(names, w.CVE) && (w.Package == "" || w.Package == source) && w.covers(of)
+}
+
+// vulnerabilityName is a name as advisories give it: CVE-2026-1234, TEMP-0000000-ABCDEF,
+// GHSA-xxxx-xxxx-xxxx, DEBIAN-CVE-2026-1234.
+var vulnerabilityName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]*(?:[-_:.][A-Za-z0-9]+)+$`)
 
 // Says is why a waiver accepts, or that it does not any more.
 func (w *Waiver) Says(now time.Time) string {

@@ -106,27 +106,3 @@ func TestRefusalsAreFew(t *testing.T) {
 		t.Errorf("got %d, %+v", len(got), got)
 	}
 }
-
-func TestVulnerable(t *testing.T) {
-	known := &gate.Advised{Vulnerabilities: []gate.Vulnerability{
-		{ID: "CVE-2026-1", Package: "nginx", Version: "1.22", Severity: control.Critical, Fixed: "1.23"},
-		{ID: "CVE-2026-2", Package: "bash", Version: "5.2", Severity: control.Low},
-	}}
-	for _, c := range []struct {
-		least   control.Severity
-		advised *gate.Advised
-		want    []gate.Refusal
-	}{
-		{control.Critical, nil, []gate.Refusal{{Gate: "cves", Why: "it was not held against advisories"}}},
-		{control.High, &gate.Advised{}, nil},
-		{control.High, known, []gate.Refusal{{Gate: "cves.CVE-2026-1", Why: "nginx 1.22 (critical) has it, 1.23 is without it"}}},
-		{control.Low, known, []gate.Refusal{
-			{Gate: "cves.CVE-2026-1", Why: "nginx 1.22 (critical) has it, 1.23 is without it"},
-			{Gate: "cves.CVE-2026-2", Why: "bash 5.2 (low) has it, no version is without it"},
-		}},
-	} {
-		if d := cmp.Diff(c.want, gate.Vulnerable(c.least, c.advised)); d != "" {
-			t.Errorf("%s: %s", c.least, d)
-		}
-	}
-}

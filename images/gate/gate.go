@@ -72,7 +72,8 @@ func Judge(gates baseline.Gates, facts Facts) []Refusal {
 	if gates.Scanned() {
 		refusals = append(refusals, scanned(gates, facts)...)
 	}
-	slices.SortFunc(refusals, func(a, b Refusal) int { return strings.Compare(a.Gate+"\x00"+a.Why, b.Gate+"\x00"+b.Why) })
+	// Of one gate they stay as they come: the worst first.
+	slices.SortStableFunc(refusals, func(a, b Refusal) int { return strings.Compare(a.Gate, b.Gate) })
 	return few(refusals)
 }
 
@@ -120,7 +121,7 @@ func scanned(gates baseline.Gates, facts Facts) []Refusal {
 			continue
 		}
 		if r.Narrowed {
-			no("scan", "it was held to some benchmarks or levels only")
+			no("scan", "it was held to a part of what there is only")
 			continue
 		}
 		if gates.NoFail != "" {
@@ -140,6 +141,9 @@ func scanned(gates baseline.Gates, facts Facts) []Refusal {
 					no("boot-trial", "%s", failed)
 				}
 			}
+		}
+		if gates.CVEs != nil {
+			refusals = append(refusals, cves(gates.CVEs, string(form), r, facts.Now)...)
 		}
 		if gates.Clean {
 			for _, s := range r.Littered(facts.Now) {

@@ -4,15 +4,17 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
+	"imgbuild/images/advisory"
 	"imgbuild/images/control"
 )
 
 // item is one thing that was looked at, of whatever kind.
 type item struct {
-	// Rule is the control's id, "integrity", "hygiene-" and a kind, or
-	// "boot-trial-" and a part of it.
+	// Rule is the control's id, "integrity", "hygiene-" and a kind, "boot-trial-" and
+	// a part of it, a vulnerability's id or "advisories".
 	Rule, Title string
 	Severity    control.Severity
 	Result      control.Result
@@ -23,6 +25,8 @@ type item struct {
 	Sections []string
 	// Looked says what of the target was looked at.
 	Looked []string
+	// Vulnerability tells what is one.
+	Vulnerability bool
 }
 
 // The titles of what is no control.
@@ -35,10 +39,13 @@ const (
 	hygieneTitle   = "nothing lies in the image that must not"
 )
 
-// items are all things of a report: its controls, then what differs from the
-// manifest, then what must not be there, then what another engine says, then the
-// boot trial.
-func items(r *Report) []item {
+// items are all things of a report: its rules, then its vulnerabilities.
+func items(r *Report) []item { return append(rules(r), vulnerable(r)...) }
+
+// rules are the things of a report that have a result each time: its controls, then
+// what differs from the manifest, then what must not be there, then what another
+// engine says, then the boot trial.
+func rules(r *Report) []item {
 	var list []item
 	for _, f := range r.Findings {
 		i := item{Rule: f.Control, Title: f.Title, Severity: f.Severity, Result: f.Result, Why: f.Why, Looked: f.Looked}
@@ -59,7 +66,13 @@ func items(r *Report) []item {
 			Sections: []string{m.Benchmark + " " + m.Section},
 		})
 	}
-	list = append(append(list, drift(r), seen(r)), hygienic(r)...)
+	if r.Looked(Integrity) {
+		list = append(list, drift(r))
+	}
+	if len(r.Checks) == 0 || len(r.Unseen) > 0 {
+		list = append(list, seen(r))
+	}
+	list = append(list, hygienic(r)...)
 	list = append(list, opinions(r.Opinion)...)
 	return append(list, tried(r.Trial)...)
 }
@@ -92,7 +105,7 @@ func drift(r *Report) item {
 // hygienic are the kinds of what must not be there that were found, one item
 // that passes without any; of a server, where none is looked for, no item.
 func hygienic(r *Report) []item {
-	if r.Live {
+	if r.Live || !r.Looked(Hygiene) {
 		return nil
 	}
 	if len(r.Strays) == 0 {
@@ -114,6 +127,96 @@ func hygienic(r *Report) []item {
 		}
 		list[at].Evidence = append(list[at].Evidence, text)
 		list[at].Paths = append(list[at].Paths, f.Path)
+	}
+	return list
+}
+
+// The title and rule of whether the vulnerabilities could be told.
+const (
+	advisoriesRule  = "advisories"
+	advisoriesTitle = "what is published about vulnerabilities was looked at"
+)
+
+// vulnerable are the vulnerabilities, after whether they could be told. Of a server,
+// where nobody looks for them, there is no item.
+func vulnerable(r *Report) []item {
+	if r.Live || !r.Looked(CVEs) {
+		return nil
+	}
+	first := item{Rule: advisoriesRule, Title: advisoriesTitle, Severity: control.High, Result: control.Pass}
+	if r.Advised == nil {
+		first.Result, first.Why = control.NotApplicable, NotLooked
+		return []item{first}
+	}
+	if first.Evidence = r.Untold(); len(first.Evidence) > 0 {
+		first.Result = control.Error
+	}
+	list := []item{first}
+	for i := range r.Vulnerabilities {
+		list = append(list, r.Vulnerabilities[i].item(r.At))
+	}
+	return list
+}
+
+// Untold is why that nothing more is said of the vulnerabilities is no fact: for want
+// of feeds, for their alarms, and for packages that could not be judged. It is nil
+// where nobody looked, which is no fact either.
+func (r *Report) Untold() []string {
+	if r.Advised == nil {
+		return nil
+	}
+	var list []string
+	for _, lack := range r.Advised.Lacks(OfPackages, r.At) {
+		list = append(list, lack.String())
+	}
+	for _, p := range r.Advised.Unjudged {
+		list = append(list, "it cannot be told which vulnerabilities it has: "+p.String())
+	}
+	return list
+}
+
+// item is a vulnerability as one of the things of a report.
+func (v *Vulnerability) item(now time.Time) item {
+	i := item{
+		Rule: v.ID, Title: v.ID + " in " + v.Source + " " + v.Version, Severity: v.Severity, Result: v.Result(now), Why: v.Why,
+		Evidence: append([]string{v.Mend()}, v.facts()...), Paths: []string{"/var/lib/dpkg/status"}, Vulnerability: true,
+	}
+	return i
+}
+
+// Result is what a vulnerability is among the results of a scan.
+func (v *Vulnerability) Result(now time.Time) control.Result {
+	switch {
+	case v.Waived(now):
+		return control.Waived
+	case v.State == advisory.StateUnimportant:
+		return control.NotApplicable
+	case v.Dismissed():
+		return control.Manual
+	case v.State == advisory.StateUndetermined:
+		return control.Error
+	}
+	return control.Fail
+}
+
+// facts are further lines about a vulnerability.
+func (v *Vulnerability) facts() []string {
+	list := []string{"installed from it: " + strings.Join(v.Binaries, ", ")}
+	if v.Exploited != nil {
+		text := "known to be exploited since " + v.Exploited.Since.Format(time.DateOnly)
+		if v.Exploited.Ransomware {
+			text += ", for ransomware too"
+		}
+		list = append(list, text)
+	}
+	if v.EPSS != nil {
+		list = append(list, "the chance of it being exploited within 30 days is "+v.EPSS.String()+" (EPSS)")
+	}
+	if len(v.Aliases) > 0 {
+		list = append(list, "also called "+strings.Join(v.Aliases, ", "))
+	}
+	if len(v.Advisories) > 0 {
+		list = append(list, "said by "+strings.Join(v.Advisories, ", "))
 	}
 	return list
 }

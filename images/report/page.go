@@ -39,8 +39,10 @@ func Page(w io.Writer, r, before *Report) error {
 type pageData struct {
 	*Report
 	Benchmarks []pageBenchmark
-	Items      []pageItem
-	Results    []counted
+	// CVEs is nil where nobody looks for any.
+	CVEs    *pageCVEs
+	Items   []pageItem
+	Results []counted
 	// Before names the report that is compared with, Changed is how many rules
 	// have another result than there.
 	Before  string
@@ -78,18 +80,18 @@ var shownFirst = []control.Result{control.Fail, control.Error, control.Waived, c
 
 func newPageData(r, before *Report) pageData {
 	data := pageData{
-		Report: r, Benchmarks: pageBenchmarks(r, before),
+		Report: r, Benchmarks: pageBenchmarks(r, before), CVEs: newPageCVEs(r, before),
 		Policy: "default-src 'none'; base-uri 'none'; form-action 'none'; style-src " + sourceHash(pageStyle) + "; script-src " + sourceHash(pageScript),
 		Style:  template.CSS(pageStyle), Script: template.JS(pageScript),
 	}
 	earlier := map[string]control.Result{}
 	if before != nil {
 		data.Before = before.Target
-		for _, i := range items(before) {
+		for _, i := range rules(before) {
 			earlier[i.Rule] = i.Result
 		}
 	}
-	for _, i := range items(r) {
+	for _, i := range rules(r) {
 		shown := newPageItem(i)
 		if was, ok := earlier[i.Rule]; ok && was != i.Result {
 			shown.Was = was

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -204,7 +205,7 @@ func TestThePageIsFilteredInABrowser(t *testing.T) {
 		if len(got) != want || want == 0 || want == len(all) {
 			t.Errorf("%s: %d rules are to be seen of %d, want %d", what, len(got), len(all), want)
 		}
-		if said := tell[string](b, `document.querySelector("output").textContent`); !strings.HasPrefix(said, fmt.Sprintf("%d of %d rules", want, len(all))) {
+		if said := tell[string](b, `document.querySelector(".rules output").textContent`); !strings.HasPrefix(said, fmt.Sprintf("%d of %d rules", want, len(all))) {
 			t.Errorf("%s: the page says %q", what, said)
 		}
 	}
@@ -218,11 +219,11 @@ func TestThePageIsFilteredInABrowser(t *testing.T) {
 	b.run(chromedp.Click(chromedp.CSS(`[data-result="fail"]`)))
 	expect("fail", failed)
 	b.look("fail")
-	b.run(chromedp.Focus(chromedp.CSS("select")), chromedp.KeyEvent(kb.ArrowDown), chromedp.KeyEvent(kb.ArrowDown))
+	b.run(chromedp.Focus(chromedp.CSS(".rules select")), chromedp.KeyEvent(kb.ArrowDown), chromedp.KeyEvent(kb.ArrowDown))
 	expect("fail, high", func(r rule) bool { return failed(r) && high(r) })
 	b.run(chromedp.Click(chromedp.CSS(`[data-result=""]`)))
 	expect("high", high)
-	b.run(chromedp.Focus(chromedp.CSS("select")), chromedp.KeyEvent(kb.Home))
+	b.run(chromedp.Focus(chromedp.CSS(".rules select")), chromedp.KeyEvent(kb.Home))
 
 	b.run(chromedp.Click(chromedp.CSS(`[data-chapter="cis-debian-12 5."]`)))
 	expect("chapter 5", func(r rule) bool { return strings.Contains("|"+r.Sections, "|cis-debian-12 5.") })
@@ -249,7 +250,7 @@ func TestThePageIsFilteredInABrowser(t *testing.T) {
 	b.look("words")
 	b.slash()
 	b.run(chromedp.KeyEvent("no such word"))
-	if len(b.shown()) != 0 || !tell[bool](b, `document.querySelector(".empty").checkVisibility()`) {
+	if len(b.shown()) != 0 || !tell[bool](b, `document.querySelector("main .empty").checkVisibility()`) {
 		t.Error("of a word that is nowhere the page does not say that it is nowhere")
 	}
 	b.run(chromedp.KeyEvent(kb.Escape))
@@ -265,6 +266,31 @@ func TestThePageIsFilteredInABrowser(t *testing.T) {
 		t.Errorf("%d rules have no evidence: %q", len(without), without)
 	}
 	b.look("open")
+
+	// Vulnerabilities have a filter of their own.
+	sorts := func() []string {
+		return tell[[]string](b, `[...document.querySelectorAll(".cve")].filter(c => c.checkVisibility()).map(c => c.dataset.sort)`)
+	}
+	every := sorts()
+	if len(every) != len(r.Vulnerabilities) {
+		t.Errorf("%d vulnerabilities of %d are to be seen", len(every), len(r.Vulnerabilities))
+	}
+	b.run(chromedp.Click(chromedp.CSS(`.cves [data-sort="dismissed"]`)))
+	some := sorts()
+	if len(some) == 0 || len(some) == len(every) || slices.ContainsFunc(some, func(s string) bool { return s != "dismissed" }) {
+		t.Errorf("dismissed: %v", some)
+	}
+	b.run(chromedp.Click(chromedp.CSS(`.cves [data-sort=""]`)), chromedp.Click(chromedp.CSS(`.cves [data-only="exploited"]`)))
+	if n := len(sorts()); n == 0 || n == len(every) {
+		t.Errorf("exploited: %d of %d", n, len(every))
+	}
+	b.run(chromedp.Focus(chromedp.CSS(".cves input")), chromedp.KeyEvent("no such word"))
+	if len(sorts()) != 0 || !tell[bool](b, `document.querySelector(".cves .empty").checkVisibility()`) {
+		t.Error("vulnerabilities of a word that is nowhere are to be seen")
+	}
+	if got := b.shown(); len(got) != len(all) {
+		t.Errorf("the filter of vulnerabilities hides rules: %d of %d", len(got), len(all))
+	}
 	b.quiet()
 }
 
@@ -286,7 +312,7 @@ const contrast = `(() => {
 
 // spilled are the texts that stand out of what they belong to, or over what stands
 // beside them.
-const spilled = `[...document.querySelectorAll(".scores span, .scores strong, .opinion summary span, .opinion p, .opinion li, .rule span, .rule dt, .rule dd, .filter *")].filter(e => {
+const spilled = `[...document.querySelectorAll(".scores span, .scores strong, .opinion summary span, .opinion p, .opinion li, .rule span, .rule dt, .rule dd, .filter *, .cve span, .cve li, .cves p")].filter(e => {
 	if (!e.checkVisibility()) return false;
 	const own = e.getBoundingClientRect(), around = e.closest("li, details, div, section").getBoundingClientRect();
 	return own.right > around.right + 1 || e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).display !== "inline";

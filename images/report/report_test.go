@@ -63,7 +63,7 @@ func TestSARIFIsValid(t *testing.T) {
 	for _, r := range read.Runs[0].Results {
 		kinds = append(kinds, *r.RuleID+" "+r.Kind+" "+r.Level)
 	}
-	want := "a pass none, b fail error, c fail warning, d fail error, e notApplicable none, integrity fail error, seen pass none, hygiene-token fail error"
+	want := "a pass none, b fail error, c fail warning, d fail error, e notApplicable none, integrity fail error, seen pass none, hygiene-token fail error, advisories notApplicable none"
 	if got := strings.Join(kinds, ", "); got != want {
 		t.Errorf("results:\n got %s\nwant %s", got, want)
 	}
@@ -87,7 +87,7 @@ func TestJUnitCounts(t *testing.T) {
 	if err := xml.Unmarshal(b.Bytes(), &read); err != nil {
 		t.Fatalf("%v\n%s", err, b.Bytes())
 	}
-	if read.Tests != 8 || read.Failures != 3 || read.Errors != 1 || read.Skipped != 2 {
+	if read.Tests != 9 || read.Failures != 3 || read.Errors != 1 || read.Skipped != 3 {
 		t.Errorf("%+v", read)
 	}
 }

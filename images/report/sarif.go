@@ -20,12 +20,19 @@ func SARIF(w io.Writer, r *Report, program string) error {
 		if len(i.Sections) > 0 {
 			rule.WithProperties(sarif.NewPropertyBag().Add("tags", i.Sections))
 		}
+		if i.Vulnerability {
+			rule.WithProperties(sarif.NewPropertyBag().Add("tags", []string{"security"}).Add("security-severity", scores[i.Severity]))
+		}
 		run.AddResult(i.sarif())
 	}
 	whole := sarif.NewReport()
 	whole.AddRun(run)
 	return whole.PrettyWrite(w)
 }
+
+// scores are what viewers rank vulnerabilities by: a number within each step of
+// the scale of CVSS. What is not rated stands with what is high.
+var scores = map[control.Severity]string{control.Low: "2.0", control.Medium: "5.5", "": "7.0", control.High: "8.0", control.Critical: "9.5"}
 
 // sarif is the result of an item. A result is told apart by kind (SARIF
 // 3.27.9); its level is that of the severity only where it fails (3.27.10).
@@ -34,7 +41,7 @@ func (i item) sarif() *sarif.Result {
 		control.Pass: "pass", control.Fail: "fail", control.Waived: "fail", control.Error: "fail",
 		control.Manual: "review", control.NotApplicable: "notApplicable",
 	}
-	levels := map[control.Severity]string{control.Low: "note", control.Medium: "warning", control.High: "error", control.Critical: "error"}
+	levels := map[control.Severity]string{control.Low: "note", control.Medium: "warning", control.High: "error", control.Critical: "error", "": "error"}
 	level := "none"
 	if kinds[i.Result] == "fail" {
 		level = levels[i.Severity]

@@ -10,6 +10,7 @@ import (
 
 	"github.com/invopop/jsonschema"
 
+	"imgbuild/images/advisory"
 	"imgbuild/images/control"
 	"imgbuild/images/integrity"
 )
@@ -18,7 +19,7 @@ import (
 // read one. It is made from the Go types that are written.
 func Schema() ([]byte, error) {
 	reflector := &jsonschema.Reflector{
-		Anonymous: true, ExpandedStruct: true, RequiredFromJSONSchemaTags: true, Mapper: words,
+		Anonymous: true, ExpandedStruct: true, RequiredFromJSONSchemaTags: true, Mapper: enums,
 		// Two packages have a Difference.
 		Namer: typeName,
 	}
@@ -40,14 +41,22 @@ func typeName(t reflect.Type) string {
 	return path.Base(t.PkgPath()) + "." + t.Name()
 }
 
-// words describes the types that are one of a few words.
-func words(t reflect.Type) *jsonschema.Schema {
+// enums describes the types that are one of a few words.
+func enums(t reflect.Type) *jsonschema.Schema {
 	enum := func(values ...any) *jsonschema.Schema { return &jsonschema.Schema{Type: "string", Enum: values} }
 	switch t {
 	case reflect.TypeFor[control.Result]():
 		return enum(control.Pass, control.Fail, control.Error, control.Manual, control.NotApplicable, control.Waived)
 	case reflect.TypeFor[control.Severity]():
 		return enum(control.Low, control.Medium, control.High, control.Critical)
+	case reflect.TypeFor[advisory.State]():
+		return enum(advisory.StateAffected, advisory.StateUndetermined, advisory.StateNoDSA, advisory.StateIgnored, advisory.StateUnimportant)
+	case reflect.TypeFor[Check]():
+		return enum(Controls, CVEs, Integrity, Hygiene)
+	case reflect.TypeFor[Offered]():
+		return enum(InLock, InSuites, NotInLock, Nowhere)
+	case reflect.TypeFor[Says]():
+		return enum(OfPackages, OfExploits, OfLikelihood)
 	case reflect.TypeFor[control.Output]():
 		return enum(control.Container, control.Machine)
 	case reflect.TypeFor[integrity.Kind]():

@@ -36,7 +36,11 @@ func reports(t *testing.T) map[string]*report.Report {
 	for n := range 2000 {
 		many.Drift = append(many.Drift, integrity.Difference{Path: fmt.Sprint("usr/", n), Kind: integrity.Removed, Class: integrity.Immutable})
 	}
-	return map[string]*report.Report{"many": many, "hostile": found(t, hostile), "whole": whole(t), "server": server, "nothing": nothing}
+	unsafe := found(t, hostile)
+	advise(unsafe, hostile)
+	none := found(t, "x")
+	none.Advised, none.Vulnerabilities, none.Checks = &report.Advised{Feeds: []report.Feed{}}, []report.Vulnerability{}, []report.Check{report.CVEs}
+	return map[string]*report.Report{"unsafe": unsafe, "not one vulnerability": none, "many": many, "hostile": found(t, hostile), "whole": whole(t), "server": server, "nothing": nothing}
 }
 
 func written(t *testing.T, write func(io.Writer) error) []byte {

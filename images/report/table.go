@@ -22,7 +22,11 @@ func Table(w io.Writer, r *Report) error {
 	if r.Files > 0 { // none is counted of a server that no manifest is of
 		files = fmt.Sprintf(", %d files", r.Files)
 	}
-	fmt.Fprintf(w, "%s: %s, %s%s%s\n\n", plain(r.Target), plain(r.Platform), r.Output, files, whom)
+	looked := ""
+	if len(r.Checks) > 0 {
+		looked = fmt.Sprintf(", looked at for %s alone", words(r.Checks))
+	}
+	fmt.Fprintf(w, "%s: %s, %s%s%s%s\n\n", plain(r.Target), plain(r.Platform), r.Output, files, whom, looked)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	if len(r.Scores) > 0 {
 		fmt.Fprintln(table, "benchmark\tlevel\tscore\twith waivers\tpass\tfail\terror\twaived\tmanual\tnot applicable")
@@ -36,7 +40,7 @@ func Table(w io.Writer, r *Report) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	for _, i := range items(r) {
+	for _, i := range rules(r) {
 		switch i.Result {
 		case control.Fail, control.Error, control.Waived:
 			i.write(w)
@@ -46,10 +50,21 @@ func Table(w io.Writer, r *Report) error {
 			}
 		}
 	}
+	if err := r.writeCVEs(w); err != nil {
+		return err
+	}
 	if r.Opinion != nil {
 		return r.Opinion.write(w)
 	}
 	return nil
+}
+
+func words[T ~string](list []T) string {
+	text := make([]string, len(list))
+	for i, one := range list {
+		text[i] = string(one)
+	}
+	return strings.Join(text, ", ")
 }
 
 func (i item) write(w io.Writer) {

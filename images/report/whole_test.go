@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"imgbuild/images/advisory"
 	"imgbuild/images/baselines"
 	"imgbuild/images/control"
 	"imgbuild/images/integrity"
@@ -61,5 +62,40 @@ func whole(t *testing.T) *report.Report {
 	r.Trial = &report.Trial{Runs: "machine (kvm)", Isolation: []report.Answer{{Name: "dns", Asked: "a name"}},
 		Starts: []report.Start{{Ready: 8.5, Answers: []report.Answer{{Name: "http", Asked: "GET /, port 80", Error: "status 500"}}}}}
 	r.Opinion = opinion("0644")
+	advise(r, "openssl")
 	return r
+}
+
+// advise has a report hold vulnerabilities of each sort, in packages of that name.
+func advise(r *report.Report, name string) {
+	r.Advised = &report.Advised{
+		Packages: 325, Unjudged: []report.UnjudgedPackage{{Package: name, Version: "x:1", Reason: "it is no version"}},
+		Feeds: []report.Feed{
+			{Name: "osv-debian", Kind: "osv", Says: report.OfPackages, Digest: "70c98f8c3fde1c01", Records: 44123, Read: r.At, AsOf: r.At, FreshBefore: r.At.AddDate(0, 0, 2)},
+			{Name: "kev", Kind: "kev", Says: report.OfExploits, Records: 1404, Read: r.At, FreshBefore: r.At.AddDate(0, 0, 3)},
+			{Name: "epss", Kind: "epss", Says: report.OfLikelihood, Alarms: []report.Alarm{{What: "stale", Reason: "it was last read 9 days ago", Mend: "read it again"}}},
+		},
+	}
+	states := []advisory.State{advisory.StateAffected, advisory.StateAffected, advisory.StateAffected, advisory.StateUndetermined, advisory.StateNoDSA, advisory.StateIgnored, advisory.StateUnimportant}
+	severities := []control.Severity{"", control.Low, control.Medium, control.High, control.Critical}
+	for n := range 140 {
+		v := report.Vulnerability{
+			ID: fmt.Sprintf("CVE-2026-%d", 1000+n), Source: fmt.Sprint(name, n%9), Version: "3.0.11-1~deb12u2", Release: "Debian:12", Binaries: []string{"libssl3", "openssl"},
+			State: states[n%7], Reason: "no version of Debian:12 is without it", Severity: severities[n%5], Advisories: []string{"CVE-2026-1"}, Aliases: []string{"GHSA-aaaa-bbbb-cccc"},
+		}
+		if n%7 == 0 {
+			v.Reason, v.Fixed, v.Offered = "fixed in 3.0.15-1~deb12u1 (DSA-5764-1)", "3.0.15-1~deb12u1", report.InLock
+		}
+		if n%11 == 0 {
+			v.Exploited = &report.Exploited{Since: r.At, Due: r.At, Ransomware: n%2 == 0}
+		}
+		if n%3 == 0 {
+			v.EPSS = &report.EPSS{Probability: float64(n) / 200, Percentile: 0.9}
+		}
+		if n%13 == 0 {
+			v.Waiver, v.Why, v.WaivedBefore = "w", "we do not use it (ops@example.com, before 2027-03-31)", r.At.AddDate(0, 4, 0)
+		}
+		r.Vulnerabilities = append(r.Vulnerabilities, v)
+	}
+	report.SortVulnerabilities(r.Vulnerabilities)
 }

@@ -99,7 +99,7 @@ func (c *Client) read(ctx context.Context, arch string, source Source) (*Index, 
 // release fetches and verifies a suite's InRelease file. The last verified
 // one is kept, to refuse older ones of the same archive.
 func (c *Client) release(ctx context.Context, source Source) (*Release, error) {
-	name := filepath.Join(c.Cache, "releases", source.folder(), strings.ReplaceAll(source.Suite, "/", "_"))
+	name := c.releaseFile(source)
 	var last *Release
 	kept, err := os.ReadFile(name)
 	if err == nil {

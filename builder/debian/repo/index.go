@@ -45,7 +45,7 @@ func (c *Client) packages(ctx context.Context, source Source, release *Release, 
 	if plain.size > maxIndex {
 		return nil, fault.Worldf("%s is larger than %d bytes", name, maxIndex)
 	}
-	cached := filepath.Join(c.Cache, Indexes, plain.sha256+"."+stripFormat+".zst")
+	cached := c.indexFile(plain)
 	packages, err := readCached(cached)
 	if err == nil {
 		now := time.Now()

@@ -46,10 +46,15 @@ func (p *Package) complete() {
 	}
 }
 
+// Ecosystem is that of a system with dpkg, given by ID and VERSION_ID of its
+// os-release(5). That none is known is an error: nothing can be told of its
+// packages.
+func Ecosystem(id, version string) (string, error) { return ecosystem.OfRelease(id, version, "deb") }
+
 // FromStatus lists what dpkg's status file says is installed in a system of a
 // distribution, given by ID and VERSION_ID of its os-release(5).
 func FromStatus(status []byte, id, version string) ([]Package, error) {
-	of, err := ecosystem.OfRelease(id, version, "deb")
+	of, err := Ecosystem(id, version)
 	if err != nil {
 		return nil, fmt.Errorf("listing packages: %w", err)
 	}

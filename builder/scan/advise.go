@@ -1,0 +1,70 @@
+package scan
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+
+	"imgbuild/images/advisory/installed"
+	"imgbuild/images/report"
+	"imgbuild/provisioners/system"
+)
+
+// Advisor knows what is published about vulnerabilities. It may be asked by
+// several goroutines at once.
+type Advisor interface {
+	// Feeds says what it knows, and whether that can be relied on, without
+	// holding anything against it.
+	Feeds(ctx context.Context) ([]report.Feed, error)
+	// Advise holds packages against it. The vulnerabilities are those that the
+	// packages have; there is no order in them.
+	Advise(ctx context.Context, packages []installed.Package) (*report.Advised, []report.Vulnerability, error)
+}
+
+// statusPath is dpkg's list of what is installed, maxStatus bounds it in bytes.
+const (
+	statusPath = "/var/lib/dpkg/status"
+	maxStatus  = 64 << 20
+)
+
+// advise holds the packages of a target against what is published about
+// vulnerabilities, into r. Without an advisor nobody looks. What its packages are
+// may not be known; then that is what is said of all of them.
+func advise(ctx context.Context, r *report.Report, t *Target, by Advisor, offers Offers) error {
+	if by == nil {
+		return nil
+	}
+	packages, why, err := t.packages()
+	if err != nil {
+		return err
+	}
+	if r.Advised, r.Vulnerabilities, err = by.Advise(ctx, packages); err != nil {
+		return err
+	}
+	if why != "" {
+		r.Advised.Unjudged = append(r.Advised.Unjudged, report.UnjudgedPackage{Package: "all packages", Reason: why})
+	}
+	offers.note(r.Vulnerabilities)
+	if r.Vulnerabilities == nil {
+		r.Vulnerabilities = []report.Vulnerability{}
+	}
+	report.SortVulnerabilities(r.Vulnerabilities)
+	return nil
+}
+
+// packages are those of the target; without them why says why they are not known.
+// A list that cannot be read is an error.
+func (t *Target) packages() (packages []installed.Package, why string, err error) {
+	status, err := system.ReadFile(t.System, statusPath, maxStatus)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, "it has no " + statusPath + ", and no other list of packages is read", nil
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	if _, err := installed.Ecosystem(t.distribution, t.release); err != nil {
+		return nil, err.Error(), nil
+	}
+	packages, err = installed.FromStatus(status, t.distribution, t.release)
+	return packages, "", err
+}

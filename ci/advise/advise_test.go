@@ -1,0 +1,105 @@
+package advise_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"imgbuild/ci/advise"
+	"imgbuild/ci/feeds"
+	"imgbuild/images/advisory/installed"
+	"imgbuild/images/report"
+)
+
+var now = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+
+// watched are feeds of files that were written today, read into a store of their own.
+func watched(t *testing.T) *advise.Feeds {
+	t.Helper()
+	dir := t.TempDir()
+	record := `{"schema_version": "1.6.0", "id": "CVE-2026-0001", "modified": "2026-11-28T00:00:00Z", "aliases": ["GHSA-aaaa-bbbb-cccc"],
+		"affected": [{"package": {"ecosystem": "Debian:12", "name": "openssl"}, "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "3"}]}]}]}`
+	texts := map[feeds.Kind]string{
+		feeds.OSV: record,
+		feeds.KEV: `{"catalogVersion": "1", "dateReleased": "2026-11-28T00:00:00Z", "count": 1, "vulnerabilities": [{"cveID": "CVE-2026-0001", "vendorProject": "v", "product": "p",
+			"vulnerabilityName": "n", "dateAdded": "2026-11-01", "shortDescription": "d", "requiredAction": "a", "dueDate": "2026-12-01", "knownRansomwareCampaignUse": "Known"}]}`,
+		feeds.EPSS: "#model_version:v1,score_date:2026-11-28T00:00:00Z\ncve,epss,percentile\nCVE-2026-0001,0.5,0.9\n",
+		feeds.EOL:  `{"schema_version": "1.2.0"}`,
+	}
+	a := &advise.Feeds{Store: &feeds.Store{Dir: filepath.Join(dir, "feeds"), Now: func() time.Time { return now }}}
+	for _, kind := range []feeds.Kind{feeds.OSV, feeds.KEV, feeds.EPSS, feeds.EOL} {
+		f := &feeds.Feed{Name: string(kind), Kind: kind, File: filepath.Join(dir, string(kind))}
+		if err := os.WriteFile(f.File, []byte(texts[kind]), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.Store.Sync(t.Context(), f, feeds.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		a.List = append(a.List, f)
+	}
+	return a
+}
+
+var packages = []installed.Package{
+	{Ecosystem: "Debian:12", Name: "libssl", Version: "2+b1", Source: "openssl", SourceVersion: "2"},
+	{Ecosystem: "Debian:12", Name: "zlib", Version: "1", Source: "zlib", SourceVersion: "1"},
+	{Ecosystem: "Debian:13", Name: "bash", Version: "1", Source: "bash", SourceVersion: "1"},
+}
+
+func TestFeedsAnswerTogether(t *testing.T) {
+	a := watched(t)
+	advised, found, err := a.Advise(t.Context(), packages)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(found) != 1 || found[0].ID != "CVE-2026-0001" || found[0].Source != "openssl" || found[0].Binaries[0] != "libssl" || found[0].Fixed != "3" ||
+		found[0].Exploited == nil || !found[0].Exploited.Ransomware || found[0].EPSS == nil || found[0].EPSS.Probability != 0.5 {
+		t.Errorf("found %+v", found)
+	}
+	if advised.Packages != 2 || len(advised.Unjudged) != 1 || advised.Unjudged[0].Package != "bash" {
+		t.Errorf("%+v", advised)
+	}
+	// What is said of the support of systems is no part of it, nor are its alarms.
+	if len(advised.Feeds) != 3 || len(advised.Lacks(report.OfPackages, now)) != 0 || len(advised.Lacks(report.OfExploits, now)) != 0 {
+		t.Errorf("%+v", advised.Feeds)
+	}
+	told, err := a.Feeds(t.Context())
+	if err != nil || !advised.Answers(told, now) {
+		t.Errorf("asked again they are others: %+v, %v", told, err)
+	}
+	if lacks := advised.Lacks(report.OfPackages, now.AddDate(0, 0, 3)); len(lacks) != 1 || !lacks[0].Aged {
+		t.Errorf("in three days: %+v", lacks)
+	}
+	if told[0].FreshBefore = now.AddDate(0, 0, 9); advised.Answers(told, now.AddDate(0, 0, 3)) || !advised.Answers(told, now) {
+		t.Error("what has grown old answers for what was read since")
+	}
+	if told[1].Digest = "other"; advised.Answers(told, now) {
+		t.Error("other feeds would say the same")
+	}
+}
+
+// TestDamagedFeedsAreNoFact: what is kept and cannot be read is an alarm of every feed,
+// and no end of the scan.
+func TestDamagedFeedsAreNoFact(t *testing.T) {
+	for _, name := range []string{"osv", "kev"} {
+		a := watched(t)
+		kept, err := filepath.Glob(filepath.Join(a.Store.Dir, name, "data", "*"))
+		if err != nil || len(kept) != 1 {
+			t.Fatal(kept, err)
+		}
+		if err := os.WriteFile(kept[0], []byte("damaged"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		advised, found, err := a.Advise(t.Context(), packages)
+		if err != nil || found != nil || advised.Packages != 0 {
+			t.Fatalf("%s: %+v, %+v, %v", name, advised, found, err)
+		}
+		lacks := advised.Lacks(report.OfPackages, now)
+		if len(lacks) != 1 || !strings.Contains(lacks[0].Reason, "is not what was read") || lacks[0].Mend != fmt.Sprintf("read it again: imgbuild feeds check --now %s", name) {
+			t.Errorf("%s: %+v", name, lacks)
+		}
+	}
+}

@@ -1,0 +1,188 @@
+package feeds
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"imgbuild/builder/progress"
+	"imgbuild/images/advisory"
+	"imgbuild/images/fault"
+)
+
+// Given is a file or a directory that is read as a feed and kept nowhere: nobody
+// watches it, so it has no age and no alarms.
+type Given struct {
+	// Kind is recognised when it is empty.
+	Kind Kind
+	Path string
+}
+
+// ParseGiven reads KIND:PATH, such as osv:all.zip, or a path alone.
+func ParseGiven(text string) (Given, error) {
+	kind, path, ok := strings.Cut(text, ":")
+	if !ok || !slices.Contains(Kinds(), kind) {
+		kind, path = "", text
+	}
+	if path == "" {
+		return Given{}, fault.Inputf("%q names no file", text).WithHint("KIND:FILE, such as osv:all.zip, of the kinds %s", strings.Join(Kinds(), ", "))
+	}
+	return Given{Kind(kind), path}, nil
+}
+
+// GivenStore makes indexes of given files.
+type GivenStore struct {
+	// Dir keeps the indexes that were used last.
+	Dir string
+	// Program is the version of the program that reads the files.
+	Program  string
+	Now      func() time.Time
+	Progress progress.Reporter
+}
+
+// Open opens the index of what the given files publish, and reads what they say of
+// vulnerabilities that others publish. It is made where none was made of the very
+// same files. That there is nothing in one of them, or that it cannot be read, is an
+// error.
+func (s *GivenStore) Open(ctx context.Context, given []Given) (*advisory.Index, *Facts, []Report, error) {
+	var sets []givenSet
+	for _, g := range given {
+		more, err := s.files(ctx, g)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		sets = append(sets, more...)
+	}
+	facts := &Facts{}
+	var told []Report
+	key := indexKey{Format: indexFormat, Program: s.Program}
+	for i := range sets {
+		set := &sets[i]
+		if err := set.sum(); err != nil {
+			return nil, nil, nil, err
+		}
+		told = append(told, Report{Name: set.name, Kind: set.kind, From: set.name, Digest: set.digest, Files: len(set.files), Judgement: Judgement{Fresh: true}})
+		if set.kind.Published() {
+			key.Sources = append(key.Sources, Source{Kind: set.kind, Digest: set.digest})
+			continue
+		}
+		found, err := set.read(ctx, s.Now(), func(*advisory.Record) error { return nil })
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		facts.add(found)
+		told[i].Records, told[i].AsOf = found.records, found.asOf
+	}
+	if len(key.Sources) == 0 {
+		return nil, nil, nil, fault.Inputf("none of the files given says which packages have which vulnerabilities").WithHint("add one that does, such as osv:all.zip")
+	}
+	kept := indexes{dir: s.Dir, most: mostGiven, reporter: s.Progress}
+	index, _, err := kept.open(ctx, key, func(each func(*advisory.Record) error) (total int, err error) {
+		for _, set := range sets {
+			if !set.kind.Published() {
+				continue
+			}
+			found, err := set.read(ctx, s.Now(), each)
+			if err != nil {
+				return 0, err
+			}
+			total += found.records
+		}
+		return total, nil
+	})
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return index, facts, told, nil
+}
+
+// mostGiven is how many indexes of given files stay.
+const mostGiven = 4
+
+// givenSet is the files of one kind that were given by one name.
+type givenSet struct {
+	name   string
+	kind   Kind
+	files  []stored
+	digest string
+}
+
+// files finds what a person names.
+func (s *GivenStore) files(ctx context.Context, g Given) ([]givenSet, error) {
+	info, err := os.Stat(g.Path)
+	if err != nil {
+		return nil, fault.Inputf("reading advisories").Because(err).WithHint("name a file or a directory, such as osv:all.zip")
+	}
+	if !info.IsDir() {
+		if g.Kind == "" {
+			if g.Kind, err = recognisePath(ctx, g.Path); err != nil {
+				return nil, fault.Inputf("reading %s", g.Path).Because(err).WithHint("say what it is, of the kinds %s: osv:%s", strings.Join(Kinds(), ", "), g.Path)
+			}
+		}
+		return []givenSet{{name: g.Path, kind: g.Kind, files: []stored{{filepath.Base(g.Path), g.Path}}}}, nil
+	}
+	found, passed, err := Survey(ctx, g.Path)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range passed {
+		s.Progress.Note("not read: %s: %s", p.Path, p.Why)
+	}
+	var sets []givenSet
+	for _, kind := range Kinds() {
+		k := Kind(kind)
+		if len(found[k]) == 0 || g.Kind != "" && g.Kind != k {
+			continue
+		}
+		set := givenSet{name: g.Path, kind: k}
+		for _, path := range found[k] {
+			set.files = append(set.files, stored{filepath.Base(path), path})
+		}
+		sets = append(sets, set)
+	}
+	if len(sets) == 0 {
+		return nil, fault.Inputf("there is no file of a feed in %s", g.Path).WithHint("the kinds that are known: %s", strings.Join(Kinds(), ", "))
+	}
+	return sets, nil
+}
+
+// sum takes the digest of the set: that of its one file, else of all.
+func (g *givenSet) sum() error {
+	var files []File
+	for _, f := range g.files {
+		err := f.with(func(c content) error {
+			sum := sha256.New()
+			if _, err := io.Copy(sum, io.NewSectionReader(c.file, 0, c.size)); err != nil {
+				return err
+			}
+			files = append(files, File{Name: f.name, SHA256: hex.EncodeToString(sum.Sum(nil)), Bytes: c.size})
+			return nil
+		})
+		if err != nil {
+			return fault.Inputf("reading %s", f.path).Because(err)
+		}
+	}
+	if g.digest = files[0].SHA256; len(files) > 1 {
+		g.digest = sumOf(files)
+	}
+	return nil
+}
+
+func (g *givenSet) read(ctx context.Context, now time.Time, each func(*advisory.Record) error) (*reader, error) {
+	found, err := read(ctx, g.kind, g.files, now, each)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case err != nil:
+		return nil, fault.Worldf("reading %s: %s", g.name, unreadable(g.kind, err).Reason).WithHint("fetch it again")
+	case found.records == 0:
+		return nil, fault.Worldf("reading %s: there is no record in it", g.name)
+	}
+	return found, nil
+}
