@@ -1,0 +1,282 @@
+package records
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"imgbuild/images/fault"
+	"imgbuild/images/hold"
+	"imgbuild/images/updates/life"
+	"imgbuild/images/updates/roster"
+)
+
+const (
+	// Dir is the folder of an archive that holds records.
+	Dir = "records"
+	// maxRecords is how many records an archive may have.
+	maxRecords = 200_000
+	suffix     = ".json"
+	lockName   = "lock"
+	draftName  = ".draft-"
+)
+
+// Store is the records of one archive. Any number of processes may use it at once:
+// who reads sees each record whole or not at all, and who adds one waits for others
+// that do.
+type Store struct {
+	dir string
+	// Roster says whose signatures count.
+	Roster *roster.Roster
+	// Now is the clock that records are dated by.
+	Now func() time.Time
+}
+
+// Open returns the records of the archive in a directory. Nothing is made before the
+// first record.
+func Open(archive string, who *roster.Roster, now func() time.Time) *Store {
+	return &Store{dir: filepath.Join(archive, Dir), Roster: who, Now: now}
+}
+
+var nameForm = regexp.MustCompile(`^[0-9a-f]{64}\.json$`)
+
+// Digests are the digests of all records, sorted. Nothing is read.
+func (s *Store) Digests() ([]string, error) {
+	entries, err := os.ReadDir(s.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listing the records of updates: %w", err)
+	}
+	var digests []string
+	for _, e := range entries {
+		if nameForm.MatchString(e.Name()) {
+			digests = append(digests, strings.TrimSuffix(e.Name(), suffix))
+		}
+	}
+	if len(digests) > maxRecords {
+		return nil, fault.Worldf("the archive has %d records of updates, the limit is %d", len(digests), maxRecords)
+	}
+	return digests, nil
+}
+
+// Path is where the record with a digest lies.
+func (s *Store) Path(digest string) string { return filepath.Join(s.dir, digest+suffix) }
+
+// Load reads and verifies every record. One that is damaged, that is forged or that
+// stands on one which is not there is refused: the error is a World fault that names
+// all such, and nothing is returned. One that is signed by nobody in the roster, or
+// by a key that did not count, is returned as void.
+func (s *Store) Load(ctx context.Context) ([]life.Signed, error) {
+	digests, err := s.Digests()
+	if err != nil {
+		return nil, err
+	}
+	var records []life.Signed
+	var found []*roster.Found
+	var refused []string
+	for _, digest := range digests {
+		if err := context.Cause(ctx); err != nil {
+			return nil, err
+		}
+		envelope, err := s.read(digest)
+		if err != nil {
+			return nil, err
+		}
+		record, signature, by, err := open(ctx, envelope, s.Roster)
+		if digestOf(envelope) != digest {
+			err = fault.Worldf("it is not what its name says")
+		}
+		if err != nil {
+			refused = append(refused, fmt.Sprintf("%s: %v", s.Path(digest), err))
+			continue
+		}
+		records = append(records, life.Signed{Digest: digest, Record: record, By: life.Signer{Key: signature.KeyID}})
+		found = append(found, by)
+	}
+	if len(refused) > 0 {
+		return nil, fault.Worldf("reading the records of updates: refused %d of %d:\n  %s", len(refused), len(digests), strings.Join(refused[:min(20, len(refused))], "\n  ")).
+			WithHint("bring the files back by a backup, or see who changed them; a file that was never a record of yours can be moved away")
+	}
+	roster.Judge(records, found)
+	return records, nil
+}
+
+// History is Load and what it comes to.
+func (s *Store) History(ctx context.Context) (*life.History, error) {
+	records, err := s.Load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return life.Replay(records)
+}
+
+func (s *Store) read(digest string) ([]byte, error) {
+	f, err := os.Open(s.Path(digest))
+	if err != nil {
+		return nil, fmt.Errorf("reading a record of updates: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, MaxEnvelope+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading a record of updates: %w", err)
+	}
+	if len(data) > MaxEnvelope {
+		return nil, fault.Worldf("record %s has more than %d bytes", s.Path(digest), MaxEnvelope)
+	}
+	return data, nil
+}
+
+// Add signs a record and adds it; its format, time and what it stands on are filled
+// in. A step that is not possible, and one by a key that would count for nothing,
+// is refused in words before anything is signed. The digest is the record's name.
+func (s *Store) Add(ctx context.Context, r life.Record, key Key) (digest string, err error) {
+	return s.AddWhere(ctx, key, func(*life.History) (*life.Record, error) { return &r, nil })
+}
+
+// AddWhere is Add of a record that depends on what there is: choose is given the
+// history as it is while nobody else adds to it. It adds nothing when choose returns
+// nil.
+func (s *Store) AddWhere(ctx context.Context, key Key, choose func(*life.History) (*life.Record, error)) (digest string, err error) {
+	if err := os.MkdirAll(s.dir, 0o755); err != nil {
+		return "", fmt.Errorf("adding a record of updates: %w", err)
+	}
+	held, err := hold.File(ctx, filepath.Join(s.dir, lockName), hold.Exclusive)
+	if err != nil {
+		return "", fmt.Errorf("adding a record of updates: %w", err)
+	}
+	defer held.Close()
+	history, err := s.History(ctx)
+	if err != nil {
+		return "", err
+	}
+	r, err := choose(history)
+	if r == nil || err != nil {
+		return "", err
+	}
+	if err := s.prepare(history, r, key); err != nil {
+		return "", err
+	}
+	envelope, digest, err := seal(ctx, r, key)
+	if err != nil {
+		return "", err
+	}
+	return digest, s.put(digest, envelope)
+}
+
+func (s *Store) prepare(history *life.History, r *life.Record, key Key) error {
+	now := s.Now().UTC().Truncate(time.Second)
+	if now.Before(history.Newest.Add(-life.Skew)) {
+		return fault.Worldf("adding a record of updates: this machine's clock says %s, and there are records of %s",
+			now.Format(time.RFC3339), history.Newest.Format(time.RFC3339)).WithHint("set the clock")
+	}
+	r.Format, r.When, r.After = life.RecordFormat, now, history.Heads
+	if len(r.After) > life.MaxAfter {
+		r.After = r.After[:life.MaxAfter]
+	}
+	id, err := key.KeyID()
+	if err != nil {
+		return fmt.Errorf("signing record: %w", err)
+	}
+	by, void := s.Roster.SignerOf(id, now)
+	if void != "" {
+		return fault.Inputf("a record by you would count for nothing: %s", void).
+			WithHint("have yourself entered in %s, or use a key that is: imgbuild updates roster", roster.FileName)
+	}
+	return life.CheckStep(history, r, by)
+}
+
+// put writes an envelope under its name, whole or not at all.
+func (s *Store) put(digest string, envelope []byte) (err error) {
+	if err := s.sweep(); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(s.dir, draftName)
+	if err != nil {
+		return fmt.Errorf("adding a record of updates: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			// A draft that stays is swept away by the next record.
+			_ = os.Remove(f.Name())
+			err = fmt.Errorf("adding a record of updates: %w", err)
+		}
+	}()
+	_, err = f.Write(envelope)
+	if err = errors.Join(err, f.Chmod(0o444), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), s.Path(digest)); err != nil {
+		return err
+	}
+	return s.syncDir()
+}
+
+// syncDir makes names durable.
+func (s *Store) syncDir() error {
+	d, err := os.Open(s.dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// sweep takes away drafts of processes that were killed. Who adds holds the lock, so
+// nobody else has one.
+func (s *Store) sweep() error {
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return fmt.Errorf("adding a record of updates: %w", err)
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), draftName) {
+			continue
+		}
+		if err := os.Remove(filepath.Join(s.dir, e.Name())); err != nil {
+			return fmt.Errorf("adding a record of updates: %w", err)
+		}
+	}
+	return nil
+}
+
+// Import takes in a record of another archive as it is: an envelope that holds, of
+// a record or a stranger's. What it stands on must be taken in too before the next
+// reading.
+func (s *Store) Import(ctx context.Context, digest string, envelope []byte) error {
+	if digestOf(envelope) != digest || len(envelope) > MaxEnvelope {
+		return fault.Worldf("importing record %s: it is not what its name says", digest)
+	}
+	if _, _, _, err := open(ctx, envelope, s.Roster); err != nil {
+		return fmt.Errorf("importing record %s: %w", digest, err)
+	}
+	if err := os.MkdirAll(s.dir, 0o755); err != nil {
+		return fmt.Errorf("importing record %s: %w", digest, err)
+	}
+	held, err := hold.File(ctx, filepath.Join(s.dir, lockName), hold.Exclusive)
+	if err != nil {
+		return fmt.Errorf("importing record %s: %w", digest, err)
+	}
+	defer held.Close()
+	if _, err := os.Lstat(s.Path(digest)); err == nil {
+		return nil
+	}
+	return s.put(digest, envelope)
+}
+
+// Envelope is the bytes of a record, for export.
+func (s *Store) Envelope(digest string) ([]byte, error) {
+	if !digestForm.MatchString(digest) {
+		return nil, fault.Inputf("%.80q is no record's digest", digest)
+	}
+	return s.read(digest)
+}
+
+var digestForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
