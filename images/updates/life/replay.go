@@ -21,8 +21,10 @@ type History struct {
 	// Disregarded are the records that count for nothing as a whole, in order.
 	Disregarded []Signed
 
+	// firstLocks are the records of first locks by baseline. earliest is for each
+	// record the time of the newest that counts among it and those it stands on.
 	firstLocks map[string]string
-	times      map[string]time.Time
+	earliest   map[string]time.Time
 }
 
 // Replay computes the state of every update from records that were verified, in any
@@ -35,7 +37,7 @@ func Replay(records []Signed) (*History, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &History{States: map[string]*State{}, Heads: heads, firstLocks: map[string]string{}, times: map[string]time.Time{}}
+	h := &History{States: map[string]*State{}, Heads: heads, firstLocks: map[string]string{}, earliest: map[string]time.Time{}}
 	for _, r := range ordered {
 		h.add(r)
 	}
@@ -43,8 +45,15 @@ func Replay(records []Signed) (*History, error) {
 }
 
 func (h *History) add(r Signed) {
-	if r.Void == "" {
-		r.Void = h.backdated(r)
+	var earliest time.Time
+	for _, known := range r.Record.After {
+		if at := h.earliest[known]; at.After(earliest) {
+			earliest = at
+		}
+	}
+	if r.Void == "" && r.Record.When.Before(earliest.Add(-Skew)) {
+		r.Void = fmt.Sprintf("it says that it was made %s, and it stands on a record of %s: its time is false",
+			r.Record.When.Format(time.RFC3339), earliest.Format(time.RFC3339))
 	}
 	if r.Void == "" && r.Record.Action == Approved && r.Record.Rule == ByFirstLock {
 		baseline := r.Record.Basis.Baseline
@@ -54,28 +63,19 @@ func (h *History) add(r Signed) {
 			h.firstLocks[baseline] = r.Digest
 		}
 	}
-	if r.Void == "" {
-		h.times[r.Digest] = r.Record.When
-		if r.Record.When.After(h.Newest) {
-			h.Newest = r.Record.When
-		}
-	} else {
+	switch {
+	case r.Void != "":
 		h.Disregarded = append(h.Disregarded, r)
+	case r.Record.When.After(earliest):
+		earliest = r.Record.When
+	}
+	h.earliest[r.Digest] = earliest
+	if earliest.After(h.Newest) {
+		h.Newest = earliest
 	}
 	for i := range r.Record.Updates {
 		h.step(r, i)
 	}
-}
-
-// backdated says that a record claims to be older than what it stands on.
-func (h *History) backdated(r Signed) string {
-	for _, known := range r.Record.After {
-		if at, counts := h.times[known]; counts && r.Record.When.Before(at.Add(-Skew)) {
-			return fmt.Sprintf("it says that it was made %s, and it stands on record %s of %s: its time is false",
-				r.Record.When.Format(time.RFC3339), short(known), at.Format(time.RFC3339))
-		}
-	}
-	return ""
 }
 
 // step takes one update of a record one step on.
