@@ -1,0 +1,137 @@
+package records_test
+
+import (
+	"bytes"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"imgbuild/images/fault"
+	"imgbuild/images/updates/life"
+	"imgbuild/images/updates/records"
+)
+
+func TestRecordsStandOnEachOther(t *testing.T) {
+	shop := newShop(t)
+	s := shop.open(t, twoApprovers)
+	if got, err := s.Load(t.Context()); err != nil || len(got) != 0 {
+		t.Fatalf("an archive without records: %v, %v", got, err)
+	}
+	mustAdd(t, s, discovered("nginx", "openssl"), shop.project)
+	mustAdd(t, s, evaluated("nginx", "openssl"), shop.project)
+	mustAdd(t, s, approved("nginx"), shop.ada)
+	last := mustAdd(t, s, approved("nginx"), shop.bob)
+	got := state(t, s, "nginx")
+	if !slices.Equal(got.People(), []string{"ada", "bob"}) || got.Stage != life.StageEvaluated || len(got.Disregarded) > 0 {
+		t.Errorf("%+v", got)
+	}
+	h, err := s.History(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(h.Heads, []string{last}) {
+		t.Errorf("heads %v, want %s", h.Heads, last)
+	}
+	info, err := os.Stat(s.Path(last))
+	if err != nil || info.Mode().Perm() != 0o444 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	// In the digest's name there is no other record.
+	if err := s.Import(t.Context(), last, []byte("{}")); fault.KindOf(err) != fault.World {
+		t.Errorf("imported under another's name: %v", err)
+	}
+}
+
+func TestWhatWouldCountForNothingIsNotSigned(t *testing.T) {
+	shop := newShop(t)
+	s := shop.open(t, twoApprovers)
+	mustAdd(t, s, evaluatedAfter(t, s, shop), shop.project)
+	for name, c := range map[string]struct {
+		key  records.Key
+		r    life.Record
+		want string
+	}{
+		"a stranger":               {shop.stranger, approved("nginx"), "is nobody's in the roster"},
+		"a machine":                {shop.project, approved("nginx"), "only an approver"},
+		"what is not evaluated":    {shop.ada, approved("openssl"), "not evaluated yet"},
+		"what nobody has heard of": {shop.ada, approved("unheard"), "not discovered yet"},
+	} {
+		if _, err := s.Add(t.Context(), c.r, c.key); fault.KindOf(err) != fault.Input || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %q", name, err, c.want)
+		}
+	}
+	shop.now = shop.now.Add(-time.Hour)
+	if _, err := s.Add(t.Context(), approved("nginx"), shop.ada); fault.KindOf(err) != fault.World || !strings.Contains(err.Error(), "clock") {
+		t.Errorf("with a clock that is late: %v", err)
+	}
+}
+
+// evaluatedAfter discovers nginx and openssl, and is the evaluation of nginx.
+func evaluatedAfter(t *testing.T, s *records.Store, shop *shop) life.Record {
+	t.Helper()
+	mustAdd(t, s, discovered("nginx", "openssl"), shop.project)
+	return evaluated("nginx")
+}
+
+func TestWhatIsDamagedOrForgedIsRefused(t *testing.T) {
+	shop := newShop(t)
+	s := shop.open(t, twoApprovers)
+	mustAdd(t, s, evaluatedAfter(t, s, shop), shop.project)
+	digest := mustAdd(t, s, approved("nginx"), shop.ada)
+	envelope, err := s.Envelope(digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	replace := func(data []byte) {
+		t.Helper()
+		if err := os.Chmod(s.Path(digest), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(s.Path(digest), data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, bad := range map[string][]byte{
+		"changed":  bytes.Replace(envelope, []byte("payload\":\"ey"), []byte("payload\":\"eyy"), 1),
+		"cut":      envelope[:len(envelope)/2],
+		"emptied":  nil,
+		"extended": append(bytes.Clone(envelope), ' '),
+	} {
+		replace(bad)
+		if _, err := s.Load(t.Context()); fault.KindOf(err) != fault.World || !strings.Contains(err.Error(), digest) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	replace(envelope)
+	if _, err := s.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// One that names ada's key under what she never signed, with a name that fits.
+	forged := forge(t, envelope)
+	if err := os.WriteFile(s.Path(digestOf(forged)), forged, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Load(t.Context())
+	if fault.KindOf(err) != fault.World || !strings.Contains(err.Error(), "of ada, whose signature it does not have") || fault.HintOf(err) == "" {
+		t.Errorf("forged: got %v, hint %q", err, fault.HintOf(err))
+	}
+	if err := os.Remove(s.Path(digestOf(forged))); err != nil {
+		t.Fatal(err)
+	}
+	// A record that others stand on is missed; the newest alone is not.
+	mustAdd(t, s, approved("nginx"), shop.bob)
+	if err := os.Remove(s.Path(digest)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.History(t.Context()); fault.KindOf(err) != fault.World || !strings.Contains(err.Error(), "taken away") {
+		t.Errorf("taken away: got %v", err)
+	}
+	if err := s.Import(t.Context(), digest, envelope); err != nil {
+		t.Fatal(err)
+	}
+	if got := state(t, s, "nginx").People(); !slices.Equal(got, []string{"ada", "bob"}) {
+		t.Errorf("brought back: %v", got)
+	}
+}
