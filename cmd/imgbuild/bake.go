@@ -128,7 +128,7 @@ func bake(ctx context.Context, env *environment, f bakeFlags) error {
 		b.Revoked = catalog.AllowRevoked
 	}
 	if first {
-		if err := w.keepLock(recipe, lock); err != nil {
+		if err := w.keepLock(ctx, recipe, lock, b.Key); err != nil {
 			return err
 		}
 	}

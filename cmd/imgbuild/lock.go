@@ -39,7 +39,12 @@ Where a lock exists, its packages stay and only what the recipe newly needs is
 added; --update moves the named packages, --fresh moves all. --check writes
 nothing: it tells what has moved since and why it matters, and ends with exit
 code 4 when something has, and 2 when the recipe asks for other packages than
-the lock was made for.`,
+the lock was made for.
+
+With policy.mode approved, a lock takes what is approved (imgbuild updates) and
+nothing else: the latest of all packages, or of those that --update names. Where
+that does not do, it ends with exit code 5 and says what waits for whom. A first
+lock counts as approved by who makes it, and so does each with mode open.`,
 		Example: `  imgbuild lock debian-12-nginx
   imgbuild lock debian-12-nginx --check
   imgbuild lock debian-12-nginx --update openssl --update libssl3
@@ -94,13 +99,20 @@ func lock(ctx context.Context, env *environment, name string, f lockFlags) error
 	if f.check {
 		return checkLock(ctx, env, locker, recipe, previous, path)
 	}
-	next, err := locker.Lock(ctx, recipe, builder.LockOptions{Previous: previous, Fresh: f.fresh, Update: f.update})
+	approval, err := w.approval(ctx, recipe, previous)
+	if err != nil {
+		return err
+	}
+	next, err := locker.Lock(ctx, recipe, builder.LockOptions{Previous: previous, Fresh: f.fresh, Update: f.update, Approval: approval})
 	if err != nil {
 		return placeUnknown(recipe, err)
 	}
 	drift := debian.Drift{}
 	if previous != nil {
 		drift = debian.Check(previous, next)
+	}
+	if err := w.approveLock(ctx, recipe, previous, next, nil); err != nil {
+		return err
 	}
 	if err := next.Write(path); err != nil {
 		return err

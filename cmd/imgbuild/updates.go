@@ -1,7 +1,15 @@
 package main
 
 import (
+	"context"
+	"time"
+
 	"github.com/spf13/cobra"
+
+	"imgbuild/builder/project"
+	"imgbuild/images/updates/life"
+	"imgbuild/images/updates/policy"
+	"imgbuild/images/updates/records"
 )
 
 func newUpdatesCommand(env *environment) *cobra.Command {
@@ -14,8 +22,11 @@ then approved or rejected. Each step is a signed record in the archive that says
 made it, when, why and by what.
 
 With "policy: {mode: approved}" in imgbuild.yaml, lock takes what is approved and
-nothing else; with mode open, whoever locks a baseline approves what is locked.`,
-		Args: noWord,
+nothing else; with mode open, whoever locks a baseline approves what is locked.
+Without a further word, list what waits for whom.`,
+		Example: "  imgbuild updates\n  imgbuild updates evaluate\n  imgbuild updates approve nginx --why 'fixes DSA-5678-1'",
+		Args:    noWord,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return listUpdates(cmd.Context(), env, false) },
 	}
 	// One line a command: those who add one add a line.
 	cmd.AddCommand(updatesCommands(env)...)
@@ -25,5 +36,75 @@ nothing else; with mode open, whoever locks a baseline approves what is locked.`
 // updatesCommands are the commands below updates, in the order in which an update
 // meets them, and then those of the archive as a whole.
 func updatesCommands(env *environment) []*cobra.Command {
-	return []*cobra.Command{}
+	return []*cobra.Command{
+		newUpdatesListCommand(env),
+		newUpdatesShowCommand(env),
+		newUpdatesEvaluateCommand(env),
+		newUpdatesApproveCommand(env),
+		newUpdatesRejectCommand(env),
+		newUpdatesRosterCommand(env),
+	}
+}
+
+// ledger is the records of updates with what they come to.
+type ledger struct {
+	project *project.Project
+	store   *records.Store
+	history *life.History
+	policy  policy.Policy
+	// approvers are those who may approve now.
+	approvers []string
+	now       time.Time
+}
+
+// ledger reads the records of the archive, and says which count for nothing.
+func (e *environment) ledger(ctx context.Context) (*ledger, error) {
+	p, err := e.project()
+	if err != nil {
+		return nil, err
+	}
+	return e.ledgerOf(ctx, p)
+}
+
+func (e *environment) ledgerOf(ctx context.Context, p *project.Project) (*ledger, error) {
+	store, err := p.Records()
+	if err != nil {
+		return nil, err
+	}
+	history, err := store.History(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e.noteDisregarded(history)
+	now := time.Now().UTC()
+	return &ledger{
+		project: p, store: store, history: history, policy: p.Config.Policy.Policy, approvers: store.Roster.Approvers(now), now: now,
+	}, nil
+}
+
+func (l *ledger) queue() []policy.Entry { return policy.Queue(l.history, l.policy, l.approvers, l.now) }
+
+// disregardedShown is how many records that count for nothing are told of.
+const disregardedShown = 3
+
+func (e *environment) noteDisregarded(h *life.History) {
+	for i, r := range h.Disregarded {
+		if i == disregardedShown {
+			e.reporter().Note("and %d more records count for nothing", len(h.Disregarded)-i)
+			return
+		}
+		e.reporter().Note("record %s (%s, by %s in their own words) counts for nothing: %s", r.Digest[:12], r.Record.Action, r.Record.Who, r.Void)
+	}
+}
+
+// decider opens the key that its user decides with.
+func (e *environment) decider(p *project.Project) (records.Key, error) {
+	key, made, err := p.ApproverKey(e.ask())
+	if err != nil {
+		return nil, err
+	}
+	if made != nil {
+		e.reporter().Note("made a signing key for you in %s; its password is in %s", made.Dir, made.PasswordFile)
+	}
+	return key, nil
 }

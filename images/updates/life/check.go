@@ -76,7 +76,7 @@ func (r *Record) checkAction() error {
 		if !slices.Contains(rules, r.Rule) {
 			return fmt.Errorf("%.40q is no rule to approve by", r.Rule)
 		}
-		if (r.Rule == ByFirstLock || r.Rule == ByOpenLock) != (r.Basis.Lock != "") || (r.Basis.Lock == "") != (r.Basis.Baseline == "") {
+		if (r.Rule == ByFirstLock || r.Rule == ByOpenLock) != (r.Basis.Lock != "") || (r.Basis.Lock == "") != (r.Basis.Baseline == "" || r.Basis.Architecture == "") {
 			return fmt.Errorf("who approves by locking names the lock and its baseline")
 		}
 		if r.Rule == ByPolicy && (r.Basis.Trial == "" || r.Basis.Policy == "") {
@@ -130,8 +130,8 @@ func (b Basis) check() error {
 	if b.Lock != "" && !digestForm.MatchString(b.Lock) {
 		return fmt.Errorf("%.80q is no lock's digest", b.Lock)
 	}
-	if b.Baseline != "" && !isWord(b.Baseline, 128) {
-		return fmt.Errorf("%.80q is no baseline", b.Baseline)
+	if b.Baseline != "" && !isWord(b.Baseline, 128) || b.Architecture != "" && !isWord(b.Architecture, 40) {
+		return fmt.Errorf("%.80q for %.40q is no baseline", b.Baseline, b.Architecture)
 	}
 	return checkIDs(b.Advisories)
 }

@@ -99,8 +99,9 @@ type Basis struct {
 	// Trial is the id of a trial, Lock the SHA-256 of a lock file.
 	Trial string `json:"trial,omitempty"`
 	Lock  string `json:"lock,omitempty"`
-	// Baseline is whose lock that is.
-	Baseline string `json:"baseline,omitempty"`
+	// Baseline and Architecture are whose lock that is.
+	Baseline     string `json:"baseline,omitempty"`
+	Architecture string `json:"architecture,omitempty"`
 	// Policy is the rule in words that allowed what no person decided.
 	Policy string `json:"policy,omitempty"`
 }

@@ -21,9 +21,9 @@ type History struct {
 	// Disregarded are the records that count for nothing as a whole, in order.
 	Disregarded []Signed
 
-	// firstLocks are the records of first locks by baseline. earliest is for each
+	// firstLocks are the records of first locks. earliest is for each
 	// record the time of the newest that counts among it and those it stands on.
-	firstLocks map[string]string
+	firstLocks map[lockOf]string
 	earliest   map[string]time.Time
 }
 
@@ -37,7 +37,7 @@ func Replay(records []Signed) (*History, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &History{States: map[string]*State{}, Heads: heads, firstLocks: map[string]string{}, earliest: map[string]time.Time{}}
+	h := &History{States: map[string]*State{}, Heads: heads, firstLocks: map[lockOf]string{}, earliest: map[string]time.Time{}}
 	for _, r := range ordered {
 		h.add(r)
 	}
@@ -56,11 +56,11 @@ func (h *History) add(r Signed) {
 			r.Record.When.Format(time.RFC3339), earliest.Format(time.RFC3339))
 	}
 	if r.Void == "" && r.Record.Action == Approved && r.Record.Rule == ByFirstLock {
-		baseline := r.Record.Basis.Baseline
-		if first := h.firstLocks[baseline]; first != "" {
-			r.Void = fmt.Sprintf("%s had its first lock before, by record %s", baseline, short(first))
+		b := r.Record.Basis
+		if first := h.FirstLock(b.Baseline, b.Architecture); first != "" {
+			r.Void = fmt.Sprintf("%s had its first lock for %s before, by record %s", b.Baseline, b.Architecture, short(first))
 		} else {
-			h.firstLocks[baseline] = r.Digest
+			h.firstLocks[lockOf{b.Baseline, b.Architecture}] = r.Digest
 		}
 	}
 	switch {
@@ -161,6 +161,14 @@ func (s *State) reach(stage Stage) {
 		s.Stage = stage
 	}
 }
+
+// FirstLock is the record by which a baseline's first lock for an architecture was
+// approved, or "".
+func (h *History) FirstLock(baseline, architecture string) string {
+	return h.firstLocks[lockOf{baseline, architecture}]
+}
+
+type lockOf struct{ baseline, architecture string }
 
 // Sorted are the states by name, then by version as it is written, then by digest.
 func (h *History) Sorted() []*State {

@@ -62,7 +62,7 @@ func rule(rule life.Rule) func(*life.Record) {
 		case life.ByPolicy:
 			r.Basis = life.Basis{Trial: tryID, Policy: "severity high or worse"}
 		case life.ByFirstLock, life.ByOpenLock:
-			r.Basis = life.Basis{Lock: lockID, Baseline: "shop"}
+			r.Basis = life.Basis{Lock: lockID, Baseline: "shop", Architecture: "amd64"}
 		}
 	}
 }
@@ -216,7 +216,7 @@ func TestAFirstLockIsOne(t *testing.T) {
 	if got := h.States[nginx().SHA256].Approvals; len(got) != 1 || got[0].Baseline != "shop" {
 		t.Errorf("%+v", got)
 	}
-	if got := h.States[update("evil", "1").SHA256]; len(got.Approvals) != 0 || !strings.Contains(got.Disregarded[0].Void, "shop had its first lock before") {
+	if got := h.States[update("evil", "1").SHA256]; len(got.Approvals) != 0 || !strings.Contains(got.Disregarded[0].Void, "shop had its first lock for amd64 before") {
 		t.Errorf("%+v", got)
 	}
 	if len(h.Disregarded) != 1 {

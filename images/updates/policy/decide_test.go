@@ -181,6 +181,7 @@ func TestLockable(t *testing.T) {
 	rejected := with(tried(person("ada")), func(s *life.State) { s.Stage, s.Rejection = life.StageRejected, &life.Decision{} })
 	first := with(tried(machine(life.ByFirstLock, "shop")), func(s *life.State) { s.Stage, s.Trial = life.StageDiscovered, nil })
 	byOpen := with(tried(person("ada")), func(s *life.State) { s.Approvals[0].Rule, s.Trial = life.ByOpenLock, nil })
+	byProject := with(tried(machine(life.ByOpenLock, "shop")), func(s *life.State) { s.Trial = nil })
 	failed := with(tried(person("ada"), machine(life.ByPolicy, "")), func(s *life.State) { s.Trial = &life.Trial{Failed: []string{"no"}} })
 	for name, c := range map[string]struct {
 		state    *life.State
@@ -201,6 +202,8 @@ func TestLockable(t *testing.T) {
 		"first locked by another":           {first, p, "other", false, false},
 		"locked while open":                 {byOpen, p, "shop", true, true},
 		"locked while open, gone from lock": {byOpen, p, "shop", false, false},
+		"locked while open, by the project": {byProject, two, "shop", true, true},
+		"locked while open, by another":     {byProject, p, "other", true, false},
 		"failed since":                      {failed, p, "shop", false, false},
 		"failed since, and locked":          {failed, p, "shop", true, true},
 	} {

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +23,9 @@ func (p Policy) Lockable(s *life.State, facts Facts, baseline string, locked boo
 	}
 	if a := byFirstLock(s, baseline); a != nil {
 		return true, Decision{Verdict: Approve, Recorded: true, Why: fmt.Sprintf("%s was first locked with it, by %s", baseline, a.By.Name)}
+	}
+	if locked && byOpenLock(s, baseline) {
+		return true, Decision{Verdict: Approve, Recorded: true, Why: "locked while policy.mode was open"}
 	}
 	// What is locked was approved as it was then.
 	tried := locked || p.Trial == Optional || s.Trial != nil && s.Trial.Passed
@@ -48,4 +52,8 @@ func byFirstLock(s *life.State, baseline string) *life.Approval {
 		}
 	}
 	return nil
+}
+
+func byOpenLock(s *life.State, baseline string) bool {
+	return slices.ContainsFunc(s.Approvals, func(a life.Approval) bool { return a.Rule == life.ByOpenLock && a.Baseline == baseline })
 }

@@ -246,37 +246,3 @@ func (s *Store) sweep() error {
 	}
 	return nil
 }
-
-// Import takes in a record of another archive as it is: an envelope that holds, of
-// a record or a stranger's. What it stands on must be taken in too before the next
-// reading.
-func (s *Store) Import(ctx context.Context, digest string, envelope []byte) error {
-	if digestOf(envelope) != digest || len(envelope) > MaxEnvelope {
-		return fault.Worldf("importing record %s: it is not what its name says", digest)
-	}
-	if _, _, _, err := open(ctx, envelope, s.Roster); err != nil {
-		return fmt.Errorf("importing record %s: %w", digest, err)
-	}
-	if err := os.MkdirAll(s.dir, 0o755); err != nil {
-		return fmt.Errorf("importing record %s: %w", digest, err)
-	}
-	held, err := hold.File(ctx, filepath.Join(s.dir, lockName), hold.Exclusive)
-	if err != nil {
-		return fmt.Errorf("importing record %s: %w", digest, err)
-	}
-	defer held.Close()
-	if _, err := os.Lstat(s.Path(digest)); err == nil {
-		return nil
-	}
-	return s.put(digest, envelope)
-}
-
-// Envelope is the bytes of a record, for export.
-func (s *Store) Envelope(digest string) ([]byte, error) {
-	if !digestForm.MatchString(digest) {
-		return nil, fault.Inputf("%.80q is no record's digest", digest)
-	}
-	return s.read(digest)
-}
-
-var digestForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
