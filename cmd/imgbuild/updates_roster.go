@@ -46,10 +46,10 @@ type rosterDocument struct {
 }
 
 type rosterMember struct {
-	Handle string    `json:"handle"`
-	Name   string    `json:"name,omitempty"`
-	Role   life.Role `json:"role"`
-	Keys []rosterKey `json:"keys"`
+	Handle string      `json:"handle"`
+	Name   string      `json:"name,omitempty"`
+	Role   life.Role   `json:"role"`
+	Keys   []rosterKey `json:"keys"`
 }
 
 type rosterKey struct {
