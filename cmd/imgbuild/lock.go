@@ -111,7 +111,8 @@ func lock(ctx context.Context, env *environment, name string, f lockFlags) error
 	if previous != nil {
 		drift = debian.Check(previous, next)
 	}
-	if err := w.approveLock(ctx, recipe, previous, next, nil); err != nil {
+	record, err := w.approveLock(ctx, recipe, previous, next, nil)
+	if err != nil {
 		return err
 	}
 	if err := next.Write(path); err != nil {
@@ -119,7 +120,7 @@ func lock(ctx context.Context, env *environment, name string, f lockFlags) error
 	}
 	result := &lockedBaseline{
 		Lock: path, Packages: len(next.Packages), First: previous == nil,
-		Moves: describeMoves(drift.Moves), Security: len(drift.Security()),
+		Moves: describeMoves(drift.Moves), Security: len(drift.Security()), Mode: w.project.Config.Policy.Policy.Mode, Record: record,
 	}
 	return env.answer(result, result.write, env.command("bake", recipe.Typed()))
 }

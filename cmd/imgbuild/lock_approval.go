@@ -31,20 +31,21 @@ func (w *workshop) approval(ctx context.Context, recipe *baseline.Recipe, previo
 }
 
 // approveLock records what locking approves: a first lock, and with policy.mode open
-// every one. It comes before the lock is written, so that no lock is without it. key
-// may be nil, and is then the project's.
-func (w *workshop) approveLock(ctx context.Context, recipe *baseline.Recipe, previous, lock *updates.Lock, key *signing.Key) error {
+// every one. It comes before the lock is written, so that no lock is without it, and
+// returns the record's digest, or "" where nothing is new. key may be nil, and is then
+// the project's.
+func (w *workshop) approveLock(ctx context.Context, recipe *baseline.Recipe, previous, lock *updates.Lock, key *signing.Key) (record string, err error) {
 	open := w.project.Config.Policy.Policy.Mode != policy.Approved
 	if !open && previous != nil {
-		return nil
+		return "", nil
 	}
-	err := w.recordLock(ctx, recipe, previous, lock, key)
+	record, err = w.recordLock(ctx, recipe, previous, lock, key)
 	if kind := fault.KindOf(err); open && !approvalRefused(err) && (kind == fault.Input || kind == fault.Held) {
 		// A colleague without the project's key may lock where locking is open.
 		w.env.reporter().Note("that you approve this lock is not recorded: %v", err)
-		return nil
+		return "", nil
 	}
-	return err
+	return record, err
 }
 
 // refusedUpdate is that an update of a lock is in no state to be locked.
@@ -57,26 +58,26 @@ func approvalRefused(err error) bool {
 	return errors.As(err, &refused)
 }
 
-func (w *workshop) recordLock(ctx context.Context, recipe *baseline.Recipe, previous, lock *updates.Lock, key *signing.Key) error {
+func (w *workshop) recordLock(ctx context.Context, recipe *baseline.Recipe, previous, lock *updates.Lock, key *signing.Key) (string, error) {
 	store, err := w.project.Records()
 	if err != nil {
-		return err
+		return "", err
 	}
 	if key == nil {
 		own, made, err := w.project.SigningKey(w.env.ask())
 		if err != nil {
-			return err
+			return "", err
 		}
 		if made != nil {
 			w.env.reporter().Note("made a signing key for you in %s; its password is in %s", made.Dir, made.PasswordFile)
 			// It is trusted from now on.
 			if store, err = w.project.Records(); err != nil {
-				return err
+				return "", err
 			}
 		}
 		key = own
 	}
-	_, err = store.AddWhere(ctx, key, func(h *life.History) (*life.Record, error) {
+	return store.AddWhere(ctx, key, func(h *life.History) (*life.Record, error) {
 		r := &life.Record{
 			Action: life.Approved, Rule: life.ByOpenLock, Who: orMe(""), Why: "locked while policy.mode is open",
 			Basis: life.Basis{Lock: lock.Digest(), Baseline: recipe.Name, Architecture: recipe.Architecture},
@@ -99,7 +100,6 @@ func (w *workshop) recordLock(ctx context.Context, recipe *baseline.Recipe, prev
 		}
 		return unlessEmpty(r), nil
 	})
-	return err
 }
 
 // lockedFor says whether a lock of a baseline has approved an update before.

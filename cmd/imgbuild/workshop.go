@@ -210,7 +210,7 @@ func (w *workshop) lockFor(ctx context.Context, recipe *baseline.Recipe) (lock *
 // may be nil, and is then the project's.
 func (w *workshop) keepLock(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock, key *signing.Key) error {
 	path := w.project.LockFile(recipe)
-	if err := w.approveLock(ctx, recipe, nil, lock, key); err != nil {
+	if _, err := w.approveLock(ctx, recipe, nil, lock, key); err != nil {
 		return err
 	}
 	if err := lock.Write(path); err != nil {

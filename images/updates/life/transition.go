@@ -79,6 +79,9 @@ func CheckStep(h *History, r *Record, by Signer) error {
 			continue
 		}
 		err := fault.Inputf("%s cannot be %s: %s", u, r.Action, why)
+		if by.Role != Approver {
+			return err.WithHint("decide with a key of your own: --approver-key FILE, or IMGBUILD_APPROVER_KEY")
+		}
 		if s := h.States[u.SHA256]; s != nil && (s.Rejection != nil || s.HeldAt(r.When)) {
 			err = fault.Heldf("%s cannot be %s: %s", u, r.Action, why)
 			return err.WithHint("if that no longer stands, an approver reopens it: imgbuild updates approve %s --reopen --why REASON", u.Name)
