@@ -62,11 +62,7 @@ func (a *Approval) archived(store *updates.Store) []updates.Package {
 		if !concerns(s, a.Baseline) || u.Archive == "" || !store.HasSized(u.SHA256, u.Size) {
 			continue
 		}
-		p := updates.Package{
-			Name: u.Name, Version: u.Version, Architecture: u.Architecture, Source: u.Source, SourceVersion: u.SourceVersion,
-			Archive: u.Archive, Suite: u.Suite, Path: u.Path, Size: u.Size, SHA256: u.SHA256,
-		}
-		if a.allowed(p) {
+		if p := u.Package(); a.allowed(p) {
 			out = append(out, p)
 		}
 	}

@@ -144,6 +144,11 @@ func (e *environment) decide(ctx context.Context, l *ledger, r life.Record, chos
 	if err != nil {
 		return err
 	}
+	if r.Action == life.Approved {
+		if err := e.fetchApproved(ctx, chosen); err != nil {
+			e.reporter().Note("the files are not in the archive, so that they can be locked only as long as a mirror has them: %v", err)
+		}
+	}
 	return e.tellDecided(ctx, l, digest, r)
 }
 
@@ -251,4 +256,43 @@ func appliesTo(u life.Update, locks []*updates.Lock) []life.Applies {
 		}
 	}
 	return list
+}
+
+// fetchApproved brings the files of approved updates into the archive: mirrors drop
+// them when the next version comes.
+func (e *environment) fetchApproved(ctx context.Context, chosen []*life.State) error {
+	w, err := e.workshop(ctx)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	archive, err := w.openArchive()
+	if err != nil {
+		return err
+	}
+	type user struct{ baseline, architecture string }
+	of := map[user][]updates.Package{}
+	for _, s := range chosen {
+		if s.Evaluation == nil || archive.HasSized(s.Update.SHA256, s.Update.Size) {
+			continue
+		}
+		// Any baseline that it applies to knows where it is from.
+		first := s.Evaluation.Applies[0]
+		at := user{first.Baseline, first.Architecture}
+		of[at] = append(of[at], s.Update.Package())
+	}
+	for at, packages := range of {
+		recipe, err := w.recipe(ctx, at.baseline, at.architecture)
+		if err != nil {
+			return err
+		}
+		fetcher, err := w.fetcher(ctx, archive, recipe, &updates.Lock{})
+		if err != nil {
+			return err
+		}
+		if err := fetcher.All(ctx, packages); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -46,6 +46,14 @@ func OfPackage(p updates.Package) Update {
 	}
 }
 
+// Package is the update as a lock would have it, without what it is for there.
+func (u Update) Package() updates.Package {
+	return updates.Package{
+		Name: u.Name, Version: u.Version, Architecture: u.Architecture, Source: u.Source, SourceVersion: u.SourceVersion,
+		Archive: u.Archive, Suite: u.Suite, Path: u.Path, Size: u.Size, SHA256: u.SHA256,
+	}
+}
+
 // String is how people call it: "nginx 1.22.1-9+deb12u4 (amd64)".
 func (u Update) String() string { return fmt.Sprintf("%s %s (%s)", u.Name, u.Version, u.Architecture) }
 

@@ -100,10 +100,11 @@ func supersede(entries []Entry) {
 
 // Find are the entries that a word means: NAME, NAME=VERSION or the beginning of a
 // digest, where a name is that of a binary or a source package. By its name alone it
-// is what is pending of a package, or what was rejected where nothing is.
+// is the latest that is known of a package: what was not rejected or locked already,
+// where there is such.
 func Find(entries []Entry, word string) ([]Entry, error) {
 	name, version, exact := strings.Cut(word, "=")
-	var found, ended []Entry
+	var found, others []Entry
 	var names []string
 	for _, e := range entries {
 		u := e.State.Update
@@ -112,29 +113,33 @@ func Find(entries []Entry, word string) ([]Entry, error) {
 		case len(word) >= 8 && strings.HasPrefix(u.SHA256, word):
 			found = append(found, e)
 		case u.Name != name && u.Source != name:
-		case exact && (u.Version == version || u.SourceVersion == version), !exact && e.Pending():
+		case exact && (u.Version == version || u.SourceVersion == version):
 			found = append(found, e)
 		default:
-			ended = append(ended, e)
+			others = append(others, e)
 		}
 	}
-	if len(found) > 0 {
-		return found, nil
-	}
 	if !exact {
-		for _, e := range ended {
-			if e.State.Rejection != nil && e.Superseded == "" {
-				found = append(found, e)
+		for _, will := range []func(Entry) bool{
+			func(e Entry) bool { return e.State.Evaluation != nil && e.Decision.Verdict != Reject && !e.locked() },
+			func(e Entry) bool { return e.Decision.Verdict == Reject },
+			func(Entry) bool { return true },
+		} {
+			if len(found) > 0 {
+				break
+			}
+			for _, e := range others {
+				if e.Superseded == "" && will(e) {
+					found = append(found, e)
+				}
 			}
 		}
 	}
 	switch {
 	case len(found) > 0:
 		return found, nil
-	case len(ended) > 0 && exact:
-		return nil, fault.Inputf("there is no update of %s to %s; known are %s", name, version, versions(ended)).WithHint("see: imgbuild updates list --all")
-	case len(ended) > 0:
-		return nil, fault.Inputf("no update of %s waits for anybody; known are %s", name, versions(ended)).WithHint("name one: imgbuild updates show %s=%s", name, ended[0].State.Update.Version)
+	case len(others) > 0:
+		return nil, fault.Inputf("there is no update of %s to %s; known are %s", name, version, versions(others)).WithHint("see: imgbuild updates list --all")
 	}
 	return nil, fault.Inputf("there is no update of %q%s", word, node.Suggest(name, slices.Compact(slices.Sorted(slices.Values(names))))).
 		WithHint("see what is known: imgbuild updates list --all; look for new ones: imgbuild updates evaluate")
