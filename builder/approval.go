@@ -25,6 +25,9 @@ type Approval struct {
 	// has.
 	Baseline string
 	Locked   map[string]bool
+	// Candidate is of a lock that is to be tried, so that it can be decided on: it takes
+	// what nobody has approved yet too, but nothing that is held or rejected.
+	Candidate bool
 }
 
 // NewApproval binds the lock of a baseline; previous is nil for a first one.
@@ -41,11 +44,29 @@ func NewApproval(h *life.History, p policy.Policy, approvers []string, baseline 
 // Judge says whether the lock may take a package, and why.
 func (a *Approval) Judge(p updates.Package) (bool, policy.Decision) {
 	s := a.History.States[p.SHA256]
+	if a.Candidate {
+		return a.judgeCandidate(s, p)
+	}
 	facts := policy.Facts{Approvers: a.Approvers}
 	if s != nil {
 		facts.Facts = s.Facts()
 	}
 	return a.Policy.Lockable(s, facts, a.Baseline, a.Locked[p.SHA256], a.Now)
+}
+
+func (a *Approval) judgeCandidate(s *life.State, p updates.Package) (bool, policy.Decision) {
+	free := policy.Decision{Verdict: policy.Wait, Why: "it is to be tried"}
+	if s == nil {
+		// A hold of the policy is about packages, whether or not they are known.
+		s = &life.State{Update: life.OfPackage(p), Stage: life.StageDiscovered}
+	}
+	if s.Rejection != nil {
+		return false, policy.Decide(s, policy.Facts{}, a.Policy, a.Now)
+	}
+	if d, held := a.Policy.Held(s, a.Now); held && !a.Locked[p.SHA256] {
+		return false, d
+	}
+	return true, free
 }
 
 func (a *Approval) allowed(p updates.Package) bool {
@@ -57,6 +78,9 @@ func (a *Approval) allowed(p updates.Package) bool {
 // the file when no mirror does any more.
 func (a *Approval) archived(store *updates.Store) []updates.Package {
 	var out []updates.Package
+	if a.Candidate {
+		return nil
+	}
 	for _, s := range a.History.Sorted() {
 		u := s.Update
 		if !concerns(s, a.Baseline) || u.Archive == "" || !store.HasSized(u.SHA256, u.Size) {
@@ -132,6 +156,10 @@ func (l *Locker) missing(ctx context.Context, indexes []*repo.Index, request deb
 	if len(lines) > 20 {
 		shown = append(lines[:20:20], fmt.Sprintf("  and %d more", len(lines)-20))
 	}
-	return fault.Heldf("locking %s: of what it needs, %d are not approved:\n%s", request.Baseline, len(lines), strings.Join(shown, "\n")).
+	state := "not approved"
+	if a.Candidate {
+		state = "held or rejected"
+	}
+	return fault.Heldf("locking %s: of what it needs, %d are %s:\n%s", request.Baseline, len(lines), state, strings.Join(shown, "\n")).
 		WithHint("see what each waits for: imgbuild updates evaluate, then: imgbuild updates list")
 }

@@ -15,6 +15,7 @@ import (
 	"imgbuild/images/baseline/node"
 	"imgbuild/images/fault"
 	"imgbuild/images/updates"
+	"imgbuild/images/updates/policy"
 )
 
 // lockFlags are the flags of lock.
@@ -97,7 +98,7 @@ func lock(ctx context.Context, env *environment, name string, f lockFlags) error
 		return err
 	}
 	if f.check {
-		return checkLock(ctx, env, locker, recipe, previous, path)
+		return checkLock(ctx, w, locker, recipe, previous)
 	}
 	approval, err := w.approval(ctx, recipe, previous)
 	if err != nil {
@@ -127,7 +128,8 @@ func lock(ctx context.Context, env *environment, name string, f lockFlags) error
 
 // checkLock tells what a lock made now would have otherwise: what the recipe
 // asks for since, which locking takes in, apart from what has moved by itself.
-func checkLock(ctx context.Context, env *environment, locker *builder.Locker, recipe *baseline.Recipe, previous *updates.Lock, path string) error {
+func checkLock(ctx context.Context, w *workshop, locker *builder.Locker, recipe *baseline.Recipe, previous *updates.Lock) error {
+	env := w.env
 	fresh, err := locker.Lock(ctx, recipe, builder.LockOptions{Previous: previous, Fresh: true})
 	if err != nil {
 		return placeUnknown(recipe, err)
@@ -143,13 +145,15 @@ func checkLock(ctx context.Context, env *environment, locker *builder.Locker, re
 	}
 	drift := debian.Check(kept, fresh)
 	result := &lockedBaseline{
-		Lock: path, Packages: len(fresh.Packages), Edited: edited,
+		Lock: w.project.LockFile(recipe), Packages: len(fresh.Packages), Edited: edited,
 		Asked: describeMoves(asked.Moves), Moves: describeMoves(drift.Moves), Security: len(drift.Security()),
 	}
 	next := env.command("bake", recipe.Typed())
 	switch {
 	case edited:
 		next = env.command("lock", recipe.Typed())
+	case len(drift.Moves) > 0 && w.project.Config.Policy.Policy.Mode == policy.Approved:
+		next = env.command("updates", "evaluate", recipe.Name)
 	case len(drift.Moves) > 0:
 		next = env.command("lock", recipe.Typed(), "--fresh")
 	}

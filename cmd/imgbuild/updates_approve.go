@@ -34,7 +34,7 @@ UPDATE is a package's name, that of its source package for all that is built fro
 NAME=VERSION, or the beginning of a digest. With --locked, approve all that the lock of
 a baseline has and nobody has approved, as after a change from mode open to approved.`,
 		Example: `  imgbuild updates approve nginx --why 'fixes DSA-5678-1'
-  imgbuild updates approve nginx=1.22.1-9+deb12u4 openssl --why 'tried on stage' --approver-key ~/.ssh/id_ed25519
+  imgbuild updates approve nginx=1.22.1-9 openssl --why 'tried' --approver-key ~/.ssh/id_ed25519
   imgbuild updates approve nginx --reopen --why 'upstream explained the crash'
   imgbuild updates approve --locked debian-12-nginx --why 'reviewed the lock'`,
 		RunE: func(cmd *cobra.Command, args []string) error { return approveUpdates(cmd.Context(), env, args, f) },

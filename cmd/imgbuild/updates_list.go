@@ -98,7 +98,7 @@ func writeUpdates(w io.Writer, d updatesDocument, known int) {
 	name = min(name, 60)
 	fmt.Fprintf(w, "%-*s  %-10s  %-9s  %-24s  %s\n", name, "update", "state", "severity", "for", "waits for")
 	for _, u := range d.Updates {
-		fmt.Fprintf(w, "%-*s  %-10s  %-9s  %-24s  %s\n", name, u.Update, u.State, severityWord(u), strings.Join(baselinesOf(u), " "), waitsFor(u))
+		fmt.Fprintf(w, "%-*s  %-10s  %-9s  %-24s  %s\n", name, u.Update, u.State, severityWord(u), strings.Join(baselinesOf(u), " "), waitsFor(u, d.Mode))
 	}
 }
 
@@ -125,14 +125,14 @@ func baselinesOf(u listedUpdate) []string {
 }
 
 // waitsFor is whom an update waits for, in a few words.
-func waitsFor(u listedUpdate) string {
+func waitsFor(u listedUpdate, mode policy.Mode) string {
 	d := u.Decision
 	switch {
 	case u.Superseded != "":
 		return "nobody: " + u.Superseded + " is there"
 	case d.Verdict == policy.Reject, d.Verdict == policy.Approve && d.Recorded:
 		return "nobody"
-	case d.Verdict == policy.Approve:
+	case d.Verdict == policy.Approve && mode == policy.Approved:
 		return "its record: " + d.Why
 	case d.Verdict == policy.OnHold && d.Until.IsZero():
 		return "the end of the hold"
@@ -140,6 +140,9 @@ func waitsFor(u listedUpdate) string {
 		return "the end of the hold, " + d.Until.Format(time.DateOnly)
 	case u.State == "locked":
 		return "nobody"
+	}
+	if mode != policy.Approved {
+		return "whoever locks"
 	}
 	return strings.Join(d.For, " or ")
 }
