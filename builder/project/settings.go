@@ -40,7 +40,7 @@ func Settings() []Setting {
 		{Key: "catalog", Usage: "`PLACE` of the image versions: a directory, or docker://registry/path"},
 		{Key: "openscap.content", Usage: "`DIR` of SCAP data streams, as scap-security-guide has them: scans ask OpenSCAP too", Path: true},
 		{Key: "policy.mode", Usage: "`MODE` of approval; open: whoever locks approves; approved: locks take approved updates alone"},
-		{Key: "approver-key", Usage: "`FILE` of the key that you approve updates with: an SSH key, or the public half of one that an agent has (default: the project's)", Path: true},
+		{Key: "approver-key", Usage: "`FILE` of the SSH key that you approve updates with, or its public half for an agent", Path: true},
 		{Key: "key-password-file", Usage: "`FILE` with the password of the signing key", Path: true},
 	}
 }
