@@ -155,9 +155,9 @@ func join(a, b life.Evaluation) life.Evaluation {
 	return a
 }
 
-// Keep adds to an evaluation what an earlier one, which may be nil, says of other
+// keep adds to an evaluation what an earlier one, which may be nil, says of other
 // baselines.
-func Keep(earlier *life.Evaluation, e life.Evaluation) life.Evaluation {
+func keep(earlier *life.Evaluation, e life.Evaluation) life.Evaluation {
 	if earlier == nil {
 		return e
 	}
@@ -175,8 +175,8 @@ func Keep(earlier *life.Evaluation, e life.Evaluation) life.Evaluation {
 	return join(kept, e)
 }
 
-// SameEvaluation tells whether two evaluations say the same.
-func SameEvaluation(a, b life.Evaluation) bool {
+// sameEvaluation tells whether two evaluations say the same.
+func sameEvaluation(a, b life.Evaluation) bool {
 	return a.Facts.Security == b.Facts.Security && a.Facts.Exploited == b.Facts.Exploited && a.Facts.Severity == b.Facts.Severity &&
 		slices.Equal(a.Facts.Advisories, b.Facts.Advisories) &&
 		slices.EqualFunc(a.Applies, b.Applies, func(x, y life.Applies) bool {

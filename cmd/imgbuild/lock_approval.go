@@ -9,8 +9,8 @@ import (
 	"imgbuild/images/fault"
 	"imgbuild/images/signing"
 	"imgbuild/images/updates"
-	"imgbuild/images/updates/life"
 	"imgbuild/images/updates/policy"
+	"imgbuild/images/updates/records"
 )
 
 // approval binds a recipe's lock to what is approved. It is nil, so that the lock takes
@@ -39,8 +39,18 @@ func (w *workshop) approveLock(ctx context.Context, recipe *baseline.Recipe, pre
 	if !open && previous != nil {
 		return "", nil
 	}
-	record, err = w.recordLock(ctx, recipe, previous, lock, key)
-	if kind := fault.KindOf(err); open && !approvalRefused(err) && (kind == fault.Input || kind == fault.Held) {
+	store, err := w.project.Records()
+	if err != nil {
+		return "", err
+	}
+	if key == nil {
+		store, key, err = w.signer(store)
+	}
+	if err == nil {
+		record, err = builder.RecordLock(ctx, store, key, orMe(""), recipe, previous, lock)
+	}
+	var rejected *builder.RejectedError
+	if kind := fault.KindOf(err); open && !errors.As(err, &rejected) && (kind == fault.Input || kind == fault.Held) {
 		// A colleague without the project's key may lock where locking is open.
 		w.env.reporter().Note("that you approve this lock is not recorded: %v", err)
 		return "", nil
@@ -48,69 +58,14 @@ func (w *workshop) approveLock(ctx context.Context, recipe *baseline.Recipe, pre
 	return record, err
 }
 
-// refusedUpdate is that an update of a lock is in no state to be locked.
-type refusedUpdate struct{ error }
-
-func (r refusedUpdate) Unwrap() error { return r.error }
-
-func approvalRefused(err error) bool {
-	var refused refusedUpdate
-	return errors.As(err, &refused)
-}
-
-func (w *workshop) recordLock(ctx context.Context, recipe *baseline.Recipe, previous, lock *updates.Lock, key *signing.Key) (string, error) {
-	store, err := w.project.Records()
-	if err != nil {
-		return "", err
+// signer opens the project's key. Where it was made for that, the records are opened
+// anew: they trust it from now on.
+func (w *workshop) signer(store *records.Store) (*records.Store, *signing.Key, error) {
+	key, made, err := w.project.SigningKey(w.env.ask())
+	if err != nil || made == nil {
+		return store, key, err
 	}
-	if key == nil {
-		own, made, err := w.project.SigningKey(w.env.ask())
-		if err != nil {
-			return "", err
-		}
-		if made != nil {
-			w.env.reporter().Note("made a signing key for you in %s; its password is in %s", made.Dir, made.PasswordFile)
-			// It is trusted from now on.
-			if store, err = w.project.Records(); err != nil {
-				return "", err
-			}
-		}
-		key = own
-	}
-	return store.AddWhere(ctx, key, func(h *life.History) (*life.Record, error) {
-		r := &life.Record{
-			Action: life.Approved, Rule: life.ByOpenLock, Who: orMe(""), Why: "locked while policy.mode is open",
-			Basis: life.Basis{Lock: lock.Digest(), Baseline: recipe.Name, Architecture: recipe.Architecture},
-		}
-		if previous == nil && h.FirstLock(recipe.Name, recipe.Architecture) == "" {
-			r.Rule, r.Why = life.ByFirstLock, "the first lock of "+recipe.Name
-		}
-		seen := map[string]bool{}
-		for _, p := range lock.Packages {
-			if p.Archive == "" || seen[p.SHA256] || lockedFor(h.States[p.SHA256], recipe.Name) {
-				continue
-			}
-			seen[p.SHA256] = true
-			if s := h.States[p.SHA256]; s != nil && s.Rejection != nil {
-				return nil, refusedUpdate{fault.Heldf("locking %s: %s rejected %s: %s", recipe.Name, s.Rejection.By.Name, s.Update, s.Rejection.Why).
-					WithHint("leave it out: %s; or an approver takes that back: %s", w.env.command("lock", recipe.Typed(), "--update", "PACKAGE"),
-						w.env.command("updates", "approve", s.Update.Name, "--reopen", "--why", "REASON"))}
-			}
-			r.Updates = append(r.Updates, life.OfPackage(p))
-		}
-		return unlessEmpty(r), nil
-	})
-}
-
-// lockedFor says whether a lock of a baseline has approved an update before.
-func lockedFor(s *life.State, baseline string) bool {
-	if s == nil {
-		return false
-	}
-	for _, a := range s.Approvals {
-		if a.Baseline == baseline {
-			return true
-		}
-	}
-	return false
+	w.env.reporter().Note("made a signing key for you in %s; its password is in %s", made.Dir, made.PasswordFile)
+	store, err = w.project.Records()
+	return store, key, err
 }

@@ -17,8 +17,6 @@ import (
 	"imgbuild/images/advisory"
 	"imgbuild/images/fault"
 	"imgbuild/images/updates"
-	"imgbuild/images/updates/life"
-	"imgbuild/images/updates/records"
 )
 
 func newUpdatesEvaluateCommand(env *environment) *cobra.Command {
@@ -88,8 +86,14 @@ func evaluateUpdates(ctx context.Context, env *environment, names []string) erro
 		d.Baselines = append(d.Baselines, recipe.Typed())
 	}
 	pending = builder.JoinPending(pending)
-	if d.Discovered, d.Evaluated, err = w.recordPending(ctx, store, pending, len(names) == 0); err != nil {
-		return err
+	if len(pending) > 0 {
+		store, key, err := w.signer(store)
+		if err != nil {
+			return err
+		}
+		if d.Discovered, d.Evaluated, err = builder.RecordPending(ctx, store, key, orMe(""), pending, len(names) == 0); err != nil {
+			return err
+		}
 	}
 	l, err := env.ledgerOf(ctx, w.project)
 	if err != nil {
@@ -167,60 +171,4 @@ func (e *environment) advisories(ctx context.Context) (*advisory.Index, error) {
 		e.reporter().Note("some feeds cannot be relied on: that they know no severity is no fact; see: %s", e.command("feeds", "list"))
 	}
 	return index, nil
-}
-
-// recordPending records what is new of what is pending. all says that every lock was
-// compared, so that what an update applies to is told whole.
-func (w *workshop) recordPending(ctx context.Context, store *records.Store, pending []builder.Pending, all bool) (discovered, evaluated int, err error) {
-	if len(pending) == 0 {
-		return 0, 0, nil
-	}
-	key, made, err := w.project.SigningKey(w.env.ask())
-	if err != nil {
-		return 0, 0, err
-	}
-	if made != nil {
-		w.env.reporter().Note("made a signing key for you in %s; its password is in %s", made.Dir, made.PasswordFile)
-	}
-	_, err = store.AddWhere(ctx, key, func(h *life.History) (*life.Record, error) {
-		r := &life.Record{Action: life.Discovered, Who: orMe(""), Why: "the repositories offer it, and a lock has it not"}
-		for _, p := range pending {
-			if s := h.States[p.Update.SHA256]; s == nil || s.Stage == life.StageUnknown {
-				r.Updates = append(r.Updates, p.Update)
-			}
-		}
-		discovered = len(r.Updates)
-		return unlessEmpty(r), nil
-	})
-	if err != nil {
-		return 0, 0, err
-	}
-	_, err = store.AddWhere(ctx, key, func(h *life.History) (*life.Record, error) {
-		r := &life.Record{Action: life.Evaluated, Who: orMe(""), Why: "compared with the locks"}
-		for _, p := range pending {
-			s := h.States[p.Update.SHA256]
-			if s == nil || s.Rejection != nil {
-				continue
-			}
-			e := p.Evaluation
-			if !all {
-				e = builder.Keep(s.Evaluation, e)
-			}
-			if s.Evaluation != nil && builder.SameEvaluation(*s.Evaluation, e) {
-				continue
-			}
-			r.Updates, r.Evaluations = append(r.Updates, s.Update), append(r.Evaluations, e)
-		}
-		evaluated = len(r.Updates)
-		return unlessEmpty(r), nil
-	})
-	return discovered, evaluated, err
-}
-
-// unlessEmpty is a record, or none where it is about nothing.
-func unlessEmpty(r *life.Record) *life.Record {
-	if len(r.Updates) == 0 {
-		return nil
-	}
-	return r
 }
