@@ -71,7 +71,11 @@ func (e *environment) ledgerOf(ctx context.Context, p *project.Project) (*ledger
 	if err != nil {
 		return nil, err
 	}
-	history, err := store.History(ctx)
+	read := store.History
+	if p.Config.Policy.Policy.Mode != policy.Approved {
+		read = store.OwnHistory // nobody's approval is asked for
+	}
+	history, err := read(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -88,12 +92,23 @@ func (l *ledger) queue() []policy.Entry { return policy.Queue(l.history, l.polic
 const disregardedShown = 3
 
 func (e *environment) noteDisregarded(h *life.History) {
-	for i, r := range h.Disregarded {
-		if i == disregardedShown {
-			e.reporter().Note("and %d more records count for nothing", len(h.Disregarded)-i)
-			return
+	strangers, shown := 0, 0
+	for _, r := range h.Disregarded {
+		switch {
+		case r.Stranger:
+			strangers++
+		case shown < disregardedShown:
+			e.reporter().Note("record %s (%s, by %s in their own words) counts for nothing: %s", r.Digest[:12], r.Record.Action, r.Record.Who, r.Void)
+			shown++
+		default:
+			shown++
 		}
-		e.reporter().Note("record %s (%s, by %s in their own words) counts for nothing: %s", r.Digest[:12], r.Record.Action, r.Record.Who, r.Void)
+	}
+	if shown > disregardedShown {
+		e.reporter().Note("and %d more records count for nothing", shown-disregardedShown)
+	}
+	if strangers > 0 {
+		e.reporter().Note("%d records are by keys of nobody in the roster, and count for nothing; updates show tells of each", strangers)
 	}
 }
 

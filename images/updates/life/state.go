@@ -48,6 +48,9 @@ type Signed struct {
 	// Void says why the record counts for nothing, such as that nobody in the roster
 	// signed it; empty when it counts. It is shown, and moves nothing.
 	Void string
+	// Stranger says that it is void because the key is nobody's in the roster: in an
+	// archive that several projects share, such are the others'.
+	Stranger bool
 }
 
 // State is where one update is in its life.

@@ -59,7 +59,7 @@ func TestWhatWouldCountForNothingIsNotSigned(t *testing.T) {
 		}
 	}
 	shop.now = shop.now.Add(-time.Hour)
-	if _, err := s.Add(t.Context(), approved("nginx"), shop.ada); fault.KindOf(err) != fault.World || !strings.Contains(err.Error(), "clock") {
+	if _, err := s.Add(t.Context(), approved("nginx"), shop.ada); fault.KindOf(err) != fault.Input || !strings.Contains(err.Error(), "clock") {
 		t.Errorf("with a clock that is late: %v", err)
 	}
 }
@@ -129,5 +129,45 @@ func TestWhatIsDamagedOrForgedIsRefused(t *testing.T) {
 	}
 	if got := state(t, s, "nginx").People(); !slices.Equal(got, []string{"ada", "bob"}) {
 		t.Errorf("brought back: %v", got)
+	}
+}
+
+// TestProjectsShareAnArchive has another project approve in the same archive, and
+// somebody who was in the roster once.
+func TestProjectsShareAnArchive(t *testing.T) {
+	shop := newShop(t)
+	s := shop.open(t, twoApprovers)
+	other := newShop(t)
+	other.dir = shop.dir
+	theirs := other.open(t, "eve: {role: approver, keys: [{ssh: EVE}]}")
+	for range 3 {
+		mustAdd(t, theirs, discovered("nginx"), other.project)
+	}
+	mustAdd(t, s, evaluatedAfter(t, s, shop), shop.project)
+	mustAdd(t, s, approved("nginx"), shop.ada)
+	mustAdd(t, s, approved("nginx"), shop.bob)
+	mustAdd(t, s, approved("nginx"), shop.ada)
+
+	own, err := s.OwnHistory(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u := own.States[update("nginx").SHA256]; !slices.Equal(u.People(), []string{"bob", "ada"}) || len(own.Disregarded) > 0 || len(own.Heads) != 1 {
+		t.Errorf("own: %+v", u)
+	}
+	all, err := s.History(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u := all.States[update("nginx").SHA256]; !slices.Equal(u.People(), []string{"bob", "ada"}) || len(all.Disregarded) != 3 {
+		t.Errorf("all: %+v, disregarded %d", u, len(all.Disregarded))
+	}
+	// Bob is gone, yet ada's last record stands on his.
+	gone, err := shop.open(t, "ada: {role: approver, keys: [{ssh: ADA, last: "+own.Heads[0]+"}]}").OwnHistory(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u := gone.States[update("nginx").SHA256]; !slices.Equal(u.People(), []string{"ada"}) || len(gone.Disregarded) != 1 {
+		t.Errorf("without bob: %+v", u)
 	}
 }

@@ -42,6 +42,12 @@ func (r *Roster) find(id string) (*Member, *Key) {
 	return nil, nil
 }
 
+// Knows tells whether a key is somebody's in the roster.
+func (r *Roster) Knows(keyID string) bool {
+	m, _ := r.find(keyID)
+	return m != nil
+}
+
 // Signature is one signature of a payload, with the key that it names.
 type Signature struct {
 	KeyID string
@@ -143,7 +149,7 @@ func Judge(records []life.Signed, found []*Found) {
 	for i := range records {
 		r, f := &records[i], found[i]
 		if f == nil {
-			r.Void = stranger(r.By.Key)
+			r.Void, r.Stranger = stranger(r.By.Key), true
 			continue
 		}
 		r.By = f.Signer()
