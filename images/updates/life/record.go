@@ -72,8 +72,7 @@ type Record struct {
 	// Who is who made the record in their own words: user@machine or a name. Who it
 	// counts as is told by the key.
 	Who string `json:"who"`
-	// When is the signer's clock, in UTC and whole seconds. It is believed only as
-	// far as the records named in After allow.
+	// When is the signer's clock, in UTC and whole seconds: their own word.
 	When time.Time `json:"when"`
 	// Why is in the signer's own words.
 	Why string `json:"why"`

@@ -7,24 +7,16 @@ import (
 	"time"
 )
 
-// Skew is how far the clocks of two signers may differ.
-const Skew = 10 * time.Minute
-
 // History is what a set of records comes to.
 type History struct {
 	// States are by the digest of the update.
 	States map[string]*State
 	// Heads are the records that no other stands on, sorted.
 	Heads []string
-	// Newest is the latest time that a counting record was made.
-	Newest time.Time
 	// Disregarded are the records that count for nothing as a whole, in order.
 	Disregarded []Signed
 
-	// firstLocks are the records of first locks. earliest is for each
-	// record the time of the newest that counts among it and those it stands on.
 	firstLocks map[lockOf]string
-	earliest   map[string]time.Time
 }
 
 // Replay computes the state of every update from records that were verified, in any
@@ -37,7 +29,7 @@ func Replay(records []Signed) (*History, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &History{States: map[string]*State{}, Heads: heads, firstLocks: map[lockOf]string{}, earliest: map[string]time.Time{}}
+	h := &History{States: map[string]*State{}, Heads: heads, firstLocks: map[lockOf]string{}}
 	for _, r := range ordered {
 		h.add(r)
 	}
@@ -45,16 +37,6 @@ func Replay(records []Signed) (*History, error) {
 }
 
 func (h *History) add(r Signed) {
-	var earliest time.Time
-	for _, known := range r.Record.After {
-		if at := h.earliest[known]; at.After(earliest) {
-			earliest = at
-		}
-	}
-	if r.Void == "" && r.Record.When.Before(earliest.Add(-Skew)) {
-		r.Void = fmt.Sprintf("it says that it was made %s, and it stands on a record of %s: its time is false",
-			r.Record.When.Format(time.RFC3339), earliest.Format(time.RFC3339))
-	}
 	if r.Void == "" && r.Record.Action == Approved && r.Record.Rule == ByFirstLock {
 		b := r.Record.Basis
 		if first := h.FirstLock(b.Baseline, b.Architecture); first != "" {
@@ -63,15 +45,8 @@ func (h *History) add(r Signed) {
 			h.firstLocks[lockOf{b.Baseline, b.Architecture}] = r.Digest
 		}
 	}
-	switch {
-	case r.Void != "":
+	if r.Void != "" {
 		h.Disregarded = append(h.Disregarded, r)
-	case r.Record.When.After(earliest):
-		earliest = r.Record.When
-	}
-	h.earliest[r.Digest] = earliest
-	if earliest.After(h.Newest) {
-		h.Newest = earliest
 	}
 	for i := range r.Record.Updates {
 		h.step(r, i)

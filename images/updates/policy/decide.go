@@ -84,7 +84,7 @@ func (p Policy) decideTried(s *life.State, facts Facts, now time.Time, passed bo
 	if p.Mode != Approved {
 		return Decision{Verdict: Approve, Why: "its trial passed, and policy.mode is open", Rule: life.ByPolicy, Policy: "policy.mode: open"}
 	}
-	if a := byPolicy(s); a != nil {
+	if a := byPolicy(s); a != nil && p.AutoApprove != nil {
 		return Decision{Verdict: Approve, Why: "approved by the policy: " + a.Basis.Policy, Recorded: true}
 	}
 	people := s.People()

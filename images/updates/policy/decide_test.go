@@ -177,6 +177,7 @@ func TestNothingIsApprovedThatMustNotBe(t *testing.T) {
 func TestLockable(t *testing.T) {
 	p := policy.Policy{Mode: policy.Approved}
 	two := policy.Policy{Mode: policy.Approved, TwoPerson: true}
+	auto := policy.Policy{Mode: policy.Approved, AutoApprove: &policy.AutoApprove{Severity: control.Low}}
 	hold := policy.Policy{Mode: policy.Approved, Hold: []policy.Hold{{Packages: "nginx"}}}
 	rejected := with(tried(person("ada")), func(s *life.State) { s.Stage, s.Rejection = life.StageRejected, &life.Decision{} })
 	first := with(tried(machine(life.ByFirstLock, "shop")), func(s *life.State) { s.Stage, s.Trial = life.StageDiscovered, nil })
@@ -194,7 +195,9 @@ func TestLockable(t *testing.T) {
 		"approved":                          {tried(person("ada")), p, "shop", false, true},
 		"one of two":                        {tried(person("ada")), two, "shop", false, false},
 		"one of two, locked":                {tried(person("ada")), two, "shop", true, false},
-		"the policy, on record":             {tried(machine(life.ByPolicy, "")), p, "shop", false, true},
+		"the policy, on record":             {tried(machine(life.ByPolicy, "")), auto, "shop", false, true},
+		"the policy, which has no rule":     {tried(machine(life.ByPolicy, "")), p, "shop", false, false},
+		"the policy, and locked":            {tried(machine(life.ByPolicy, "")), p, "shop", true, true},
 		"held":                              {tried(person("ada")), hold, "shop", false, false},
 		"held, and locked":                  {tried(person("ada")), hold, "shop", true, true},
 		"rejected, and locked":              {rejected, p, "shop", true, false},
@@ -213,8 +216,6 @@ func TestLockable(t *testing.T) {
 		}
 	}
 	// What the policy would approve waits for the record of it.
-	auto := p
-	auto.AutoApprove = &policy.AutoApprove{Severity: control.Low}
 	if ok, d := auto.Lockable(tried(), security("high"), "shop", false, noon); ok || d.Verdict != policy.Wait || !strings.Contains(d.Why, "not recorded yet") {
 		t.Errorf("got %v, %+v", ok, d)
 	}

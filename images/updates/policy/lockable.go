@@ -31,7 +31,7 @@ func (p Policy) Lockable(s *life.State, facts Facts, baseline string, locked boo
 	tried := locked || p.Trial == Optional || s.Trial != nil && s.Trial.Passed
 	people := s.People()
 	switch {
-	case tried && byPolicy(s) != nil:
+	case tried && byPolicy(s) != nil && (locked || p.AutoApprove != nil):
 		return true, Decision{Verdict: Approve, Recorded: true, Why: "approved by the policy: " + byPolicy(s).Basis.Policy}
 	case tried && len(people) >= p.Needs():
 		return true, Decision{Verdict: Approve, Recorded: true, Why: "approved by " + strings.Join(people, " and ")}

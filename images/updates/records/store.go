@@ -263,10 +263,6 @@ func (s *Store) AddWhere(ctx context.Context, key Key, choose func(*life.History
 
 func (s *Store) prepare(history *life.History, r *life.Record, key Key) error {
 	now := s.Now().UTC().Truncate(time.Second)
-	if now.Before(history.Newest.Add(-life.Skew)) {
-		return fault.Inputf("adding a record of updates: this machine's clock says %s, and there are records of %s",
-			now.Format(time.RFC3339), history.Newest.Format(time.RFC3339)).WithHint("set the clock")
-	}
 	r.Format, r.When, r.After = life.RecordFormat, now, history.Heads
 	if len(r.After) > life.MaxAfter {
 		r.After = r.After[:life.MaxAfter]

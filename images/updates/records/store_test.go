@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"imgbuild/images/fault"
 	"imgbuild/images/updates/life"
@@ -57,10 +56,6 @@ func TestWhatWouldCountForNothingIsNotSigned(t *testing.T) {
 		if _, err := s.Add(t.Context(), c.r, c.key); fault.KindOf(err) != fault.Input || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want %q", name, err, c.want)
 		}
-	}
-	shop.now = shop.now.Add(-time.Hour)
-	if _, err := s.Add(t.Context(), approved("nginx"), shop.ada); fault.KindOf(err) != fault.Input || !strings.Contains(err.Error(), "clock") {
-		t.Errorf("with a clock that is late: %v", err)
 	}
 }
 
