@@ -43,6 +43,9 @@ type LockOptions struct {
 	Fresh bool
 	// Update names packages that move to their latest version.
 	Update []string
+	// Approval binds the lock to what is approved, of which it then takes the latest of
+	// everything, or of what Update names; nil when policy.mode is open.
+	Approval *Approval
 }
 
 // Lock resolves a recipe against what its repositories offer now.
@@ -56,7 +59,12 @@ func (l *Locker) Lock(ctx context.Context, recipe *baseline.Recipe, o LockOption
 	if err != nil {
 		return nil, err
 	}
-	lock, err := debian.Make(ctx, l.Client, request)
+	var lock *updates.Lock
+	if o.Approval != nil {
+		lock, err = l.makeApproved(ctx, request, o.Approval)
+	} else {
+		lock, err = debian.Make(ctx, l.Client, request)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -10,21 +10,30 @@ import (
 	"imgbuild/builder/debian/resolve"
 	"imgbuild/images/baseline/node"
 	"imgbuild/images/fault"
+	"imgbuild/images/updates"
 )
 
 // keeps reports whether the previous lock binds this one.
 func (m *maker) keeps() bool { return m.request.Previous != nil && !m.request.Fresh }
 
-// keptIndexes presents locked packages that today's indexes list no more as
-// indexes of their own, so that they can stay.
+// keptIndexes presents packages that today's indexes list no more as indexes of
+// their own: locked ones, so that they can stay, and archived ones.
 func (m *maker) keptIndexes(ctx context.Context, indexes []*repo.Index) ([]*repo.Index, error) {
-	if !m.keeps() || m.request.Control == nil {
+	var offered []updates.Package
+	if m.keeps() {
+		offered = slices.DeleteFunc(slices.Clone(m.request.Previous.Packages), func(p updates.Package) bool {
+			return p.Archive == "" || slices.Contains(m.request.Update, p.Name)
+		})
+	}
+	locked := len(offered)
+	offered = append(offered, m.request.Archived...)
+	if len(offered) == 0 || m.request.Control == nil {
 		return nil, nil
 	}
 	type file struct{ name, version string }
 	listed := map[file]bool{}
 	gone := map[file]bool{}
-	for _, p := range m.request.Previous.Packages {
+	for _, p := range offered {
 		gone[file{p.Name, p.Version}] = true
 	}
 	for _, index := range indexes {
@@ -35,9 +44,9 @@ func (m *maker) keptIndexes(ctx context.Context, indexes []*repo.Index) ([]*repo
 		}
 	}
 	var kept []*repo.Index
-	for _, p := range m.request.Previous.Packages {
+	for i, p := range offered {
 		at := file{p.Name, p.Version}
-		if listed[at] || p.Archive == "" || slices.Contains(m.request.Update, p.Name) {
+		if listed[at] {
 			continue
 		}
 		listed[at] = true // once, though several sets may have it
@@ -57,10 +66,10 @@ func (m *maker) keptIndexes(ctx context.Context, indexes []*repo.Index) ([]*repo
 				p.Name, p.Version, p.Architecture, control.Name, control.Version, control.Architecture)
 		}
 		control.Path, control.Size, control.SHA256 = p.Path, p.Size, p.SHA256
+		// A locked one is like what apt finds installed: nothing chooses it by itself.
 		kept = append(kept, &repo.Index{
-			Source: repo.Source{Archive: p.Archive, Suite: p.Suite},
-			// Like what apt finds installed: nothing chooses it by itself.
-			Release:  &repo.Release{NotAutomatic: true, ButAutomaticUpgrades: true},
+			Source:   repo.Source{Archive: p.Archive, Suite: p.Suite},
+			Release:  &repo.Release{NotAutomatic: i < locked, ButAutomaticUpgrades: i < locked},
 			Packages: []repo.Package{control},
 		})
 	}
@@ -79,9 +88,10 @@ func (m *maker) choosePins(universe *resolve.Universe) ([]*resolve.Version, erro
 			continue
 		}
 		locked[p.Name] = true
-		if slices.Contains(m.request.Update, p.Name) {
-			if v := universe.Latest(p.Name); v != nil {
-				moving = append(moving, v)
+		latest := universe.Latest(p.Name)
+		if slices.Contains(m.request.Update, p.Name) || m.takesLatest(p, latest) {
+			if latest != nil {
+				moving = append(moving, latest)
 			}
 			continue
 		}

@@ -51,6 +51,7 @@ func MakeFrom(ctx context.Context, indexes []*repo.Index, request Request) (*upd
 	if err != nil {
 		return nil, err
 	}
+	indexes, kept = m.allowed(indexes), m.allowed(kept)
 	all := append(append(slices.Clone(indexes), locals...), kept...)
 	if m.universe, m.pins, err = m.offer(all); err != nil {
 		return nil, err

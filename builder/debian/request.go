@@ -37,6 +37,14 @@ type Request struct {
 	// indexes list no more, so that it can stay. Without it, or when it
 	// fails, such a package moves.
 	Control func(ctx context.Context, p updates.Package) (string, error)
+	// Allowed says of a package that is offered whether the lock may have it; nil
+	// allows all. With it, a lock that neither Fresh nor Update moves takes the latest
+	// allowed version of every package it has. The project's own files are the
+	// recipe's, and not asked about.
+	Allowed func(p updates.Package) bool
+	// Archived are package files that are offered whether or not the indexes still
+	// list them, by the control paragraph that Control returns.
+	Archived []updates.Package
 }
 
 // Generation is what one recipe of the chain adds to its parent.

@@ -5,17 +5,20 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"imgbuild/builder/debian/fetch"
 	"imgbuild/images/baseline/node"
 	"imgbuild/images/fault"
+	"imgbuild/images/updates/policy"
 )
 
 // check refuses values that no command can work with. Paths are absolute.
 func (l *loaded) check() error {
-	if l.Policy.Mode != PolicyOpen {
-		return fault.Inputf("%s is %q", l.subject("policy.mode"), l.Policy.Mode).WithHint("use %s: whoever locks approves", PolicyOpen)
+	if !slices.Contains(policy.Modes(), l.Policy.Mode) {
+		return fault.Inputf("%s is %q", l.subject("policy.mode"), l.Policy.Mode).
+			WithHint("use open (whoever locks approves) or approved (locks take approved updates alone)")
 	}
 	for _, s := range []struct {
 		key   string

@@ -9,6 +9,7 @@ import (
 
 	"imgbuild/images/baseline/node"
 	"imgbuild/images/fault"
+	"imgbuild/images/updates/policy"
 )
 
 // maxConfig is the largest configuration file in bytes that is read.
@@ -16,6 +17,9 @@ const maxConfig = 1 << 20
 
 // The keys of imgbuild.yaml that are no Setting.
 const trustKey = "trust"
+
+// policyKeys are those of policy: which are no text and have no flag.
+var policyKeys = []string{"policy.trial", "policy.two-person", "policy.auto-approve", "policy.hold", "policy.hold-for"}
 
 var trustFields = []string{"name", "key", "catalog", "not-after", "withdrawn"}
 
@@ -35,6 +39,8 @@ type settingsFile struct {
 	// which has maps in its list.
 	values map[string]any
 	places map[string]node.Position
+	// rules are those of policy:, without the mode, which is a setting.
+	rules policy.Policy
 }
 
 func readFile(name string) (*settingsFile, error) {
@@ -57,13 +63,17 @@ func readFile(name string) (*settingsFile, error) {
 		return nil, fault.Inputf("%s: expected settings such as \"mirror: URL\", found %s", tree.Pos, tree.Kind)
 	}
 	f := &settingsFile{name: name, values: map[string]any{}, places: map[string]node.Position{}}
-	return f, f.read(tree, "")
+	rules := &node.Node{Kind: node.Map, Pos: tree.Pos}
+	if err := f.read(tree, "", rules); err != nil {
+		return nil, err
+	}
+	return f, node.Decode(rules, &f.rules)
 }
 
 // read takes the values of one map; group is "" at the top, else "archive."
-// and the like.
-func (f *settingsFile) read(m *node.Node, group string) error {
-	known := []string{trustKey}
+// and the like. What is of the policy's rules is added to those.
+func (f *settingsFile) read(m *node.Node, group string, rules *node.Node) error {
+	known := append([]string{trustKey}, policyKeys...)
 	for _, s := range Settings() {
 		known = append(known, s.Key)
 	}
@@ -75,13 +85,18 @@ func (f *settingsFile) read(m *node.Node, group string) error {
 		members := slices.DeleteFunc(slices.Clone(known), func(k string) bool { return !strings.HasPrefix(k, key+".") })
 		var err error
 		switch {
+		case slices.Contains(policyKeys, key):
+			f.places[key] = e.Pos
+			if e.Value.Kind != node.Null { // as if it were not there
+				rules.Entries = append(rules.Entries, node.Entry{Key: strings.TrimPrefix(key, "policy."), Pos: e.Pos, Value: e.Value})
+			}
 		case slices.Contains(known, key):
 			f.places[key] = e.Pos
 			err = f.value(key, e.Value)
 		case len(members) == 0:
 			return unknownKey(e.Pos, key, known)
 		case e.Value.Kind == node.Map:
-			err = f.read(e.Value, key+".")
+			err = f.read(e.Value, key+".", rules)
 		case e.Value.Kind != node.Null: // a group alone on its line harms nothing
 			err = fault.Inputf("%s: %s: expected a map, found %s", e.Value.Pos, key, e.Value.Kind).
 				WithHint("it holds %s, each on a line of its own below it", strings.Join(members, ", "))

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/viper"
 
 	"imgbuild/images/fault"
+	"imgbuild/images/updates/policy"
 )
 
 func defaults(data, cache string) map[string]string {
@@ -19,7 +20,7 @@ func defaults(data, cache string) map[string]string {
 		"cache.dir":   cache,
 		"cache.limit": "20GiB",
 		"catalog":     filepath.Join(data, "catalog"),
-		"policy.mode": PolicyOpen,
+		"policy.mode": string(policy.Open),
 	}
 }
 
@@ -35,7 +36,7 @@ func load(file, work string, flags *pflag.FlagSet, defaults map[string]string) (
 		if err := v.MergeConfigMap(f.nested()); err != nil {
 			return Config{}, fmt.Errorf("reading settings of %s: %w", file, err)
 		}
-		l.origins = f.origins()
+		l.origins, l.rules = f.origins(), f.rules
 	}
 	for _, s := range Settings() {
 		if err := v.BindEnv(s.Key, s.Variable()); err != nil {
@@ -66,6 +67,8 @@ func load(file, work string, flags *pflag.FlagSet, defaults map[string]string) (
 		return Config{}, err
 	}
 	l.makeAbsolute()
+	l.Policy.Policy = l.rules
+	l.Policy.Policy.Mode = policy.Mode(l.Policy.Mode)
 	return l.Config, l.check()
 }
 
@@ -73,6 +76,8 @@ func load(file, work string, flags *pflag.FlagSet, defaults map[string]string) (
 type loaded struct {
 	Config
 	origins map[string]origin
+	// rules are those of policy:, without the mode.
+	rules policy.Policy
 	// work is where the relative paths of other settings start.
 	work string
 }
@@ -98,6 +103,7 @@ func (l *loaded) makeAbsolute() {
 	for key, path := range map[string]*string{
 		"keyring": &l.Keyring, "ca": &l.CA, "archive.dir": &l.Archive.Dir,
 		"cache.dir": &l.Cache.Dir, "key-password-file": &l.KeyPasswordFile, "openscap.content": &l.OpenSCAP.Content,
+		"approver-key": &l.ApproverKey,
 	} {
 		*path = join(l.base(key), *path)
 	}

@@ -13,6 +13,7 @@ import (
 	"imgbuild/builder/host"
 	"imgbuild/images/baseline"
 	"imgbuild/images/fault"
+	"imgbuild/images/updates/roster"
 )
 
 // Project is where a run of imgbuild keeps and finds things.
@@ -121,6 +122,9 @@ func (p *Project) LocksDir() string { return p.beside("locks") }
 
 // KeysDir holds the public keys, and the private ones encrypted.
 func (p *Project) KeysDir() string { return p.beside("keys") }
+
+// RosterFile lists who may approve updates.
+func (p *Project) RosterFile() string { return p.beside(roster.FileName) }
 
 // FeedsFile lists the sources on security problems that are watched.
 func (p *Project) FeedsFile() string { return p.beside("feeds.yaml") }

@@ -2,14 +2,12 @@ package project
 
 import (
 	"strings"
+
+	"imgbuild/images/updates/policy"
 )
 
 // FileName is the file that makes a directory a project.
 const FileName = "imgbuild.yaml"
-
-// PolicyOpen is the value of policy.mode: whoever locks a baseline approves
-// what is locked.
-const PolicyOpen = "open"
 
 // Setting is one key of imgbuild.yaml that can also come from the environment
 // or a flag.
@@ -25,7 +23,8 @@ type Setting struct {
 	List bool
 }
 
-// Settings returns every setting but trust:, which only the file can hold.
+// Settings returns every setting but trust: and the rules of policy:, which only the
+// file can hold.
 func Settings() []Setting {
 	return []Setting{
 		{Key: "mirror", Usage: "base `URL` of the Debian archive (default: this machine's apt sources)"},
@@ -40,7 +39,8 @@ func Settings() []Setting {
 		{Key: "cache.limit", Usage: "`SIZE` that images gc cuts the cache down to, such as 20GiB"},
 		{Key: "catalog", Usage: "`PLACE` of the image versions: a directory, or docker://registry/path"},
 		{Key: "openscap.content", Usage: "`DIR` of SCAP data streams, as scap-security-guide has them: scans ask OpenSCAP too", Path: true},
-		{Key: "policy.mode", Usage: "`MODE` of approval; open: whoever locks approves"},
+		{Key: "policy.mode", Usage: "`MODE` of approval; open: whoever locks approves; approved: locks take approved updates alone"},
+		{Key: "approver-key", Usage: "`FILE` of the SSH key that you approve updates with, or its public half for an agent", Path: true},
 		{Key: "key-password-file", Usage: "`FILE` with the password of the signing key", Path: true},
 	}
 }
@@ -66,6 +66,7 @@ type Config struct {
 	Catalog         string         `mapstructure:"catalog"`
 	OpenSCAP        OpenSCAPConfig `mapstructure:"openscap"`
 	Policy          PolicyConfig   `mapstructure:"policy"`
+	ApproverKey     string         `mapstructure:"approver-key"`
 	KeyPasswordFile string         `mapstructure:"key-password-file"`
 	Trust           []TrustConfig  `mapstructure:"trust"`
 }
@@ -93,6 +94,8 @@ type OpenSCAPConfig struct {
 // PolicyConfig says which updates may be locked.
 type PolicyConfig struct {
 	Mode string `mapstructure:"mode"`
+	// Policy is all of it, the mode included.
+	policy.Policy `mapstructure:"-"`
 }
 
 // TrustConfig is one accepted public key.

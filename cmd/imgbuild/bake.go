@@ -19,6 +19,7 @@ import (
 	"imgbuild/images/gate"
 	"imgbuild/images/report"
 	"imgbuild/images/updates"
+	"imgbuild/images/updates/policy"
 )
 
 // bakeFlags are the flags of bake.
@@ -128,7 +129,7 @@ func bake(ctx context.Context, env *environment, f bakeFlags) error {
 		b.Revoked = catalog.AllowRevoked
 	}
 	if first {
-		if err := w.keepLock(recipe, lock); err != nil {
+		if err := w.keepLock(ctx, recipe, lock, b.Key); err != nil {
 			return err
 		}
 	}
@@ -207,7 +208,9 @@ type bakedImage struct {
 	Refusals []gate.Refusal `json:"refusals,omitempty"`
 	Exit     int            `json:"exit"`
 	Lock     string         `json:"lock"`
-	Catalog  string         `json:"catalog"`
+	// Mode is policy.mode: by whose word what is locked is approved.
+	Mode    policy.Mode `json:"policy_mode"`
+	Catalog string      `json:"catalog"`
 }
 
 type bakedDisk struct {
@@ -242,7 +245,7 @@ func describeBaked(w *workshop, b *builder.Baked) *bakedImage {
 	v := b.Version
 	out := &bakedImage{
 		Version: v.Ref(), Digest: v.Index.Digest.String(), Known: b.Known, Stages: v.Stages,
-		Packages: len(b.Plan.Lock.Packages), Scores: scoresOf(b.Reports), Refusals: b.Refusals, Trials: b.Trials, Lock: w.project.LockFile(b.Plan.Recipe), Catalog: w.project.Config.Catalog,
+		Packages: len(b.Plan.Lock.Packages), Scores: scoresOf(b.Reports), Refusals: b.Refusals, Trials: b.Trials, Lock: w.project.LockFile(b.Plan.Recipe), Mode: w.project.Config.Policy.Policy.Mode, Catalog: w.project.Config.Catalog,
 	}
 	if b.Move != nil {
 		out.Channel = b.Move.Channel
@@ -294,6 +297,6 @@ func (r *bakedImage) write(w io.Writer) {
 	for _, r := range r.Refusals {
 		fmt.Fprintf(w, "  refused    by the gate %s: %s\n", r.Gate, harmless(r.Why))
 	}
-	fmt.Fprintf(w, "  lock       %s\n", r.Lock)
+	fmt.Fprintf(w, "  lock       %s (policy.mode: %s)\n", r.Lock, r.Mode)
 	fmt.Fprintf(w, "  catalog    %s\n", r.Catalog)
 }

@@ -15,6 +15,7 @@ import (
 	"imgbuild/images/baseline/node"
 	"imgbuild/images/fault"
 	"imgbuild/images/updates"
+	"imgbuild/images/updates/policy"
 )
 
 // lockFlags are the flags of lock.
@@ -39,7 +40,12 @@ Where a lock exists, its packages stay and only what the recipe newly needs is
 added; --update moves the named packages, --fresh moves all. --check writes
 nothing: it tells what has moved since and why it matters, and ends with exit
 code 4 when something has, and 2 when the recipe asks for other packages than
-the lock was made for.`,
+the lock was made for.
+
+With policy.mode approved, a lock takes what is approved (imgbuild updates) and
+nothing else: the latest of all packages, or of those that --update names. Where
+that does not do, it ends with exit code 5 and says what waits for whom. A first
+lock counts as approved by who makes it, and so does each with mode open.`,
 		Example: `  imgbuild lock debian-12-nginx
   imgbuild lock debian-12-nginx --check
   imgbuild lock debian-12-nginx --update openssl --update libssl3
@@ -92,9 +98,13 @@ func lock(ctx context.Context, env *environment, name string, f lockFlags) error
 		return err
 	}
 	if f.check {
-		return checkLock(ctx, env, locker, recipe, previous, path)
+		return checkLock(ctx, w, locker, recipe, previous)
 	}
-	next, err := locker.Lock(ctx, recipe, builder.LockOptions{Previous: previous, Fresh: f.fresh, Update: f.update})
+	approval, err := w.approval(ctx, recipe, previous)
+	if err != nil {
+		return err
+	}
+	next, err := locker.Lock(ctx, recipe, builder.LockOptions{Previous: previous, Fresh: f.fresh, Update: f.update, Approval: approval})
 	if err != nil {
 		return placeUnknown(recipe, err)
 	}
@@ -102,19 +112,24 @@ func lock(ctx context.Context, env *environment, name string, f lockFlags) error
 	if previous != nil {
 		drift = debian.Check(previous, next)
 	}
+	record, err := w.approveLock(ctx, recipe, previous, next, nil)
+	if err != nil {
+		return err
+	}
 	if err := next.Write(path); err != nil {
 		return err
 	}
 	result := &lockedBaseline{
 		Lock: path, Packages: len(next.Packages), First: previous == nil,
-		Moves: describeMoves(drift.Moves), Security: len(drift.Security()),
+		Moves: describeMoves(drift.Moves), Security: len(drift.Security()), Mode: w.project.Config.Policy.Policy.Mode, Record: record,
 	}
 	return env.answer(result, result.write, env.command("bake", recipe.Typed()))
 }
 
 // checkLock tells what a lock made now would have otherwise: what the recipe
 // asks for since, which locking takes in, apart from what has moved by itself.
-func checkLock(ctx context.Context, env *environment, locker *builder.Locker, recipe *baseline.Recipe, previous *updates.Lock, path string) error {
+func checkLock(ctx context.Context, w *workshop, locker *builder.Locker, recipe *baseline.Recipe, previous *updates.Lock) error {
+	env := w.env
 	fresh, err := locker.Lock(ctx, recipe, builder.LockOptions{Previous: previous, Fresh: true})
 	if err != nil {
 		return placeUnknown(recipe, err)
@@ -130,13 +145,15 @@ func checkLock(ctx context.Context, env *environment, locker *builder.Locker, re
 	}
 	drift := debian.Check(kept, fresh)
 	result := &lockedBaseline{
-		Lock: path, Packages: len(fresh.Packages), Edited: edited,
+		Lock: w.project.LockFile(recipe), Packages: len(fresh.Packages), Edited: edited,
 		Asked: describeMoves(asked.Moves), Moves: describeMoves(drift.Moves), Security: len(drift.Security()),
 	}
 	next := env.command("bake", recipe.Typed())
 	switch {
 	case edited:
 		next = env.command("lock", recipe.Typed())
+	case len(drift.Moves) > 0 && w.project.Config.Policy.Policy.Mode == policy.Approved:
+		next = env.command("updates", "evaluate", recipe.Name)
 	case len(drift.Moves) > 0:
 		next = env.command("lock", recipe.Typed(), "--fresh")
 	}

@@ -6,6 +6,7 @@ import (
 
 	"imgbuild/builder/debian"
 	"imgbuild/images/updates"
+	"imgbuild/images/updates/policy"
 )
 
 // lockedBaseline is the document of lock --output json.
@@ -19,6 +20,10 @@ type lockedBaseline struct {
 	Edited bool       `json:"edited,omitempty"`
 	Asked  []lockMove `json:"asked,omitempty"`
 	Moves  []lockMove `json:"moves,omitempty"`
+	// Mode is policy.mode. Record is the signed record by which the lock was approved;
+	// empty where every part of it was approved before.
+	Mode   policy.Mode `json:"mode,omitempty"`
+	Record string      `json:"record,omitempty"`
 }
 
 // lockMove is one package that moves.
@@ -70,6 +75,14 @@ func describePackage(p *updates.Package) *lockedPackage {
 
 func (l *lockedBaseline) write(w io.Writer) {
 	fmt.Fprintf(w, "locked %d packages in %s\n", l.Packages, l.Lock)
+	switch {
+	case l.Mode == policy.Approved && l.Record == "":
+		fmt.Fprintln(w, "all of it is approved (policy.mode: approved)")
+	case l.Record != "" && l.First:
+		fmt.Fprintf(w, "a first lock counts as approved by who makes it: record %s (policy.mode: %s)\n", l.Record[:12], l.Mode)
+	case l.Record != "":
+		fmt.Fprintf(w, "approved by locking it: record %s (policy.mode: %s)\n", l.Record[:12], l.Mode)
+	}
 	l.writeMoves(w)
 }
 

@@ -23,11 +23,12 @@ func TestMain(m *testing.M) {
 // TestScripts runs the command line as a user types it. Each file of
 // testdata/script is one story.
 func TestScripts(t *testing.T) {
+	mirror := newFixtureMirror(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"fails": fails, "answered": answered},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"fails": fails, "answered": answered, "offers": mirror.offers},
 		Condition:           condition,
 		Setup: func(env *testscript.Env) error {
 			// A home of its own, so that no project, setting or key of the

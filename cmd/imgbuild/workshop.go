@@ -16,6 +16,7 @@ import (
 	"imgbuild/builder/stage"
 	"imgbuild/images/baseline"
 	"imgbuild/images/control"
+	"imgbuild/images/signing"
 	"imgbuild/images/updates"
 )
 
@@ -204,13 +205,21 @@ func (w *workshop) lockFor(ctx context.Context, recipe *baseline.Recipe) (lock *
 	if err != nil {
 		return nil, false, err
 	}
-	lock, err = locker.Lock(ctx, recipe, builder.LockOptions{})
+	approval, err := w.approval(ctx, recipe, nil)
+	if err != nil {
+		return nil, false, err
+	}
+	lock, err = locker.Lock(ctx, recipe, builder.LockOptions{Approval: approval})
 	return lock, true, placeUnknown(recipe, err)
 }
 
-// keepLock writes a recipe's first lock and says so.
-func (w *workshop) keepLock(recipe *baseline.Recipe, lock *updates.Lock) error {
+// keepLock writes a recipe's first lock, which is approved by that, and says so. key
+// may be nil, and is then the project's.
+func (w *workshop) keepLock(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock, key *signing.Key) error {
 	path := w.project.LockFile(recipe)
+	if _, err := w.approveLock(ctx, recipe, nil, lock, key); err != nil {
+		return err
+	}
 	if err := lock.Write(path); err != nil {
 		return err
 	}

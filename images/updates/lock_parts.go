@@ -2,6 +2,8 @@ package updates
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"time"
@@ -26,6 +28,13 @@ func (l *Lock) SuiteDate() (int64, error) {
 	}
 	return 0, fault.Inputf("lock of %s names no release of suite %s", l.Baseline, l.Suite).
 		WithHint("make it anew: imgbuild lock %s", l.Baseline)
+}
+
+// Digest is the SHA-256 of the lock's file in lower-case hex, which names the lock in
+// records. A bake that enters numbers of accounts makes it another file.
+func (l *Lock) Digest() string {
+	sum := sha256.Sum256(l.Marshal())
+	return hex.EncodeToString(sum[:])
 }
 
 // InSet returns the packages of a set.

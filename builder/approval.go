@@ -1,0 +1,165 @@
+package builder
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"imgbuild/builder/debian"
+	"imgbuild/builder/debian/repo"
+	"imgbuild/images/fault"
+	"imgbuild/images/updates"
+	"imgbuild/images/updates/life"
+	"imgbuild/images/updates/policy"
+)
+
+// Approval binds locks to what a project's policy lets them take.
+type Approval struct {
+	History *life.History
+	Policy  policy.Policy
+	// Approvers are those who may approve now: for the words alone.
+	Approvers []string
+	Now       time.Time
+	// Baseline is whose lock it is, and Locked are the digests of what its lock before
+	// has.
+	Baseline string
+	Locked   map[string]bool
+	// Candidate is of a lock that is to be tried, so that it can be decided on: it takes
+	// what nobody has approved yet too, but nothing that is held or rejected.
+	Candidate bool
+}
+
+// NewApproval binds the lock of a baseline; previous is nil for a first one.
+func NewApproval(h *life.History, p policy.Policy, approvers []string, baseline string, previous *updates.Lock, now time.Time) *Approval {
+	a := &Approval{History: h, Policy: p, Approvers: approvers, Now: now, Baseline: baseline, Locked: map[string]bool{}}
+	if previous != nil {
+		for _, p := range previous.Packages {
+			a.Locked[p.SHA256] = true
+		}
+	}
+	return a
+}
+
+// Judge says whether the lock may take a package, and why.
+func (a *Approval) Judge(p updates.Package) (bool, policy.Decision) {
+	s := a.History.States[p.SHA256]
+	if a.Candidate {
+		return a.judgeCandidate(s, p)
+	}
+	facts := policy.Facts{Approvers: a.Approvers}
+	if s != nil {
+		facts.Facts = s.Facts()
+	}
+	return a.Policy.Lockable(s, facts, a.Baseline, a.Locked[p.SHA256], a.Now)
+}
+
+func (a *Approval) judgeCandidate(s *life.State, p updates.Package) (bool, policy.Decision) {
+	free := policy.Decision{Verdict: policy.Wait, Why: "it is to be tried"}
+	if s == nil {
+		// A hold of the policy is about packages, whether or not they are known.
+		s = &life.State{Update: life.OfPackage(p), Stage: life.StageDiscovered}
+	}
+	if s.Rejection != nil {
+		return false, policy.Decide(s, policy.Facts{}, a.Policy, a.Now)
+	}
+	if d, held := a.Policy.Held(s, a.Now); held && !a.Locked[p.SHA256] {
+		return false, d
+	}
+	return true, free
+}
+
+func (a *Approval) allowed(p updates.Package) bool {
+	ok, _ := a.Judge(p)
+	return ok
+}
+
+// archived are the approved updates for the baseline, of which the archive may have
+// the file when no mirror does any more.
+func (a *Approval) archived(store *updates.Store) []updates.Package {
+	var out []updates.Package
+	if a.Candidate {
+		return nil
+	}
+	for _, s := range a.History.Sorted() {
+		u := s.Update
+		if !concerns(s, a.Baseline) || u.Archive == "" || !store.HasSized(u.SHA256, u.Size) {
+			continue
+		}
+		if p := u.Package(); a.allowed(p) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// concerns says whether an update was evaluated or locked for a baseline: what is
+// approved for one release must not be offered to another.
+func concerns(s *life.State, baseline string) bool {
+	if s.Evaluation != nil {
+		for _, a := range s.Evaluation.Applies {
+			if a.Baseline == baseline {
+				return true
+			}
+		}
+	}
+	for _, a := range s.Approvals {
+		if a.Baseline == baseline {
+			return true
+		}
+	}
+	return false
+}
+
+// makeApproved resolves a request on what is approved. Where that does not do, the
+// error says which updates it would take, and whom each waits for.
+func (l *Locker) makeApproved(ctx context.Context, request debian.Request, a *Approval) (*updates.Lock, error) {
+	request.Allowed, request.Archived = a.allowed, a.archived(l.Archive)
+	request.Fresh = false // approved is approved: there is no later word to take
+	indexes, err := l.Client.Read(ctx, request.Architecture, request.Sources)
+	if err != nil {
+		return nil, err
+	}
+	lock, err := debian.MakeFrom(ctx, indexes, request)
+	if fault.KindOf(err) != fault.Input {
+		return lock, err
+	}
+	return nil, l.missing(ctx, indexes, request, a, err)
+}
+
+// missing explains why what is approved does not do: by a lock of what is offered,
+// which moves the same packages.
+func (l *Locker) missing(ctx context.Context, indexes []*repo.Index, request debian.Request, a *Approval, refused error) error {
+	free := request
+	free.Allowed, free.Archived = nil, nil
+	if len(free.Update) == 0 {
+		free.Update = debian.Later(indexes, request)
+	}
+	lock, err := debian.MakeFrom(ctx, indexes, free)
+	if err != nil {
+		return err // it does not do whatever is approved
+	}
+	var lines []string
+	seen := map[string]bool{}
+	for _, p := range lock.Packages {
+		ok, d := a.Judge(p)
+		if ok || p.Archive == "" || seen[p.SHA256] {
+			continue
+		}
+		seen[p.SHA256] = true
+		lines = append(lines, fmt.Sprintf("  %s: %s", life.OfPackage(p), d.Why))
+	}
+	if len(lines) == 0 {
+		return refused
+	}
+	shown := lines
+	if len(lines) > 20 {
+		shown = append(lines[:20:20], fmt.Sprintf("  and %d more", len(lines)-20))
+	}
+	state := "not approved"
+	if a.Candidate {
+		state = "held or rejected"
+	}
+	return fault.Heldf("locking %s: of what it needs, %d are %s:\n%s", request.Baseline, len(lines), state, strings.Join(shown, "\n")).
+		WithHint("see what each waits for: imgbuild updates evaluate, then: imgbuild updates list")
+}

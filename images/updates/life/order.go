@@ -1,0 +1,98 @@
+package life
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	"imgbuild/images/fault"
+)
+
+// order sorts records so that each comes after those that it names as known, and
+// returns those that none names.
+func order(records []Signed) (sorted []Signed, heads []string, err error) {
+	at := make(map[string]*Signed, len(records))
+	for i := range records {
+		at[records[i].Digest] = &records[i]
+	}
+	waits := make(map[string]int, len(at))
+	standing := map[string][]string{}
+	for digest, r := range at {
+		for _, known := range unique(r.Record.After) {
+			if at[known] == nil {
+				return nil, nil, fault.Worldf("reading the records of updates: %s stands on record %s, which is not there: it was taken away", short(digest), short(known)).
+					WithHint("bring it back, by a backup or by importing the archive that has it; without it, states cannot be told")
+			}
+			waits[digest]++
+			standing[known] = append(standing[known], digest)
+		}
+	}
+	// ready are those that wait for none, the earliest last.
+	var ready []*Signed
+	for digest, r := range at {
+		if waits[digest] == 0 {
+			ready = append(ready, r)
+		}
+	}
+	slices.SortFunc(ready, later)
+	for len(ready) > 0 {
+		r := ready[len(ready)-1]
+		ready = ready[:len(ready)-1]
+		sorted = append(sorted, *r)
+		for _, digest := range standing[r.Digest] {
+			if waits[digest]--; waits[digest] == 0 {
+				place, _ := slices.BinarySearchFunc(ready, at[digest], later)
+				ready = slices.Insert(ready, place, at[digest])
+			}
+		}
+	}
+	if len(sorted) < len(at) {
+		// Digests of each other cannot be made; the caller gave names that are none.
+		return nil, nil, fault.Worldf("reading the records of updates: some name each other as known")
+	}
+	for digest := range at {
+		if len(standing[digest]) == 0 {
+			heads = append(heads, digest)
+		}
+	}
+	slices.Sort(heads)
+	return sorted, heads, nil
+}
+
+// Ancestry is a record and all that it stands on, by digest.
+func Ancestry(records []Signed, digest string) map[string]bool {
+	at := make(map[string]*Record, len(records))
+	for _, r := range records {
+		at[r.Digest] = r.Record
+	}
+	known := map[string]bool{}
+	if at[digest] == nil {
+		return known
+	}
+	known[digest] = true
+	for next := []string{digest}; len(next) > 0; {
+		last := next[len(next)-1]
+		next = next[:len(next)-1]
+		for _, d := range at[last].After {
+			if at[d] != nil && !known[d] {
+				known[d] = true
+				next = append(next, d)
+			}
+		}
+	}
+	return known
+}
+
+func unique(list []string) []string {
+	set := map[string]bool{}
+	for _, s := range list {
+		set[s] = true
+	}
+	return slices.Sorted(maps.Keys(set))
+}
+
+// later sorts the latest record first; of one time, the greatest digest.
+func later(a, b *Signed) int {
+	return cmp.Or(b.Record.When.Compare(a.Record.When), strings.Compare(b.Digest, a.Digest))
+}

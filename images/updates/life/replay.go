@@ -1,0 +1,164 @@
+package life
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// History is what a set of records comes to.
+type History struct {
+	// States are by the digest of the update.
+	States map[string]*State
+	// Heads are the records that no other stands on, sorted.
+	Heads []string
+	// Disregarded are the records that count for nothing as a whole, in order.
+	Disregarded []Signed
+
+	firstLocks map[lockOf]string
+}
+
+// Replay computes the state of every update from records that were verified, in any
+// order. Records that name others as known come after those; among the rest the time
+// decides, then the digest. The result depends on the arguments alone, and not on
+// their order. It fails when a record stands on one that is not there: somebody has
+// taken that away.
+func Replay(records []Signed) (*History, error) {
+	ordered, heads, err := order(records)
+	if err != nil {
+		return nil, err
+	}
+	h := &History{States: map[string]*State{}, Heads: heads, firstLocks: map[lockOf]string{}}
+	for _, r := range ordered {
+		h.add(r)
+	}
+	return h, nil
+}
+
+func (h *History) add(r Signed) {
+	if r.Void == "" && r.Record.Action == Approved && r.Record.Rule == ByFirstLock {
+		b := r.Record.Basis
+		if first := h.FirstLock(b.Baseline, b.Architecture); first != "" {
+			r.Void = fmt.Sprintf("%s had its first lock for %s before, by record %s", b.Baseline, b.Architecture, short(first))
+		} else {
+			h.firstLocks[lockOf{b.Baseline, b.Architecture}] = r.Digest
+		}
+	}
+	if r.Void != "" {
+		h.Disregarded = append(h.Disregarded, r)
+	}
+	for i := range r.Record.Updates {
+		h.step(r, i)
+	}
+}
+
+// step takes one update of a record one step on.
+func (h *History) step(r Signed, i int) {
+	u := r.Record.Updates[i]
+	s := h.States[u.SHA256]
+	step := Step{
+		Action: r.Record.Action, Rule: r.Record.Rule, By: r.By, Who: r.Record.Who, When: r.Record.When,
+		Why: r.Record.Why, Basis: r.Record.Basis, Record: r.Digest, Void: r.Void,
+	}
+	if step.Void == "" {
+		step.Void = Refuses(s, r.Record, r.By)
+	}
+	if step.Void == "" && s != nil && s.Stage != StageUnknown && s.Update != u && !sameFile(s.Update, u) {
+		step.Void = fmt.Sprintf("it calls the file %s, which is known as %s", u, s.Update)
+	}
+	if s == nil {
+		s = &State{Update: u, Since: r.Record.When}
+		h.States[u.SHA256] = s
+	}
+	if step.Void != "" {
+		s.Disregarded = append(s.Disregarded, step)
+		return
+	}
+	if s.Stage == StageUnknown {
+		s.Update, s.Since = u, r.Record.When
+	}
+	s.History = append(s.History, step)
+	s.apply(r, i)
+}
+
+// sameFile tells whether two updates with one digest say the same of it: where it
+// was offered may differ.
+func sameFile(a, b Update) bool {
+	a.Archive, a.Suite, a.Path = b.Archive, b.Suite, b.Path
+	return a == b
+}
+
+// apply changes a state by a step that is possible.
+func (s *State) apply(r Signed, i int) {
+	decision := Decision{By: r.By, When: r.Record.When, Why: r.Record.Why, Until: r.Record.Until, Record: r.Digest}
+	switch r.Record.Action {
+	case Discovered:
+		s.reach(StageDiscovered)
+	case Evaluated:
+		s.Evaluation = &r.Record.Evaluations[i]
+		s.reach(StageEvaluated)
+	case Trialled:
+		if !r.Record.Trial.Passed {
+			s.Tried = time.Time{}
+		} else if s.Tried.IsZero() {
+			s.Tried = r.Record.When
+		}
+		s.Trial = r.Record.Trial
+		s.reach(StageTrialled)
+	case Approved:
+		s.reach(StageDiscovered)
+		a := Approval{Decision: decision, Rule: r.Record.Rule, Basis: r.Record.Basis}
+		if a.Rule == ByFirstLock || a.Rule == ByOpenLock {
+			a.Baseline = r.Record.Basis.Baseline
+		}
+		s.Approvals = append(slices.DeleteFunc(slices.Clone(s.Approvals), func(b Approval) bool {
+			return b.By.Name == a.By.Name && b.Rule == a.Rule && b.Baseline == a.Baseline
+		}), a)
+	case Rejected:
+		// What was approved before is decided anew by whoever reopens it.
+		s.Known, s.Stage, s.Rejection, s.Approvals = s.Stage, StageRejected, &decision, nil
+	case Held:
+		s.Hold = &decision
+	case Reopened:
+		s.Hold = nil
+		if s.Rejection != nil {
+			s.Stage, s.Rejection = s.Known, nil
+		}
+	}
+}
+
+var stages = []Stage{StageUnknown, StageDiscovered, StageEvaluated, StageTrialled}
+
+// reach moves a stage forward, never back.
+func (s *State) reach(stage Stage) {
+	if slices.Index(stages, s.Stage) < slices.Index(stages, stage) {
+		s.Stage = stage
+	}
+}
+
+// FirstLock is the record by which a baseline's first lock for an architecture was
+// approved, or "".
+func (h *History) FirstLock(baseline, architecture string) string {
+	return h.firstLocks[lockOf{baseline, architecture}]
+}
+
+type lockOf struct{ baseline, architecture string }
+
+// Sorted are the states by name, then by version as it is written, then by digest.
+func (h *History) Sorted() []*State {
+	var list []*State
+	for _, s := range h.States {
+		list = append(list, s)
+	}
+	slices.SortFunc(list, func(a, b *State) int {
+		return strings.Compare(a.key(), b.key())
+	})
+	return list
+}
+
+func (s *State) key() string {
+	return s.Update.Name + "\x00" + s.Update.Version + "\x00" + s.Update.SHA256
+}
+
+func short(digest string) string { return digest[:min(12, len(digest))] }

@@ -1,0 +1,279 @@
+package life_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"imgbuild/images/fault"
+	"imgbuild/images/updates/life"
+)
+
+var (
+	noon   = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	ada    = life.Signer{Name: "ada", Role: life.Approver, Key: "a"}
+	bob    = life.Signer{Name: "bob", Role: life.Approver, Key: "b"}
+	ci     = life.Signer{Name: "ci", Role: life.Pipeline, Key: "c"}
+	lockID = strings.Repeat("e", 64)
+	tryID  = strings.Repeat("f", 64)
+)
+
+func nginx() life.Update { return update("nginx", "1.22.1-9+deb12u4") }
+
+func update(name, version string) life.Update {
+	return life.Update{
+		Kind: life.Deb, Name: name, Version: version, Architecture: "amd64", Source: name, SourceVersion: version,
+		SHA256: fmt.Sprintf("%064x", name+version)[:64], Size: 1, Archive: "debian-security", Suite: "bookworm-security",
+		Path: "pool/" + name + ".deb",
+	}
+}
+
+// step is a record in short.
+func step(action life.Action, change ...func(*life.Record)) life.Record {
+	r := life.Record{Format: life.RecordFormat, Action: action, Updates: []life.Update{nginx()}, Who: "ada@desk", Why: "a test"}
+	switch action {
+	case life.Evaluated:
+		r.Evaluations = []life.Evaluation{{Applies: []life.Applies{{Baseline: "shop", Architecture: "amd64", Sets: []string{"root"}, Why: "it has nginx"}}}}
+	case life.Trialled:
+		r.Trial = &life.Trial{ID: tryID, Baseline: "shop", Architecture: "amd64", Lock: lockID, Passed: true}
+	case life.Approved:
+		r.Rule = life.ByPerson
+	}
+	for _, c := range change {
+		c(&r)
+	}
+	return r
+}
+
+func failed(r *life.Record) {
+	r.Trial.Passed, r.Trial.Failed = false, []string{"nginx does not answer"}
+}
+
+func rule(rule life.Rule) func(*life.Record) {
+	return func(r *life.Record) {
+		r.Rule = rule
+		switch rule {
+		case life.ByPolicy:
+			r.Basis = life.Basis{Trial: tryID, Policy: "severity high or worse"}
+		case life.ByFirstLock, life.ByOpenLock:
+			r.Basis = life.Basis{Lock: lockID, Baseline: "shop", Architecture: "amd64"}
+		}
+	}
+}
+
+// story makes records of steps, one minute apart, each on the one before.
+type story []life.Signed
+
+func (s *story) add(by life.Signer, r life.Record) *life.Signed {
+	r.When = noon.Add(time.Duration(len(*s)) * time.Minute)
+	if n := len(*s); n > 0 {
+		r.After = []string{(*s)[n-1].Digest}
+	}
+	if r.Action == life.Held && r.Until.IsZero() {
+		r.Until = r.When.Add(24 * time.Hour)
+	}
+	*s = append(*s, life.Signed{Digest: fmt.Sprintf("%064x", len(*s)+1), Record: &r, By: by})
+	return &(*s)[len(*s)-1]
+}
+
+func (s story) replay(t *testing.T) *life.History {
+	t.Helper()
+	for _, r := range s {
+		if err := r.Record.Check(); err != nil {
+			t.Fatalf("%s: %v", r.Record.Action, err)
+		}
+	}
+	h, err := life.Replay(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func (s story) state(t *testing.T) *life.State { return s.replay(t).States[nginx().SHA256] }
+
+func TestAnUpdateLives(t *testing.T) {
+	var s story
+	s.add(ci, step(life.Discovered))
+	s.add(ci, step(life.Evaluated))
+	s.add(ci, step(life.Trialled))
+	s.add(ada, step(life.Approved))
+	state := s.state(t)
+	if state.Stage != life.StageTrialled || len(state.Disregarded) > 0 || !slices.Equal(state.People(), []string{"ada"}) {
+		t.Errorf("%+v", state)
+	}
+	if !state.Tried.Equal(noon.Add(2 * time.Minute)) {
+		t.Errorf("tried at %s", state.Tried)
+	}
+	// The same person once more is still one.
+	s.add(ada, step(life.Approved))
+	s.add(bob, step(life.Approved))
+	if got := s.state(t).People(); !slices.Equal(got, []string{"ada", "bob"}) {
+		t.Errorf("approved by %v", got)
+	}
+	s.add(bob, step(life.Rejected))
+	if state = s.state(t); state.Stage != life.StageRejected || len(state.People()) > 0 {
+		t.Errorf("rejected: %+v", state)
+	}
+	s.add(ada, step(life.Reopened))
+	if state = s.state(t); state.Stage != life.StageTrialled || len(state.People()) > 0 || state.Rejection != nil {
+		t.Errorf("reopened: %+v", state)
+	}
+}
+
+// TestStepsThatAreNotPossible has for each a story before it, the step, and what is
+// said of it.
+func TestStepsThatAreNotPossible(t *testing.T) {
+	type line struct {
+		by life.Signer
+		r  life.Record
+	}
+	known := []line{{ci, step(life.Discovered)}, {ci, step(life.Evaluated)}}
+	for name, c := range map[string]struct {
+		before []line
+		step   line
+		want   string
+	}{
+		"evaluated, unknown":                 {nil, line{ci, step(life.Evaluated)}, "not discovered yet"},
+		"trialled, unknown":                  {nil, line{ci, step(life.Trialled)}, "not discovered yet"},
+		"trialled, not evaluated":            {known[:1], line{ci, step(life.Trialled)}, "not evaluated yet"},
+		"approved, unknown":                  {nil, line{ada, step(life.Approved)}, "not discovered yet"},
+		"approved, not evaluated":            {known[:1], line{ada, step(life.Approved)}, "not evaluated yet"},
+		"rejected, unknown":                  {nil, line{ada, step(life.Rejected)}, "not discovered yet"},
+		"reopened for nothing":               {known, line{ada, step(life.Reopened)}, "nothing to reopen"},
+		"a machine approves as a person":     {known, line{ci, step(life.Approved)}, "only an approver"},
+		"a machine rejects":                  {known, line{ci, step(life.Rejected)}, "only an approver"},
+		"a machine holds":                    {known, line{ci, step(life.Held)}, "only an approver"},
+		"the policy without a trial":         {known, line{ci, step(life.Approved, rule(life.ByPolicy))}, "not passed its newest trial"},
+		"the policy after a failed one":      {append(known[:2:2], line{ci, step(life.Trialled, failed)}), line{ci, step(life.Approved, rule(life.ByPolicy))}, "not passed its newest trial"},
+		"approved, rejected":                 {append(known[:2:2], line{bob, step(life.Rejected)}), line{ada, step(life.Approved)}, "bob rejected it: a test"},
+		"locked, rejected":                   {append(known[:2:2], line{bob, step(life.Rejected)}), line{ada, step(life.Approved, rule(life.ByOpenLock))}, "bob rejected it: a test"},
+		"approved, held":                     {append(known[:2:2], line{bob, step(life.Held)}), line{ada, step(life.Approved)}, "bob holds it until 2026-03-02"},
+		"evaluated, rejected":                {append(known[:2:2], line{bob, step(life.Rejected)}), line{ci, step(life.Evaluated)}, "bob rejected it"},
+		"another file under the same digest": {known, line{ci, step(life.Discovered, func(r *life.Record) { r.Updates[0].Version = "9" })}, "it calls the file nginx 9"},
+	} {
+		var s story
+		for _, l := range c.before {
+			s.add(l.by, l.r)
+		}
+		var before *life.History
+		if len(s) > 0 {
+			before = s.replay(t)
+		} else {
+			before = &life.History{}
+		}
+		last := s.add(c.step.by, c.step.r)
+		state := s.state(t)
+		if n := len(state.Disregarded); n != 1 || !strings.Contains(state.Disregarded[0].Void, c.want) {
+			t.Errorf("%s: disregarded %+v, want %q", name, state.Disregarded, c.want)
+		}
+		if was := before.States[nginx().SHA256]; was != nil {
+			if diff := cmp.Diff(was, state, cmpopts.IgnoreFields(life.State{}, "Disregarded")); diff != "" {
+				t.Errorf("%s: it changes something:\n%s", name, diff)
+			}
+		}
+		if strings.Contains(name, "another file") {
+			continue // which only a replay can tell
+		}
+		if err := life.CheckStep(before, last.Record, c.step.by); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: before it is signed: %v", name, err)
+		}
+	}
+}
+
+func TestWhatIsOfAnotherKeyCountsForNothing(t *testing.T) {
+	var s story
+	s.add(ci, step(life.Discovered))
+	s.add(ci, step(life.Evaluated))
+	s.add(ada, step(life.Approved)).Void = "key x is nobody's in the roster"
+	state := s.state(t)
+	if len(state.People()) > 0 || len(state.Disregarded) != 1 || state.Disregarded[0].Void != "key x is nobody's in the roster" {
+		t.Errorf("%+v", state)
+	}
+	// A clock that is wrong neither changes the order nor takes anything away.
+	s.add(bob, step(life.Approved)).Record.When = noon.Add(24 * 365 * time.Hour)
+	s.add(ada, step(life.Rejected))
+	if state = s.state(t); state.Stage != life.StageRejected || len(state.People()) > 0 {
+		t.Errorf("%+v", state)
+	}
+}
+
+func TestAFirstLockIsOne(t *testing.T) {
+	var s story
+	s.add(ci, step(life.Approved, rule(life.ByFirstLock)))
+	s.add(ci, step(life.Approved, rule(life.ByFirstLock), func(r *life.Record) { r.Updates[0] = update("evil", "1") }))
+	h := s.replay(t)
+	if got := h.States[nginx().SHA256].Approvals; len(got) != 1 || got[0].Baseline != "shop" {
+		t.Errorf("%+v", got)
+	}
+	if got := h.States[update("evil", "1").SHA256]; len(got.Approvals) != 0 || !strings.Contains(got.Disregarded[0].Void, "shop had its first lock for amd64 before") {
+		t.Errorf("%+v", got)
+	}
+	if len(h.Disregarded) != 1 {
+		t.Errorf("disregarded as a whole: %d", len(h.Disregarded))
+	}
+}
+
+func TestARecordThatWasTakenAwayIsMissed(t *testing.T) {
+	var s story
+	s.add(ci, step(life.Discovered))
+	s.add(ci, step(life.Evaluated))
+	s.add(ada, step(life.Rejected))
+	s.add(ci, step(life.Discovered))
+	_, err := life.Replay(slices.Delete(slices.Clone(s), 2, 3))
+	if fault.KindOf(err) != fault.World || !strings.Contains(err.Error(), "it was taken away") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestTheOrderOfReadingDoesNotMatter replays random histories of several writers in
+// random orders.
+func TestTheOrderOfReadingDoesNotMatter(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	signers := []life.Signer{ada, bob, ci}
+	kinds := []life.Action{life.Discovered, life.Evaluated, life.Trialled, life.Approved, life.Rejected, life.Held, life.Reopened}
+	for range 300 {
+		var all []life.Signed
+		heads := map[string]bool{}
+		for i := range 3 + random.IntN(20) {
+			r := step(kinds[random.IntN(len(kinds))])
+			r.When = noon.Add(time.Duration(random.IntN(50)) * time.Minute)
+			r.Until = time.Time{}
+			if r.Action == life.Held {
+				r.Until = r.When.Add(time.Hour)
+			}
+			for head := range heads {
+				// Not every writer knows of every other.
+				if random.IntN(3) > 0 {
+					r.After = append(r.After, head)
+					delete(heads, head)
+				}
+			}
+			slices.Sort(r.After)
+			digest := fmt.Sprintf("%064x", i+1)
+			all = append(all, life.Signed{Digest: digest, Record: &r, By: signers[random.IntN(3)]})
+			heads[digest] = true
+		}
+		want, err := life.Replay(all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			shuffled := slices.Clone(all)
+			random.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+			got, err := life.Replay(shuffled)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(life.History{})); diff != "" {
+				t.Fatal(diff)
+			}
+		}
+	}
+}

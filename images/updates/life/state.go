@@ -1,0 +1,139 @@
+package life
+
+import (
+	"slices"
+	"time"
+)
+
+// Stage is how far the facts about an update have come. Whether it may be locked is
+// a question to the policy, which has a say in how many approvals that takes.
+type Stage string
+
+// The stages, in the order of a life.
+const (
+	StageUnknown    Stage = ""
+	StageDiscovered Stage = "discovered"
+	StageEvaluated  Stage = "evaluated"
+	StageTrialled   Stage = "trialled"
+	// StageRejected ends it, unless it is reopened.
+	StageRejected Stage = "rejected"
+)
+
+// Role is what the records of a signer count for.
+type Role string
+
+// The roles.
+const (
+	// Approver is a person who decides, and may do all that a pipeline does.
+	Approver Role = "approver"
+	// Pipeline is a machine that finds facts, and approves what the policy says.
+	Pipeline Role = "pipeline"
+)
+
+// Signer is who a verified signature counts as.
+type Signer struct {
+	// Name is the roster's.
+	Name string `json:"name"`
+	Role Role   `json:"role"`
+	// Key is the id of the key.
+	Key string `json:"key"`
+}
+
+// Signed is a record with what its signature came to.
+type Signed struct {
+	// Digest is the SHA-256 of the record's envelope, in lower-case hex.
+	Digest string
+	Record *Record
+	By     Signer
+	// Void says why the record counts for nothing, such as that nobody in the roster
+	// signed it; empty when it counts. It is shown, and moves nothing.
+	Void string
+	// Stranger says that it is void because the key is nobody's in the roster: in an
+	// archive that several projects share, such are the others'.
+	Stranger bool
+}
+
+// State is where one update is in its life.
+type State struct {
+	Update Update
+	Stage  Stage
+	// Known is the stage that a rejection ended.
+	Known Stage
+	// Since is when the first record about it was made.
+	Since time.Time
+	// Evaluation is the newest; nil before one.
+	Evaluation *Evaluation
+	// Trial is the newest; nil before one. Tried is when the first trial passed after
+	// which none failed; zero when the newest has not passed.
+	Trial *Trial
+	Tried time.Time
+	// Approvals are one a signer and right, in their order.
+	Approvals []Approval
+	// Rejection is who rejected it, and Hold who put it off; nil when nobody did or it
+	// was reopened since. A hold may have ended: see HeldAt.
+	Rejection *Decision
+	Hold      *Decision
+	// History are the steps that count, in order; Disregarded are those that do not,
+	// with the reason.
+	History     []Step
+	Disregarded []Step
+}
+
+// Decision is one person's word.
+type Decision struct {
+	By   Signer
+	When time.Time
+	Why  string
+	// Until is of holds.
+	Until time.Time
+	// Record is its digest.
+	Record string
+}
+
+// Approval is a decision to take an update.
+type Approval struct {
+	Decision
+	Rule Rule
+	// Baseline is the one that a lock approves for; empty for all.
+	Baseline string
+	// Basis is what it stands on.
+	Basis Basis
+}
+
+// Step is one record in the life of an update.
+type Step struct {
+	Action Action
+	Rule   Rule
+	By     Signer
+	// Who is the signer's own word for themselves.
+	Who    string
+	When   time.Time
+	Why    string
+	Basis  Basis
+	Record string
+	// Void is why it does not count.
+	Void string
+}
+
+// HeldAt says whether a person's hold lasts at a time.
+func (s *State) HeldAt(now time.Time) bool { return s.Hold != nil && now.Before(s.Hold.Until) }
+
+// People are the approvers who have approved it, by name, in the order in which
+// they did: each once.
+func (s *State) People() []string {
+	var names []string
+	for _, a := range s.Approvals {
+		if a.By.Role == Approver && (a.Rule == ByPerson || a.Rule == ByOpenLock) && !slices.Contains(names, a.By.Name) {
+			names = append(names, a.By.Name)
+		}
+	}
+	return names
+}
+
+// Facts are those of the newest evaluation.
+func (s *State) Facts() Facts {
+	if s.Evaluation == nil {
+		return Facts{}
+	}
+	return s.Evaluation.Facts
+}

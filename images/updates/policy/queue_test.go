@@ -1,0 +1,99 @@
+package policy_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"imgbuild/images/control"
+	"imgbuild/images/updates/life"
+	"imgbuild/images/updates/policy"
+)
+
+// known is the history of some updates, given as states.
+func known(states ...*life.State) *life.History {
+	h := &life.History{States: map[string]*life.State{}}
+	for _, s := range states {
+		h.States[s.Update.SHA256] = s
+	}
+	return h
+}
+
+// waiting is an update of a baseline that waits for people.
+func waiting(name, version, baseline string, facts life.Facts) *life.State {
+	s := tried()
+	s.Update = life.Update{Name: name, Version: version, Source: strings.TrimSuffix(name, "-common"), SourceVersion: version, SHA256: name + version + strings.Repeat("0", 64)}
+	s.Evaluation = &life.Evaluation{Applies: []life.Applies{{Baseline: baseline, Architecture: "amd64"}}, Facts: facts}
+	return s
+}
+
+func names(entries []policy.Entry) []string {
+	var list []string
+	for _, e := range entries {
+		list = append(list, e.State.Update.Name+" "+e.State.Update.Version+" "+e.Word())
+	}
+	return list
+}
+
+func TestTheWorstComesFirst(t *testing.T) {
+	locked := waiting("base", "1", "shop", life.Facts{})
+	locked.Evaluation, locked.Trial, locked.Stage, locked.Approvals = nil, nil, life.StageDiscovered, []life.Approval{machine(life.ByFirstLock, "shop")}
+	approved := waiting("tool", "2", "shop", life.Facts{Severity: control.Critical})
+	approved.Approvals = []life.Approval{person("ada")}
+	h := known(
+		waiting("b", "2", "shop", life.Facts{}),
+		waiting("a", "2", "shop", life.Facts{}),
+		waiting("s", "2", "shop", life.Facts{Security: true}),
+		waiting("m", "2", "shop", life.Facts{Security: true, Severity: control.Medium}),
+		waiting("x", "2", "shop", life.Facts{Security: true, Severity: control.Low, Exploited: true}),
+		waiting("nginx", "2+deb12u9", "shop", life.Facts{Severity: control.High}),
+		waiting("nginx", "2+deb12u10", "shop", life.Facts{Severity: control.High}),
+		waiting("nginx", "2+deb12u9.1", "other", life.Facts{Severity: control.High}),
+		locked, approved,
+	)
+	queue := policy.Queue(h, policy.Policy{Mode: policy.Approved}, []string{"ada"}, noon)
+	want := []string{
+		"x 2 trialled", "tool 2 approved", "nginx 2+deb12u10 trialled", "nginx 2+deb12u9 superseded", "nginx 2+deb12u9.1 trialled",
+		"m 2 trialled", "s 2 trialled", "a 2 trialled", "b 2 trialled", "base 1 locked",
+	}
+	if got := names(queue); !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	var pending []policy.Entry
+	for _, e := range queue {
+		if e.Pending() {
+			pending = append(pending, e)
+		}
+	}
+	if got := names(pending); len(got) != 7 || slices.Contains(got, "tool 2 approved") || slices.Contains(got, "base 1 locked") {
+		t.Errorf("pending: %q", got)
+	}
+}
+
+func TestFind(t *testing.T) {
+	rejected := waiting("kernel", "2", "shop", life.Facts{})
+	rejected.Stage, rejected.Rejection = life.StageRejected, &life.Decision{}
+	queue := policy.Queue(known(
+		waiting("nginx", "1", "shop", life.Facts{}), waiting("nginx", "2", "shop", life.Facts{}), waiting("nginx-common", "2", "shop", life.Facts{}), rejected,
+	), policy.Policy{Mode: policy.Approved}, nil, noon)
+	for word, want := range map[string][]string{
+		"nginx":                {"nginx 2 trialled", "nginx-common 2 trialled"},
+		"nginx-common":         {"nginx-common 2 trialled"},
+		"nginx=1":              {"nginx 1 superseded"},
+		"kernel":               {"kernel 2 rejected"},
+		"nginx-common20000000": {"nginx-common 2 trialled"},
+	} {
+		found, err := policy.Find(queue, word)
+		if got := names(found); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: got %q, %v", word, got, err)
+		}
+	}
+	for word, want := range map[string]string{
+		"ngnix":   `did you mean "nginx"?`,
+		"nginx=3": "there is no update of nginx to 3; known are",
+	} {
+		if _, err := policy.Find(queue, word); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v", word, err)
+		}
+	}
+}
