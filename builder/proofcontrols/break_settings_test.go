@@ -14,6 +14,9 @@ func settings(name string, s state) []way {
 	if strings.HasPrefix(s.Path, "/etc/default/") {
 		assign = func(value string) string { return key + "=" + value } // as a shell has it
 	}
+	if s.Path == bootMenu {
+		is, assign = regexp.MustCompile(`^\s*set `+key+`=`), func(value string) string { return "set " + key + "=" + value }
+	}
 	switch s.Format {
 	case "ini":
 		section, key, _ = strings.Cut(s.Key, ".")

@@ -125,19 +125,19 @@ func (a *Argument) plan(ctx context.Context, r system.Reader) (menu string, diff
 	if err := ctx.Err(); err != nil {
 		return "", nil, err
 	}
-	menu, there, err := system.ReadText(r, menuPath, maxMenu)
+	menu, there, err := system.ReadText(r, MenuPath, maxMenu)
 	if err != nil {
 		return "", nil, err
 	}
 	if !there {
-		return "", []system.Difference{{Subject: menuPath, Have: "absent", Want: "a menu with " + a.want()}}, nil
+		return "", []system.Difference{{Subject: MenuPath, Have: "absent", Want: "a menu with " + a.want()}}, nil
 	}
 	lines, err := parseMenu(menu)
 	if err != nil {
-		return "", nil, fmt.Errorf("reading %s: %w", menuPath, err)
+		return "", nil, fmt.Errorf("reading %s: %w", MenuPath, err)
 	}
 	if len(lines) == 0 {
-		return "", []system.Difference{{Subject: menuPath, Have: "without a kernel", Want: "a kernel with " + a.want()}}, nil
+		return "", []system.Difference{{Subject: MenuPath, Have: "without a kernel", Want: "a kernel with " + a.want()}}, nil
 	}
 	written, err := a.written()
 	if err != nil {
@@ -150,7 +150,7 @@ func (a *Argument) plan(ctx context.Context, r system.Reader) (menu string, diff
 			continue
 		}
 		differences = append(differences, system.Difference{
-			Subject: fmt.Sprintf("%s:%d: %s", menuPath, l.line, l.kernel.text), Have: have, Want: a.want(),
+			Subject: fmt.Sprintf("%s:%d: %s", MenuPath, l.line, l.kernel.text), Have: have, Want: a.want(),
 		})
 		edits = append(edits, a.edits(menu, l, written)...)
 	}
@@ -240,8 +240,8 @@ func (a *Argument) Apply(ctx context.Context, s system.System) (bool, error) {
 		return false, err
 	}
 	if menu == "" {
-		return false, fault.Inputf("there is no kernel in %s to give %s to", menuPath, a.Name).
+		return false, fault.Inputf("there is no kernel in %s to give %s to", MenuPath, a.Name).
 			WithHint("put kernel-arguments below the recipe's boot: resources:, and have it make a vm")
 	}
-	return true, system.Replace(s, menuPath, menu, 0o644)
+	return true, system.Replace(s, MenuPath, menu, 0o644)
 }

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// menuPath is where GRUB's menu is, for BIOS and UEFI.
-const menuPath = "/boot/grub/grub.cfg"
+// MenuPath is where GRUB's menu is, for BIOS and UEFI.
+const MenuPath = "/boot/grub/grub.cfg"
 
 // word is one word of GRUB's script language.
 type word struct {
@@ -38,26 +38,11 @@ const (
 	maxNested  = 100
 )
 
-// parseMenu finds the commands of a menu that boot Linux, by the rules of GRUB's
-// manual, "Shell-like scripting": blanks part words, quotes and backslashes keep
-// them together, a comment goes to the end of its line. What ends inside quotes,
-// a block or a conditional is an error.
+// parseMenu finds the commands of a menu that boot Linux.
 func parseMenu(text string) ([]kernelLine, error) {
 	var list []kernelLine
-	var command []word
-	var open nesting
-	end := func() error {
-		defer func() { command = nil }()
-		for len(command) > 0 && command[0].plain {
-			if err := open.word(text, command[0]); err != nil {
-				return err
-			}
-			if !opens(command[0].text) {
-				break
-			}
-			command = command[1:]
-		}
-		if len(command) == 0 || !boots(command[0].text) {
+	err := scanMenu(text, func(command []word, _ int) error {
+		if !boots(command[0].text) {
 			return nil
 		}
 		if len(list) == maxKernels {
@@ -74,6 +59,32 @@ func parseMenu(text string) ([]kernelLine, error) {
 		}
 		list = append(list, kernelLine{line: line, command: command[0], kernel: command[1], arguments: command[2:]})
 		return nil
+	})
+	return list, err
+}
+
+// scanMenu calls each with the commands of a script and how deep in blocks they
+// are, by the rules of GRUB's manual, "Shell-like scripting": blanks part words,
+// quotes and backslashes keep them together, a comment goes to the end of its
+// line. What ends inside quotes, a block or a conditional is an error.
+func scanMenu(text string, each func(command []word, depth int) error) error {
+	var command []word
+	var open nesting
+	end := func() error {
+		defer func() { command = nil }()
+		for len(command) > 0 && command[0].plain {
+			if err := open.word(text, command[0]); err != nil {
+				return err
+			}
+			if !opens(command[0].text) {
+				break
+			}
+			command = command[1:]
+		}
+		if len(command) == 0 {
+			return nil
+		}
+		return each(command, len(open))
 	}
 	words := 0
 	for at := 0; at < len(text); {
@@ -93,28 +104,28 @@ func parseMenu(text string) ([]kernelLine, error) {
 			continue
 		case strings.IndexByte(separators, c) >= 0:
 			if err := end(); err != nil {
-				return nil, err
+				return err
 			}
 			if err := open.brace(text, at); err != nil {
-				return nil, err
+				return err
 			}
 			at++
 			continue
 		}
 		w, err := menuWord(text, at)
 		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", lineOf(text, at), err)
+			return fmt.Errorf("line %d: %w", lineOf(text, at), err)
 		}
 		if words++; words > maxWords {
-			return nil, fmt.Errorf("more than %d words", maxWords)
+			return fmt.Errorf("more than %d words", maxWords)
 		}
 		at = w.end
 		command = append(command, w)
 	}
 	if err := end(); err != nil {
-		return nil, err
+		return err
 	}
-	return list, open.done(text)
+	return open.done(text)
 }
 
 // nesting are the blocks and conditionals that a place of a script is in.

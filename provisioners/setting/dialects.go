@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"imgbuild/provisioners/kernel"
 )
 
 // grammarOf tells how the program reads a file, by the format that a recipe
@@ -20,8 +22,10 @@ func grammarOf(format, name, key string) (grammar, error) {
 			return chrony{}, nil
 		case aptMain:
 			return aptConf{}, nil
+		case aideMain:
+			return aideConf{wanted: key}, nil
 		}
-		return nil, fmt.Errorf(`"words" is how %s, %s and %s are read; how %s is, is not known`, loginDefs, chronyConf, aptMain, name)
+		return nil, fmt.Errorf(`"words" is how %s, %s, %s and %s are read; how %s is, is not known`, loginDefs, chronyConf, aptMain, aideMain, name)
 	case "limits":
 		if name == limitsConf {
 			return limits{}, nil
@@ -56,12 +60,14 @@ func grammarOf(format, name, key string) (grammar, error) {
 		return postfix{}, nil
 	case ufwConf:
 		return shell{wanted: key}, nil
+	case kernel.MenuPath:
+		return menu{wanted: key}, nil
 	}
 	if strings.HasPrefix(name, "/etc/default/") {
 		return shell{wanted: key}, nil
 	}
-	return nil, fmt.Errorf(`"equals" is how files below /etc/default are read, and %s, %s, %s, %s, %s, %s and %s; how %s is, is not known`,
-		faillockConf, pwqualityConf, auditdConf, adduserConf, deluserConf, mainCf, ufwConf, name)
+	return nil, fmt.Errorf(`"equals" is how files below /etc/default are read, and %s, %s, %s, %s, %s, %s, %s and %s; how %s is, is not known`,
+		faillockConf, pwqualityConf, auditdConf, adduserConf, deluserConf, mainCf, ufwConf, kernel.MenuPath, name)
 }
 
 // ufwDefaults and ufwConf are the files of assignments that ufw's scripts take

@@ -15,6 +15,7 @@ import (
 
 	"imgbuild/images/baseline/node"
 	"imgbuild/provisioners/edit"
+	"imgbuild/provisioners/kernel"
 	"imgbuild/provisioners/system"
 	"imgbuild/provisioners/term"
 )
@@ -29,7 +30,7 @@ import (
 type Setting struct {
 	Name   string `json:"-"`
 	Path   string `json:"path" jsonschema:"required" jsonschema_description:"the main file, in /etc"`
-	Format string `json:"format" jsonschema:"required,enum=words,enum=equals,enum=ini,enum=limits,enum=iptables" jsonschema_description:"words: login.defs(5), chrony.conf(5), apt.conf(5); equals: key = value of PAM, auditd, postfix, /etc/default; ini: systemd.syntax(7); limits: limits.conf(5); iptables: saved rules, iptables-restore(8)"`
+	Format string `json:"format" jsonschema:"required,enum=words,enum=equals,enum=ini,enum=limits,enum=iptables" jsonschema_description:"words: login.defs(5), chrony.conf(5), apt.conf(5), aide.conf(5); equals: key = value of PAM, auditd, postfix, /etc/default; ini: systemd.syntax(7); limits: limits.conf(5); iptables: saved rules, iptables-restore(8)"`
 	Key    string `json:"key" jsonschema:"required" jsonschema_description:"the key; of ini Section.Key, of limits domain, type and item; of iptables table, chain and conditions"`
 	DropIn string `json:"drop-in,omitempty" jsonschema_description:"name of a file in the file's drop-in directory that is written instead, such as 50-imgbuild.conf"`
 	// Explicit asks that the main file says so itself.
@@ -54,13 +55,15 @@ func New(e node.Entry) (*Setting, error) {
 		return nil, err
 	}
 	n, p := e.Value, &node.Problems{}
-	if !strings.HasPrefix(s.Path, "/etc/") || path.Clean(s.Path) != s.Path || strings.ContainsAny(s.Path, "\x00\n") || len(s.Path) > 1024 {
+	if !strings.HasPrefix(s.Path, "/etc/") && s.Path != kernel.MenuPath || path.Clean(s.Path) != s.Path || strings.ContainsAny(s.Path, "\x00\n") || len(s.Path) > 1024 {
 		p.Addf(n.Get("path").Pos, "expected a clean absolute path below /etc, found %q", s.Path)
 	}
 	form, example := plainKey, "PASS_MAX_DAYS"
 	switch {
 	case s.Path == chronyConf:
 		form, example = chronyKey, "pool ntp.example.org"
+	case s.Path == aideMain:
+		form, example = aidePath, "/usr/sbin/auditctl"
 	case s.Path == aptMain:
 		form, example = aptName, "APT::Install-Recommends"
 	case s.Format == "ini":

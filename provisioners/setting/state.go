@@ -302,7 +302,7 @@ func (s *state) give(d *edit.Draft, sources []source) error {
 
 // editable refuses files that packages or programs write.
 func (s *state) editable(name string) error {
-	if strings.HasPrefix(name, "/etc/") {
+	if strings.HasPrefix(name, "/etc/") || name == s.target {
 		return nil
 	}
 	return fault.Inputf("%s gives %s its value after %s and is not below /etc", name, s.key, s.target).
