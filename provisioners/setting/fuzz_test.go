@@ -18,7 +18,7 @@ func FuzzSetting(f *testing.F) {
 	for _, text := range []string{
 		"A 1\n", "#A 2\nB 3", "PASS_MAX_DAYS 4\n", "deny = 9\n", "freq = 5\n", "FIRST_UID = 1\n", "INACTIVE=7", "A=`b`\nB=${A:=c}", "A = \"x\n", "[S]\nA=1 \\\n# c\n2", "[S]\n;A=1\n[", "* hard core 1\n@a -\n* - core 2", "export A='\\", "\"", "\ufeff[S]\r\nA=\r\n", "A\n=\n", "A = $B\n C\nB = ${A?1}\n",
 	} {
-		for format := range byte(10) {
+		for format := range byte(14) {
 			f.Add(text, format)
 		}
 	}
@@ -34,12 +34,16 @@ func FuzzSetting(f *testing.F) {
 			{"/etc/adduser.conf", "equals", "FIRST_UID"},
 			{"/etc/default/useradd", "equals", "INACTIVE"},
 			{"/etc/gdm3/daemon.conf", "ini", "S.A"},
-		}[format%10]
+			{"/etc/chrony/chrony.conf", "words", "maxsamples"},
+			{"/etc/apt/apt.conf", "words", "A"},
+			{"/boot/grub/grub.cfg", "equals", "A"},
+			{"/etc/security/pwquality.conf", "equals", "minlen"},
+		}[format%14]
 		s := system.NewMemory()
 		if err := system.MkdirAll(s, "/etc/systemd"); err != nil {
 			t.Fatal(err)
 		}
-		for _, dir := range []string{"/etc/security", "/etc/default", "/etc/audit", "/etc/postfix", "/etc/gdm3"} {
+		for _, dir := range []string{"/etc/security", "/etc/default", "/etc/audit", "/etc/postfix", "/etc/gdm3", "/etc/chrony", "/etc/apt", "/boot", "/boot/grub"} {
 			if err := s.Mkdir(dir, system.Attr{Mode: 0o755}); err != nil {
 				t.Fatal(err)
 			}
@@ -80,8 +84,32 @@ func FuzzSetting(f *testing.F) {
 				gone++
 			}
 		}
-		if form.format == "words" && gone > 1 {
+		if form.path == "/etc/login.defs" && gone > 1 {
 			t.Errorf("%d lines of %q are gone from %q", gone, text, after)
+		}
+	})
+}
+
+// FuzzRules writes a rule and a policy into any text: none harms the program, and
+// what was applied is read again.
+func FuzzRules(f *testing.F) {
+	for _, text := range []string{
+		rules4(""), rules4("-A INPUT -i lo -j DROP\n-A INPUT -j own\n"), rules4("-A own ! -s 1.2.3.4 -m comment --comment \"a \\\" b\" -j LOG --log-prefix x\n"), "*filter\nCOMMIT", "*nat\n:INPUT - [0:0]\n", "",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, key := range []string{"filter INPUT", "filter INPUT -i lo -p tcp"} {
+			s := memory(t, map[string]string{rulesV4: text})
+			r := newSetting(t, "path: "+rulesV4+", format: iptables, key: "+key+", value: ACCEPT")
+			if _, err := r.Check(t.Context(), s); err != nil {
+				return
+			}
+			if _, err := r.Apply(t.Context(), s); err != nil && !strings.Contains(err.Error(), "leaves a difference") {
+				t.Fatalf("%s of %q: %v", key, text, err)
+			} else if again, err2 := r.Apply(t.Context(), s); err == nil && (again || err2 != nil) {
+				t.Fatalf("%s of %q a second time: %v, %v", key, text, again, err2)
+			}
 		}
 	})
 }

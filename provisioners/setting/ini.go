@@ -172,6 +172,10 @@ func (ini) insert(text, key, value string) string {
 		ends[l.begin] = l.end
 	}
 	skip := 0
+	if unfinished {
+		// What follows the last line is part of it, comments too.
+		ends[all[len(all)-1].begin] = len(text) + 1
+	}
 	lines(text, func(begin, end int) bool {
 		number++
 		switch line := strings.Trim(text[begin:end], " \t\r"); {

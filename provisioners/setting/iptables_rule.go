@@ -82,7 +82,7 @@ func (g iptables) rule(text string) (iptablesRule, error) {
 			i++
 		}
 		if i == len(words) {
-			return rule, errors.New("it ends with a !")
+			return rule, errors.New("a ! ends it")
 		}
 		option := words[i].text
 		if short := ipShort[option]; short != "" {

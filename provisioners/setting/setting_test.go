@@ -17,7 +17,7 @@ type resource interface {
 	Apply(ctx context.Context, s system.System) (bool, error)
 }
 
-func entry(t *testing.T, text string) node.Entry {
+func entry(t testing.TB, text string) node.Entry {
 	t.Helper()
 	n, err := node.Parse("a.yaml", nil, "a.yaml", []byte(text))
 	if err != nil {
@@ -26,7 +26,7 @@ func entry(t *testing.T, text string) node.Entry {
 	return n.Entries[0]
 }
 
-func newSetting(t *testing.T, fields string) resource {
+func newSetting(t testing.TB, fields string) resource {
 	t.Helper()
 	s, err := setting.New(entry(t, "x: {"+fields+"}"))
 	if err != nil {
@@ -45,7 +45,7 @@ func newUnit(t *testing.T, name, fields string) resource {
 }
 
 // memory makes a system of files; a content "-> x" is a link to x.
-func memory(t *testing.T, files map[string]string) system.System {
+func memory(t testing.TB, files map[string]string) system.System {
 	t.Helper()
 	s := system.NewMemory()
 	for name, text := range files {
