@@ -162,7 +162,7 @@ func incrementalDisks(t *testing.T, s *shop, before *baked) {
 	for i, change := range diskChanges {
 		t.Run(change.name, func(t *testing.T) {
 			change.make(s, t)
-			clean := newShop(t, inMemory(t), s.baseline)
+			clean := newShop(t, tmpfs(t, "size=8g"), s.baseline)
 			for _, path := range []func(*shop) string{(*shop).recipeFile, (*shop).lockFile} {
 				if err := copyFile(path(s), path(clean)); err != nil {
 					t.Fatal(err)

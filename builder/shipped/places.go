@@ -24,25 +24,35 @@ func ShareUnpacked(caches string) error {
 }
 
 // Scratch makes a directory for one run of a package's tests; prefix begins its
-// name. It is in memory, where trees are made and removed in half the time, for
-// root and where twice as much of it is free as most bytes; the mount is that of
-// the process's namespace. The caller removes it.
+// name. It is in memory, where trees are made and removed in half the time, if this
+// is Roomy for most bytes; the mount is that of the process's namespace. The caller
+// removes it.
 func Scratch(prefix string, most int64) (dir string, remove func() error, err error) {
 	if dir, err = os.MkdirTemp("", prefix); err != nil {
 		return "", nil, err
 	}
 	files := func() error { return os.RemoveAll(dir) }
-	free, err := available()
+	roomy, err := Roomy(most)
 	if err != nil {
 		return "", nil, errors.Join(err, files())
 	}
-	if os.Geteuid() != 0 || free < 2*most {
+	if !roomy {
 		return dir, files, nil
 	}
 	if err := unix.Mount("tests", dir, "tmpfs", 0, fmt.Sprintf("mode=755,size=%d", most)); err != nil {
 		return "", nil, errors.Join(fmt.Errorf("mounting memory on %s: %w", dir, err), files())
 	}
 	return dir, func() error { return errors.Join(unix.Unmount(dir, unix.MNT_DETACH), files()) }, nil
+}
+
+// Roomy tells whether tests may put so many bytes into memory at most: only root can
+// mount it, and as much again is for those beside them.
+func Roomy(most int64) (bool, error) {
+	if os.Geteuid() != 0 {
+		return false, nil
+	}
+	free, err := available()
+	return free >= 2*most, err
 }
 
 // available is how many bytes of memory programs can still get (proc_meminfo(5)).
