@@ -32,8 +32,6 @@ type VMSpec struct {
 	// emulated: to keep several in step costs more than they bring, and the
 	// firmware of Secure Boot may then never end a reboot.
 	Memory, CPUs int
-	// DiskSize in bytes makes the machine's disk larger than the image; 0 leaves it.
-	DiskSize int64
 	// Hostname is "imgbuild" when empty; InstanceID a random one.
 	Hostname, InstanceID string
 	// SSHKeys are lines as in authorized_keys, for the image's default user.
@@ -45,8 +43,6 @@ type VMSpec struct {
 	// Console gets what the guest writes to its first serial port; it may be nil.
 	// A kernel's last words on it end the machine.
 	Console io.Writer
-	// Arguments are added to QEMU's: further devices.
-	Arguments []string
 }
 
 // VM is a running virtual machine.
@@ -63,8 +59,8 @@ type VM struct {
 	errors  *lastWords
 }
 
-// StartVM boots a machine and returns once QEMU runs; WaitHTTP and WaitSSH tell
-// when the guest answers. The caller closes it. When ctx ends it is closed too.
+// StartVM boots a machine and returns once QEMU runs, long
+// before the guest answers. The caller closes it. When ctx ends it is closed too.
 func StartVM(ctx context.Context, s VMSpec) (vm *VM, err error) {
 	s = s.withDefaults()
 	platform, err := platformFor(s.Architecture, s.Firmware)
@@ -89,7 +85,7 @@ func StartVM(ctx context.Context, s VMSpec) (vm *VM, err error) {
 		}
 	}()
 	vm.dir = dir
-	if err := overlay(ctx, filepath.Join(vm.dir, "disk.qcow2"), s.Disk, format, s.DiskSize); err != nil {
+	if err := overlay(ctx, filepath.Join(vm.dir, "disk.qcow2"), s.Disk, format); err != nil {
 		return nil, err
 	}
 	vm.Accelerator = "kvm"
@@ -184,7 +180,7 @@ func (vm *VM) arguments(s VMSpec, p platform) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(append(args, firmware...), s.Arguments...), nil
+	return append(args, firmware...), nil
 }
 
 // comma escapes a path for QEMU's key=value options.
@@ -211,16 +207,12 @@ func formatOf(disk string) (string, error) {
 }
 
 // overlay makes a copy-on-write image over disk.
-func overlay(ctx context.Context, path, disk, format string, size int64) error {
+func overlay(ctx context.Context, path, disk, format string) error {
 	backing, err := filepath.Abs(disk)
 	if err != nil {
 		return fmt.Errorf("making an overlay: %w", err)
 	}
-	args := []string{"create", "-q", "-f", "qcow2", "-F", format, "-b", backing, path}
-	if size > 0 {
-		args = append(args, fmt.Sprint(size))
-	}
-	out, err := exec.CommandContext(ctx, "qemu-img", args...).CombinedOutput()
+	out, err := exec.CommandContext(ctx, "qemu-img", "create", "-q", "-f", "qcow2", "-F", format, "-b", backing, path).CombinedOutput()
 	if errors.Is(err, exec.ErrNotFound) {
 		return missing("qemu-img", "qemu-utils")
 	}
@@ -240,17 +232,6 @@ func (vm *VM) Address(guest int) string { return fmt.Sprintf("%s:%d", loopback, 
 func (vm *VM) Dial(ctx context.Context, guest int) (net.Conn, error) {
 	var d net.Dialer
 	return d.DialContext(ctx, "tcp", vm.Address(guest))
-}
-
-// WaitHTTP waits until the guest answers path on a published port with status.
-func (vm *VM) WaitHTTP(ctx context.Context, port int, path string, status int) ([]byte, error) {
-	body, err := WaitHTTP(ctx, vm.Ended(), "http://"+vm.Address(port)+path, status)
-	return body, vm.Explain(err)
-}
-
-// WaitSSH waits until an SSH server greets on a published port.
-func (vm *VM) WaitSSH(ctx context.Context, port int) error {
-	return vm.Explain(WaitSSH(ctx, vm.Ended(), vm.Address(port)))
 }
 
 // Explain adds what QEMU said to an error.
