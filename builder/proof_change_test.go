@@ -73,7 +73,7 @@ func TestIncrementalEqualsClean(t *testing.T) {
 	requireRoot(t)
 	t.Parallel()
 	c := &changing{
-		shop: newShop(t, onDisk(t), "proof-all"), dropped: map[string]bool{}, repacked: map[string]updates.Package{}, port: 80,
+		shop: newShop(t, inMemory(t), "proof-all"), dropped: map[string]bool{}, repacked: map[string]updates.Package{}, port: 80,
 	}
 	first, err := updates.ReadLock(c.lockFile())
 	if err != nil {
@@ -91,7 +91,7 @@ func TestIncrementalEqualsClean(t *testing.T) {
 		t.Run(fmt.Sprintf("%02d %s", i, change.name), func(t *testing.T) {
 			change.make(c, t, rnd)
 			c.write(t)
-			clean := newShop(t, tmpfs(t, "size=8g"), "proof-all")
+			clean := newShop(t, inMemory(t), "proof-all")
 			for _, path := range []func(*shop) string{(*shop).recipeFile, (*shop).lockFile} {
 				if err := copyFile(path(c.shop), path(clean)); err != nil {
 					t.Fatal(err)
@@ -162,7 +162,7 @@ func incrementalDisks(t *testing.T, s *shop, before *baked) {
 	for i, change := range diskChanges {
 		t.Run(change.name, func(t *testing.T) {
 			change.make(s, t)
-			clean := newShop(t, inMemory(t), s.baseline)
+			clean := newShop(t, tmpfs(t, "size=8g"), s.baseline)
 			for _, path := range []func(*shop) string{(*shop).recipeFile, (*shop).lockFile} {
 				if err := copyFile(path(s), path(clean)); err != nil {
 					t.Fatal(err)

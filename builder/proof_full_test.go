@@ -31,7 +31,7 @@ func TestDiskFull(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			s := newShop(t, onDisk(t), "proof-all")
+			s := newShop(t, inMemory(t), "proof-all")
 			at := c.where(t, s)
 			if err := os.MkdirAll(at, 0o755); err != nil {
 				t.Fatal(err)

@@ -32,7 +32,7 @@ const randomKills = 50
 func TestKilledBakesGoOn(t *testing.T) {
 	requireRoot(t)
 	t.Parallel()
-	s := newShop(t, onDisk(t), "proof-all")
+	s := newShop(t, inMemory(t), "proof-all")
 	k := &killer{shop: s, rnd: rand.New(rand.NewPCG(killSeed, 0))}
 	want := k.learn(t)
 
@@ -137,7 +137,7 @@ func (k *killer) kill(t *testing.T, wanted int, prepare func() time.Duration) {
 func TestInterruptedBakesSaySo(t *testing.T) {
 	requireRoot(t)
 	t.Parallel()
-	s := newShop(t, onDisk(t), "proof-all")
+	s := newShop(t, inMemory(t), "proof-all")
 	for _, c := range []struct {
 		name   string
 		signal syscall.Signal

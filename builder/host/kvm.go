@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"syscall"
 	"time"
@@ -46,24 +45,18 @@ func TCG(ctx context.Context) error {
 }
 
 func runTinyGuest(ctx context.Context, accelerator string) error {
-	dir, err := os.MkdirTemp("", "imgbuild-kvm-")
+	disk, err := tinyDisk()
 	if err != nil {
 		return fmt.Errorf("probing %s: %w", accelerator, err)
 	}
-	defer os.RemoveAll(dir)
-	sector := make([]byte, 512)
-	copy(sector, bootSector)
-	sector[510], sector[511] = 0x55, 0xaa
-	disk := filepath.Join(dir, "disk")
-	if err := os.WriteFile(disk, sector, 0o600); err != nil {
-		return fmt.Errorf("probing %s: %w", accelerator, err)
-	}
+	defer disk.Close()
 	ctx, cancel := context.WithTimeout(ctx, guestPatience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", "-accel", accelerator, "-m", "16",
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-device", "isa-debug-exit,iobase=0xf4,iosize=0x04",
-		"-drive", "file="+disk+",format=raw,if=ide,readonly=off")
+		"-drive", "file=/dev/fd/3,format=raw,if=ide,readonly=off")
+	cmd.ExtraFiles = []*os.File{disk} // descriptor 3
 	cmd.WaitDelay = time.Second
 	// A guest that hangs does not outlive a program that is killed. The signal is
 	// sent when the thread ends that started it.
@@ -86,4 +79,21 @@ func runTinyGuest(ctx context.Context, accelerator string) error {
 		return fmt.Errorf("qemu refused: %s", firstLine(out, err))
 	}
 	return errors.New("the guest ended without a word")
+}
+
+// tinyDisk makes the guest's disk, a file without a name: a program that is killed
+// leaves none.
+func tinyDisk() (*os.File, error) {
+	f, err := os.CreateTemp("", "imgbuild-kvm-")
+	if err != nil {
+		return nil, err
+	}
+	sector := make([]byte, 512)
+	copy(sector, bootSector)
+	sector[510], sector[511] = 0x55, 0xaa
+	_, err = f.Write(sector)
+	if err = errors.Join(err, os.Remove(f.Name())); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }

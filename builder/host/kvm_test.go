@@ -12,7 +12,7 @@ import (
 )
 
 // TestAGuestDoesNotOutliveItsProgram kills a program that probes KVM while its
-// guest hangs.
+// guest hangs: nothing of it is left.
 func TestAGuestDoesNotOutliveItsProgram(t *testing.T) {
 	const probing = "IMGBUILD_TEST_PROBING"
 	if os.Getenv(probing) != "" {
@@ -30,7 +30,8 @@ func TestAGuestDoesNotOutliveItsProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	program := exec.Command(os.Args[0], "-test.run=^TestAGuestDoesNotOutliveItsProgram$")
-	program.Env = append(os.Environ(), probing+"=1", "PATH="+dir+":"+os.Getenv("PATH"))
+	files := t.TempDir()
+	program.Env = append(os.Environ(), probing+"=1", "TMPDIR="+files, "PATH="+dir+":"+os.Getenv("PATH"))
 	if err := program.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -52,5 +53,8 @@ func TestAGuestDoesNotOutliveItsProgram(t *testing.T) {
 	case <-ended: // the end of the file: nobody holds it any more
 	case <-time.After(20 * time.Second):
 		t.Error("the guest lives on")
+	}
+	if left, err := os.ReadDir(files); err != nil || len(left) > 0 {
+		t.Errorf("files are left: %v %v", left, err)
 	}
 }

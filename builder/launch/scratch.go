@@ -26,9 +26,10 @@ const scratchPrefix = "trial-"
 // removeShort removes the short directories in the system's temporary one that
 // belong to containers of a run.
 func removeShort(path string) error {
-	links, err := filepath.Glob(filepath.Join(path, "imgbuild-container-*", shortLink))
-	for _, link := range links {
-		if short, linkErr := os.Readlink(link); linkErr == nil && strings.HasPrefix(short, shortPrefix) && filepath.Dir(short) == filepath.Dir(shortPrefix) {
+	containers, err := os.ReadDir(path)
+	for _, c := range containers {
+		short, linkErr := os.Readlink(filepath.Join(path, c.Name(), shortLink))
+		if linkErr == nil && strings.HasPrefix(short, shortPrefix) && filepath.Dir(short) == filepath.Dir(shortPrefix) {
 			err = errors.Join(err, os.RemoveAll(short))
 		}
 	}

@@ -12,7 +12,7 @@ import (
 // TestWhatAKilledRunLeftIsRemoved makes a directory beside one that is in use
 // and one that nobody holds, as after kill -9.
 func TestWhatAKilledRunLeftIsRemoved(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "trials")
+	dir := filepath.Join(t.TempDir(), "trials [1]")
 	used, err := launch.NewScratch(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,8 @@
 package launch
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -12,7 +14,9 @@ import (
 // writeSeed writes the volume from which cloud-init's NoCloud source learns who
 // this machine is, and gives its path.
 func writeSeed(dir string, s VMSpec) (string, error) {
-	meta := map[string]any{"instance-id": s.InstanceID, "local-hostname": s.Hostname}
+	id := make([]byte, 8)
+	rand.Read(id) // never fails (crypto/rand)
+	meta := map[string]any{"instance-id": "i-" + hex.EncodeToString(id), "local-hostname": "imgbuild"}
 	if len(s.SSHKeys) > 0 {
 		meta["public-keys"] = s.SSHKeys
 	}
@@ -21,16 +25,12 @@ func writeSeed(dir string, s VMSpec) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("writing the seed: %w", err)
 	}
-	user := s.UserData
-	if len(user) == 0 {
-		user = []byte("#cloud-config\n{}\n")
-	}
 	path := filepath.Join(dir, "seed.iso")
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return "", fmt.Errorf("writing the seed: %w", err)
 	}
-	if err := iso9660.Write(f, "cidata", map[string][]byte{"meta-data": encoded, "user-data": user}); err != nil {
+	if err := iso9660.Write(f, "cidata", map[string][]byte{"meta-data": encoded, "user-data": []byte("#cloud-config\n{}\n")}); err != nil {
 		f.Close()
 		return "", err
 	}

@@ -2,8 +2,6 @@ package launch
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -32,21 +30,13 @@ type VMSpec struct {
 	// emulated: to keep several in step costs more than they bring, and the
 	// firmware of Secure Boot may then never end a reboot.
 	Memory, CPUs int
-	// DiskSize in bytes makes the machine's disk larger than the image; 0 leaves it.
-	DiskSize int64
-	// Hostname is "imgbuild" when empty; InstanceID a random one.
-	Hostname, InstanceID string
 	// SSHKeys are lines as in authorized_keys, for the image's default user.
 	SSHKeys []string
-	// UserData is cloud-init's; it may be empty.
-	UserData []byte
 	// Ports maps TCP ports of the guest to ports of 127.0.0.1; 0 chooses one.
 	Ports map[int]int
 	// Console gets what the guest writes to its first serial port; it may be nil.
 	// A kernel's last words on it end the machine.
 	Console io.Writer
-	// Arguments are added to QEMU's: further devices.
-	Arguments []string
 }
 
 // VM is a running virtual machine.
@@ -59,12 +49,11 @@ type VM struct {
 
 	dir     string
 	process *process
-	monitor *monitor
 	errors  *lastWords
 }
 
-// StartVM boots a machine and returns once QEMU runs; WaitHTTP and WaitSSH tell
-// when the guest answers. The caller closes it. When ctx ends it is closed too.
+// StartVM boots a machine called imgbuild and returns once QEMU runs, long before
+// the guest answers. The caller closes it. When ctx ends it is closed too.
 func StartVM(ctx context.Context, s VMSpec) (vm *VM, err error) {
 	s = s.withDefaults()
 	platform, err := platformFor(s.Architecture, s.Firmware)
@@ -89,7 +78,7 @@ func StartVM(ctx context.Context, s VMSpec) (vm *VM, err error) {
 		}
 	}()
 	vm.dir = dir
-	if err := overlay(ctx, filepath.Join(vm.dir, "disk.qcow2"), s.Disk, format, s.DiskSize); err != nil {
+	if err := overlay(ctx, filepath.Join(vm.dir, "disk.qcow2"), s.Disk, format); err != nil {
 		return nil, err
 	}
 	vm.Accelerator = "kvm"
@@ -106,11 +95,6 @@ func StartVM(ctx context.Context, s VMSpec) (vm *VM, err error) {
 	if err != nil {
 		return nil, err
 	}
-	theirs := (*os.File)(nil)
-	if vm.monitor, theirs, err = newMonitor(); err != nil {
-		return nil, err
-	}
-	defer theirs.Close()
 	cmd := exec.CommandContext(ctx, platform.program, args...)
 	cmd.WaitDelay = time.Second
 	cmd.Stderr = vm.errors
@@ -120,9 +104,8 @@ func StartVM(ctx context.Context, s VMSpec) (vm *VM, err error) {
 			cmd.Process.Kill()                                                             // it has started, for it writes
 		}}
 	}
-	cmd.ExtraFiles = []*os.File{theirs} // descriptor 3
 	if vm.process, err = start(cmd, platform.pkg); err != nil {
-		return nil, errors.Join(fmt.Errorf("starting a virtual machine: %w", err), vm.monitor.conn.Close())
+		return nil, fmt.Errorf("starting a virtual machine: %w", err)
 	}
 	return vm, nil
 }
@@ -133,14 +116,6 @@ func (s VMSpec) withDefaults() VMSpec {
 	}
 	if s.Memory == 0 {
 		s.Memory = 1024
-	}
-	if s.Hostname == "" {
-		s.Hostname = "imgbuild"
-	}
-	if s.InstanceID == "" {
-		id := make([]byte, 8)
-		rand.Read(id) // never fails (crypto/rand)
-		s.InstanceID = "i-" + hex.EncodeToString(id)
 	}
 	return s
 }
@@ -171,7 +146,6 @@ func (vm *VM) arguments(s VMSpec, p platform) ([]string, error) {
 		"-nodefaults", "-no-user-config", "-display", "none", "-machine", p.machine, "-accel", accel, "-cpu", cpu,
 		"-m", fmt.Sprint(s.Memory), "-smp", fmt.Sprint(s.CPUs),
 		"-serial", console,
-		"-chardev", "socket,id=monitor,fd=3", "-mon", "chardev=monitor,mode=control",
 		// The overlay lives no longer than the machine: nothing waits for it.
 		"-drive", "if=none,id=disk,format=qcow2,cache=unsafe,discard=unmap,file=" + comma(filepath.Join(vm.dir, "disk.qcow2")),
 		"-device", "virtio-blk-pci,drive=disk",
@@ -184,7 +158,7 @@ func (vm *VM) arguments(s VMSpec, p platform) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(append(args, firmware...), s.Arguments...), nil
+	return append(args, firmware...), nil
 }
 
 // comma escapes a path for QEMU's key=value options.
@@ -211,16 +185,12 @@ func formatOf(disk string) (string, error) {
 }
 
 // overlay makes a copy-on-write image over disk.
-func overlay(ctx context.Context, path, disk, format string, size int64) error {
+func overlay(ctx context.Context, path, disk, format string) error {
 	backing, err := filepath.Abs(disk)
 	if err != nil {
 		return fmt.Errorf("making an overlay: %w", err)
 	}
-	args := []string{"create", "-q", "-f", "qcow2", "-F", format, "-b", backing, path}
-	if size > 0 {
-		args = append(args, fmt.Sprint(size))
-	}
-	out, err := exec.CommandContext(ctx, "qemu-img", args...).CombinedOutput()
+	out, err := exec.CommandContext(ctx, "qemu-img", "create", "-q", "-f", "qcow2", "-F", format, "-b", backing, path).CombinedOutput()
 	if errors.Is(err, exec.ErrNotFound) {
 		return missing("qemu-img", "qemu-utils")
 	}
@@ -242,17 +212,6 @@ func (vm *VM) Dial(ctx context.Context, guest int) (net.Conn, error) {
 	return d.DialContext(ctx, "tcp", vm.Address(guest))
 }
 
-// WaitHTTP waits until the guest answers path on a published port with status.
-func (vm *VM) WaitHTTP(ctx context.Context, port int, path string, status int) ([]byte, error) {
-	body, err := WaitHTTP(ctx, vm.Ended(), "http://"+vm.Address(port)+path, status)
-	return body, vm.Explain(err)
-}
-
-// WaitSSH waits until an SSH server greets on a published port.
-func (vm *VM) WaitSSH(ctx context.Context, port int) error {
-	return vm.Explain(WaitSSH(ctx, vm.Ended(), vm.Address(port)))
-}
-
 // Explain adds what QEMU said to an error.
 func (vm *VM) Explain(err error) error {
 	if words := vm.errors.String(); err != nil && words != "" {
@@ -261,18 +220,10 @@ func (vm *VM) Explain(err error) error {
 	return err
 }
 
-// PowerOff presses the power button and waits for the guest to switch off.
-func (vm *VM) PowerOff(ctx context.Context) error {
-	if err := vm.monitor.execute(ctx, "system_powerdown"); err != nil {
-		return vm.Explain(err)
-	}
-	return vm.process.wait(ctx)
-}
-
 // Close ends the machine at once and removes its files.
 func (vm *VM) Close() error {
 	vm.process.end(5 * time.Second)
-	if err := errors.Join(vm.monitor.conn.Close(), os.RemoveAll(vm.dir)); err != nil {
+	if err := os.RemoveAll(vm.dir); err != nil {
 		return fmt.Errorf("removing the virtual machine's files: %w", err)
 	}
 	return nil

@@ -88,12 +88,6 @@ func TestAMachineRunsOverItsDiskAndLeavesNothing(t *testing.T) {
 	if vm.Ports[22] == 0 || (vm.Accelerator == "tcg") != (vm.NoKVM != nil) {
 		t.Errorf("ports %v, accelerator %s, %v", vm.Ports, vm.Accelerator, vm.NoKVM)
 	}
-	// The guest has no power button: the wait ends with the context.
-	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
-	defer cancel()
-	if err := vm.PowerOff(ctx); err == nil {
-		t.Error("a halted boot sector switched itself off")
-	}
 	if err := vm.Close(); err != nil {
 		t.Error(err)
 	}

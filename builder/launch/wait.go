@@ -1,14 +1,11 @@
 package launch
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"strings"
 	"time"
 )
 
@@ -41,33 +38,6 @@ func WaitHTTP(ctx context.Context, ended <-chan struct{}, url string, status int
 		return nil, fmt.Errorf("waiting for %s: %w", url, err)
 	}
 	return body, nil
-}
-
-// WaitSSH connects to address until an SSH server greets (RFC 4253, 4.2).
-func WaitSSH(ctx context.Context, ended <-chan struct{}, address string) error {
-	err := Until(ctx, ended, func() error {
-		d := net.Dialer{Timeout: 10 * time.Second}
-		conn, err := d.DialContext(ctx, "tcp", address)
-		if err != nil {
-			return err
-		}
-		defer conn.Close()
-		if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
-			return err
-		}
-		line, err := bufio.NewReaderSize(conn, 256).ReadSlice('\n')
-		if err != nil {
-			return err
-		}
-		if !strings.HasPrefix(string(line), "SSH-2.0-") {
-			return fmt.Errorf("no SSH server greets there")
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("waiting for SSH on %s: %w", address, err)
-	}
-	return nil
 }
 
 // Until tries until try succeeds. It ends with an error when ctx does, or when

@@ -145,15 +145,16 @@ func (p *Project) Trust(catalog string) (signing.Trust, error) {
 // ownKeys are the keys of a user without a project: the present one, and each
 // former one until the time that its folder is named for.
 func (p *Project) ownKeys() ([]signing.TrustedKey, error) {
-	folders, err := filepath.Glob(filepath.Join(p.KeysDir(), retiredPrefix+"*"))
-	if err != nil {
+	folders, err := os.ReadDir(p.KeysDir())
+	if ignoreMissing(err) != nil {
 		return nil, fmt.Errorf("looking for former keys: %w", err)
 	}
 	var keys []signing.TrustedKey
 	for _, folder := range folders {
-		file := filepath.Join(folder, signingPublic)
-		until, err := time.Parse(retiredTime, strings.TrimPrefix(filepath.Base(folder), retiredPrefix))
-		if err != nil || !exists(file) {
+		file := filepath.Join(p.KeysDir(), folder.Name(), signingPublic)
+		stamp, retired := strings.CutPrefix(folder.Name(), retiredPrefix)
+		until, err := time.Parse(retiredTime, stamp)
+		if !retired || err != nil || !exists(file) {
 			continue
 		}
 		key, err := p.publicKey(file)

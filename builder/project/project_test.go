@@ -18,7 +18,10 @@ import (
 // home gives the test XDG directories and settings of its own.
 func home(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "home [1]") // no pattern finds it
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	t.Setenv("HOME", dir)
 	for _, variable := range []string{"XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", project.PasswordVariable} {
 		t.Setenv(variable, "")

@@ -26,7 +26,7 @@ func TestLynis(t *testing.T) {
 	reach(t, "bookworm")
 	lynis := peertest.Unpack(t, "lynis")
 	baked := bake(t, "debian-12-nginx")
-	m := tryMachine(t, baked, launch.BIOS)
+	m := tryMachine(t, baked, launch.BIOS, &hypervisor{})
 	m.running(t, "")
 	packed := tool(t, "tar", "-C", lynis.Dir, "-c", "--owner=0", "--group=0", "etc/lynis", "usr/sbin/lynis", "usr/share/lynis")
 	const unpack = `sudo sh -c 'umask 077; mkdir /root/lynis && cd /root/lynis && tar -x --no-same-permissions &&

@@ -24,11 +24,14 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
 	var err error
-	if scratch, err = os.MkdirTemp("", "boot"); err != nil {
+	if scratch, err = os.MkdirTemp("", "boot"); err == nil {
+		defer os.RemoveAll(scratch)
+		err = shipped.ShareUnpacked(filepath.Join(scratch, "cache", "imgbuild"))
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(scratch)
 	return m.Run()
 }
 

@@ -7,53 +7,61 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"imgbuild/builder/launch"
-	"imgbuild/builder/launch/boottest"
 )
 
 // holdsAfterBothStarts boots an image as a user who tries it, under Secure Boot,
 // and holds the machine after its first start and after a reboot to all that its
 // image promises: it serves, lets the key in, no unit has failed, imgbuild check
 // finds nothing that is not waived, and AIDE no file that is not as it was baked.
-func holdsAfterBothStarts(t *testing.T, baked *image) boottest.Identity {
-	m := tryMachine(t, baked, launch.SecureBoot)
+func holdsAfterBothStarts(t *testing.T, baked *image) {
+	m := tryMachine(t, baked, launch.SecureBoot, &hypervisor{screen: true, agent: true})
 	boot := m.running(t, "")
-	if got := m.ask(t, "id -un && sudo id -un && ls -d /sys/firmware/efi && sudo dmesg | grep -o 'Secure boot enabled'"); got != "debian\nroot\n/sys/firmware/efi\nSecure boot enabled" {
-		t.Errorf("the machine says %q", got)
-	}
-	m.showed(t)
+	m.showed(t, "12")
+	m.inspect(t, m.questions(baked))
+	m.on.pingAgent(t)
 	config := m.know(t)
 	m.stands(t, config)
-	identity := m.identity(t)
+	first := m.identity(t)
+	first.own(t)
 	m.remote("sudo systemctl reboot", nil) // the connection may end with the boot
 	m.running(t, boot)
 	m.stands(t, config)
-	if again := m.identity(t); again != identity {
-		t.Errorf("a reboot changed the identity from %+v to %+v", identity, again)
+	if again := m.identity(t); !reflect.DeepEqual(again, first) {
+		t.Errorf("a reboot changed the identity from %+v to %+v", first, again)
 	}
+	m.inspect(t, ofLogs())
 	m.end(t)
-	return identity
 }
 
 // hostKeys is where cloud-init writes the host keys on a machine's console.
 var hostKeys = regexp.MustCompile(`(?s)-----BEGIN SSH HOST KEY KEYS-----\r?\n(.*?)-----END SSH HOST KEY KEYS-----`)
 
+// shownKeys are the lines of host keys on a console, "" when it shows none.
+func shownKeys(console string) string {
+	if shown := hostKeys.FindStringSubmatch(console); shown != nil {
+		return shown[1]
+	}
+	return ""
+}
+
 // know notes the host keys that the console shows, as who has a console does, and
 // returns a configuration of ssh that knows them.
 func (m *tried) know(t *testing.T) (config string) {
 	t.Helper()
-	shown := hostKeys.FindStringSubmatch(m.screen.String())
-	if shown == nil {
+	shown := shownKeys(m.screen.String())
+	if shown == "" {
 		t.Fatal("the console does not show the host keys")
 	}
 	dir := t.TempDir()
 	known := &strings.Builder{}
-	for line := range strings.Lines(shown[1]) {
+	for line := range strings.Lines(shown) {
 		fmt.Fprintf(known, "[127.0.0.1]:%s %s\n", m.option("-p"), strings.TrimSpace(line))
 	}
 	config = filepath.Join(dir, "config")
@@ -95,9 +103,13 @@ func (m *tried) stands(t *testing.T, config string) {
 	t.Logf("aide --check took %.0f s", time.Since(start).Seconds())
 }
 
-// identity is what no other machine of the image may have.
-func (m *tried) identity(t *testing.T) boottest.Identity {
+// identity asks for what no other machine may have.
+func (m *tried) identity(t *testing.T) identity {
 	t.Helper()
-	id, keys, _ := strings.Cut(m.ask(t, "cat /etc/machine-id; cut -d' ' -f1,2 /etc/ssh/ssh_host_*_key.pub"), "\n")
-	return boottest.Identity{MachineID: id, HostKeys: keys}
+	id, keys, _ := strings.Cut(m.ask(t, "cat /etc/machine-id /etc/ssh/ssh_host_*_key.pub"), "\n")
+	found := identity{machine: id, keys: keysOf(keys)}
+	if len(id) != 32 || len(found.keys) != 3 {
+		t.Errorf("no identity was made: %+v", found)
+	}
+	return found
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"imgbuild/builder/launch"
 	"imgbuild/images/control"
 	"imgbuild/images/fault"
 	"imgbuild/images/peertest"
@@ -17,7 +18,7 @@ import (
 )
 
 // bootTrial bakes once more, with a boot trial of the image that the catalog has
-// by then: everything of both its forms is as it should be, also after a
+// by then, by BIOS: everything of both its forms is as it should be, also after a
 // restart.
 func bootTrial(t *testing.T, baked *image) {
 	var again struct {
@@ -26,7 +27,7 @@ func bootTrial(t *testing.T, baked *image) {
 		Trials  map[control.Output]*report.Trial
 	}
 	baseline, _, _ := strings.Cut(baked.Version, ":")
-	if err := json.Unmarshal(baked.imgbuild(t, "bake", baseline, "--boot-trial", "--patience", patience.String(), "--output", "json"), &again); err != nil {
+	if err := json.Unmarshal(baked.imgbuild(t, "bake", baseline, "--boot-trial", "--firmware", string(launch.BIOS), "--patience", patience.String(), "--output", "json"), &again); err != nil {
 		t.Fatal(err)
 	}
 	if again.Version != baked.Version || !again.Known || len(again.Trials) != 2 {
@@ -58,8 +59,9 @@ func asked(s report.Start, name string) bool {
 	return false
 }
 
-// TestABrokenServerIsFound tries one with three faults: all are found at its
-// first start, there is no second one, and its journal and console are kept.
+// TestABrokenServerIsFound tries one with three faults, by BIOS and with a screen
+// that a probe of its looks at: all are found at its first start, and nothing else
+// is, there is no second one, and its journal and console are kept.
 func TestABrokenServerIsFound(t *testing.T) {
 	t.Parallel()
 	peertest.Need(t, "qemu-system-x86_64", "qemu-img")
@@ -67,6 +69,7 @@ func TestABrokenServerIsFound(t *testing.T) {
 	baked := bake(t, "proof-broken", project(t)...)
 	logs := t.TempDir()
 	cmd := command(t, append([]string{"scan", baked.Version, "--boot-trial", "--trial-logs", logs, "--patience", patience.String(), "--output", "json"}, baked.flags...)...)
+	cmd.Env = append(cmd.Env, "PATH="+(&hypervisor{screen: true}).path(t))
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	out, err := cmd.Output()
@@ -88,7 +91,7 @@ func TestABrokenServerIsFound(t *testing.T) {
 			t.Errorf("it does not say %q:\n%s", want, wrong)
 		}
 	}
-	if len(found.Trial.Starts) != 1 || strings.Contains(wrong, "isolation: ") {
+	if len(found.Trial.Starts) != 1 || len(found.Trial.Failed()) != 3 {
 		t.Errorf("%d starts:\n%s", len(found.Trial.Starts), wrong)
 	}
 	for what, want := range map[string]string{"journal": "proof-fails.service: Failed with result", "console": "Welcome to"} {
@@ -96,6 +99,14 @@ func TestABrokenServerIsFound(t *testing.T) {
 		text, err := os.ReadFile(path)
 		if err != nil || !strings.Contains(string(text), want) {
 			t.Errorf("the %s lacks %q (%v)", what, want, err)
+		}
+		if what == "console" {
+			// It is of the root that the shipped server boots.
+			own := identity{keys: keysOf(shownKeys(string(text)))}
+			if len(own.keys) != 3 {
+				t.Errorf("the console shows the host keys %q", own.keys)
+			}
+			own.own(t)
 		}
 		if !strings.Contains(said.String(), path) {
 			t.Errorf("it does not say where the %s is:\n%s", what, said.Bytes())

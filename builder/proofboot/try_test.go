@@ -30,16 +30,20 @@ type tried struct {
 	cmd    *exec.Cmd
 	told   *bufio.Reader
 	screen *screen
+	// on is what it runs on.
+	on *hypervisor
 	// url is where the web server answered, and login the line that logs in.
 	url, login string
 }
 
 // tryMachine boots the disk of an image and returns when all probes of its recipe
 // are answered. The machine is gone when the test ends.
-func tryMachine(t *testing.T, baked *image, firmware launch.Firmware) *tried {
+func tryMachine(t *testing.T, baked *image, firmware launch.Firmware, on *hypervisor) *tried {
 	t.Helper()
-	m := &tried{screen: &screen{}}
+	m := &tried{screen: &screen{}, on: on}
 	m.cmd = command(t, "run", baked.Version, "--vm", "--firmware", string(firmware), "--console", "--patience", patience.String())
+	m.cmd.Args = append(m.cmd.Args, baked.flags...)
+	m.cmd.Env = append(m.cmd.Env, "PATH="+on.path(t))
 	stdout, err := m.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -173,9 +177,9 @@ func (m *tried) end(t *testing.T) {
 
 // showed looks for what a person at the serial port sees: what happens, and that
 // he can log in there.
-func (m *tried) showed(t *testing.T) {
+func (m *tried) showed(t *testing.T, release string) {
 	t.Helper()
-	for _, want := range []string{"GNU GRUB", "Linux version ", "Welcome to .*Debian GNU/Linux 12", "login:"} {
+	for _, want := range []string{"GNU GRUB", "Linux version ", "Welcome to .*Debian GNU/Linux " + release, "login:"} {
 		if !regexp.MustCompile(want).MatchString(m.screen.String()) {
 			t.Errorf("the console never showed %q", want)
 		}

@@ -3,7 +3,6 @@ package proofcontrols_test
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -11,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"imgbuild/builder/sandbox"
 	"imgbuild/builder/shipped"
 )
 
@@ -20,18 +20,24 @@ var update = flag.Bool("update", false, "write the golden files of testdata agai
 // and caches.
 var scratch string
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) {
+	sandbox.Init()
+	// What is mounted ends with the tests.
+	if err := sandbox.Enter(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(run(m))
+}
 
 func run(m *testing.M) int {
-	var err error
-	if scratch, err = os.MkdirTemp("", "imgbuild-controls-"); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+	dir, remove, err := shipped.Scratch("imgbuild-controls-", 8<<30)
+	if err == nil {
+		defer remove()
+		scratch = dir
+		err = shipped.ShareUnpacked(filepath.Join(scratch, "cache", "imgbuild"))
 	}
-	defer os.RemoveAll(scratch)
-	// Unpacked packages are kept from one run to the next, as their files are.
-	unpacked, cache := filepath.Join(shipped.PackageArchive(), "unpacked"), filepath.Join(scratch, "cache", "imgbuild")
-	if err := errors.Join(os.MkdirAll(unpacked, 0o755), os.MkdirAll(cache, 0o755), os.Symlink(unpacked, filepath.Join(cache, "unpacked"))); err != nil {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

@@ -26,6 +26,7 @@ import (
 	"imgbuild/builder/host"
 	"imgbuild/builder/progress"
 	"imgbuild/builder/sandbox"
+	"imgbuild/builder/shipped"
 	"imgbuild/images/updates"
 )
 
@@ -108,9 +109,8 @@ var root = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	packages := slices.DeleteFunc(lock.InSet(updates.Root), func(p updates.Package) bool { return !slices.Contains(needed, p.Name) })
-	// Beside the packages that the tests of package builder keep.
-	kept := filepath.Join(os.TempDir(), "imgbuild-test-packages")
-	archive, err := updates.Open(filepath.Join(kept, "archive"))
+	// Beside the packages that other tests keep.
+	archive, err := updates.Open(shipped.PackageArchive())
 	if err != nil {
 		return "", err
 	}
@@ -124,7 +124,7 @@ var root = sync.OnceValues(func() (string, error) {
 	}
 	return dir, install.Unpack(context.Background(), install.Options{
 		Root: dir, Architecture: runtime.GOARCH, Packages: packages, Archive: archive,
-		Unpacked: &deb.Cache{Dir: filepath.Join(kept, "unpacked")}, Exclude: left(), Include: []string{"/usr/bin/qemu-aarch64"},
+		Unpacked: &deb.Cache{Dir: shipped.Unpacked()}, Exclude: left(), Include: []string{"/usr/bin/qemu-aarch64"},
 	})
 })
 

@@ -3,6 +3,7 @@ package proofpeers_test
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 
@@ -25,12 +26,16 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) int {
-	var err error
-	if scratch, err = os.MkdirTemp("", "peers"); err != nil {
+	dir, remove, err := shipped.Scratch("peers", 6<<30)
+	if err == nil {
+		defer remove()
+		scratch = dir
+		err = shipped.ShareUnpacked(filepath.Join(scratch, "cache"))
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(scratch)
 	return m.Run()
 }
 

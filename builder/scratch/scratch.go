@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -82,12 +83,15 @@ func swept(ctx context.Context, parent, prefix string, clear func(path string) e
 	if err := hold.Wait(ctx, all, hold.Exclusive); err != nil {
 		return nil, err
 	}
-	left, err := filepath.Glob(filepath.Join(parent, prefix+"*"))
+	left, err := os.ReadDir(parent)
 	if err != nil {
 		return nil, err
 	}
-	for _, path := range left {
-		if err := sweep(path, clear); err != nil && !errors.Is(err, os.ErrPermission) {
+	for _, e := range left {
+		if !strings.HasPrefix(e.Name(), prefix) {
+			continue
+		}
+		if err := sweep(filepath.Join(parent, e.Name()), clear); err != nil && !errors.Is(err, os.ErrPermission) {
 			return nil, fmt.Errorf("removing what a killed run left: %w", err)
 		}
 	}

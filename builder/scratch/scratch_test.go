@@ -13,7 +13,7 @@ import (
 // TestWhatAKilledRunLeftIsRemoved has what a run left that was killed, what one
 // uses, and what is none of theirs.
 func TestWhatAKilledRunLeftIsRemoved(t *testing.T) {
-	parent := filepath.Join(t.TempDir(), "made")
+	parent := filepath.Join(t.TempDir(), "made [1]")
 	used := open(t, parent)
 	for _, name := range []string{"run-left", "other"} {
 		if err := os.MkdirAll(filepath.Join(parent, name, "disk"), 0o700); err != nil {

@@ -38,7 +38,3 @@ func Command(program, home string, args ...string) *exec.Cmd {
 	cmd.Dir = home
 	return cmd
 }
-
-// PackageArchive is where the tests of all packages keep Debian's package files
-// from one run to the next.
-func PackageArchive() string { return filepath.Join(os.TempDir(), "imgbuild-test-packages", "archive") }

@@ -10,9 +10,9 @@ import (
 	"path/filepath"
 	"time"
 
-	"imgbuild/images/hold"
-
 	"golang.org/x/sys/unix"
+
+	"imgbuild/images/hold"
 )
 
 // Work is a stage being made, in a directory of its own on the cache's file

@@ -14,13 +14,12 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"imgbuild/builder/debian/deb"
 	"imgbuild/builder/debian/deb822"
 	"imgbuild/builder/debian/install"
 	"imgbuild/builder/host"
 	"imgbuild/builder/sandbox"
+	"imgbuild/builder/shipped"
 	"imgbuild/images/updates"
 )
 
@@ -37,21 +36,14 @@ func TestMain(m *testing.M) {
 }
 
 // run has root's tests make their roots in memory: dpkg waits for a disk at
-// every file. The mount is this process's own.
+// every file.
 func run(m *testing.M) int {
-	if os.Geteuid() != 0 {
-		return m.Run()
-	}
-	dir, err := os.MkdirTemp("", "imgbuild-roots-")
-	if err == nil {
-		defer os.Remove(dir)
-		err = unix.Mount("roots", dir, "tmpfs", 0, "mode=755,size=8g")
-	}
+	dir, remove, err := shipped.Scratch("imgbuild-roots-", 8<<30)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer unix.Unmount(dir, unix.MNT_DETACH)
+	defer remove()
 	memory = dir
 	return m.Run()
 }
@@ -71,12 +63,11 @@ func newWorkshop(t testing.TB) *workshop {
 	if os.Geteuid() != 0 {
 		t.Skip("mmdebstrap compares as root only")
 	}
-	dir := filepath.Join(os.TempDir(), "imgbuild-test-packages")
-	archive, err := updates.Open(filepath.Join(dir, "archive"))
+	archive, err := updates.Open(shipped.PackageArchive())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &workshop{dir: dir, archive: archive, unpacked: &deb.Cache{Dir: filepath.Join(dir, "unpacked")}}
+	return &workshop{dir: filepath.Dir(shipped.PackageArchive()), archive: archive, unpacked: &deb.Cache{Dir: shipped.Unpacked()}}
 }
 
 func (w *workshop) debs(suite string) string { return filepath.Join(w.dir, "debs-"+suite) }

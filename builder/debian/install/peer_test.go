@@ -71,23 +71,19 @@ var sets = []struct {
 	allowed map[string]string
 }{
 	{suite: "bookworm", include: []string{"nginx"}, layered: true},
-	{suite: "bookworm", include: []string{"apache2"}},
-	{suite: "bookworm", include: []string{"php-fpm"}},
-	{suite: "bookworm", include: []string{"postgresql"}, allowed: map[string]string{
+	{suite: "bookworm", include: []string{"apache2", "php-fpm"}},
+	{suite: "bookworm", include: []string{"postgresql", "openjdk-17-jre-headless"}, allowed: map[string]string{
 		"etc/ssl/certs/ssl-cert-snakeoil.pem":                        "random: a key made when ssl-cert is configured",
 		"etc/ssl/private/ssl-cert-snakeoil.key":                      "random: a key made when ssl-cert is configured",
 		"var/lib/postgresql/15/main/global/pg_control":               "random: the cluster's identity",
 		"var/lib/postgresql/15/main/pg_stat/pgstat.stat":             "differs between two runs of mmdebstrap: statistics of the cluster's making",
 		"var/lib/postgresql/15/main/pg_wal/000000010000000000000001": "random: holds the cluster's identity",
-	}},
-	{suite: "bookworm", include: []string{"openjdk-17-jre-headless"}, allowed: map[string]string{
-		"etc/ssl/certs/java/cacerts": "differs between two runs of mmdebstrap: holds the time of making",
+		"etc/ssl/certs/java/cacerts":                                 "differs between two runs of mmdebstrap: holds the time of making",
 	}},
 	{suite: "bookworm", include: []string{"python3", "build-essential"}},
-	// molly-guard's preinst diverts systemd-sysv's programs.
-	{suite: "bookworm", include: []string{"systemd-sysv", "molly-guard"}},
-	// File capabilities.
-	{suite: "bookworm", include: []string{"iputils-ping", "mtr-tiny", "fping"}},
+	// molly-guard's preinst diverts systemd-sysv's programs; the others have file
+	// capabilities.
+	{suite: "bookworm", include: []string{"systemd-sysv", "molly-guard", "iputils-ping", "mtr-tiny", "fping"}},
 	{suite: "trixie", include: []string{"nginx", "systemd-sysv", "molly-guard"}, layered: true},
 }
 

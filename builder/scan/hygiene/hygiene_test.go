@@ -147,6 +147,7 @@ func TestEveryCanaryIsFound(t *testing.T) {
 		{kind: hygiene.PrivateKey, path: "/srv/wide.pem", text: wide(privateKey(t))},
 		{kind: hygiene.PrivateKey, path: "/srv/secret.yaml", text: "data: {tls.key: " + base64.StdEncoding.EncodeToString([]byte(privateKey(t))) + "}\n"},
 		{kind: hygiene.PrivateKey, path: "/srv/key.p12", text: "0\x82\x00\x10\x06\x0b\x2a\x86\x48\x86\xf7\x0d\x01\x0c\x0a\x01\x02"},
+		{kind: hygiene.PrivateKey, path: "/srv/plain.p12", text: "0\x82\x00\x10\x06\x0b\x2a\x86\x48\x86\xf7\x0d\x01\x0c\x0a\x01\x01"},
 		{kind: hygiene.PrivateKey, path: "/root/.gnupg/private-keys-v1.d/A.key", text: "(11:private-key)"},
 		{kind: hygiene.Password, path: "/etc/gshadow-", text: "adm:$6$abc$def::\n"},
 		{kind: hygiene.Password, path: "/etc/group", text: "adm:abJnggxhB/yWI:4:\n"},

@@ -48,9 +48,12 @@ func holdsKey(data []byte) bool {
 	return false
 }
 
-// keyBag is the type of an encrypted private key in a PKCS #12 file, in DER (RFC
-// 7292, 4.2): what has certificates alone has none.
-var keyBag = []byte("\x06\x0b\x2a\x86\x48\x86\xf7\x0d\x01\x0c\x0a\x01\x02")
+// keyBags are the types of a private key in a PKCS #12 file, in DER: as it is, and
+// encrypted (RFC 7292, 4.2). What has certificates alone has neither.
+var keyBags = [][]byte{
+	[]byte("\x06\x0b\x2a\x86\x48\x86\xf7\x0d\x01\x0c\x0a\x01\x01"),
+	[]byte("\x06\x0b\x2a\x86\x48\x86\xf7\x0d\x01\x0c\x0a\x01\x02"),
+}
 
 // isBareKey tells whether a whole file is a private key in DER (RFC 5958, 8017 and
 // 5915), or a PKCS #12 file with one.
@@ -67,7 +70,7 @@ func isBareKey(data []byte) bool {
 	if _, err := x509.ParseECPrivateKey(data); err == nil {
 		return true
 	}
-	return bytes.Contains(data, keyBag)
+	return slices.ContainsFunc(keyBags, func(kind []byte) bool { return bytes.Contains(data, kind) })
 }
 
 // isKey tells whether a text that begins as a key in PEM form is one.
@@ -133,8 +136,8 @@ var loginURL = regexp.MustCompile(`\b[a-z][a-z0-9+.-]{1,20}://[A-Za-z0-9._~%-]+:
 var hashed = regexp.MustCompile(`\$(?:1|2[abxy]|5|6|7|y|gy|apr1)\$[./0-9A-Za-z,=$-]{20,}|\{S?SHA\}[0-9A-Za-z+/=]{28,}`)
 
 // assigned is a word that a setting named like a password has, at the beginning of
-// its line, and password what such a word has at least: no name of a method,
-// nothing that is still to be filled in.
+// its line; letter and digit are in such a word at least, which is no name of a
+// method, and nothing that is still to be filled in.
 var (
 	assigned = regexp.MustCompile(`(?i)^\s*(?:export\s+|-\s+)?["']?[\w.-]*(?:password|passwd|passphrase)["']?\s*[=:]\s*["']?([^\s"'#,;$<>{}()%*]{8,})["']?[\s,;]*$`)
 	letter   = regexp.MustCompile(`[A-Za-z]`)
