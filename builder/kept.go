@@ -20,9 +20,12 @@ func (l *Locker) Kept(ctx context.Context, recipe *baseline.Recipe) func(sources
 		}
 		versions := map[string][]string{}
 		for _, source := range from {
-			err := l.Client.Kept(recipe.Architecture, source, func(p *repo.Package) {
-				if sources[p.Source] && !slices.Contains(versions[p.Source], p.SourceVersion) {
-					versions[p.Source] = append(versions[p.Source], p.SourceVersion)
+			err := l.Client.Kept(recipe.Architecture, source, func(name, version []byte) {
+				if !sources[string(name)] {
+					return
+				}
+				if v := string(version); !slices.Contains(versions[string(name)], v) {
+					versions[string(name)] = append(versions[string(name)], v)
 				}
 			})
 			if err != nil {

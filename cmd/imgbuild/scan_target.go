@@ -90,8 +90,10 @@ func openTarget(ctx context.Context, env *environment, name, form, dir string, s
 	if spec.Classes, err = recipe.Mutable.Rules(); err != nil {
 		return nil, nil, fault.Worldf("reading what %s lets servers change", v.Ref()).Because(err)
 	}
-	if spec.Offers, err = offers(ctx, env, v, output); err != nil {
-		return nil, nil, err
+	if spec.Advisor != nil {
+		if spec.Offers, err = offers(ctx, env, v, output); err != nil {
+			return nil, nil, err
+		}
 	}
 	spec.Baseline, spec.Profiles, spec.Vars = v.Baseline, recipe.Controls.Profiles, recipe.Values
 	spec.Waivers = append(spec.Waivers, recipe.Controls.Waivers()...)

@@ -10,6 +10,7 @@ import (
 	"imgbuild/images/advisory"
 	"imgbuild/images/baseline"
 	"imgbuild/images/control"
+	"imgbuild/images/fault"
 	"imgbuild/images/gate"
 	"imgbuild/images/report"
 )
@@ -142,6 +143,9 @@ func TestAScanGrowsOld(t *testing.T) {
 	want := []gate.Refusal{{Gate: "cves-aged.vm", Why: "it was held against the feed osv of 2027-01-01 00:00, which is too old since 2027-01-02 00:00; scan it again with newer ones"}}
 	if d := cmp.Diff(want, got); d != "" || !gate.Aged(got) {
 		t.Errorf("got %v", got)
+	}
+	if hint := fault.HintOf(gate.Error("web:1", "acme", got)); hint != "read the feeds and scan it again: imgbuild feeds check && imgbuild scan web:1 --customer acme --attach" {
+		t.Errorf("the hint is %q", hint)
 	}
 	if got := judged(baseline.CVEs{Severity: control.High}, later, advised(now, nil)); len(got) != 5 || gate.Aged(got) {
 		t.Errorf("with vulnerabilities: %v", got)

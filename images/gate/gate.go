@@ -205,6 +205,9 @@ func Error(image string, scope control.Scope, refusals []Refusal) error {
 	if scope != "" {
 		whom, flag = " for "+string(scope), " "+scope.Flag()
 	}
-	return fault.Gatef("%s does not pass the gates of its recipe%s:%s%s", image, whom, between, strings.Join(all, between)).
-		WithHint("change the recipe or its gates and bake again; after a change of waivers, imgbuild scan %s%s --attach", image, flag)
+	no := fault.Gatef("%s does not pass the gates of its recipe%s:%s%s", image, whom, between, strings.Join(all, between))
+	if Aged(refusals) {
+		return no.WithHint("read the feeds and scan it again: imgbuild feeds check && imgbuild scan %s%s --attach", image, flag)
+	}
+	return no.WithHint("change the recipe or its gates and bake again; after a change of waivers, imgbuild scan %s%s --attach", image, flag)
 }

@@ -1,0 +1,130 @@
+package scan_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"imgbuild/builder/scan"
+	"imgbuild/images/advisory/installed"
+	"imgbuild/images/control"
+	"imgbuild/images/report"
+)
+
+// advisor finds in each source package what is said of it.
+type advisor map[string]report.Vulnerability
+
+func (a advisor) Feeds(context.Context) ([]report.Feed, error) { return nil, nil }
+
+func (a advisor) Advise(_ context.Context, packages []installed.Package) (*report.Advised, []report.Vulnerability, error) {
+	var found []report.Vulnerability
+	for _, p := range packages {
+		if v, ok := a[p.Source+" "+p.SourceVersion]; ok {
+			v.Source, v.Version, v.Release, v.ID = p.Source, p.SourceVersion, p.Ecosystem, "CVE of "+p.Source
+			found = append(found, v)
+		}
+	}
+	return &report.Advised{Packages: len(packages), Feeds: []report.Feed{{Says: report.OfPackages}}}, found, nil
+}
+
+// broken cannot answer.
+type broken struct{ advisor }
+
+func (broken) Advise(context.Context, []installed.Package) (*report.Advised, []report.Vulnerability, error) {
+	return nil, nil, errors.New("it does not answer")
+}
+
+// TestVulnerabilitiesAreLookedUpBySource says where their fixes can be had too.
+func TestVulnerabilitiesAreLookedUpBySource(t *testing.T) {
+	dir, _ := root(t)
+	at := filepath.Join(dir, "var/lib/dpkg/status")
+	const status = `Package: libc
+Status: install ok installed
+Version: 2+b1
+Source: glibc (2)
+
+Package: nginx
+Status: install ok installed
+Version: 1
+
+Package: bash
+Status: install ok installed
+Version: 1
+
+Package: perl
+Status: install ok installed
+Version: 1
+`
+	if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(at, []byte(status), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	fixed := report.Vulnerability{Fixed: "3"}
+	spec := scan.Spec{
+		Checks: []report.Check{report.CVEs}, Set: set(t), Level: 2, Now: time.Now(),
+		Advisor: advisor{"glibc 2": fixed, "nginx 1": fixed, "bash 1": fixed, "perl 1": {}},
+	}
+	run := func() (*report.Report, error) {
+		t.Helper()
+		target, err := scan.Directory(dir, control.Machine)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer target.Close()
+		return scan.Run(t.Context(), target, spec)
+	}
+	offered := func() (list []report.Offered) {
+		t.Helper()
+		r, err := run()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !r.Narrowed || r.Advised.Packages != 4 || r.Files != 0 || len(r.Vulnerabilities) != 4 {
+			t.Fatalf("%+v", r)
+		}
+		for _, v := range r.Vulnerabilities { // bash, glibc, nginx, perl
+			list = append(list, v.Offered)
+		}
+		return list
+	}
+	if got := offered(); !slices.Equal(got, []report.Offered{"", "", "", ""}) {
+		t.Errorf("without a lock: %v", got)
+	}
+	// Of two versions in a lock both have to be without it.
+	spec.Offers.Lock = map[string][]string{"bash": {"3", "2"}, "glibc": {"3"}, "nginx": {"1"}, "perl": {"9"}}
+	if got := offered(); !slices.Equal(got, []report.Offered{report.NotInLock, report.InLock, report.NotInLock, ""}) {
+		t.Errorf("with a lock: %v", got)
+	}
+	spec.Offers.Suites = func(sources map[string]bool) map[string][]string {
+		if len(sources) != 2 || !sources["bash"] || !sources["nginx"] {
+			t.Errorf("asked for %v", sources)
+		}
+		return map[string][]string{"bash": {"1", "3+deb12u1"}, "nginx": {"2"}}
+	}
+	if got := offered(); !slices.Equal(got, []report.Offered{report.InSuites, report.InLock, report.Nowhere, ""}) {
+		t.Errorf("with repositories: %v", got)
+	}
+
+	// What nobody answers, and a list that cannot be read, are errors.
+	spec.Advisor = broken{}
+	if r, err := run(); err == nil {
+		t.Errorf("nobody answers: %+v", r)
+	}
+	spec.Advisor = advisor{}
+	if err := os.WriteFile(at, []byte("Package: nginx\nVersion: 1\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := run(); err == nil {
+		t.Errorf("a list without a status: %+v", r)
+	}
+	spec.Checks = []report.Check{report.Hygiene}
+	if r, err := run(); err != nil || r.Advised != nil || r.Vulnerabilities != nil || r.Files == 0 {
+		t.Errorf("it was not asked for: %+v, %v", r, err)
+	}
+}
