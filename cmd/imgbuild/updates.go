@@ -43,6 +43,9 @@ func updatesCommands(env *environment) []*cobra.Command {
 		newUpdatesApproveCommand(env),
 		newUpdatesRejectCommand(env),
 		newUpdatesRosterCommand(env),
+		newUpdatesVerifyCommand(env),
+		newUpdatesServeCommand(env),
+		newUpdatesPublishCommand(env),
 	}
 }
 

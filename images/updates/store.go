@@ -24,6 +24,7 @@ import (
 //	<dir>/partial/abcdef…    downloads under way or broken off, see Partial
 //	<dir>/tmp/put-…          files being written by Put
 //	<dir>/damaged/abcdef…    files that were damaged, see Quarantine
+//	<dir>/records/…          the life of updates, which the store leaves alone
 //
 // Whoever writes a partial or temporary file holds a lock (flock(2)) on it,
 // so what a killed process leaves behind can be told from what is in use.
@@ -52,6 +53,9 @@ func Open(dir string) (*Store, error) {
 
 // Dir is the directory that the store lives in.
 func (s *Store) Dir() string { return s.dir }
+
+// RecordsDir is where an archive keeps the records of the life of its updates.
+func RecordsDir(archive string) string { return filepath.Join(archive, "records") }
 
 // Path is where the file with this digest lives or would live. It is empty
 // for anything but 64 lower-case hex digits, so that no digest from a hostile

@@ -169,7 +169,7 @@ func (r Request) controls(ctx context.Context) (map[string]string, error) {
 	}
 	if len(missing) > 0 {
 		return nil, fault.Worldf("%d of %d packages are not in the archive, among them %s", len(missing), len(byDigest), missing[0]).
-			WithHint("fetch them: imgbuild updates verify %s --repair", r.Name)
+			WithHint("fetch them: imgbuild updates verify --repair %s", r.Name)
 	}
 	sums := slices.Sorted(maps.Keys(byDigest))
 	texts := make([]string, len(sums))
