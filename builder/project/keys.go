@@ -53,6 +53,9 @@ func (p *Project) SigningKey(ask Ask) (key *signing.Key, made *NewKeys, err erro
 	return signing.SealedKey(public, sealed, password), made, nil
 }
 
+// SigningKeyFile is the public part of the signing key.
+func (p *Project) SigningKeyFile() string { return filepath.Join(p.KeysDir(), signingPublic) }
+
 // RepositoryKey returns the OpenPGP key that signs repositories of packages, and
 // the path of its public part, which servers get. It is made with the signing key
 // and has its password.

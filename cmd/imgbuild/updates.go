@@ -44,6 +44,8 @@ func updatesCommands(env *environment) []*cobra.Command {
 		newUpdatesRejectCommand(env),
 		newUpdatesRosterCommand(env),
 		newUpdatesVerifyCommand(env),
+		newUpdatesExportCommand(env),
+		newUpdatesImportCommand(env),
 		newUpdatesServeCommand(env),
 		newUpdatesPublishCommand(env),
 	}
