@@ -31,8 +31,8 @@ var form = bundle.Form{
 	Plain: "imgbuild-updates.json", Signed: "imgbuild-updates.dsse.json",
 	Type: manifestType, MaxManifest: maxManifest, MaxBytes: 256 << 30, Made: made,
 	Hints: struct{ Other, Unsigned, Untrusted string }{
-		Other:     "imgbuild updates export makes one",
-		Unsigned:  "imgbuild updates export signs what it makes: have it made again",
+		Other:    "imgbuild updates export makes one",
+		Unsigned: "imgbuild updates export signs what it makes: have it made again",
 		Untrusted: "ask who made it for their keys/signing.pub, compare its id, and add it to imgbuild.yaml:\n" +
 			"trust:\n  - name: THEIR NAME\n    key: keys/THEIRS.pub",
 	},
