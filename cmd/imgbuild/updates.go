@@ -44,6 +44,7 @@ func updatesCommands(env *environment) []*cobra.Command {
 		newUpdatesRejectCommand(env),
 		newUpdatesRosterCommand(env),
 		newUpdatesVerifyCommand(env),
+		newUpdatesGCCommand(env),
 		newUpdatesExportCommand(env),
 		newUpdatesImportCommand(env),
 		newUpdatesServeCommand(env),

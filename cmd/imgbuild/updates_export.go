@@ -55,9 +55,11 @@ Where it goes, updates import takes it in; imgbuild bake then needs no network.`
 			if made != nil {
 				env.reporter().Note("made keys for you in %s; their password is in %s", made.Dir, made.PasswordFile)
 			}
-			export := transfer.Export{
-				Locks: map[string]*updates.Lock{}, Archive: archive, RecordsDir: updates.RecordsDir(archive.Dir()), Key: key,
+			records, err := p.Records()
+			if err != nil {
+				return err
 			}
+			export := transfer.Export{Locks: map[string]*updates.Lock{}, Archive: archive, Records: records, Key: key}
 			answer := exportedUpdates{File: args[0], Key: p.SigningKeyFile(), KeyID: key.Public().ID()}
 			for _, lock := range locks {
 				export.Locks[lock.Name] = lock.Lock

@@ -56,9 +56,13 @@ taken in, unless --replace-locks says otherwise.`,
 			if err != nil {
 				return err
 			}
+			records, err := p.Records()
+			if err != nil {
+				return err
+			}
 			var task progress.Task
 			done, err := transfer.Import{
-				Archive: archive, LocksDir: p.LocksDir(), RecordsDir: updates.RecordsDir(archive.Dir()), Trust: trust, Replace: replace,
+				Archive: archive, LocksDir: p.LocksDir(), Records: records, Trust: trust, Replace: replace,
 				Start: func(name string, total int64) func(int64) {
 					if task != nil {
 						task.Done("")

@@ -96,7 +96,11 @@ func (e *environment) needs(ctx context.Context, p *project.Project, names []str
 	if err := needs.AddCatalog(ctx, c, trust); err != nil {
 		return nil, err
 	}
-	return needs, needs.AddRecords(updates.RecordsDir(p.Config.Archive.Dir))
+	records, err := p.Records()
+	if err != nil {
+		return nil, err
+	}
+	return needs, needs.AddRecords(records)
 }
 
 // refetch fetches packages of a lock from where its files come from.
@@ -131,8 +135,8 @@ func verdictOn(r *custody.Report, failed error) error {
 			WithHint("fetch what can be had again: imgbuild updates verify --repair")
 	}
 	if len(r.Unknown) > 0 {
-		return fault.Worldf("it is not known what %s need", progress.Count(len(r.Unknown), "version")).
-			WithHint("see what is wrong with them: imgbuild images verify IMAGE")
+		return fault.Worldf("it is not known what all need that is needed: %s", r.Unknown[0]).
+			WithHint("see what is wrong with a version: imgbuild images verify IMAGE")
 	}
 	return nil
 }

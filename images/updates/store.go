@@ -54,9 +54,6 @@ func Open(dir string) (*Store, error) {
 // Dir is the directory that the store lives in.
 func (s *Store) Dir() string { return s.dir }
 
-// RecordsDir is where an archive keeps the records of the life of its updates.
-func RecordsDir(archive string) string { return filepath.Join(archive, "records") }
-
 // Path is where the file with this digest lives or would live. It is empty
 // for anything but 64 lower-case hex digits, so that no digest from a hostile
 // lock leads out of the store.

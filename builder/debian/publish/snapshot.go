@@ -96,10 +96,9 @@ func assemble(ctx context.Context, r Request) (*Snapshot, error) {
 	if strings.Contains(r.Lock.Suite, "/") {
 		return nil, fault.Inputf("the suite %q is no name of a folder", r.Lock.Suite)
 	}
-	text := sha256.Sum256(r.Lock.Marshal())
 	s := &Snapshot{
 		Name: r.Name, Suite: r.Lock.Suite, Architecture: r.Lock.Architecture,
-		Date: time.Unix(r.Lock.Epoch, 0).UTC(), Lock: hex.EncodeToString(text[:]),
+		Date: time.Unix(r.Lock.Epoch, 0).UTC(), Lock: r.Lock.Digest(),
 		archive: r.Archive, files: map[string]File{},
 	}
 	if r.ValidFor > 0 {

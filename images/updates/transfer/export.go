@@ -7,32 +7,28 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"iter"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"imgbuild/images/bundle"
 	"imgbuild/images/fault"
 	"imgbuild/images/signing"
 	"imgbuild/images/updates"
+	"imgbuild/images/updates/records"
 )
 
 // Export is what goes into a bundle.
 type Export struct {
 	// Locks are by the names of their files, without the suffix.
 	Locks map[string]*updates.Lock
-	// Archive has the packages, and RecordsDir the records; a directory that is not
-	// there has none.
-	Archive    *updates.Store
-	RecordsDir string
+	// Archive has the packages, and Records the records, which may be none.
+	Archive *updates.Store
+	Records *records.Store
 	// Key signs the bundle.
 	Key *signing.Key
 	// Start, which may be nil, is told how many bytes there are before any is
@@ -123,29 +119,20 @@ func fileOf(data []byte) File {
 	return File{hex.EncodeToString(sum[:]), int64(len(data))}
 }
 
-// records lists the records by what their files are called; that they are what
-// they are called is verified as they are written.
+// records lists the records.
 func (e Export) records() ([]File, error) {
-	entries, err := os.ReadDir(e.RecordsDir)
-	if errors.Is(err, fs.ErrNotExist) || e.RecordsDir == "" {
-		return nil, nil
-	}
+	digests, err := e.Records.Digests()
 	if err != nil {
-		return nil, fmt.Errorf("listing records: %w", err)
+		return nil, err
 	}
 	var files []File
-	for _, entry := range entries {
-		sum, isRecord := strings.CutSuffix(entry.Name(), recordName(""))
-		if !isRecord || !digestForm.MatchString(sum) || !entry.Type().IsRegular() {
-			continue
-		}
-		info, err := entry.Info()
+	for _, digest := range digests {
+		info, err := os.Stat(e.Records.Path(digest))
 		if err != nil {
 			return nil, fmt.Errorf("listing records: %w", err)
 		}
-		files = append(files, File{sum, info.Size()})
+		files = append(files, File{digest, info.Size()})
 	}
-	slices.SortFunc(files, byDigest)
 	return files, nil
 }
 
@@ -162,7 +149,7 @@ func (e Export) entries(m *Manifest, locks map[string][]byte) iter.Seq[bundle.En
 		}
 		for _, f := range m.Records {
 			if !yield(bundle.Entry{Name: recordEntry(f), SHA256: f.SHA256, Size: f.Bytes, Open: func() (io.ReadCloser, error) {
-				return os.Open(filepath.Join(e.RecordsDir, recordName(f.SHA256)))
+				return os.Open(e.Records.Path(f.SHA256))
 			}}) {
 				return
 			}

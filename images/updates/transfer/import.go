@@ -17,13 +17,14 @@ import (
 	"imgbuild/images/fault"
 	"imgbuild/images/signing"
 	"imgbuild/images/updates"
+	"imgbuild/images/updates/records"
 )
 
 // Import is where a bundle goes to.
 type Import struct {
-	Archive    *updates.Store
-	LocksDir   string
-	RecordsDir string
+	Archive  *updates.Store
+	Records  *records.Store
+	LocksDir string
 	// Trust says whose bundles count.
 	Trust signing.Trust
 	// Replace takes a lock of the bundle in the place of another one here.
@@ -84,20 +85,18 @@ func (i Import) read(ctx context.Context, path string) (*Imported, error) {
 	if err != nil {
 		return nil, err
 	}
+	arrival, err := i.arrival(b, m)
+	if err != nil {
+		return nil, err
+	}
 	if err := i.place(done, locks); err != nil {
 		return nil, err
 	}
 	if err := i.takePackages(ctx, b, done); err != nil {
 		return nil, err
 	}
-	for _, f := range m.Records {
-		added, err := i.takeRecord(ctx, b, f)
-		if err != nil {
-			return nil, err
-		}
-		if added {
-			done.NewRecords++
-		}
+	if done.NewRecords, err = i.Records.Take(ctx, arrival); err != nil {
+		return nil, err
 	}
 	for _, name := range done.NewLocks {
 		if err := locks[name].Write(name); err != nil {
@@ -274,33 +273,15 @@ func (i Import) takePackage(ctx context.Context, b *bundle.Bundle, f File) (adde
 	return true, i.Archive.Put(ctx, f.SHA256, f.Bytes, r)
 }
 
-// takeRecord adds a record, which is named by its digest and never changes.
-func (i Import) takeRecord(ctx context.Context, b *bundle.Bundle, f File) (added bool, err error) {
-	if err := context.Cause(ctx); err != nil {
-		return false, err
+// arrival judges the records of a bundle.
+func (i Import) arrival(b *bundle.Bundle, m *Manifest) (*records.Arrival, error) {
+	files := map[string]File{}
+	var digests []string
+	for _, f := range m.Records {
+		files[f.SHA256] = f
+		digests = append(digests, f.SHA256)
 	}
-	path := filepath.Join(i.RecordsDir, recordName(f.SHA256))
-	if present, err := os.ReadFile(path); err == nil && fileOf(present) == f {
-		return false, nil
-	}
-	data, err := readAll(b, recordEntry(f), f)
-	if err != nil {
-		return false, err
-	}
-	if err := os.MkdirAll(i.RecordsDir, 0o755); err != nil {
-		return false, fmt.Errorf("adding a record: %w", err)
-	}
-	draft, err := os.CreateTemp(i.RecordsDir, ".import-")
-	if err != nil {
-		return false, fmt.Errorf("adding a record: %w", err)
-	}
-	_, err = draft.Write(data)
-	err = errors.Join(err, draft.Chmod(0o644), draft.Sync(), draft.Close())
-	if err == nil {
-		err = os.Rename(draft.Name(), path)
-	}
-	if err != nil {
-		return false, fmt.Errorf("adding a record: %w", errors.Join(err, os.Remove(draft.Name())))
-	}
-	return true, nil
+	return i.Records.Arrive(digests, func(digest string) ([]byte, error) {
+		return readAll(b, recordEntry(files[digest]), files[digest])
+	})
 }

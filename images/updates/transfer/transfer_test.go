@@ -16,10 +16,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
+	"time"
 
 	"imgbuild/images/fault"
 	"imgbuild/images/signing"
 	"imgbuild/images/updates"
+	"imgbuild/images/updates/life"
+	"imgbuild/images/updates/records"
+	"imgbuild/images/updates/roster"
 	"imgbuild/images/updates/transfer"
 )
 
@@ -32,6 +37,7 @@ func sumOf(b []byte) string {
 type site struct {
 	dir     string
 	archive *updates.Store
+	roster  *roster.Roster
 }
 
 func newSite(t testing.TB) *site {
@@ -41,10 +47,15 @@ func newSite(t testing.TB) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &site{dir, archive}
+	nobody, err := roster.Parse("approvers.yaml", fstest.MapFS{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &site{dir, archive, nobody}
 }
 
-func (s *site) records() string { return updates.RecordsDir(s.archive.Dir()) }
+// records are the site's; whose signatures count is of no matter here.
+func (s *site) records() *records.Store { return records.Open(s.archive.Dir(), s.roster, time.Now) }
 
 // put lays a file into the archive; Store.Put would wait for the disk.
 func (s *site) put(t testing.TB, b []byte) string {
@@ -78,14 +89,20 @@ func (s *site) lock(t testing.TB, name string, n int) *updates.Lock {
 	return l
 }
 
-// record lays down a record of the life of an update.
-func (s *site) record(t testing.TB, text string) {
+// discover adds a record, which stands on those before it.
+func (s *site) discover(t testing.TB, name string, key *signing.Key) {
 	t.Helper()
-	s.write(t, filepath.Join(s.records(), sumOf([]byte(text))+".json"), []byte(text))
+	_, err := s.records().Add(t.Context(), life.Record{Action: life.Discovered, Who: "ci@factory", Why: "it is there", Updates: []life.Update{{
+		Kind: life.Deb, Name: name, Version: "2", Architecture: "amd64", Source: name, SourceVersion: "2",
+		SHA256: sumOf([]byte(name)), Size: 1, Archive: "debian", Suite: "bookworm", Path: "pool/" + name + ".deb",
+	}}}, key)
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (s *site) take(ctx context.Context, path string, trust signing.Trust) (*transfer.Imported, error) {
-	return transfer.Import{Archive: s.archive, LocksDir: filepath.Join(s.dir, "locks"), RecordsDir: s.records(), Trust: trust}.Read(ctx, path)
+	return transfer.Import{Archive: s.archive, LocksDir: filepath.Join(s.dir, "locks"), Records: s.records(), Trust: trust}.Read(ctx, path)
 }
 
 // visible are the files of a site that anything would use.
@@ -122,17 +139,23 @@ func trusting(t testing.TB) (*signing.Key, signing.Trust) {
 func exported(t testing.TB, key *signing.Key) (from *site, e transfer.Export, path string, data []byte) {
 	t.Helper()
 	from = newSite(t)
-	from.record(t, `{"payload": ""}`)
-	from.write(t, filepath.Join(from.records(), "lock"), nil)
+	trust, err := signing.NewTrust(signing.TrustedKey{Name: "factory", Key: key.Public()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	from.roster = from.roster.WithProject(trust)
+	for _, name := range []string{"first", "second", "third"} {
+		from.discover(t, name, key)
+	}
 	e = transfer.Export{
 		Locks:   map[string]*updates.Lock{"web": from.lock(t, "web", 5), "shop.amd64": from.lock(t, "shop", 3)},
-		Archive: from.archive, RecordsDir: from.records(), Key: key,
+		Archive: from.archive, Records: from.records(), Key: key,
 	}
 	path = filepath.Join(t.TempDir(), "updates.zip")
 	if _, err := e.Write(t.Context(), path); err != nil {
 		t.Fatal(err)
 	}
-	data, err := os.ReadFile(path)
+	data, err = os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +178,7 @@ func TestABundleCarriesWhatLocksName(t *testing.T) {
 
 	to := newSite(t)
 	done, err := to.take(t.Context(), path, trust)
-	if err != nil || done.Added != 5 || done.NewRecords != 1 || len(done.NewLocks) != 2 || done.Signer.Name != "factory" {
+	if err != nil || done.Added != 5 || done.NewRecords != 3 || len(done.NewLocks) != 2 || done.Signer.Name != "factory" {
 		t.Fatalf("%+v, %v", done, err)
 	}
 	audit, err := to.archive.Audit(t.Context(), nil)
@@ -168,7 +191,7 @@ func TestABundleCarriesWhatLocksName(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if len(to.visible(t)) != 5+1+2 {
+	if len(to.visible(t)) != 5+3+1+2 {
 		t.Errorf("there are %q", to.visible(t))
 	}
 
