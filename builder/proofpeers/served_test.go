@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -257,7 +258,8 @@ func TestAnIsolatedSiteBakesAndServes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	here := []string{"--archive-dir", newDir(t), "--cache-dir", newDir(t), "--mirror", "http://127.0.0.1:9/", "--security-mirror", "http://127.0.0.1:9/"}
+	archive := newDir(t)
+	here := []string{"--archive-dir", archive, "--cache-dir", newDir(t), "--mirror", "http://127.0.0.1:9/", "--security-mirror", "http://127.0.0.1:9/"}
 	isolated.refuses(t, 4, []string{"not by a trusted key", "keys/signing.pub", "trust:"}, append(here, "updates", "import", file)...)
 	if _, err := os.Stat(isolated.lockFile("peer-root")); !os.IsNotExist(err) {
 		t.Errorf("a lock was written: %v", err)
@@ -267,8 +269,38 @@ func TestAnIsolatedSiteBakesAndServes(t *testing.T) {
 	isolated.refuses(t, 0, []string{"the archive is whole"}, append(here, "updates", "verify")...)
 
 	tar := filepath.Join(newDir(t), "root.tar")
+	isolated.must(t, append(here, "bake", "peer-root")...)
 	isolated.must(t, append(here, "bake", "peer-root", "--tar", tar)...)
 	newAptRoot(t, tar, isolated.serve(t, append(here, "peer-root-web")...)).installs(t, isolated.lock(t, "peer-root-web"))
+
+	// When nothing but the image is left, all that it was baked from stays.
+	root := isolated.lock(t, "peer-root")
+	old := time.Now().AddDate(-1, 0, 0)
+	all, err := filepath.Glob(filepath.Join(archive, "sha256/*/*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range all {
+		if err := os.Chtimes(file, old, old); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, gone := range []string{isolated.lockFile("peer-root"), isolated.lockFile("peer-root-web"), filepath.Join(archive, "records")} {
+		if err := os.RemoveAll(gone); err != nil {
+			t.Fatal(err)
+		}
+	}
+	isolated.refuses(t, 2, []string{"is not this project's own"}, append(here, "updates", "gc")...)
+	freed := decode[struct{ Removed, Kept int }](t, isolated, append(here, "updates", "gc", "--even-shared")...)
+	if freed.Kept != len(root.Packages) || freed.Kept+freed.Removed != len(all) || freed.Removed == 0 {
+		t.Errorf("of %d files %+v, and the image was baked from %d", len(all), freed, len(root.Packages))
+	}
+	// What it needs is missed, by name.
+	lost := root.Packages[0]
+	if err := os.Remove(filepath.Join(archive, "sha256", lost.SHA256[:2], lost.SHA256)); err != nil {
+		t.Fatal(err)
+	}
+	isolated.refuses(t, 4, []string{"MISSING   " + lost.Name, "needed by image peer-root:"}, append(here, "updates", "verify")...)
 }
 
 // trust lists a public key in a project.
