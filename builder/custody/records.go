@@ -6,8 +6,8 @@ import (
 	"imgbuild/images/updates/records"
 )
 
-// AddRecords adds the files of updates that are on their way: what any record names,
-// whatever became of it. No signature is asked for, for the worst that a forged
+// AddRecords adds, after locks and catalogs, the files of updates that are on their
+// way: what any record names, whatever became of it. No signature is asked for, for the worst that a forged
 // record does here is to keep a file. What a damaged record names is not known.
 func (n *Needs) AddRecords(store *records.Store) error {
 	digests, err := store.Digests()
@@ -26,6 +26,9 @@ func (n *Needs) AddRecords(store *records.Store) error {
 			continue
 		}
 		for _, u := range record.Updates {
+			if need := n.bySum[u.SHA256]; need != nil && !need.waiting {
+				continue // needed by something that says more
+			}
 			n.add(u.SHA256, u.Name+" "+u.Version, "record "+digest[:12])
 		}
 	}

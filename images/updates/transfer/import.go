@@ -73,6 +73,9 @@ func (i Import) read(ctx context.Context, path string) (*Imported, error) {
 		return nil, fault.Inputf("it cannot be read").Because(err)
 	}
 	b, err := form.Read(ctx, file, info.Size(), i.Trust, bundle.RefuseUnsigned)
+	if err != nil && ctx.Err() == nil && fault.KindOf(err) == fault.Failed {
+		err = fault.Worldf("it is no whole %s", form.What).Because(err).WithHint("copy it again; %s", form.Hints.Other)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -81,15 +84,22 @@ func (i Import) read(ctx context.Context, path string) (*Imported, error) {
 		return nil, err
 	}
 	done := &Imported{Manifest: m, Signer: b.Signer}
-	locks, err := i.verify(ctx, b, m)
+	entries, err := named(b, m)
 	if err != nil {
 		return nil, err
 	}
-	arrival, err := i.arrival(b, m)
+	locks, err := i.locks(b, m)
 	if err != nil {
 		return nil, err
 	}
 	if err := i.place(done, locks); err != nil {
+		return nil, err
+	}
+	if err := i.verify(ctx, b, entries); err != nil {
+		return nil, err
+	}
+	arrival, err := i.arrival(b, m)
+	if err != nil {
 		return nil, err
 	}
 	if err := i.takePackages(ctx, b, done); err != nil {
@@ -106,49 +116,36 @@ func (i Import) read(ctx context.Context, path string) (*Imported, error) {
 	return done, nil
 }
 
-// verify reads all of a bundle, and returns its locks by where they go to.
-func (i Import) verify(ctx context.Context, b *bundle.Bundle, m *Manifest) (map[string]*updates.Lock, error) {
-	sums := map[string]string{} // by entry
-	here := map[string]int64{}  // bytes by digest
-	for _, f := range m.Packages {
-		sums[packageEntry(f)], here[f.SHA256] = f.SHA256, f.Bytes
-	}
-	for _, f := range m.Records {
-		sums[recordEntry(f)] = f.SHA256
-	}
-	sizes := map[string]int64{}
-	for _, f := range m.Packages {
-		sizes[packageEntry(f)] = f.Bytes
-	}
-	for _, f := range m.Records {
-		sizes[recordEntry(f)] = f.Bytes
-	}
+// named are the files that a manifest names, by entry. Each must be there, and
+// nothing else.
+func named(b *bundle.Bundle, m *Manifest) (map[string]File, error) {
+	entries := map[string]File{}
 	for _, l := range m.Locks {
-		sums[l.entry()], sizes[l.entry()] = l.SHA256, l.Bytes
+		entries[l.entry()] = l.File
 	}
-	for name, size := range sizes {
-		if err := b.Name(name, size); err != nil {
+	for _, f := range m.Records {
+		entries[recordEntry(f)] = f
+	}
+	for _, f := range m.Packages {
+		entries[packageEntry(f)] = f
+	}
+	for name, f := range entries {
+		if err := b.Name(name, f.Bytes); err != nil {
 			return nil, fault.Worldf("it is not whole").Because(err).WithHint("copy the bundle again")
 		}
 	}
 	if err := b.Complete(); err != nil {
 		return nil, fault.Worldf("it is not what was signed").Because(err)
 	}
-	tell := i.start("verify bundle", m.total())
-	group, within := errgroup.WithContext(ctx)
-	group.SetLimit(runtime.GOMAXPROCS(0))
-	for name, sum := range sums {
-		group.Go(func() error {
-			if err := context.Cause(within); err != nil {
-				return err
-			}
-			err := b.Verify(within, name, sum)
-			tell(sizes[name])
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return nil, err
+	return entries, nil
+}
+
+// locks reads the locks, by where they go to. The bundle must have every package
+// of theirs.
+func (i Import) locks(b *bundle.Bundle, m *Manifest) (map[string]*updates.Lock, error) {
+	sizes := map[string]int64{} // by digest
+	for _, f := range m.Packages {
+		sizes[f.SHA256] = f.Bytes
 	}
 	locks := map[string]*updates.Lock{}
 	for _, l := range m.Locks {
@@ -157,13 +154,35 @@ func (i Import) verify(ctx context.Context, b *bundle.Bundle, m *Manifest) (map[
 			return nil, fault.Worldf("lock %s is wrong", l.Name).Because(err)
 		}
 		for _, p := range lock.Packages {
-			if here[p.SHA256] != p.Size {
+			if sizes[p.SHA256] != p.Size {
 				return nil, fault.Worldf("lock %s is wrong: the bundle does not have its %s %s", l.Name, p.Name, p.Version)
 			}
 		}
 		locks[filepath.Join(i.LocksDir, l.Name+".lock")] = lock
 	}
 	return locks, nil
+}
+
+// verify reads all of a bundle, several files at once.
+func (i Import) verify(ctx context.Context, b *bundle.Bundle, entries map[string]File) error {
+	var total int64
+	for _, f := range entries {
+		total += f.Bytes
+	}
+	tell := i.start("verify bundle", total)
+	group, within := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for name, f := range entries {
+		group.Go(func() error {
+			if err := context.Cause(within); err != nil {
+				return err
+			}
+			err := b.Verify(within, name, f.SHA256)
+			tell(f.Bytes)
+			return err
+		})
+	}
+	return group.Wait()
 }
 
 func (i Import) start(name string, total int64) func(int64) {
@@ -200,7 +219,7 @@ func readAll(b *bundle.Bundle, name string, f File) ([]byte, error) {
 		return nil, err
 	}
 	if fileOf(data) != f {
-		return nil, fault.Worldf("%s has changed while the bundle was read", name)
+		return nil, fault.Worldf("%s is not the file that the bundle's manifest names", name).WithHint("copy the bundle again; if it stays so, somebody has changed it")
 	}
 	return data, nil
 }
