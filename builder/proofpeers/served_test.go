@@ -77,17 +77,18 @@ func (p *place) serve(t *testing.T, args ...string) served {
 }
 
 // aptRoot is a root directory in which apt knows one source: what is served, by
-// way of a proxy that changes one byte of the files whose path has the text.
+// way of a proxy that changes one byte of the files whose path has a text, or has
+// none of them.
 type aptRoot struct {
-	dir    string
-	turned atomic.Pointer[string]
+	dir          string
+	turned, gone atomic.Pointer[string]
 }
 
 func newAptRoot(t *testing.T, tar string, s served) *aptRoot {
 	t.Helper()
 	r := &aptRoot{dir: newDir(t)}
 	command(t, "tar", "-xpf", tar, "--numeric-owner", "-C", r.dir)
-	r.turn("")
+	r.turn("", "")
 	target, err := url.Parse(s.URL)
 	if err != nil {
 		t.Fatal(err)
@@ -95,8 +96,11 @@ func newAptRoot(t *testing.T, tar string, s served) *aptRoot {
 	proxy := httptest.NewServer(&httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target); r.Out.Host = target.Host },
 		ModifyResponse: func(response *http.Response) error {
-			text := *r.turned.Load()
-			if text == "" || !strings.Contains(response.Request.URL.Path, text) {
+			has := func(text string) bool { return text != "" && strings.Contains(response.Request.URL.Path, text) }
+			if has(*r.gone.Load()) {
+				response.StatusCode = http.StatusNotFound
+			}
+			if !has(*r.turned.Load()) {
 				return nil
 			}
 			body, err := io.ReadAll(response.Body)
@@ -143,7 +147,11 @@ func newAptRoot(t *testing.T, tar string, s served) *aptRoot {
 	return r
 }
 
-func (r *aptRoot) turn(text string) { r.turned.Store(&text) }
+// turn says what is changed, and what is not there.
+func (r *aptRoot) turn(turned, gone string) {
+	r.turned.Store(&turned)
+	r.gone.Store(&gone)
+}
 
 // apt runs apt-get in the root.
 func (r *aptRoot) apt(args ...string) (string, error) {
@@ -171,11 +179,12 @@ func (r *aptRoot) forget(t *testing.T) {
 // refuse what somebody has changed on its way.
 func (r *aptRoot) installs(t *testing.T, lock *updates.Lock) {
 	t.Helper()
-	for _, c := range []struct{ turned, want string }{
-		{"InRelease", "InRelease"},                                // it is not signed so
-		{"/binary-amd64/", "isn't as expected|Hash Sum mismatch"}, // the index is not what the release lists
+	for _, c := range []struct{ turned, gone, want string }{
+		{"/InRelease", "", "InRelease"},                               // it is not signed so
+		{"/Release.gpg", "/InRelease", "is not signed"},               // nor is the other form
+		{"/binary-amd64/", "", "isn't as expected|Hash Sum mismatch"}, // the index is not what the release lists
 	} {
-		r.turn(c.turned)
+		r.turn(c.turned, c.gone)
 		r.forget(t)
 		out, err := r.apt("update")
 		if err == nil || !oneOf(out, c.want) {
@@ -185,20 +194,22 @@ func (r *aptRoot) installs(t *testing.T, lock *updates.Lock) {
 			t.Errorf("with a changed %s apt installs:\n%s", c.turned, out)
 		}
 	}
-	r.turn("")
-	r.forget(t)
-	r.must(t, "update")
+	for _, gone := range []string{"/InRelease", ""} {
+		r.turn("", gone)
+		r.forget(t)
+		r.must(t, "update")
+	}
 	var all []string
 	for _, p := range lock.Packages {
 		all = append(all, p.Name+"="+p.Version)
 	}
 	// Where nothing is installed, all is fetched: it is whole without any other source.
 	everything := append([]string{"install", "--download-only", "-o", "Dir::State::status=/tmp/nothing"}, all...)
-	r.turn(".deb")
+	r.turn(".deb", "")
 	if out, err := r.apt(append(everything, "-o", "Acquire::Queue-Mode=access")...); err == nil || !oneOf(out, "Hash Sum mismatch") {
 		t.Errorf("with changed packages: %v\n%s", err, out)
 	}
-	r.turn("")
+	r.turn("", "")
 	r.must(t, everything...)
 	fetched, err := filepath.Glob(filepath.Join(r.dir, "var/cache/apt/archives/*.deb"))
 	if err != nil || len(fetched) != len(lock.Packages) {

@@ -86,7 +86,7 @@ taken in, unless --replace-locks says otherwise.`,
 				Packages: len(done.Packages), Added: done.Added, AddedBytes: done.Bytes, Records: len(done.Records), NewRecords: done.NewRecords,
 				NewLocks: append([]string{}, done.NewLocks...), SameLocks: append([]string{}, done.SameLocks...),
 			}
-			return env.answer(answer, func(w io.Writer) { writeImportedUpdates(w, answer) }, env.command("bake", done.Locks[0].Name))
+			return env.answer(answer, func(w io.Writer) { writeImportedUpdates(w, answer) }, env.command("bake", done.Baselines[0]))
 		},
 	}
 	cmd.Flags().BoolVar(&replace, "replace-locks", false, "take locks of the bundle in the place of other ones that are here")
@@ -95,8 +95,10 @@ taken in, unless --replace-locks says otherwise.`,
 
 func writeImportedUpdates(w io.Writer, i importedUpdates) {
 	fmt.Fprintf(w, "%s: as of %s, signed by %s\n", i.File, moment(i.AsOf), i.Signer)
-	fmt.Fprintf(w, "%s, %d of them new (%d MiB); %s, %d of them new\n", progress.Count(i.Packages, "package"), i.Added, i.AddedBytes>>20,
-		progress.Count(i.Records, "record"), i.NewRecords)
+	fmt.Fprintf(w, "%s, %d of them new (%d MiB)\n", progress.Count(i.Packages, "package"), i.Added, i.AddedBytes>>20)
+	if i.Records > 0 {
+		fmt.Fprintf(w, "%s of updates, %d of them new\n", progress.Count(i.Records, "record"), i.NewRecords)
+	}
 	for _, lock := range i.NewLocks {
 		fmt.Fprintf(w, "wrote %s\n", lock)
 	}

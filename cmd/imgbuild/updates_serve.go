@@ -234,17 +234,20 @@ func writeServed(w io.Writer, s *served) {
 	}
 }
 
-// The bounds on who asks: what a client may take to send its question, how long
-// it may be idle, and how many may be there at once.
+// The bounds on who asks: how long a client may take to send its question and to
+// take its answer, how long it may be idle, and how many may be there at once.
 const (
 	askingTime = 10 * time.Second
+	takingTime = time.Hour
 	idleTime   = time.Minute
 	mostAsking = 256
 )
 
 // serveSite answers until ctx ends, and then finishes what is under way.
 func serveSite(ctx context.Context, listener net.Listener, site *publish.Site) error {
-	server := &http.Server{Handler: site.Handler(), ReadHeaderTimeout: askingTime, ReadTimeout: askingTime, IdleTimeout: idleTime, MaxHeaderBytes: 16 << 10}
+	server := &http.Server{
+		Handler: site.Handler(), ReadTimeout: askingTime, WriteTimeout: takingTime, IdleTimeout: idleTime, MaxHeaderBytes: 16 << 10,
+	}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(netutil.LimitListener(listener, mostAsking)) }()
 	select {

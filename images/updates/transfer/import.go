@@ -38,6 +38,8 @@ type Import struct {
 type Imported struct {
 	*Manifest
 	Signer signing.Signer
+	// Baselines are those of the locks, in their order.
+	Baselines []string
 	// Added counts the packages that were not here, Bytes theirs.
 	Added int
 	Bytes int64
@@ -230,6 +232,7 @@ func (i Import) place(done *Imported, locks map[string]*updates.Lock) error {
 	var other []string
 	for _, l := range done.Locks {
 		path := filepath.Join(i.LocksDir, l.Name+".lock")
+		done.Baselines = append(done.Baselines, locks[path].Baseline)
 		present, err := os.ReadFile(path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
