@@ -180,9 +180,9 @@ func (r *aptRoot) forget(t *testing.T) {
 func (r *aptRoot) installs(t *testing.T, lock *updates.Lock) {
 	t.Helper()
 	for _, c := range []struct{ turned, gone, want string }{
-		{"/InRelease", "", "InRelease"},                               // it is not signed so
-		{"/Release.gpg", "/InRelease", "is not signed"},               // nor is the other form
-		{"/binary-amd64/", "", "isn't as expected|Hash Sum mismatch"}, // the index is not what the release lists
+		{"/InRelease", "", "InRelease"},                                   // it is not signed so
+		{"/Release.gpg", "/InRelease", "GPG error|OpenPGP|is not signed"}, // nor is the other form
+		{"/binary-amd64/", "", "isn't as expected|Hash Sum mismatch"},     // the index is not what the release lists
 	} {
 		r.turn(c.turned, c.gone)
 		r.forget(t)
