@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -78,11 +79,15 @@ unless --listen says otherwise; signatures and digests make plain HTTP safe for 
 				return fault.Inputf("listening").Because(err).WithHint("choose another address: --listen ADDRESS:PORT")
 			}
 			defer listener.Close()
-			answer, site, err := env.snapshots(ctx, f, args, "http://"+listener.Addr().String())
+			answer, site, err := env.snapshots(ctx, f, args, "http://"+asked(listener.Addr()))
 			if err != nil {
 				return err
 			}
-			if err := env.answer(answer, func(w io.Writer) { writeServed(w, answer) }, ""); err != nil {
+			err = env.answer(answer, func(w io.Writer) {
+				writeServed(w, answer)
+				fmt.Fprintln(w, "\nCtrl-C ends it")
+			}, "")
+			if err != nil {
 				return err
 			}
 			return serveSite(ctx, listener, site)
@@ -242,6 +247,20 @@ const (
 	idleTime   = time.Minute
 	mostAsking = 256
 )
+
+// asked is the address that others ask for: of one that stands for all of this
+// machine's addresses, its name.
+func asked(address net.Addr) string {
+	at, ok := address.(*net.TCPAddr)
+	if !ok || !at.IP.IsUnspecified() {
+		return address.String()
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return address.String()
+	}
+	return net.JoinHostPort(name, strconv.Itoa(at.Port))
+}
 
 // serveSite answers until ctx ends, and then finishes what is under way.
 func serveSite(ctx context.Context, listener net.Listener, site *publish.Site) error {

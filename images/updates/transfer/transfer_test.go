@@ -254,6 +254,41 @@ func TestNothingIsSeenOfADamagedBundle(t *testing.T) {
 	}
 }
 
+// Wherever it is interrupted no lock is to be seen, and doing it again finishes it.
+func TestAnInterruptedImport(t *testing.T) {
+	key, trust := trusting(t)
+	_, _, path, _ := exported(t, key)
+	for _, at := range []struct {
+		step  string
+		after int64
+		seen  int
+	}{{"verify bundle", 0, 0}, {"verify bundle", 1, 0}, {"import packages", 0, 0}, {"import packages", 1, 1}} {
+		to := newSite(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		into := transfer.Import{Archive: to.archive, LocksDir: filepath.Join(to.dir, "locks"), Records: to.records(), Trust: trust}
+		into.Start = func(name string, _ int64) func(int64) {
+			if name == at.step && at.after == 0 {
+				cancel()
+			}
+			return func(int64) {
+				if name == at.step {
+					cancel()
+				}
+			}
+		}
+		if _, err := into.Read(ctx, path); !errors.Is(err, context.Canceled) {
+			t.Errorf("%+v: %v", at, err)
+		}
+		cancel()
+		if got := to.visible(t); len(got) != at.seen || slices.ContainsFunc(got, func(name string) bool { return !strings.HasPrefix(name, "archive/sha256/") }) {
+			t.Errorf("%+v: there are %q", at, got)
+		}
+		if done, err := to.take(t.Context(), path, trust); err != nil || done.Added != 5-at.seen || len(done.NewLocks) != 2 {
+			t.Errorf("%+v: %+v, %v", at, done, err)
+		}
+	}
+}
+
 func TestBundlesThatAreNotWhatWasSigned(t *testing.T) {
 	key, trust := trusting(t)
 	stranger, _ := trusting(t)
