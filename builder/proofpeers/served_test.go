@@ -237,9 +237,8 @@ func oneOf(text, words string) bool {
 func TestAServerInstallsWhatIsLocked(t *testing.T) {
 	t.Parallel()
 	h := theHouse(t)
-	p := h.at(h.catalog)
 	tar := filepath.Join(newDir(t), "root.tar")
-	p.must(t, "bake", "peer-web", "--tar", tar)
+	h.ownProject(t).must(t, "bake", "peer-web", "--tar", tar)
 	later := h.at(h.catalog)
 	later.project = h.later
 	newAptRoot(t, tar, later.serve(t, "peer-web")).installs(t, later.lock(t, "peer-web"))
