@@ -42,34 +42,59 @@ type NewKeys struct {
 // and made says which; a project's keys are made by Init alone, so that a lost
 // key is noticed.
 func (p *Project) SigningKey(ask Ask) (key *signing.Key, made *NewKeys, err error) {
-	file := filepath.Join(p.KeysDir(), signingPrivate)
-	if !exists(file) {
+	public, password, made, err := p.unlock(ask)
+	if err != nil {
+		return nil, made, err
+	}
+	sealed, err := os.ReadFile(filepath.Join(p.KeysDir(), signingPrivate))
+	if err != nil {
+		return nil, made, fmt.Errorf("opening the signing key: %w", err)
+	}
+	return signing.SealedKey(public, sealed, password), made, nil
+}
+
+// SigningKeyFile is the public part of the signing key.
+func (p *Project) SigningKeyFile() string { return filepath.Join(p.KeysDir(), signingPublic) }
+
+// RepositoryKey returns the OpenPGP key that signs repositories of packages, and
+// the path of its public part, which servers get. It is made with the signing key
+// and has its password.
+func (p *Project) RepositoryKey(ask Ask) (key *signing.PGPKey, public string, made *NewKeys, err error) {
+	_, password, made, err := p.unlock(ask)
+	if err != nil {
+		return nil, "", made, err
+	}
+	sealed, err := os.ReadFile(filepath.Join(p.KeysDir(), openpgpPrivate))
+	if err != nil {
+		return nil, "", made, fault.Inputf("opening the OpenPGP key").Because(err).
+			WithHint("put the project's key there, or make new ones: %s", p.rotateCommand())
+	}
+	key, err = signing.ParsePGPKey(sealed, password)
+	return key, filepath.Join(p.KeysDir(), openpgpPublic), made, err
+}
+
+// unlock returns the public signing key and the password of the private ones,
+// which it makes where there is no project.
+func (p *Project) unlock(ask Ask) (public signing.PublicKey, password []byte, made *NewKeys, err error) {
+	if file := filepath.Join(p.KeysDir(), signingPrivate); !exists(file) {
 		if p.Dir != "" {
-			return nil, nil, fault.Inputf("opening the signing key: there is no %s", file).
+			return public, nil, nil, fault.Inputf("opening the signing key: there is no %s", file).
 				WithHint("put the project's key there, or make a new one: %s", p.rotateCommand())
 		}
 		if made, err = p.firstKeys(); err != nil {
-			return nil, nil, err
+			return public, nil, nil, err
 		}
 	}
 	if p.rotating() {
 		// The old key has ended: what it signed now would not count later.
-		return nil, nil, fault.Inputf("opening the signing key: new keys are made but not all in place, for their rotation was interrupted").
+		return public, nil, nil, fault.Inputf("opening the signing key: new keys are made but not all in place, for their rotation was interrupted").
 			WithHint("finish it: %s", p.rotateCommand())
 	}
-	sealed, err := os.ReadFile(file)
-	if err != nil {
-		return nil, made, fmt.Errorf("opening the signing key: %w", err)
+	if public, err = p.publicKey(filepath.Join(p.KeysDir(), signingPublic)); err != nil {
+		return public, nil, made, err
 	}
-	public, err := p.publicKey(filepath.Join(p.KeysDir(), signingPublic))
-	if err != nil {
-		return nil, made, err
-	}
-	password, err := p.password(public.ID(), ask)
-	if err != nil {
-		return nil, made, err
-	}
-	return signing.SealedKey(public, sealed, password), made, nil
+	password, err = p.password(public.ID(), ask)
+	return public, password, made, err
 }
 
 // firstKeysLimit is how long another process that makes them is waited for.

@@ -160,8 +160,8 @@ func (a *answer) Error() string {
 	return fmt.Sprintf("imgbuild %s: exit %d\n%s%s", strings.Join(a.args, " "), a.code, a.stdout, a.stderr)
 }
 
-// run runs the program as a user of the project would.
-func (p *place) run(args ...string) *answer {
+// start is the program as a user of the project would run it.
+func (p *place) start(args ...string) *exec.Cmd {
 	h := p.house
 	cmd := exec.Command(h.program, args...)
 	home := filepath.Join(h.dir, "home")
@@ -174,6 +174,12 @@ func (p *place) run(args ...string) *answer {
 	if _, err := os.Stat(cmd.Dir); err != nil {
 		cmd.Dir = h.dir // before init
 	}
+	return cmd
+}
+
+// run runs the program to its end.
+func (p *place) run(args ...string) *answer {
+	cmd := p.start(args...)
 	var out, log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &log
 	a := &answer{args: args}

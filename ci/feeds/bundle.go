@@ -8,11 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"slices"
 	"time"
 
+	"imgbuild/images/bundle"
 	"imgbuild/images/fault"
 	"imgbuild/images/signing"
 )
@@ -79,15 +79,34 @@ func ParseManifest(data []byte) (*Manifest, error) {
 	return &m, nil
 }
 
+// form is what bundles of feeds look like.
+var form = bundle.Form{
+	What: "bundle of feeds", Plain: manifestName, Signed: signedName, Type: bundleType,
+	MaxManifest: maxState, MaxBytes: maxBundle, Made: made,
+	Hints: struct{ Other, Unsigned, Untrusted string }{
+		Other:     "imgbuild feeds export makes one",
+		Unsigned:  "export it with --sign, or accept it as it is: --unsigned",
+		Untrusted: "list the key of who made the bundle under trust: in imgbuild.yaml",
+	},
+}
+
+// made is the date that a manifest was signed at.
+func made(payload []byte) (time.Time, error) {
+	m, err := ParseManifest(payload)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return m.Made, nil
+}
+
 // Bundle is one that was opened: its manifest is believed as far as its signer
 // is.
 type Bundle struct {
 	Manifest
 	// Signer is empty when nobody has signed it.
 	Signer signing.Signer
-	path   string
+	from   *bundle.Bundle
 	file   *os.File
-	files  map[string]*zip.File
 }
 
 // IsBundle says whether a file is a bundle, by its content.
@@ -102,16 +121,16 @@ func IsBundle(path string) bool {
 		return false
 	}
 	archive, err := c.openZip()
-	return err == nil && len(archive.File) > 0 && (archive.File[0].Name == manifestName || archive.File[0].Name == signedName)
+	return err == nil && form.Is(archive)
 }
 
 // Unsigned says whether a bundle that nobody has signed will do.
-type Unsigned bool
+type Unsigned = bundle.Unsigned
 
 // The answers to that.
 const (
-	RefuseUnsigned Unsigned = false
-	AcceptUnsigned Unsigned = true
+	RefuseUnsigned = bundle.RefuseUnsigned
+	AcceptUnsigned = bundle.AcceptUnsigned
 )
 
 // OpenBundle opens a bundle. One that is signed must be so by a key of trust.
@@ -120,11 +139,11 @@ func OpenBundle(ctx context.Context, path string, trust signing.Trust, unsigned 
 	if err != nil {
 		return nil, fault.Inputf("opening a bundle of feeds").Because(err)
 	}
-	b, err := openBundle(ctx, f, info.Size(), trust, unsigned)
+	b, err := ReadBundle(ctx, f, info.Size(), trust, unsigned)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the bundle %s: %w", path, err), f.Close())
 	}
-	b.path, b.file = path, f
+	b.file = f
 	return b, nil
 }
 
@@ -133,92 +152,22 @@ func (b *Bundle) Close() error { return b.file.Close() }
 
 // ReadBundle opens a bundle that lies anywhere; it need not be closed.
 func ReadBundle(ctx context.Context, file io.ReaderAt, size int64, trust signing.Trust, unsigned Unsigned) (*Bundle, error) {
-	return openBundle(ctx, file, size, trust, unsigned)
-}
-
-func openBundle(ctx context.Context, file io.ReaderAt, size int64, trust signing.Trust, unsigned Unsigned) (*Bundle, error) {
-	if size > maxBundle {
-		return nil, fmt.Errorf("it has %d bytes, the limit is %d", size, int64(maxBundle))
-	}
-	archive, err := content{"", file, size}.openZip()
+	from, err := form.Read(ctx, file, size, trust, unsigned)
 	if err != nil {
 		return nil, err
 	}
-	b := &Bundle{files: map[string]*zip.File{}}
-	for _, f := range archive.File {
-		if b.files[f.Name] != nil {
-			return nil, fmt.Errorf("the entry %.200q is there twice", f.Name)
-		}
-		if !fs.ValidPath(f.Name) || !f.Mode().IsRegular() {
-			return nil, fmt.Errorf("the entry %.200q is no plain file", f.Name)
-		}
-		b.files[f.Name] = f
-	}
-	plain, signed := b.files[manifestName], b.files[signedName]
-	switch {
-	case plain == nil && signed == nil:
-		return nil, fault.Inputf("it is no bundle of feeds: it has no manifest").WithHint("imgbuild feeds export makes one")
-	case plain != nil && signed != nil:
-		return nil, errors.New("it has two manifests")
-	case plain != nil && unsigned == RefuseUnsigned:
-		return nil, fault.Inputf("nobody has signed it").WithHint("export it with --sign, or accept it as it is: --unsigned")
-	}
-	entry := plain
-	if signed != nil {
-		entry = signed
-	}
-	text, err := readEntry(entry, maxState)
-	if err != nil {
-		return nil, fmt.Errorf("reading its manifest: %w", err)
-	}
-	if signed != nil {
-		if text, b.Signer, err = signing.Verify(ctx, text, bundleType, made, trust); err != nil {
-			return nil, fault.Worldf("it cannot be believed").Because(err).WithHint("list the key of who made the bundle under trust: in imgbuild.yaml")
-		}
-	}
-	m, err := ParseManifest(text)
+	m, err := ParseManifest(from.Manifest)
 	if err != nil {
 		return nil, err
 	}
-	b.Manifest = *m
-	return b, b.complete()
-}
-
-// made is the date that a manifest was signed at.
-func made(payload []byte) (time.Time, error) {
-	m, err := ParseManifest(payload)
-	if err != nil {
-		return time.Time{}, err
-	}
-	return m.Made, nil
-}
-
-// complete says what of the manifest is not there.
-func (b *Bundle) complete() error {
-	for _, s := range b.Feeds {
+	for _, s := range m.Feeds {
 		for _, f := range s.Files {
-			entry := b.files[s.Feed+"/"+f.SHA256]
-			if entry == nil {
-				return fmt.Errorf("%s of feed %s is not in it", f.Name, s.Feed)
-			}
-			if entry.UncompressedSize64 != uint64(f.Bytes) {
-				return fmt.Errorf("%s of feed %s has %d bytes in it, and should have %d", f.Name, s.Feed, entry.UncompressedSize64, f.Bytes)
+			if err := from.Name(s.Feed+"/"+f.SHA256, f.Bytes); err != nil {
+				return nil, fmt.Errorf("%s of feed %s: %w", f.Name, s.Feed, err)
 			}
 		}
 	}
-	return nil
-}
-
-func readEntry(f *zip.File, limit int64) ([]byte, error) {
-	if f.UncompressedSize64 > uint64(limit) {
-		return nil, fmt.Errorf("it has %d bytes, the limit is %d", f.UncompressedSize64, limit)
-	}
-	r, err := f.Open()
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	return io.ReadAll(io.LimitReader(r, limit))
+	return &Bundle{Manifest: *m, Signer: from.Signer, from: from}, nil
 }
 
 // Import takes a feed out of a bundle, as if it had been read when and where the
@@ -248,7 +197,7 @@ func (s *Store) Import(ctx context.Context, b *Bundle, f *Feed, o Options) (*Sta
 				in.add(file, "")
 				continue
 			}
-			path, err := s.extract(f, b.files[f.Name+"/"+file.SHA256], file)
+			path, err := s.extract(f, b, file)
 			if err != nil {
 				return nil, err
 			}
@@ -258,8 +207,8 @@ func (s *Store) Import(ctx context.Context, b *Bundle, f *Feed, o Options) (*Sta
 	})
 }
 
-func (s *Store) extract(f *Feed, entry *zip.File, file File) (string, error) {
-	r, err := entry.Open()
+func (s *Store) extract(f *Feed, b *Bundle, file File) (string, error) {
+	r, err := b.from.Open(f.Name + "/" + file.SHA256)
 	if err != nil {
 		return "", &Alarm{What: Unreadable, Reason: file.Name + ": " + line(err), Mend: "copy the bundle again"}
 	}

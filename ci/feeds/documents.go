@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -15,13 +14,14 @@ import (
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
+
+	"imgbuild/images/bundle"
 )
 
 // Limits on what a file unpacks to, besides that of its kind.
 const (
-	maxEntries   = 500_000
-	maxDirectory = 64 << 20
-	maxWindow    = 128 << 20
+	maxEntries = bundle.MaxEntries
+	maxWindow  = 128 << 20
 )
 
 var (
@@ -165,55 +165,4 @@ func (c content) entries(b *budget, each func(string, io.Reader) error) error {
 }
 
 // openZip reads an archive's list of entries, within bounds.
-func (c content) openZip() (*zip.Reader, error) {
-	list := &directory{ReaderAt: c.file, left: maxDirectory}
-	archive, err := zip.NewReader(list, c.size)
-	if errors.Is(err, zip.ErrFormat) {
-		// The list is at the end.
-		return nil, fmt.Errorf("the archive is cut short, or is no zip archive: %w", io.ErrUnexpectedEOF)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if len(archive.File) > maxEntries {
-		return nil, fmt.Errorf("the archive has %d entries, the limit is %d", len(archive.File), maxEntries)
-	}
-	list.read = true
-	return archive, c.beginsWith(archive)
-}
-
-// beginsWith makes sure that an archive is the file, and not one that lies in
-// what is left of another: the list of entries is looked for from the end.
-func (c content) beginsWith(archive *zip.Reader) error {
-	if len(archive.File) == 0 {
-		return nil
-	}
-	// A local file header (APPNOTE.TXT of PKWARE, section 4.3.7).
-	header := make([]byte, 30)
-	if _, err := c.file.ReadAt(header, 0); err != nil {
-		return fmt.Errorf("the archive is cut short: %w", io.ErrUnexpectedEOF)
-	}
-	data := int64(30) + int64(binary.LittleEndian.Uint16(header[26:])) + int64(binary.LittleEndian.Uint16(header[28:]))
-	for _, f := range archive.File {
-		if at, err := f.DataOffset(); err == nil && at == data {
-			return nil
-		}
-	}
-	return fmt.Errorf("the archive is cut short, or another one lies in it: %w", io.ErrUnexpectedEOF)
-}
-
-// directory fails when the list of an archive's entries is too long.
-type directory struct {
-	io.ReaderAt
-	left int64
-	read bool
-}
-
-func (d *directory) ReadAt(p []byte, off int64) (int, error) {
-	if !d.read {
-		if d.left -= int64(len(p)); d.left < 0 {
-			return 0, fmt.Errorf("the archive's list of entries has more than %d bytes", maxDirectory)
-		}
-	}
-	return d.ReaderAt.ReadAt(p, off)
-}
+func (c content) openZip() (*zip.Reader, error) { return bundle.OpenZip(c.file, c.size) }

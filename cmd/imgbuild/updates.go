@@ -43,6 +43,12 @@ func updatesCommands(env *environment) []*cobra.Command {
 		newUpdatesApproveCommand(env),
 		newUpdatesRejectCommand(env),
 		newUpdatesRosterCommand(env),
+		newUpdatesVerifyCommand(env),
+		newUpdatesGCCommand(env),
+		newUpdatesExportCommand(env),
+		newUpdatesImportCommand(env),
+		newUpdatesServeCommand(env),
+		newUpdatesPublishCommand(env),
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"path/filepath"
 	"time"
@@ -161,35 +162,47 @@ func (w *workshop) addCatalog(ctx context.Context, b *builder.Builder) error {
 // fetcher seeks what the archive lacks: in the project, in the configured
 // sources, on the mirror, and in a snapshot service where one is configured.
 func (w *workshop) fetcher(ctx context.Context, archive *updates.Store, recipe *baseline.Recipe, lock *updates.Lock) (*fetch.Fetcher, error) {
-	f := &fetch.Fetcher{Store: archive, Baseline: recipe.Typed(), Client: w.client, Reporter: w.env.reporter()}
-	if w.project.Dir != "" {
-		f.Sources = append(f.Sources, fetch.Project{Dir: w.project.Dir})
+	own := map[string]string{}
+	for name, s := range recipe.Sources {
+		if s.URL != "" {
+			own[name] = s.URL
+		}
 	}
-	for _, place := range w.project.Config.Archive.Sources {
+	f, err := w.env.lockFetcher(w.project, archive, lock, own)
+	if err != nil {
+		return nil, err
+	}
+	f.Baseline, f.Client = recipe.Typed(), w.client
+	if locker, err := w.locker(); err == nil {
+		f.Offered = locker.Offered(ctx, recipe)
+	}
+	return f, nil
+}
+
+// lockFetcher seeks the packages of a lock; own are the addresses of repositories
+// that are not Debian's, by archive.
+func (e *environment) lockFetcher(p *project.Project, archive *updates.Store, lock *updates.Lock, own map[string]string) (*fetch.Fetcher, error) {
+	f := &fetch.Fetcher{Store: archive, Baseline: lock.Baseline, Reporter: e.reporter()}
+	if p.Dir != "" {
+		f.Sources = append(f.Sources, fetch.Project{Dir: p.Dir})
+	}
+	for _, place := range p.Config.Archive.Sources {
 		source, err := fetch.ParseSource(place)
 		if err != nil {
 			return nil, err
 		}
 		f.Sources = append(f.Sources, source)
 	}
-	bases := map[string]string{}
+	bases := maps.Clone(own)
 	for _, archive := range []string{host.ArchiveDebian, host.ArchiveSecurity} {
 		// A host without apt can still bake from its archive alone.
-		if base, err := w.project.Mirror(archive, recipe.Suite); err == nil {
+		if base, err := p.Mirror(archive, lock.Suite); err == nil {
 			bases[archive] = base
 		}
 	}
-	for name, s := range recipe.Sources {
-		if s.URL != "" {
-			bases[name] = s.URL
-		}
-	}
 	f.Sources = append(f.Sources, fetch.Mirror{Bases: bases})
-	if locker, err := w.locker(); err == nil {
-		f.Offered = locker.Offered(ctx, recipe)
-	}
-	if w.project.Config.Snapshot != "" {
-		f.Sources = append(f.Sources, fetch.Snapshot{Base: w.project.Config.Snapshot, Releases: lock.Releases})
+	if p.Config.Snapshot != "" {
+		f.Sources = append(f.Sources, fetch.Snapshot{Base: p.Config.Snapshot, Releases: lock.Releases})
 	}
 	return f, nil
 }

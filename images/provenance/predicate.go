@@ -114,6 +114,17 @@ func (p *Predicate) Lists(sum string) bool {
 	return false
 }
 
+// Inputs returns the inputs of a kind.
+func (p *Predicate) Inputs(kind Kind) []Resource {
+	var out []Resource
+	for _, r := range p.BuildDefinition.ResolvedDependencies {
+		if r.Annotations[kindAnnotation] == string(kind) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
 // Input returns the input of a kind and name.
 func (p *Predicate) Input(kind Kind, name string) (Resource, bool) {
 	for _, r := range p.BuildDefinition.ResolvedDependencies {

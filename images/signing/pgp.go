@@ -94,6 +94,9 @@ func (k *PGPKey) Fingerprint() string {
 	return strings.ToUpper(fmt.Sprintf("%x", k.entity.PrimaryKey.Fingerprint))
 }
 
+// Created is when the key was made: no signature of it is older.
+func (k *PGPKey) Created() time.Time { return k.entity.PrimaryKey.CreationTime.UTC() }
+
 // ClearSign returns message in the clear-signed form of an InRelease file,
 // dated at.
 func (k *PGPKey) ClearSign(message []byte, at time.Time) ([]byte, error) {

@@ -23,6 +23,8 @@ import (
 //	<dir>/sha256/ab/abcdef…  finished files
 //	<dir>/partial/abcdef…    downloads under way or broken off, see Partial
 //	<dir>/tmp/put-…          files being written by Put
+//	<dir>/damaged/abcdef…    files that were damaged, see Quarantine
+//	<dir>/records/…          the life of updates, which the store leaves alone
 //
 // Whoever writes a partial or temporary file holds a lock (flock(2)) on it,
 // so what a killed process leaves behind can be told from what is in use.

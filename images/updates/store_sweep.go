@@ -17,10 +17,12 @@ const partialAge = 14 * 24 * time.Hour
 
 // Sweep removes what killed processes left in the store: temporary files
 // nobody holds, and partial downloads nobody holds that are finished by now or
-// older than two weeks. It is safe beside any other use of the store.
+// older than two weeks; and damaged files that were moved away so long ago. It is
+// safe beside any other use of the store.
 func (s *Store) Sweep(ctx context.Context) error {
 	now := time.Now()
 	return errors.Join(
+		s.sweepDir(ctx, damagedDir, func(info fs.FileInfo) bool { return now.Sub(info.ModTime()) > partialAge }),
 		s.sweepDir(ctx, "tmp", func(fs.FileInfo) bool { return true }),
 		s.sweepDir(ctx, "partial", func(info fs.FileInfo) bool {
 			return s.Has(info.Name()) || now.Sub(info.ModTime()) > partialAge
@@ -30,6 +32,9 @@ func (s *Store) Sweep(ctx context.Context) error {
 
 func (s *Store) sweepDir(ctx context.Context, sub string, stale func(fs.FileInfo) bool) error {
 	entries, err := os.ReadDir(filepath.Join(s.dir, sub))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("sweeping archive: %w", err)
 	}

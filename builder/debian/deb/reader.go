@@ -33,6 +33,23 @@ func Read(ctx context.Context, name string, size int64, src io.Reader, visit Vis
 	return r.control, nil
 }
 
+// ReadControl reads the control files of a package file of the given length in
+// bytes, and nothing of its data archive. name is what errors call the package.
+func ReadControl(ctx context.Context, name string, size int64, src io.Reader) (Control, error) {
+	r := reader{ctx: ctx, name: name}
+	ar, err := newArReader(src, size)
+	if err == nil {
+		err = r.members(ar, r.readVersion, r.readControl)
+	}
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, fault.Worldf("reading package %s", r.name).Because(err)
+	}
+	return r.control, nil
+}
+
 type reader struct {
 	ctx     context.Context
 	name    string
@@ -48,7 +65,21 @@ func (r *reader) read(size int64, src io.Reader) error {
 	if err != nil {
 		return err
 	}
-	steps := []func(ar *arReader, name string, size int64) error{r.readVersion, r.readControl, r.readData}
+	if err := r.members(ar, r.readVersion, r.readControl, r.readData); err != nil {
+		return err
+	}
+	name, _, err := ar.next()
+	if err == nil {
+		return fmt.Errorf("unexpected member %q", name)
+	}
+	if err != io.EOF {
+		return err
+	}
+	return nil
+}
+
+// members gives the next members to steps, one to each, in order.
+func (r *reader) members(ar *arReader, steps ...func(ar *arReader, name string, size int64) error) error {
 	for len(steps) > 0 {
 		name, size, err := ar.next()
 		if err == io.EOF {
@@ -64,13 +95,6 @@ func (r *reader) read(size int64, src io.Reader) error {
 			return err
 		}
 		steps = steps[1:]
-	}
-	name, _, err := ar.next()
-	if err == nil {
-		return fmt.Errorf("unexpected member %q", name)
-	}
-	if err != io.EOF {
-		return err
 	}
 	return nil
 }

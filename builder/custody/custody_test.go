@@ -1,0 +1,240 @@
+package custody_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"imgbuild/builder/custody"
+	"imgbuild/builder/progress"
+	"imgbuild/images/fault"
+	"imgbuild/images/signing"
+	"imgbuild/images/updates"
+	"imgbuild/images/updates/life"
+	"imgbuild/images/updates/records"
+	"imgbuild/images/updates/roster"
+)
+
+func sumOf(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// content is a file of the archive by its number.
+func content(i int) []byte { return []byte(fmt.Sprintf("file %d", i)) }
+
+func newArchive(t testing.TB, files int) *updates.Store {
+	t.Helper()
+	archive, err := updates.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range files {
+		lay(t, archive.Path(sumOf(content(i))), content(i))
+	}
+	return archive
+}
+
+// lay writes a file that has been there for a year.
+func lay(t testing.TB, path string, data []byte) {
+	t.Helper()
+	old := time.Now().AddDate(-1, 0, 0)
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, data, 0o444), os.Chtimes(path, old, old)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// lockOf names files of the archive.
+func lockOf(files ...int) *updates.Lock {
+	l := &updates.Lock{Format: updates.LockFormat, Baseline: "web", Architecture: "amd64", Suite: "bookworm", Layers: []string{"web"}}
+	for _, i := range files {
+		l.Packages = append(l.Packages, updates.Package{
+			Name: fmt.Sprintf("p%03d", i), Version: "1", Architecture: "all", SHA256: sumOf(content(i)), Size: int64(len(content(i))), Set: updates.Root, Layer: "web",
+		})
+	}
+	return l
+}
+
+// history is an archive's records, and the key that signs them.
+func history(t testing.TB, archive *updates.Store) (*records.Store, *signing.Key) {
+	t.Helper()
+	key, err := signing.GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody, err := roster.Parse("approvers.yaml", fstest.MapFS{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trust, err := signing.NewTrust(signing.TrustedKey{Name: "this project", Key: key.Public()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return records.Open(archive.Dir(), nobody.WithProject(trust), time.Now), key
+}
+
+func discover(t testing.TB, store *records.Store, key *signing.Key, file int) {
+	t.Helper()
+	name := fmt.Sprintf("p%03d", file)
+	_, err := store.Add(t.Context(), life.Record{Action: life.Discovered, Who: "ci@factory", Why: "it is there", Updates: []life.Update{{
+		Kind: life.Deb, Name: name, Version: "1", Architecture: "amd64", Source: name, SourceVersion: "1",
+		SHA256: sumOf(content(file)), Size: int64(len(content(file))), Archive: "debian", Suite: "bookworm", Path: "pool/" + name + ".deb",
+	}}}, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func some(random *rand.Rand, of, most int) []int {
+	chosen := random.Perm(of)[:random.IntN(most)]
+	slices.Sort(chosen)
+	return chosen
+}
+
+// Whatever locks name and records speak of stays, and nothing else that is old.
+func TestCollectingKeepsWhatAnyoneNeeds(t *testing.T) {
+	random := rand.New(rand.NewPCG(7, 8))
+	for range 15 {
+		const files = 25
+		archive := newArchive(t, files)
+		store, key := history(t, archive)
+		want := map[string]bool{}
+		locks := [][]int{some(random, files, 8), some(random, files, 8)}
+		for _, file := range slices.Concat(locks...) {
+			want[sumOf(content(file))] = true
+		}
+		for _, file := range some(random, files, 4) {
+			discover(t, store, key, file) // and neither approved nor locked
+			want[sumOf(content(file))] = true
+		}
+		gather := func(context.Context) (*custody.Needs, error) {
+			needs := &custody.Needs{}
+			for i, l := range locks {
+				needs.AddLock(fmt.Sprint(i), lockOf(l...))
+			}
+			return needs, needs.AddRecords(store)
+		}
+		done, err := custody.Collect(t.Context(), archive, gather, time.Now())
+		if err != nil || done.Removed+done.Kept != files {
+			t.Fatalf("%+v, %v", done, err)
+		}
+		left := map[string]bool{}
+		items, err := archive.List()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, item := range items {
+			left[item.SHA256] = true
+		}
+		if !maps.Equal(left, want) {
+			t.Fatalf("%d files are left, want %d", len(left), len(want))
+		}
+	}
+}
+
+// Where a record cannot be read nothing goes, and the archive is not whole.
+func TestADamagedRecordKeepsAll(t *testing.T) {
+	archive := newArchive(t, 3)
+	store, key := history(t, archive)
+	discover(t, store, key, 0)
+	digests, err := store.Digests()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := store.Path(digests[0])
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lay(t, path, bytes.Replace(data, []byte("payload"), []byte("paylaod"), 1))
+	gather := func(context.Context) (*custody.Needs, error) {
+		needs := &custody.Needs{}
+		return needs, needs.AddRecords(store)
+	}
+	if _, err := custody.Collect(t.Context(), archive, gather, time.Now()); fault.KindOf(err) != fault.World || !strings.Contains(err.Error(), "is not what its name says") {
+		t.Errorf("got %v", err)
+	}
+	if items, err := archive.List(); err != nil || len(items) != 3 {
+		t.Errorf("%d files are left, %v", len(items), err)
+	}
+	needs, err := gather(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := custody.Inspect(t.Context(), archive, needs, progress.Discard)
+	if err != nil || len(report.Unknown) != 1 {
+		t.Errorf("%+v, %v", report, err)
+	}
+}
+
+// What is damaged is moved away and fetched again, what is missing is fetched, and
+// what cannot be had is told of with the reason.
+func TestRepair(t *testing.T) {
+	archive := newArchive(t, 6)
+	lock := lockOf(0, 1, 2, 3)
+	damage := func(file int) { lay(t, archive.Path(sumOf(content(file))), []byte("damaged")) }
+	damage(0) // fetched again
+	damage(1) // not to be had
+	damage(5) // nobody needs it
+	for _, file := range []int{2, 3} {
+		if err := archive.Remove(sumOf(content(file))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	needs := &custody.Needs{}
+	needs.AddLock("web", lock)
+	report, err := custody.Inspect(t.Context(), archive, needs, progress.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if damaged, missing := report.Left(); damaged != 3 || missing != 2 || report.Needed != 4 || report.Files != 4 {
+		t.Errorf("%d damaged, %d missing: %+v", damaged, missing, report)
+	}
+	none := errors.New("no source has p001")
+	var asked []string
+	err = report.Repair(t.Context(), archive, func(ctx context.Context, l *updates.Lock, packages []updates.Package) error {
+		for _, p := range packages {
+			asked = append(asked, p.Name)
+			for i := range 6 {
+				if sumOf(content(i)) == p.SHA256 && i != 1 {
+					if err := archive.Put(ctx, p.SHA256, p.Size, bytes.NewReader(content(i))); err != nil {
+						return err
+					}
+				}
+			}
+		}
+		return none
+	})
+	slices.Sort(asked)
+	if !errors.Is(err, none) || strings.Join(asked, " ") != "p000 p001 p002 p003" {
+		t.Errorf("asked for %v, %v", asked, err)
+	}
+	for _, w := range report.Wrong {
+		file := slices.IndexFunc([]int{0, 1, 2, 3, 4, 5}, func(i int) bool { return sumOf(content(i)) == w.SHA256 })
+		repaired := file == 0 || file == 2 || file == 3
+		if w.Repaired != repaired || (w.Unrepaired == "") != repaired || (w.Moved == "") != w.Missing {
+			t.Errorf("file %d: %+v", file, w)
+		}
+	}
+	if damaged, missing := report.Left(); damaged != 1 || missing != 0 {
+		t.Errorf("%d damaged and %d missing are left", damaged, missing)
+	}
+	if archive.Has(sumOf(content(1))) || archive.Has(sumOf(content(5))) {
+		t.Error("a damaged file is still served")
+	}
+}

@@ -1,0 +1,241 @@
+package publish
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"iter"
+	"maps"
+	"path"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"imgbuild/images/fault"
+	"imgbuild/images/signing"
+	"imgbuild/images/updates"
+)
+
+// The components of a snapshot.
+const (
+	// Main has what images are made of: the lock's sets root and boot.
+	Main = "main"
+	// Tools has what the tools root is made of; nothing of it enters an image.
+	Tools = "tools"
+)
+
+// Request is what a snapshot is made of.
+type Request struct {
+	// Name is what the snapshot is called in addresses.
+	Name string
+	// Lock names the packages, and Archive has them.
+	Lock    *updates.Lock
+	Archive *updates.Store
+	// Key signs it.
+	Key *signing.PGPKey
+	// ValidFor is how long after the lock's epoch apt may still use it; 0 means
+	// for ever. What is locked stays approved, so it has an end only if wanted.
+	ValidFor time.Duration
+	// Done, if there, is told of each package that has been looked at, from
+	// several goroutines.
+	Done func()
+}
+
+// Snapshot is a signed repository of the packages of one lock.
+type Snapshot struct {
+	Name string
+	// Suite is the code name of Debian's release, as sources name it.
+	Suite        string
+	Architecture string
+	// Components are those that have packages.
+	Components []string
+	// Date is the lock's epoch.
+	Date time.Time
+	// ValidUntil is zero when it has no end.
+	ValidUntil time.Time
+	// Lock is the SHA-256 of the lock's text.
+	Lock string
+	// Packages and Bytes are how much can be installed.
+	Packages int
+	Bytes    int64
+
+	archive *updates.Store
+	files   map[string]File
+}
+
+// File is one file of a snapshot.
+type File struct {
+	// Data is nil for a file of the archive.
+	Data []byte
+	// SHA256 is in lower-case hex.
+	SHA256 string
+	Size   int64
+}
+
+// Make makes a snapshot. Every package is read from the archive and compared with
+// the lock; one that is missing, damaged or not what the lock says is a World
+// fault.
+func Make(ctx context.Context, r Request) (*Snapshot, error) {
+	s, err := assemble(ctx, r)
+	if err != nil {
+		return nil, fmt.Errorf("publishing %s: %w", r.Name, err)
+	}
+	return s, nil
+}
+
+func assemble(ctx context.Context, r Request) (*Snapshot, error) {
+	if err := r.Lock.Check(); err != nil {
+		return nil, fault.Inputf("the lock is wrong").Because(err)
+	}
+	if strings.Contains(r.Lock.Suite, "/") {
+		return nil, fault.Inputf("the suite %q is no name of a folder", r.Lock.Suite)
+	}
+	s := &Snapshot{
+		Name: r.Name, Suite: r.Lock.Suite, Architecture: r.Lock.Architecture,
+		Date: time.Unix(r.Lock.Epoch, 0).UTC(), Lock: r.Lock.Digest(),
+		archive: r.Archive, files: map[string]File{},
+	}
+	if r.ValidFor > 0 {
+		s.ValidUntil = s.Date.Add(r.ValidFor)
+	}
+	listed := map[string][]updates.Package{}
+	for _, c := range []string{Main, Tools} {
+		if listed[c] = packagesOf(r.Lock, c); len(listed[c]) > 0 {
+			s.Components = append(s.Components, c)
+		}
+	}
+	if len(s.Components) == 0 {
+		return nil, fault.Inputf("the lock has no package")
+	}
+	controls, err := r.controls(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var release []listedFile
+	for _, c := range s.Components {
+		var index strings.Builder
+		for _, p := range listed[c] {
+			s.files[poolPath(p)] = File{SHA256: p.SHA256, Size: p.Size}
+			writeEntry(&index, controls[p.SHA256], p)
+		}
+		files, err := s.addIndex(path.Join(c, "binary-"+s.Architecture), index.String())
+		if err != nil {
+			return nil, err
+		}
+		release = append(release, files...)
+	}
+	for name, f := range s.files {
+		if strings.HasPrefix(name, poolDir) {
+			s.Packages++
+			s.Bytes += f.Size
+		}
+	}
+	return s, s.sign(r.Key, release)
+}
+
+// packagesOf are the packages of a component, each file once, by name.
+func packagesOf(lock *updates.Lock, component string) []updates.Package {
+	seen := map[string]bool{}
+	var out []updates.Package
+	for _, p := range lock.Packages {
+		if (p.Set == updates.Tools) == (component == Tools) && !seen[p.SHA256] {
+			seen[p.SHA256] = true
+			out = append(out, p)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b updates.Package) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Version, b.Version), cmp.Compare(a.Architecture, b.Architecture))
+	})
+	return out
+}
+
+// controls reads the control paragraphs of all packages by digest, several at
+// once. Each file is read to its end before: what is damaged is not offered.
+func (r Request) controls(ctx context.Context) (map[string]string, error) {
+	byDigest := map[string]updates.Package{}
+	var missing []string
+	for _, p := range r.Lock.Packages {
+		if _, seen := byDigest[p.SHA256]; !seen && !r.Archive.HasSized(p.SHA256, p.Size) {
+			missing = append(missing, p.Name+" "+p.Version)
+		}
+		byDigest[p.SHA256] = p
+	}
+	if len(missing) > 0 {
+		return nil, fault.Worldf("%d of %d packages are not in the archive, among them %s", len(missing), len(byDigest), missing[0]).
+			WithHint("fetch them: imgbuild updates verify --repair %s", r.Name)
+	}
+	sums := slices.Sorted(maps.Keys(byDigest))
+	texts := make([]string, len(sums))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, sum := range sums {
+		group.Go(func() (err error) {
+			if err := context.Cause(ctx); err != nil {
+				return err
+			}
+			p := byDigest[sum]
+			if texts[i], err = readControl(ctx, r.Archive, p); err != nil {
+				return fmt.Errorf("%s %s: %w", p.Name, p.Version, err)
+			}
+			if r.Done != nil {
+				r.Done()
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	controls := map[string]string{}
+	for i, sum := range sums {
+		controls[sum] = texts[i]
+	}
+	return controls, nil
+}
+
+const poolDir = "pool/"
+
+// poolPath is where a package's file lies. The digest is in it, so that no path
+// ever names two files.
+func poolPath(p updates.Package) string {
+	version := p.Version
+	if _, after, ok := strings.Cut(version, ":"); ok {
+		version = after // as Debian's own file names
+	}
+	name := strings.ReplaceAll(p.Name+"_"+version+"_"+p.Architecture+".deb", ":", "_")
+	return poolDir + path.Join(p.SHA256[:2], p.SHA256, name)
+}
+
+// Files gives the files by path relative to the repository's root, sorted.
+func (s *Snapshot) Files() iter.Seq2[string, File] {
+	return func(yield func(string, File) bool) {
+		for _, name := range slices.Sorted(maps.Keys(s.files)) {
+			if !yield(name, s.files[name]) {
+				return
+			}
+		}
+	}
+}
+
+// File returns one file; the error wraps fs.ErrNotExist when there is none.
+func (s *Snapshot) File(name string) (File, error) {
+	f, ok := s.files[name]
+	if !ok {
+		return f, fs.ErrNotExist
+	}
+	return f, nil
+}
+
+// keep adds a file that is made here.
+func (s *Snapshot) keep(name string, data []byte) File {
+	sum := sha256.Sum256(data)
+	f := File{Data: data, SHA256: hex.EncodeToString(sum[:]), Size: int64(len(data))}
+	s.files[name] = f
+	return f
+}
