@@ -59,7 +59,8 @@ func (x indexes) open(ctx context.Context, key indexKey, fill func(each func(*ad
 	defer lock.Close()
 	if index, err := advisory.Open(path); err == nil {
 		now := time.Now()
-		return index, false, os.Chtimes(path, now, now)
+		_ = os.Chtimes(path, now, now) // only keeps it longer
+		return index, false, nil
 	}
 	if err := x.build(path, fill); err != nil {
 		return nil, false, err
