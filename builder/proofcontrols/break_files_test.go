@@ -127,13 +127,13 @@ func files(name string, s state) []way {
 	)
 	if s.Content != nil {
 		list = append(list,
-			way{name: "added to", subject: name, do: func(h hand) bool { h.append(name, "Debian GNU/Linux \\r\n"); return true }},
-			way{name: "cut by a byte", subject: name, do: func(h hand) bool {
+			way{name: "added to", subject: name, unreadable: true, do: func(h hand) bool { h.append(name, "Debian GNU/Linux \\r\n"); return true }},
+			way{name: "cut by a byte", subject: name, unreadable: true, do: func(h hand) bool {
 				text := h.text(name)
 				h.write(name, text[:len(text)-1])
 				return true
 			}},
-			way{name: "changed to a text of the same length", subject: name, do: func(h hand) bool {
+			way{name: "changed to a text of the same length", subject: name, unreadable: true, do: func(h hand) bool {
 				h.write(name, "#"+h.text(name)[1:])
 				return true
 			}})

@@ -11,7 +11,7 @@ func settings(name string, s state) []way {
 	key, section := s.Key, ""
 	is := word(key)
 	assign := func(value string) string { return key + " = " + value }
-	if strings.HasPrefix(s.Path, "/etc/default/") {
+	if strings.HasPrefix(s.Path, "/etc/default/") || s.Path == "/etc/ufw/ufw.conf" {
 		assign = func(value string) string { return key + "=" + value } // as a shell has it
 	}
 	if s.Path == bootMenu {
@@ -23,6 +23,10 @@ func settings(name string, s state) []way {
 		is = word(key)
 		assign = func(value string) string { return key + "=" + value }
 	case "words":
+		if s.Path == "/etc/apt/apt.conf" {
+			assign = func(value string) string { return key + " \"" + value + "\";" }
+			break
+		}
 		assign = func(value string) string { return key + "\t" + value }
 	case "iptables":
 		_, rule, _ := strings.Cut(key, " ")
@@ -102,7 +106,7 @@ func settings(name string, s state) []way {
 	}
 	for i := range list {
 		// A value that would not do may be one that the program does not know.
-		list[i].subject, list[i].unreadable = key, true
+		list[i].subject, list[i].unreadable, list[i].file = key, true, s.Path
 	}
 	return list
 }

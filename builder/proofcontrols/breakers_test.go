@@ -19,6 +19,16 @@ type way struct {
 	// unreadable says that a file is left that does not parse: that it cannot be
 	// told will do.
 	unreadable bool
+	// file is what the reason names then, "" for the subject.
+	file string
+}
+
+// reason is what names the break where it cannot be told.
+func (w way) reason() string {
+	if w.file != "" {
+		return w.file
+	}
+	return w.subject
 }
 
 // breakers give the ways of breaking a type of resource, by the first words of

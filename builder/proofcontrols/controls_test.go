@@ -249,7 +249,7 @@ func goes(t *testing.T, c provisioners.Control, what string, w way, passes syste
 	f := check(t, c, s)
 	named := slices.ContainsFunc(f.Differences, func(d control.Difference) bool { return names(d.String(), w.subject) })
 	switch {
-	case f.Result == control.Error && w.unreadable && names(f.Why, w.subject):
+	case f.Result == control.Error && w.unreadable && names(f.Why, w.reason()):
 		return true
 	case f.Result == control.NotApplicable && names(f.Why, w.subject):
 		return true // what it is about is gone

@@ -13,11 +13,16 @@ type Variable struct {
 }
 
 // Variables lists what a menu assigns, in its order. For the variable that is
-// wanted what cannot be told is an error: an assignment in a block, or of what is
-// known at boot only, and taking the variable back. So is a menu that GRUB would
-// not read to its end. What files say that the menu has GRUB read is not known.
+// wanted what cannot be told is an error: that a block assigns it another value
+// than the rest of the menu, that it is assigned what is known at boot only, and
+// that it is taken back. So is a menu that GRUB would not read to its end. What
+// files say that the menu has GRUB read is not known.
 func Variables(text, wanted string) ([]Variable, error) {
 	var list []Variable
+	// Of the variable that is wanted: its last value, whether it has had another,
+	// and whether a block gave it one.
+	var given *string
+	var differ, within bool
 	err := scanMenu(text, func(command []word, depth int) error {
 		name := command[0].text
 		fail := func(why string) error {
@@ -41,12 +46,18 @@ func Variables(text, wanted string) ([]Variable, error) {
 		}
 		switch {
 		case key != wanted:
-		case depth > 0:
-			return fail("is assigned within a block")
 		case at.variable:
 			return fail("is assigned what is known at boot only")
 		case name == "set" && len(command) > 2 || name != "set" && len(command) > 1:
 			return fail("is assigned in a command that has more words")
+		}
+		if key == wanted {
+			within = within || depth > 0
+			differ = differ || given != nil && *given != value
+			given = &value
+			if within && differ {
+				return fail("is assigned more than one value, and in a block")
+			}
 		}
 		list = append(list, Variable{Name: key, Value: value, From: at.start, To: at.end})
 		return nil

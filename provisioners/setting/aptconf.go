@@ -32,9 +32,10 @@ var (
 // names end with "::" or are left out, are no values. apt takes nothing of a
 // file that it does not understand; the directives that take names back or read
 // other files are an error too.
-type aptConf struct{}
+type aptConf struct{ wanted string }
 
-func (aptConf) name(key string) string { return strings.ToLower(key) }
+// name keeps a key as it was asked for.
+func (aptConf) name(key string) string { return key }
 
 // sense has the words of truth that apt knows.
 func (aptConf) sense() term.Sense {
@@ -72,7 +73,9 @@ func (g aptConf) parse(text string) ([]assignment, error) {
 			}
 		case word == ";":
 			if key != "" && valued && !strings.HasSuffix(key, "::") {
-				a.key, a.end = g.name(prefix+key), lineEnd(text, end)
+				if a.key, a.end = prefix+key, lineEnd(text, end); strings.EqualFold(a.key, g.wanted) {
+					a.key = g.wanted
+				}
 				list = append(list, a)
 			}
 			key, valued = "", false

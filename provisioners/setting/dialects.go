@@ -21,7 +21,7 @@ func grammarOf(format, name, key string) (grammar, error) {
 		case chronyConf:
 			return chrony{}, nil
 		case aptMain:
-			return aptConf{}, nil
+			return aptConf{wanted: key}, nil
 		case aideMain:
 			return aideConf{wanted: key}, nil
 		}

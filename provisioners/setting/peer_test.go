@@ -191,7 +191,7 @@ func TestWordsAreReadAsUseraddReadsThem(t *testing.T) {
 		{"/etc/login.defs", "words", "PASS_MIN_DAYS", 3}, {"/etc/login.defs", "words", "PASS_MAX_DAYS", 4},
 		{"/etc/login.defs", "words", "PASS_WARN_AGE", 5}, {"/etc/default/useradd", "equals", "INACTIVE", 6},
 	}
-	for seed := range uint64(25) {
+	for seed := range uint64(15) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		var defs strings.Builder
 		for range 2 + r.IntN(8) {

@@ -261,22 +261,23 @@ func TestShadowComplainsOfWhatIsNotRead(t *testing.T) {
 
 // TestStockFilesAreRead has the files that Debian's packages bring.
 func TestStockFilesAreRead(t *testing.T) {
-	for _, c := range []struct{ pkg, from, name, format, key string }{
-		{"login", "etc/login.defs", "/etc/login.defs", "words", "ENV_TZ"},
-		{"passwd", "etc/default/useradd", "/etc/default/useradd", "equals", "SKEL"},
-		{"adduser", "etc/adduser.conf", "/etc/adduser.conf", "equals", "DHOME"},
-		{"adduser", "etc/deluser.conf", "/etc/deluser.conf", "equals", "BACKUP"},
-		{"auditd", "etc/audit/auditd.conf", "/etc/audit/auditd.conf", "equals", "freq"},
-		{"ufw", "etc/default/ufw", "/etc/default/ufw", "equals", "IPV6"},
-		{"ufw", "usr/share/ufw/ufw.conf", "/etc/ufw/ufw.conf", "equals", "ENABLED"},
-		{"aide-common", "usr/share/aide/config/default/aide", "/etc/default/aide", "equals", "CRON_DAILY_RUN"},
-		{"libpam-modules", "etc/security/limits.conf", "/etc/security/limits.conf", "limits", "* hard core"},
-		{"libpam-modules", "etc/security/faillock.conf", "/etc/security/faillock.conf", "equals", "deny"},
-		{"gdm3", "etc/gdm3/daemon.conf", "/etc/gdm3/daemon.conf", "ini", "xdmcp.Enable"},
-		{"grub2-common", "usr/share/grub/default/grub", "/etc/default/grub", "equals", "GRUB_TIMEOUT"},
+	tree := peertest.Unpack(t, "login", "passwd", "adduser", "auditd", "ufw", "aide-common", "libpam-modules", "gdm3", "grub2-common")
+	for _, c := range []struct{ from, name, format, key string }{
+		{"etc/login.defs", "/etc/login.defs", "words", "ENV_TZ"},
+		{"etc/default/useradd", "/etc/default/useradd", "equals", "SKEL"},
+		{"etc/adduser.conf", "/etc/adduser.conf", "equals", "DHOME"},
+		{"etc/deluser.conf", "/etc/deluser.conf", "equals", "BACKUP"},
+		{"etc/audit/auditd.conf", "/etc/audit/auditd.conf", "equals", "freq"},
+		{"etc/default/ufw", "/etc/default/ufw", "equals", "IPV6"},
+		{"usr/share/ufw/ufw.conf", "/etc/ufw/ufw.conf", "equals", "ENABLED"},
+		{"usr/share/aide/config/default/aide", "/etc/default/aide", "equals", "CRON_DAILY_RUN"},
+		{"etc/security/limits.conf", "/etc/security/limits.conf", "limits", "* hard core"},
+		{"etc/security/faillock.conf", "/etc/security/faillock.conf", "equals", "deny"},
+		{"etc/gdm3/daemon.conf", "/etc/gdm3/daemon.conf", "ini", "xdmcp.Enable"},
+		{"usr/share/grub/default/grub", "/etc/default/grub", "equals", "GRUB_TIMEOUT"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			data, err := os.ReadFile(peertest.Unpack(t, c.pkg).Path(c.from))
+			data, err := os.ReadFile(tree.Path(c.from))
 			if err != nil {
 				t.Fatal(err)
 			}
