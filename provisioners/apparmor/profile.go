@@ -29,14 +29,6 @@ type Variables map[string][]string
 // qualifiers begin rules, and blocks of rules.
 var qualifiers = []string{"audit", "quiet", "deny", "allow", "owner", "other", "priority"}
 
-// Parse reads the headers of a file's profiles and the variables that it sets.
-// Rules are read as far as telling whether the parser would take them, and
-// includes are not followed.
-func Parse(text string) ([]Profile, Variables, error) {
-	p, err := parse(text, outside)
-	return p.profiles, p.variables, err
-}
-
 // part is one file: whole, or what others include.
 type part struct {
 	profiles  []Profile

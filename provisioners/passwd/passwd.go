@@ -55,11 +55,10 @@ type Record struct {
 	Line   int
 }
 
-// Read reads one of the four files. One that is not there has no records, and
-// is an error only with must.
-func Read(r system.Reader, name string, must Must) ([]Record, error) {
+// Read reads one of the four files. One that is not there has no records.
+func Read(r system.Reader, name string) ([]Record, error) {
 	data, err := system.ReadFile(r, name, MaxFile)
-	if errors.Is(err, fs.ErrNotExist) && must == MayMiss {
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
@@ -71,15 +70,6 @@ func Read(r system.Reader, name string, must Must) ([]Record, error) {
 	}
 	return list, nil
 }
-
-// Must says whether a file has to be there.
-type Must int
-
-// The two that there are.
-const (
-	MayMiss Must = iota
-	MustBe
-)
 
 // Parse reads the text of the file called name. Empty lines, comments and the
 // lines that begin with + or - and ask NIS, which no record begins with, are

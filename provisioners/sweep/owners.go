@@ -14,7 +14,7 @@ import (
 // database maps the numbers of passwd(5) or group(5) to names; a missing file
 // has nobody.
 func database(r system.Reader, name string) (map[int]string, error) {
-	list, err := passwd.Read(r, name, passwd.MayMiss)
+	list, err := passwd.Read(r, name)
 	if err != nil {
 		return nil, err
 	}
