@@ -22,15 +22,24 @@ type Pending struct {
 	Evaluation life.Evaluation
 }
 
+// Advisories say which vulnerabilities an update mends. The zero value knows none.
+type Advisories struct {
+	// Index is nil where no advisories are kept: only the suite tells then what is for
+	// security.
+	Index *advisory.Index
+	// Exploited says of a vulnerability, by its CVE, whether it is known to be
+	// exploited; nil where nobody says.
+	Exploited func(cve string) bool
+}
+
 // Pending finds what a recipe's repositories offer now that its lock has not: newer
-// versions, and what they newly need. index says which vulnerabilities they mend; nil
-// where no advisories are kept, and then only the suite tells what is for security.
-func (l *Locker) Pending(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock, index *advisory.Index) ([]Pending, error) {
+// versions, and what they newly need.
+func (l *Locker) Pending(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock, known Advisories) ([]Pending, error) {
 	fresh, err := l.Lock(ctx, recipe, LockOptions{Previous: lock, Fresh: true})
 	if err != nil {
 		return nil, err
 	}
-	mended, err := mends(index, lock, fresh)
+	mended, err := known.mends(lock, fresh)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +66,8 @@ func (l *Locker) Pending(ctx context.Context, recipe *baseline.Recipe, lock *upd
 
 // mends tells by source package which vulnerabilities the packages of one lock have
 // and those of another have not.
-func mends(index *advisory.Index, before, after *updates.Lock) (map[string]life.Facts, error) {
+func (a Advisories) mends(before, after *updates.Lock) (map[string]life.Facts, error) {
+	index := a.Index
 	if index == nil {
 		return nil, nil
 	}
@@ -83,6 +93,7 @@ func mends(index *advisory.Index, before, after *updates.Lock) (map[string]life.
 		}
 		facts := mended[f.Package]
 		facts.Security = true
+		facts.Exploited = facts.Exploited || a.Exploited != nil && a.Exploited(f.Vulnerability)
 		facts.Severity = advisory.Worse(facts.Severity, f.Severity)
 		facts.Advisories = append(append(facts.Advisories, f.Vulnerability), f.Advisories...)
 		mended[f.Package] = facts

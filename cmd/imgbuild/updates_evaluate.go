@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"imgbuild/builder"
-	"imgbuild/images/advisory"
+	"imgbuild/images/advisory/kev"
 	"imgbuild/images/fault"
 	"imgbuild/images/updates"
 )
@@ -64,21 +64,21 @@ func evaluateUpdates(ctx context.Context, env *environment, names []string) erro
 	if err != nil {
 		return err
 	}
-	index, err := env.advisories(ctx)
+	known, err := env.watched(ctx)
 	if err != nil {
 		return err
 	}
-	if index != nil {
-		defer index.Close()
+	if known.Index != nil {
+		defer known.Index.Close()
 	}
-	d := evaluatedUpdates{Baselines: []string{}, Updates: []listedUpdate{}, Advisories: index != nil}
+	d := evaluatedUpdates{Baselines: []string{}, Updates: []listedUpdate{}, Advisories: known.Index != nil}
 	var pending []builder.Pending
 	for _, lock := range locks {
 		recipe, err := w.recipe(ctx, lock.Baseline, lock.Architecture)
 		if err != nil {
 			return err
 		}
-		found, err := locker.Pending(ctx, recipe, lock, index)
+		found, err := locker.Pending(ctx, recipe, lock, known)
 		if err != nil {
 			return placeUnknown(recipe, err)
 		}
@@ -156,19 +156,27 @@ func (w *workshop) locks(names []string) ([]*updates.Lock, error) {
 	return locks, nil
 }
 
-// advisories opens the index of what the project's feeds say, nil where none is
-// watched.
-func (e *environment) advisories(ctx context.Context) (*advisory.Index, error) {
+// watched is what the project's feeds say; nothing where none is watched.
+func (e *environment) watched(ctx context.Context) (builder.Advisories, error) {
 	_, store, list, err := e.feeds()
 	if err != nil || len(list.Feeds) == 0 {
-		return nil, err
+		return builder.Advisories{}, err
+	}
+	facts, err := store.Facts(ctx, list.Feeds)
+	if err != nil {
+		return builder.Advisories{}, err
 	}
 	index, basis, err := store.Index(ctx, list.Feeds)
 	if err != nil {
-		return nil, err
+		return builder.Advisories{}, err
 	}
-	if !basis.Complete() {
+	if !basis.Complete() || len(facts.Alarms) > 0 {
 		e.reporter().Note("some feeds cannot be relied on: that they know no severity is no fact; see: %s", e.command("feeds", "list"))
 	}
-	return index, nil
+	return builder.Advisories{Index: index, Exploited: func(cve string) bool {
+		return slices.ContainsFunc(facts.Exploited, func(c *kev.Catalog) bool {
+			_, listed := c.Find(cve)
+			return listed
+		})
+	}}, nil
 }
