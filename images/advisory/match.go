@@ -17,19 +17,7 @@ const mostFindings = 500_000
 // well as for what is not. An error is of the index, or of a list of packages that
 // is made to be large: a package that cannot be judged is in the result.
 func (x *Index) Match(packages []installed.Package) (*Result, error) {
-	result := &Result{}
-	subjects := x.group(packages, result)
-	m := matcher{index: x}
-	for _, s := range subjects {
-		if err := m.match(s, result); err != nil {
-			return nil, fmt.Errorf("matching %s %s: %w", s.name, s.version, err)
-		}
-		if len(result.Findings) > mostFindings {
-			return nil, fmt.Errorf("matching %d packages: more than %d findings: no image has so many packages", len(packages), mostFindings)
-		}
-	}
-	result.Findings = m.sorted(result.Findings)
-	return result, nil
+	return x.Matcher().Match(packages)
 }
 
 // subject is what records are looked up for: a source package, with the
@@ -104,16 +92,6 @@ func judged(p *installed.Package) (of *ecosystem.Distribution, reason string) {
 	return of, ""
 }
 
-// matcher matches the packages of one image. What is known of one of them is
-// kept until the next.
-type matcher struct {
-	index      *Index
-	judgements []judgement
-	evidence   []evidence
-	// keys are how the findings are sorted.
-	keys []sortKey
-}
-
 // evidence is what one entry of a record says of one vulnerability in a subject.
 type evidence struct {
 	vulnerability uint32
@@ -121,63 +99,65 @@ type evidence struct {
 	judgement int32
 }
 
-func (m *matcher) match(s *subject, result *Result) error {
-	m.evidence, m.judgements = m.evidence[:0], m.judgements[:0]
+// about matches one subject. Its findings have no binaries yet.
+func (d *desk) about(s *subject) (*concluded, error) {
+	d.evidence, d.judgements = d.evidence[:0], d.judgements[:0]
 	// A record without a release is about all of them.
 	for _, release := range []string{s.release, s.of.Name} {
-		if err := m.gather(s.of, packageKey(release, s.name), s.version); err != nil {
-			return err
+		if err := d.gather(s.of, packageKey(release, s.name), s.version); err != nil {
+			return nil, err
 		}
 		if s.source != "" {
-			if err := m.gather(s.of, packageKey(release, s.source), s.sourceVersion); err != nil {
-				return err
+			if err := d.gather(s.of, packageKey(release, s.source), s.sourceVersion); err != nil {
+				return nil, err
 			}
 		}
 		if s.release == s.of.Name {
 			break
 		}
 	}
-	slices.SortStableFunc(m.evidence, func(a, b evidence) int { return cmp.Compare(a.vulnerability, b.vulnerability) })
+	slices.SortStableFunc(d.evidence, func(a, b evidence) int { return cmp.Compare(a.vulnerability, b.vulnerability) })
+	found := &concluded{}
 	var all []*judgement
-	for rest := m.evidence; len(rest) > 0; {
+	for rest := d.evidence; len(rest) > 0; {
 		all = all[:0]
 		n := 0
 		for ; n < len(rest) && rest[n].vulnerability == rest[0].vulnerability; n++ {
-			all = append(all, &m.judgements[rest[n].judgement])
+			all = append(all, &d.judgements[rest[n].judgement])
 		}
-		finding, err := m.conclude(s, rest[0].vulnerability, all)
+		finding, err := d.conclude(s, rest[0].vulnerability, all)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		m.keys = append(m.keys, keyOf(&finding, rest[0].vulnerability, len(result.Findings)))
-		result.Findings = append(result.Findings, finding)
+		found.keys = append(found.keys, keyOf(&finding, rest[0].vulnerability))
+		found.findings = append(found.findings, finding)
 		rest = rest[n:]
 	}
-	return nil
+	return found, nil
 }
 
 // gather adds what all records say of one version of a package.
-func (m *matcher) gather(of *ecosystem.Distribution, key, version string) error {
-	at := m.index.packages.find(key)
+func (d *desk) gather(of *ecosystem.Distribution, key, version string) error {
+	at := d.index.packages.find(key)
 	if at < 0 {
 		return nil
 	}
-	part := m.index.packages.part(at)
+	part := d.index.packages.part(at)
 	part.text()
 	versions := part.table()
-	judge := judge{index: m.index, versions: versions, place: place(of.Order, versions, version)}
+	judge := judge{index: d.index, versions: versions, place: place(of.Order, versions, version)}
 	for range part.count() {
 		record, vulnerability := uint32(part.number()), uint32(0)
 		for range part.count() {
 			vulnerability += uint32(part.number())
-			m.evidence = append(m.evidence, evidence{vulnerability, int32(len(m.judgements))})
+			d.evidence = append(d.evidence, evidence{vulnerability, int32(len(d.judgements))})
 		}
 		j := judge.entry(&part)
 		j.record = record
 		if part.failed {
 			return errIndex
 		}
-		m.judgements = append(m.judgements, j)
+		d.judgements = append(d.judgements, j)
 	}
 	return nil
 }
