@@ -235,7 +235,7 @@ func unreadable(kind Kind, err error) *Alarm {
 	}
 	var syntax *xml.SyntaxError
 	mend := "see what the source sends; what was kept before stays"
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &syntax) && strings.Contains(syntax.Msg, "EOF") || strings.Contains(err.Error(), "cut short") {
+	if errors.Is(err, advisory.ErrTruncated) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &syntax) && strings.Contains(syntax.Msg, "EOF") {
 		return &Alarm{What: Truncated, Reason: "it ends too early: " + line(err), Mend: "read it again later; what was kept before stays"}
 	}
 	return &Alarm{What: Unreadable, Reason: "it is no whole feed of kind " + string(kind) + ": " + line(err), Mend: mend}

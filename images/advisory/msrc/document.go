@@ -17,7 +17,7 @@ import (
 // Limits on one document. The largest so far has 11 MB as XML, 900
 // vulnerabilities, 400 products, 20,000 references to them and 170,000 elements.
 const (
-	maxElements        = 2_000_000
+	maxElements        = 1_000_000
 	maxTag             = 64 << 10
 	maxVulnerabilities = 20_000
 	maxProducts        = 50_000

@@ -73,7 +73,7 @@ func readArchive(ctx context.Context, file io.ReaderAt, size int64, each func(*a
 	limited := &budget{ReaderAt: file, left: maxDirectory}
 	archive, err := zip.NewReader(limited, size)
 	if errors.Is(err, zip.ErrFormat) {
-		return errors.New("reading OSV records: the archive is cut short, or is no zip archive")
+		return fmt.Errorf("reading OSV records: %w, or is no zip archive", advisory.ErrTruncated)
 	}
 	if err != nil {
 		return fmt.Errorf("reading OSV records: %w", err)
@@ -216,7 +216,7 @@ func decodeEntry(f *zip.File, buffer *bytes.Buffer) (*advisory.Record, error) {
 		err = closing
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) {
-		err = errors.New("the archive is cut short")
+		err = advisory.ErrTruncated
 	}
 	if err == nil && uint64(buffer.Len()) > f.UncompressedSize64 {
 		err = fmt.Errorf("it has more than the %d bytes that the archive says", f.UncompressedSize64)
