@@ -63,8 +63,9 @@ type reader struct {
 	kind Kind
 	now  time.Time
 	each func(*advisory.Record) error
-	// months are read together, when all are there.
+	// months are put together when all are there; weight is that of those that are.
 	months []*msrc.Document
+	weight int
 	kev    *kev.Catalog
 	epss   *epss.Scores
 	eol    []*eol.Feed
@@ -150,6 +151,9 @@ func (r *reader) document(name string, from io.Reader) error {
 		d, err := msrc.Read(from)
 		if err != nil {
 			return err
+		}
+		if r.weight += d.Weight(); r.weight > msrc.MaxWeight {
+			return fmt.Errorf("it and those before it refer to products more than %d times", msrc.MaxWeight)
 		}
 		r.months = append(r.months, d)
 		r.newest(r.now, d.Released, d.Revised)

@@ -50,7 +50,7 @@ func (s *Store) Sync(ctx context.Context, f *Feed, o Options) (*State, error) {
 		case f.File != "":
 			return s.fromFiles(f, []string{f.File})
 		}
-		return s.fromDirectory(ctx, f)
+		return s.fromDirectory(ctx, f, old)
 	})
 }
 
@@ -129,6 +129,9 @@ func (s *Store) renew(ctx context.Context, f *Feed, o Options, old *State, gathe
 	}
 	if found.asOf.IsZero() {
 		found.newest(now, new.changed)
+	}
+	if found.asOf.IsZero() {
+		found.newest(now, now)
 	}
 	if alarm := judgeNew(f, old, found, o.Smaller); alarm != nil {
 		return State{}, alarm

@@ -40,6 +40,30 @@ type Document struct {
 	Vulnerabilities   []Vulnerability
 }
 
+// MaxWeight is how much all documents of a [History] may weigh together; those of
+// ten years weigh some 2 million.
+const MaxWeight = 3_000_000
+
+// Weight is how often a document refers to products, with what each update is
+// said to replace in each of them: by that, documents take memory.
+func (d *Document) Weight() int {
+	n := 0
+	for i := range d.Vulnerabilities {
+		v := &d.Vulnerabilities[i]
+		n += 1 + len(v.Affected) + len(v.NotAffected)
+		for _, s := range v.Ratings {
+			n += len(s.Products)
+		}
+		for _, s := range v.Scores {
+			n += len(s.Products)
+		}
+		for _, f := range v.Fixes {
+			n += len(f.Products) * (1 + 4*len(f.Supersedes))
+		}
+	}
+	return n
+}
+
 // Product is one release of a product. Its ID is that of a component and a
 // release of Windows, joined by "-", where a component is mended by itself:
 // "11676-11923" is .NET Framework on Windows Server 2022.

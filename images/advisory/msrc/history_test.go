@@ -275,6 +275,17 @@ func TestAskingWrongly(t *testing.T) {
 	}
 }
 
+// TestDocumentsThatSayTooMuch weighs them before anything is made of them.
+func TestDocumentsThatSayTooMuch(t *testing.T) {
+	d := month("2030-Jan", "0001 1 lcu 100")
+	v := d.Vulnerabilities[0]
+	v.Affected = slices.Repeat([]string{server}, 100_000)
+	d.Vulnerabilities = slices.Repeat([]msrc.Vulnerability{v}, msrc.MaxWeight/100_000)
+	if _, err := msrc.NewHistory([]*msrc.Document{d}); err == nil || !strings.Contains(err.Error(), "refer to products more than 3000000 times") {
+		t.Error(err)
+	}
+}
+
 // TestProductsOfOneName: whatever Microsoft calls the same is one package.
 func TestProductsOfOneName(t *testing.T) {
 	d := month("2030-Jan", "0001 1 lcu 100")
