@@ -56,6 +56,9 @@ func (s *Store) Add(ctx context.Context, l *List, what string, w Wish) (*Added, 
 	if w.Kind != "" && w.Kind.traits().largest == 0 {
 		return nil, fault.Inputf("there is no kind %q of feeds%s", w.Kind, node.Suggest(string(w.Kind), Kinds())).WithHint("the kinds: %s", strings.Join(Kinds(), ", "))
 	}
+	if what == "" {
+		return nil, fault.Inputf("the name of a source is empty").WithHint("name an address, a file, a directory, a bundle or a public source")
+	}
 	if strings.Contains(what, "://") {
 		return s.addOne(ctx, l, &Feed{Kind: w.Kind, URL: what}, w)
 	}
@@ -94,9 +97,7 @@ func (s *Store) addOne(ctx context.Context, l *List, f *Feed, w Wish) (*Added, e
 			return nil, fault.Inputf("adding %s: %v", f.Place(), err)
 		}
 	}
-	listed := slices.IndexFunc(l.Feeds, func(o *Feed) bool {
-		return o.URL == f.URL && o.File == f.File && o.Directory == f.Directory && (f.Directory == "" || o.Kind == f.Kind)
-	})
+	listed := slices.IndexFunc(l.Feeds, f.same)
 	switch {
 	case listed >= 0:
 		f = l.Feeds[listed]
@@ -124,7 +125,7 @@ func (s *Store) addOne(ctx context.Context, l *List, f *Feed, w Wish) (*Added, e
 		if err := l.Append(ctx, f); err != nil {
 			return nil, err
 		}
-		f = l.Find(f.Name)
+		f = l.Feeds[slices.IndexFunc(l.Feeds, f.same)]
 	}
 	return &Added{Feeds: []AddedFeed{{f, listed < 0, Tell(f, state, s.Now())}}}, nil
 }

@@ -194,3 +194,27 @@ func TestAFileOfAFeedThatIsNoneAnyMore(t *testing.T) {
 		t.Error("what was kept is gone")
 	}
 }
+
+// TestTwoWhoAddTheSame at once list it once, whoever comes second.
+func TestTwoWhoAddTheSame(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "records.zip")
+	if err := os.WriteFile(path, records(t, 3), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s := store(t, nil)
+	file := filepath.Join(t.TempDir(), feeds.FileName)
+	first, err := feeds.OpenList(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := feeds.OpenList(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, list := range []*feeds.List{first, second} {
+		added, err := s.Add(context.Background(), list, path, feeds.Wish{})
+		if err != nil || len(added.Feeds) != 1 || len(list.Feeds) != 1 || added.Feeds[0].Feed != list.Feeds[0] {
+			t.Errorf("%+v, %v: %v", added, list.Feeds, err)
+		}
+	}
+}
