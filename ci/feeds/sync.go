@@ -166,7 +166,8 @@ func (s *Store) whole(state *State) bool {
 	return !slices.ContainsFunc(state.Files, func(f File) bool { return s.verify(state.Feed, f) != nil })
 }
 
-// inspect reads what has come, together with what is there already.
+// inspect reads what has come, together with what is there already, as if it were
+// indexed.
 func (s *Store) inspect(ctx context.Context, f *Feed, new *incoming) (*reading, error) {
 	var files []stored
 	for _, one := range new.files {
@@ -176,7 +177,12 @@ func (s *Store) inspect(ctx context.Context, f *Feed, new *incoming) (*reading, 
 		}
 		files = append(files, stored{one.Name, path})
 	}
-	found, err := read(ctx, f.Kind, files, s.Now(), func(*advisory.Record) error { return nil })
+	// What could not be indexed takes the place of nothing.
+	builder, err := advisory.NewBuilder()
+	if err != nil {
+		return nil, err
+	}
+	found, err := read(ctx, f.Kind, files, s.Now(), builder.Add)
 	var local *os.PathError
 	switch {
 	case err != nil && ctx.Err() != nil:

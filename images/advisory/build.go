@@ -169,7 +169,7 @@ func (b *Builder) Add(r *Record) error {
 	slices.Sort(e.packages)
 	e.packages = slices.Clip(slices.Compact(e.packages))
 	if b.held += 4 * len(e.packages); b.held > mostHeld {
-		return fmt.Errorf("adding advisory %s: all records together take more than %d MiB of memory", r.ID, mostHeld>>20)
+		return fmt.Errorf("adding advisory %s: all records together take more than %d MiB of memory: index fewer feeds at once", r.ID, mostHeld>>20)
 	}
 	return nil
 }
