@@ -199,8 +199,9 @@ func (r *reader) facts(name string, from io.Reader) error {
 // whole is a document of which its own reader says whether it is too large.
 func whole(from io.Reader) ([]byte, error) { return io.ReadAll(io.LimitReader(from, maxDocument)) }
 
-// maxDocument is more than any reader of single documents takes.
-const maxDocument = 64 << 20
+// maxDocument is more than any reader of single documents takes, which then says
+// so.
+const maxDocument = 64<<20 + 1
 
 // blank says whether there is nothing in a file: no byte, or JSON or an archive
 // that is empty.
