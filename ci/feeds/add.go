@@ -56,6 +56,9 @@ func (s *Store) Add(ctx context.Context, l *List, what string, w Wish) (*Added, 
 	if w.Kind != "" && w.Kind.traits().largest == 0 {
 		return nil, fault.Inputf("there is no kind %q of feeds%s", w.Kind, node.Suggest(string(w.Kind), Kinds())).WithHint("the kinds: %s", strings.Join(Kinds(), ", "))
 	}
+	if what == "" {
+		return nil, fault.Inputf("the name of a source is empty").WithHint("name an address, a file, a directory, a bundle or a public source")
+	}
 	if strings.Contains(what, "://") {
 		return s.addOne(ctx, l, &Feed{Kind: w.Kind, URL: what}, w)
 	}
@@ -80,11 +83,7 @@ func (s *Store) Add(ctx context.Context, l *List, what string, w Wish) (*Added, 
 	}
 	for _, p := range Public() {
 		if p.Name == what {
-			known := p.Feed(s.Now())
-			if w.Name == "" {
-				w.Name = known.Name
-			}
-			return s.addOne(ctx, l, known, w)
+			return s.addOne(ctx, l, p.Feed(s.Now()), w)
 		}
 	}
 	return nil, fault.Inputf("there is no file or directory %s, and no public source of that name%s", what, node.Suggest(what, publicNames())).
@@ -98,18 +97,22 @@ func (s *Store) addOne(ctx context.Context, l *List, f *Feed, w Wish) (*Added, e
 			return nil, fault.Inputf("adding %s: %v", f.Place(), err)
 		}
 	}
-	listed := slices.IndexFunc(l.Feeds, func(o *Feed) bool {
-		return o.URL == f.URL && o.File == f.File && o.Directory == f.Directory && (f.Directory == "" || o.Kind == f.Kind)
-	})
-	if w.Stale > 0 {
-		f.Stale = w.Stale
-	}
-	if listed >= 0 {
+	listed := slices.IndexFunc(l.Feeds, f.same)
+	switch {
+	case listed >= 0:
 		f = l.Feeds[listed]
-	} else if w.Name != "" && l.Find(w.Name) != nil {
+		if w.Name != "" && w.Name != f.Name || w.Stale > 0 && w.Stale != f.Stale {
+			return nil, fault.Inputf("%s is listed already, as feed %q", f.Place(), f.Name).WithHint("change its name or stale-after: in %s", l.Path)
+		}
+	case w.Name != "" && l.Find(w.Name) != nil:
 		return nil, fault.Inputf("there is a feed %q already, from %s", w.Name, l.Find(w.Name).Place()).WithHint("give another --name, or change it in %s", l.Path)
-	} else if f.Name = w.Name; f.Name == "" {
-		f.Name = l.free(wished(f))
+	default:
+		f.Stale = w.Stale
+		if w.Name != "" {
+			f.Name = w.Name
+		} else {
+			f.Name = l.free(wished(f))
+		}
 	}
 	state, err := s.Sync(ctx, f, w.Options)
 	if err != nil {
@@ -122,13 +125,16 @@ func (s *Store) addOne(ctx context.Context, l *List, f *Feed, w Wish) (*Added, e
 		if err := l.Append(ctx, f); err != nil {
 			return nil, err
 		}
-		f = l.Find(f.Name)
+		f = l.Feeds[slices.IndexFunc(l.Feeds, f.same)]
 	}
 	return &Added{Feeds: []AddedFeed{{f, listed < 0, Tell(f, state, s.Now())}}}, nil
 }
 
-// wished is a name for a feed that has none.
+// wished is a name for a feed that nobody has named.
 func wished(f *Feed) string {
+	if f.Name != "" { // of a public source
+		return f.Name
+	}
 	if f.Kind != "" {
 		return string(f.Kind)
 	}
@@ -157,6 +163,9 @@ func (s *Store) addDirectory(ctx context.Context, l *List, dir string, w Wish) (
 	if w.Name != "" && len(found) > 1 {
 		return nil, fault.Inputf("%s has files of %d kinds, and --name is for one feed", dir, len(found)).WithHint("leave --name out: each kind has its own feed")
 	}
+	if _, ok := found[w.Kind]; w.Kind != "" && !ok {
+		return nil, fault.Inputf("there is no file of kind %s in %s", w.Kind, dir).WithHint("files are recognised by what is in them: leave --kind out to see which kinds there are")
+	}
 	all := &Added{Passed: passed}
 	var first error
 	for _, kind := range slices.Sorted(maps.Keys(found)) {
@@ -183,6 +192,9 @@ func (s *Store) addDirectory(ctx context.Context, l *List, dir string, w Wish) (
 
 // addBundle takes all that a bundle has.
 func (s *Store) addBundle(ctx context.Context, l *List, path string, w Wish) (*Added, error) {
+	if w.Name != "" || w.Kind != "" || w.Stale > 0 {
+		return nil, fault.Inputf("%s is a bundle, whose feeds have names and kinds", path).WithHint("leave out --name, --kind and --stale-after")
+	}
 	b, err := OpenBundle(ctx, path, w.Trust, w.Unsigned)
 	if err != nil {
 		return nil, err

@@ -171,7 +171,8 @@ func ReadBundle(ctx context.Context, file io.ReaderAt, size int64, trust signing
 }
 
 // Import takes a feed out of a bundle, as if it had been read when and where the
-// bundle says that it was. It is judged as what comes from anywhere else.
+// bundle says that it was. It is judged as what comes from anywhere else; that it
+// was read before what is kept is an error (fault.World).
 func (s *Store) Import(ctx context.Context, b *Bundle, f *Feed, o Options) (*State, error) {
 	at := slices.IndexFunc(b.Feeds, func(s *State) bool { return s.Feed == f.Name })
 	if at < 0 {
@@ -183,10 +184,9 @@ func (s *Store) Import(ctx context.Context, b *Bundle, f *Feed, o Options) (*Sta
 	}
 	return s.fill(ctx, f, o, func(old *State) (*incoming, error) {
 		if old.Kept() && carried.Read.Before(old.Read) && carried.Digest != old.Digest && !o.Smaller {
-			return nil, &Alarm{
-				What: Older, Reason: fmt.Sprintf("the bundle has it as it was read on %s, and what is kept was read on %s", date(carried.Read), date(old.Read)),
-				Mend: "bring a newer bundle; if this one is meant, add it with --accept-smaller",
-			}
+			// That says nothing of what is kept, so it is no alarm of the feed.
+			return nil, fault.Worldf("the bundle has it as it was read on %s, and what is kept was read on %s", date(carried.Read), date(old.Read)).
+				WithHint("bring a newer bundle; if this one is meant, add it with --accept-smaller")
 		}
 		in := &incoming{fresh: map[string]string{}, from: "a bundle", read: carried.Read, changed: carried.AsOf}
 		if in.read.After(s.Now()) {

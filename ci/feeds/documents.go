@@ -110,9 +110,13 @@ func (c content) stream(b *budget, each func(string, io.Reader) error) error {
 	if !isTar(buffered) {
 		return each(name, buffered)
 	}
-	archive := tar.NewReader(buffered)
+	end := &zeros{Reader: buffered}
+	archive := tar.NewReader(end)
 	for n := 0; ; n++ {
 		h, err := archive.Next()
+		if errors.Is(err, io.EOF) && end.n < tarBlock {
+			return fmt.Errorf("%w: the archive does not end", advisory.ErrTruncated)
+		}
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -133,6 +137,27 @@ func (c content) stream(b *budget, each func(string, io.Reader) error) error {
 			return fmt.Errorf("%.200q: %w", entry, err)
 		}
 	}
+}
+
+// tarBlock is the size in bytes of the blocks of an archive, which ends with blocks
+// of zeros (POSIX.1-2017, pax): one without was cut off between two entries, which
+// the library takes for its end.
+const tarBlock = 512
+
+// zeros counts the zeros at the end of what was read.
+type zeros struct {
+	io.Reader
+	n int
+}
+
+func (z *zeros) Read(p []byte) (int, error) {
+	n, err := z.Reader.Read(p)
+	if rest := len(bytes.TrimRight(p[:n], "\x00")); rest == 0 {
+		z.n += n
+	} else {
+		z.n = n - rest
+	}
+	return n, err
 }
 
 // isTar looks for the magic of POSIX.1-1988's ustar and of GNU's tar.

@@ -44,10 +44,10 @@ func IsPrivate(address string) bool {
 type guard struct {
 	private func(string) bool
 	proxy   func(*http.Request) (*url.URL, error)
-	// proxied is that the request at hand goes to a proxy, which connects itself.
-	proxied bool
 
 	mu sync.Mutex // a name with two addresses is dialled twice at once
+	// proxied is that the request at hand goes to a proxy, which connects itself.
+	proxied bool
 	// outside is that a server outside is asked, barred that one has sent on.
 	outside, barred bool
 }
@@ -84,7 +84,10 @@ func (g *guard) byProxy(r *http.Request) bool {
 // control looks at the address itself, whatever name led to it, before anything
 // is connected.
 func (g *guard) control(_, address string, _ syscall.RawConn) error {
-	if g.proxied {
+	g.mu.Lock()
+	proxied := g.proxied
+	g.mu.Unlock()
+	if proxied {
 		return nil
 	}
 	return g.step(address)
@@ -124,10 +127,11 @@ func (g *guard) redirect(r *http.Request, via []*http.Request) error {
 			return err
 		}
 	}
+	proxied := g.byProxy(r)
 	g.mu.Lock()
-	g.barred = g.barred || g.outside
+	g.barred, g.proxied = g.barred || g.outside, proxied
 	g.mu.Unlock()
-	if g.proxied = g.byProxy(r); g.proxied {
+	if proxied {
 		return g.step(address(r.URL))
 	}
 	return nil

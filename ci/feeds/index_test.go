@@ -1,9 +1,11 @@
 package feeds_test
 
 import (
+	"archive/tar"
 	"archive/zip"
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -119,6 +121,7 @@ func TestHostileFiles(t *testing.T) {
 		"gzip cut short":        {feeds.KEV, gzipped([]byte(exploited))[:60], feeds.Truncated, "too early"},
 		"JSON cut short":        {feeds.KEV, []byte(exploited[:200]), feeds.Truncated, "too early"},
 		"XML cut short":         {feeds.MSRC, month(t)[:2000], feeds.Truncated, "too early"},
+		"tar cut short":         {feeds.OSV, tarred(t)[:1024], feeds.Truncated, "the archive does not end"},
 		"the tracker cut short": {feeds.DebianTracker, []byte(tracker[:60]), feeds.Truncated, "too early"},
 		"UTF-16":                {feeds.KEV, []byte("\xff\xfe{\x00"), feeds.Unreadable, ""},
 		"an empty object":       {feeds.DebianTracker, []byte("{}\n"), feeds.Empty, "is empty"},
@@ -142,13 +145,38 @@ func TestHostileFiles(t *testing.T) {
 	}
 }
 
+// tarred is an archive of two records, each of two blocks.
+func tarred(t *testing.T) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	for i := range 2 {
+		text := fmt.Sprintf(`{"id": "CVE-2026-%04d", "modified": "2026-01-01T00:00:00Z"}`, i)
+		if err := w.WriteHeader(&tar.Header{Name: fmt.Sprint(i), Mode: 0o644, Size: int64(len(text))}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
 // TestFutureDatesMakeNothingFresh has a record that was modified in 2099.
 func TestFutureDatesMakeNothingFresh(t *testing.T) {
 	server := serve(t, recordsOf(t, 1, time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC)))
 	s := store(t, server.transport())
 	f := &feeds.Feed{Name: "osv", Kind: feeds.OSV, URL: server.URL}
-	if state := sync1(t, s, f); !state.AsOf.IsZero() {
+	if state := sync1(t, s, f); !state.AsOf.Equal(now) {
 		t.Errorf("it is as of %s", state.AsOf)
+	}
+	later := now.Add(20 * 24 * time.Hour)
+	s.Now = func() time.Time { return later }
+	if j := feeds.Judge(f, sync1(t, s, f), later); j.Fresh {
+		t.Error("after twenty days it is fresh")
 	}
 }
 

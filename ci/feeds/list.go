@@ -75,7 +75,7 @@ func (l *List) free(wish string) string {
 }
 
 // Append writes feeds to the end of the file; what is there stays as it is,
-// comments included.
+// comments included. One that another process has listed meanwhile stays so.
 func (l *List) Append(ctx context.Context, feeds ...*Feed) error {
 	if len(feeds) == 0 {
 		return nil
@@ -101,8 +101,14 @@ func (l *List) Append(ctx context.Context, feeds ...*Feed) error {
 	if len(text) > 0 && text[len(text)-1] != '\n' {
 		text = append(text, '\n')
 	}
+	there, err := parse(l.Path, text, filepath.Dir(l.Path))
+	if err != nil {
+		return err
+	}
 	for _, f := range feeds {
-		text = append(text, l.entry(f)...)
+		if !slices.ContainsFunc(there, f.same) {
+			text = append(text, l.entry(f)...)
+		}
 	}
 	all, err := parse(l.Path, text, filepath.Dir(l.Path))
 	if err != nil {
@@ -113,6 +119,15 @@ func (l *List) Append(ctx context.Context, feeds ...*Feed) error {
 	}
 	l.Feeds = all
 	return nil
+}
+
+// same tells whether another feed is of the same place, or without one of the same
+// name.
+func (f *Feed) same(o *Feed) bool {
+	if f.URL == "" && f.File == "" && f.Directory == "" && f.Name != o.Name {
+		return false
+	}
+	return o.URL == f.URL && o.File == f.File && o.Directory == f.Directory && (f.Directory == "" || o.Kind == f.Kind)
 }
 
 const listHead = `# The sources on security problems that this project watches. imgbuild feeds list

@@ -63,8 +63,9 @@ type reader struct {
 	kind Kind
 	now  time.Time
 	each func(*advisory.Record) error
-	// months are read together, when all are there.
+	// months are put together when all are there; weight is that of those that are.
 	months []*msrc.Document
+	weight int
 	kev    *kev.Catalog
 	epss   *epss.Scores
 	eol    []*eol.Feed
@@ -151,6 +152,9 @@ func (r *reader) document(name string, from io.Reader) error {
 		if err != nil {
 			return err
 		}
+		if r.weight += d.Weight(); r.weight > msrc.MaxWeight {
+			return fmt.Errorf("it and those before it refer to products more than %d times", msrc.MaxWeight)
+		}
 		r.months = append(r.months, d)
 		r.newest(r.now, d.Released, d.Revised)
 		return nil
@@ -195,8 +199,9 @@ func (r *reader) facts(name string, from io.Reader) error {
 // whole is a document of which its own reader says whether it is too large.
 func whole(from io.Reader) ([]byte, error) { return io.ReadAll(io.LimitReader(from, maxDocument)) }
 
-// maxDocument is more than any reader of single documents takes.
-const maxDocument = 64 << 20
+// maxDocument is more than any reader of single documents takes, which then says
+// so.
+const maxDocument = 64<<20 + 1
 
 // blank says whether there is nothing in a file: no byte, or JSON or an archive
 // that is empty.
@@ -235,7 +240,7 @@ func unreadable(kind Kind, err error) *Alarm {
 	}
 	var syntax *xml.SyntaxError
 	mend := "see what the source sends; what was kept before stays"
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &syntax) && strings.Contains(syntax.Msg, "EOF") || strings.Contains(err.Error(), "cut short") {
+	if errors.Is(err, advisory.ErrTruncated) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &syntax) && strings.Contains(syntax.Msg, "EOF") {
 		return &Alarm{What: Truncated, Reason: "it ends too early: " + line(err), Mend: "read it again later; what was kept before stays"}
 	}
 	return &Alarm{What: Unreadable, Reason: "it is no whole feed of kind " + string(kind) + ": " + line(err), Mend: mend}

@@ -16,7 +16,7 @@ import (
 // lookAhead is how many bytes of a document are looked at to know its kind.
 const lookAhead = 256 << 10
 
-// Unknown says that a file is of no kind.
+// errUnknown says that a file is of no kind.
 var errUnknown = errors.New("it is no file of a feed that is known")
 
 // recognise tells a file's kind by what is in it. Of an archive the first

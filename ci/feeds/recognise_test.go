@@ -170,3 +170,51 @@ func FuzzRecognise(f *testing.F) {
 		}
 	})
 }
+
+// TestAFileOfAFeedThatIsNoneAnyMore: a small archive beside a large one, cut short,
+// is too little for an alarm that the feed has shrunk.
+func TestAFileOfAFeedThatIsNoneAnyMore(t *testing.T) {
+	dir := t.TempDir()
+	small := records(t, 2)
+	for name, data := range map[string][]byte{"large.zip": recordsOf(t, 50, now), "small.zip": small} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := store(t, nil)
+	f := &feeds.Feed{Name: "osv", Kind: feeds.OSV, Directory: dir}
+	if state := sync1(t, s, f); len(state.Alarms) > 0 || state.Records != 52 {
+		t.Fatalf("the state is %+v", state)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "small.zip"), small[:len(small)-40], 0o644); err != nil {
+		t.Fatal(err)
+	}
+	alarmOf(t, sync1(t, s, f), feeds.Unreadable, "small.zip was of this feed, and now it is cut short")
+	if count(t, s, f) != 52 {
+		t.Error("what was kept is gone")
+	}
+}
+
+// TestTwoWhoAddTheSame at once list it once, whoever comes second.
+func TestTwoWhoAddTheSame(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "records.zip")
+	if err := os.WriteFile(path, records(t, 3), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s := store(t, nil)
+	file := filepath.Join(t.TempDir(), feeds.FileName)
+	first, err := feeds.OpenList(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := feeds.OpenList(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, list := range []*feeds.List{first, second} {
+		added, err := s.Add(context.Background(), list, path, feeds.Wish{})
+		if err != nil || len(added.Feeds) != 1 || len(list.Feeds) != 1 || added.Feeds[0].Feed != list.Feeds[0] {
+			t.Errorf("%+v, %v: %v", added, list.Feeds, err)
+		}
+	}
+}

@@ -36,7 +36,7 @@ type State struct {
 	Tried time.Time `json:"tried,omitzero"`
 	Read  time.Time `json:"read,omitzero"`
 	// AsOf is the newest date in what is kept, else when its source says that it
-	// was last changed; zero when nobody says.
+	// was last changed, else when it first came.
 	AsOf time.Time `json:"as_of,omitzero"`
 	// Records is how many it has, and Peak the most that it ever had.
 	Records int `json:"records"`

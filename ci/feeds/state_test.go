@@ -1,6 +1,7 @@
 package feeds_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"imgbuild/ci/feeds"
+	"imgbuild/images/hold"
 )
 
 func statePath(s *feeds.Store, f *feeds.Feed) string {
@@ -160,4 +162,51 @@ func FuzzParseState(f *testing.F) {
 		}
 		feeds.Judge(&feeds.Feed{Name: state.Feed, Kind: state.Kind}, state, now)
 	})
+}
+
+// TestWhoHoldsAFeedReadsOneState: the index is named by what the state said when
+// it began to be made, so nothing else may be put in its place meanwhile.
+func TestWhoHoldsAFeedReadsOneState(t *testing.T) {
+	s, f, source := kept(t, 20)
+	before, err := s.State(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	source.set(records(t, 25), `"2"`, nil)
+	lock, err := hold.File(context.Background(), filepath.Join(s.Dir, f.Name, "lock"), hold.Shared)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+	defer cancel()
+	if _, err := s.Sync(ctx, f, feeds.Options{}); err == nil {
+		t.Error("new data took the place of what is held")
+	}
+	if during, err := s.State(f); err != nil || during.Digest != before.Digest || count(t, s, f) != 20 {
+		t.Errorf("while it is held, its state is %+v, %v", during, err)
+	}
+	if err := lock.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if after := sync1(t, s, f); after.Records != 25 || count(t, s, f) != 25 {
+		t.Errorf("then it is %+v", after)
+	}
+}
+
+// TestWhatHasNoDateGrowsOldFromWhenItCame: a source that answers for ever what it
+// had in spring, and never says so.
+func TestWhatHasNoDateGrowsOldFromWhenItCame(t *testing.T) {
+	body := []byte(`{"id": "CVE-2026-0001", "affected": [{"package": {"ecosystem": "Debian:12", "name": "sizer"}, "versions": ["1"]}]}`)
+	source := serve(t, body)
+	source.set(body, "", nil)
+	s := store(t, source.transport())
+	f := &feeds.Feed{Name: "a", Kind: feeds.OSV, URL: source.URL}
+	if j := feeds.Judge(f, sync1(t, s, f), s.Now()); !j.Fresh {
+		t.Errorf("on the first day: %v", j.Alarms)
+	}
+	later := now.Add(20 * 24 * time.Hour)
+	s.Now = func() time.Time { return later }
+	if j := feeds.Judge(f, sync1(t, s, f), later); j.Fresh || j.Alarms[0].What != feeds.Stale {
+		t.Errorf("after twenty days: %+v", j)
+	}
 }

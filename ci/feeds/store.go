@@ -23,7 +23,7 @@ import (
 //	data/DIGEST   its files, by their SHA-256
 //	incoming/     what is on its way; nothing refers to it
 //	filling       held by who reads the source
-//	lock          held by who uses the data, and by who takes old data away
+//	lock          held by who uses the data, and by who puts new data in its place
 //
 // Data comes before the state that refers to it, and goes after: whenever a
 // process or the machine stops, the state and its data are both there.
@@ -90,7 +90,7 @@ func (s *Store) State(f *Feed) (*State, error) {
 	return state, nil
 }
 
-// Open opens a file of a feed that is kept. Whoever does holds the feed.
+// open opens a file of a feed that is kept. Whoever does holds the feed.
 func (s *Store) open(feed string, of File) (*os.File, error) {
 	f, err := os.Open(s.dataPath(feed, of.SHA256))
 	if err != nil {
@@ -142,14 +142,15 @@ func (s *Store) commit(ctx context.Context, feed string, state *State, fresh map
 			return fmt.Errorf("keeping feed %s: %w", feed, err)
 		}
 	}
-	if err := writeState(s.statePath(feed), state); err != nil {
-		return err
-	}
+	// Whoever holds the feed reads what the state said when that began.
 	lock, err := s.hold(ctx, feed, "lock", hold.Exclusive)
 	if err != nil {
 		return err
 	}
 	defer lock.Close()
+	if err := writeState(s.statePath(feed), state); err != nil {
+		return err
+	}
 	return s.sweep(feed, state)
 }
 
@@ -224,7 +225,7 @@ func emptyFile(name string) *Alarm {
 	return &Alarm{What: Empty, Reason: name + " is empty", Mend: "see what the source sends; what was kept before stays"}
 }
 
-// ask is the fault of a source that a person has to look at.
+// inAlarm is the fault of a source that a person has to look at.
 func inAlarm(name string, a Alarm) error {
 	return fault.Worldf("feed %s: %s", name, a.Reason).WithHint("%s", a.Mend)
 }

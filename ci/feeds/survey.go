@@ -9,10 +9,21 @@ import (
 	"strings"
 )
 
-func (s *Store) fromDirectory(ctx context.Context, f *Feed) (*incoming, error) {
-	found, _, err := Survey(ctx, f.Directory)
+// fromDirectory copies the files of a directory that are of the feed's kind. One
+// that was of the feed and is of no kind any more, such as an archive that was cut
+// short, is no file that is passed over.
+func (s *Store) fromDirectory(ctx context.Context, f *Feed, old *State) (*incoming, error) {
+	found, passed, err := Survey(ctx, f.Directory)
 	if err != nil {
 		return nil, err
+	}
+	for _, p := range passed {
+		if old.file(cleanName(filepath.Base(p.Path))) != nil {
+			return nil, &Alarm{
+				What: Unreadable, Reason: fmt.Sprintf("%s was of this feed, and now %s", p.Path, p.Why),
+				Mend: "copy it again, or take it away; what was kept before stays",
+			}
+		}
 	}
 	return s.fromFiles(f, found[f.Kind])
 }

@@ -50,7 +50,7 @@ func (s *Store) Sync(ctx context.Context, f *Feed, o Options) (*State, error) {
 		case f.File != "":
 			return s.fromFiles(f, []string{f.File})
 		}
-		return s.fromDirectory(ctx, f)
+		return s.fromDirectory(ctx, f, old)
 	})
 }
 
@@ -130,6 +130,9 @@ func (s *Store) renew(ctx context.Context, f *Feed, o Options, old *State, gathe
 	if found.asOf.IsZero() {
 		found.newest(now, new.changed)
 	}
+	if found.asOf.IsZero() {
+		found.newest(now, now)
+	}
 	if alarm := judgeNew(f, old, found, o.Smaller); alarm != nil {
 		return State{}, alarm
 	}
@@ -163,7 +166,8 @@ func (s *Store) whole(state *State) bool {
 	return !slices.ContainsFunc(state.Files, func(f File) bool { return s.verify(state.Feed, f) != nil })
 }
 
-// inspect reads what has come, together with what is there already.
+// inspect reads what has come, together with what is there already, as if it were
+// indexed.
 func (s *Store) inspect(ctx context.Context, f *Feed, new *incoming) (*reading, error) {
 	var files []stored
 	for _, one := range new.files {
@@ -173,7 +177,12 @@ func (s *Store) inspect(ctx context.Context, f *Feed, new *incoming) (*reading, 
 		}
 		files = append(files, stored{one.Name, path})
 	}
-	found, err := read(ctx, f.Kind, files, s.Now(), func(*advisory.Record) error { return nil })
+	// What could not be indexed takes the place of nothing.
+	builder, err := advisory.NewBuilder()
+	if err != nil {
+		return nil, err
+	}
+	found, err := read(ctx, f.Kind, files, s.Now(), builder.Add)
 	var local *os.PathError
 	switch {
 	case err != nil && ctx.Err() != nil:

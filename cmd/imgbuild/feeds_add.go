@@ -59,7 +59,9 @@ The public sources:` + public.String(),
 				added, err := store.Add(cmd.Context(), list, source, w)
 				if added != nil {
 					all.Feeds, all.Passed = append(all.Feeds, added.Feeds...), append(all.Passed, added.Passed...)
-					all.Made, all.Signer = added.Made, added.Signer
+					if !added.Made.IsZero() {
+						all.Made, all.Signer = added.Made, added.Signer
+					}
 				}
 				if err != nil && first == nil {
 					first = err

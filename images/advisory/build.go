@@ -27,11 +27,20 @@ const headerSize = len(magic) + 8 + 8 + sha256.Size
 // manyVersions is from where on a package's versions are found by a map.
 const manyVersions = 4096
 
-// Limits on what a builder holds, so that a feed that is made to be large ends
-// with an error: all of OSV's distributions have some 3 million entries.
+// mostHeld is how many bytes a builder holds, so that a feed that is made to be
+// large ends with an error and not with the memory of the machine. The process
+// takes some two and a half times as much: what was decoded is there as well, and
+// what is written.
+const mostHeld = 160 << 20
+
+// What things cost beside their texts: headers, places in lists and maps, and what
+// is made of them when the index is written.
 const (
-	mostEntries  = 20_000_000
-	mostVersions = 200_000_000
+	heldRecord  = 256
+	heldPackage = 512
+	heldName    = 160
+	heldVersion = 36
+	heldNumber  = 48
 )
 
 // chunkSize is about how many bytes of records are compressed together.
@@ -54,8 +63,8 @@ type Builder struct {
 	encode *zstd.Encoder
 	// unknown counts packages of ecosystems without a known order.
 	unknown map[string]int
-	// entries and versions are how many are held.
-	entries, versions int
+	// held is about how many bytes all of that takes.
+	held int
 }
 
 // recordEntry is what is held of a record: its details are compressed.
@@ -78,21 +87,19 @@ type packageEntries struct {
 	versions []string
 	byText   []uint32
 	numbers  map[string]uint32
-	entries  []entryOf
+	// entries are n of them, written: there are hundreds of thousands.
+	entries out
+	n       int
 }
 
 // entryOf is one Affected, with versions by their number in the package.
 type entryOf struct {
-	record      uint32
-	ecosystem   uint32
-	status      Status
-	disposition Disposition
-	urgency     uint32
-	severity    control.Severity
-	note        string
-	unreadable  string
-	ranges      [][]eventOf
-	versions    []uint32
+	record                        uint32
+	ecosystem, urgency            uint32
+	status, disposition, severity byte
+	note, unreadable              string
+	ranges                        [][]eventOf
+	versions                      []uint32
 }
 
 type eventOf struct {
@@ -100,8 +107,9 @@ type eventOf struct {
 	version uint32
 }
 
-// always stands for the versions "0" and "*", which no table has.
-const always = math.MaxUint32
+// always stands for the versions "0" and "*", which no table has; other numbers
+// begin with 1.
+const always = 0
 
 type eventKind uint8
 
@@ -145,27 +153,33 @@ func (b *Builder) Add(r *Record) error {
 	if b.filled += len(text); b.filled >= chunkSize {
 		b.compress()
 	}
+	b.held += heldRecord + len(r.ID)
+	for _, names := range [][]string{r.Aliases, r.Upstream} {
+		for _, name := range names {
+			b.held += heldName + len(name)
+		}
+	}
 	number := uint32(len(b.records))
 	b.records = append(b.records, e)
 	for i := range r.Affected {
-		b.entries++
-		b.versions += len(r.Affected[i].Versions)
-		if b.entries > mostEntries || b.versions > mostVersions {
-			return fmt.Errorf("adding advisory %s: there are more than %d affected packages, or %d of their versions", r.ID, mostEntries, mostVersions)
-		}
 		if p := b.affected(number, &r.Affected[i]); p != nil {
 			e.packages = append(e.packages, p.number)
 		}
 	}
 	slices.Sort(e.packages)
-	e.packages = slices.Compact(e.packages)
+	e.packages = slices.Clip(slices.Compact(e.packages))
+	if b.held += 4 * len(e.packages); b.held > mostHeld {
+		return fmt.Errorf("adding advisory %s: all records together take more than %d MiB of memory: index fewer feeds at once", r.ID, mostHeld>>20)
+	}
 	return nil
 }
 
 func (b *Builder) compress() {
 	b.plain = b.plain[:0]
 	b.plain.table(b.chunk)
+	before := len(b.cold)
 	b.cold = b.encode.EncodeAll(b.plain, b.cold)
+	b.held += len(b.cold) - before
 	b.chunks = append(b.chunks, len(b.cold))
 	b.chunk, b.filled = b.chunk[:0], 0
 }
@@ -175,32 +189,55 @@ func (b *Builder) compress() {
 func (b *Builder) affected(record uint32, a *Affected) *packageEntries {
 	of, err := ecosystem.Of(a.Ecosystem)
 	if err != nil {
-		b.unknown[a.Ecosystem]++
+		if b.unknown[a.Ecosystem]++; b.unknown[a.Ecosystem] == 1 {
+			b.held += heldName + len(a.Ecosystem)
+		}
 		return nil
 	}
 	p := b.packageOf(of, a)
+	before, versions := len(p.entries), len(p.versions)
 	e := entryOf{
-		record: record, ecosystem: b.word(a.Ecosystem), status: a.Status, disposition: a.Disposition,
-		urgency: b.word(a.Urgency), severity: a.Severity, note: Line(a.Note),
+		record: record, ecosystem: b.word(a.Ecosystem), urgency: b.word(a.Urgency),
+		status: statusByte(a.Status), disposition: dispositionByte(a.Disposition), severity: severityByte(a.Severity), note: Line(a.Note),
 	}
 	for _, r := range a.Ranges {
 		var events []eventOf
 		for _, event := range r.Events {
 			one, version := kindOf(event)
-			if !(one == introduced && version == "0" || one == limit && version == "*") && !of.Order.Valid(version) {
+			if !unbounded(one, version) && !of.Order.Valid(version) {
 				e.unreadable = version
 			}
 			events = append(events, eventOf{one, p.version(version, one)})
 		}
 		e.ranges = append(e.ranges, events)
 	}
+	listed := make([]string, 0, len(a.Versions))
 	for _, v := range a.Versions {
-		// What is no version here is none that could be installed.
-		if of.Order.Valid(v) {
-			e.versions = append(e.versions, p.version(v, fixed))
+		switch {
+		case of.Order.Valid(v):
+			listed = append(listed, v)
+		case a.Status != StatusAffected:
+			// What is said of it alone must not be said of all versions.
+			e.unreadable = v
+		default:
+			// What is no version here is none that could be installed.
 		}
 	}
-	p.entries = append(p.entries, e)
+	if e.unreadable == "" {
+		listed = outside(of.Order, a.Ranges, listed)
+	}
+	for _, v := range listed {
+		e.versions = append(e.versions, p.version(v, fixed))
+	}
+	p.n++
+	e.write(&p.entries)
+	// They are there three times when the package is written.
+	b.held += 3 * (len(p.entries) - before)
+	for _, v := range p.versions[versions:] {
+		if b.held += heldVersion + len(v); p.numbers != nil {
+			b.held += heldNumber
+		}
+	}
 	return p
 }
 
@@ -225,6 +262,7 @@ func (b *Builder) packageOf(of *ecosystem.Distribution, a *Affected) *packageEnt
 	if !ok {
 		p = &packageEntries{key: key, of: of, number: uint32(len(b.order))}
 		b.packages[key] = p
+		b.held += heldPackage + len(key)
 		b.order = append(b.order, p)
 	}
 	return p
@@ -232,7 +270,7 @@ func (b *Builder) packageOf(of *ecosystem.Distribution, a *Affected) *packageEnt
 
 // version is the number of a version.
 func (p *packageEntries) version(v string, kind eventKind) uint32 {
-	if kind == introduced && v == "0" || kind == limit && v == "*" {
+	if unbounded(kind, v) {
 		return always
 	}
 	if p.numbers != nil {
@@ -242,7 +280,7 @@ func (p *packageEntries) version(v string, kind eventKind) uint32 {
 			p.numbers[v] = n
 			p.versions = append(p.versions, v)
 		}
-		return n
+		return n + 1
 	}
 	if len(p.versions) >= manyVersions {
 		p.numbers = make(map[string]uint32, 2*manyVersions)
@@ -256,7 +294,7 @@ func (p *packageEntries) version(v string, kind eventKind) uint32 {
 		p.byText = slices.Insert(p.byText, at, uint32(len(p.versions)))
 		p.versions = append(p.versions, v)
 	}
-	return p.byText[at]
+	return p.byText[at] + 1
 }
 
 // word is the number of a word that many entries have.
@@ -264,6 +302,7 @@ func (b *Builder) word(w string) uint32 {
 	n, ok := b.words[w]
 	if !ok {
 		n = uint32(len(b.ordered))
+		b.held += heldName + len(w)
 		b.words[w] = n
 		b.ordered = append(b.ordered, w)
 	}

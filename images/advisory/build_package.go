@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"imgbuild/images/advisory/ecosystem"
 	"imgbuild/images/control"
 )
 
@@ -43,18 +44,31 @@ func (p *packageEntries) write(o *out, recordNumber []uint32, about [][]uint32) 
 		versions[i] = out(v)
 	}
 	o.table(versions)
-	slices.SortStableFunc(p.entries, func(x, y entryOf) int { return cmp.Compare(recordNumber[x.record], recordNumber[y.record]) })
-	o.count(len(p.entries))
-	for i := range p.entries {
-		e := &p.entries[i]
+	// They are sorted by where they lie: all of them read would take several times
+	// the memory.
+	type lying struct {
+		record  uint32
+		written string
+	}
+	order, rest := make([]lying, 0, p.n), string(p.entries)
+	p.entries = nil // for the collector
+	for rest != "" {
+		e, after := readEntry(rest)
+		order = append(order, lying{recordNumber[e.record], rest[:len(rest)-len(after)]})
+		rest = after
+	}
+	slices.SortStableFunc(order, func(x, y lying) int { return cmp.Compare(x.record, y.record) })
+	o.count(len(order))
+	for _, one := range order {
+		e, _ := readEntry(one.written)
 		o.number(uint64(recordNumber[e.record]))
 		// Which vulnerabilities that is about is in the record too, but far away.
 		o.ascending(about[e.record])
 		o.number(uint64(e.ecosystem))
 		o.number(uint64(e.urgency))
-		o.byte(statusByte(e.status))
-		o.byte(dispositionByte(e.disposition))
-		o.byte(severityByte(e.severity))
+		o.byte(e.status)
+		o.byte(e.disposition)
+		o.byte(e.severity)
 		o.text(e.note)
 		o.text(e.unreadable)
 		ranges := e.placed(places)
@@ -65,12 +79,57 @@ func (p *packageEntries) write(o *out, recordNumber []uint32, about [][]uint32) 
 				o.number(uint64(event.place)<<2 | uint64(event.kind))
 			}
 		}
-		o.ascending(e.others(places, ranges))
+		listed := make([]uint32, 0, len(e.versions))
+		for _, v := range e.versions {
+			listed = append(listed, places[v-1])
+		}
+		slices.Sort(listed)
+		o.ascending(slices.Compact(listed))
 	}
 }
 
+// write writes an entry as it is held until the index is written.
+func (e *entryOf) write(o *out) {
+	o.number(uint64(e.record))
+	o.number(uint64(e.ecosystem))
+	o.number(uint64(e.urgency))
+	o.byte(e.status)
+	o.byte(e.disposition)
+	o.byte(e.severity)
+	o.text(e.note)
+	o.text(e.unreadable)
+	o.count(len(e.ranges))
+	for _, r := range e.ranges {
+		o.count(len(r))
+		for _, event := range r {
+			o.number(uint64(event.version)<<2 | uint64(event.kind))
+		}
+	}
+	slices.Sort(e.versions)
+	o.ascending(e.versions)
+}
+
+// readEntry reads what write has written, and gives what follows it.
+func readEntry(held string) (entryOf, string) {
+	part := in{rest: held}
+	e := entryOf{
+		record: uint32(part.number()), ecosystem: uint32(part.number()), urgency: uint32(part.number()),
+		status: part.byte(), disposition: part.byte(), severity: part.byte(), note: part.text(), unreadable: part.text(),
+		ranges: make([][]eventOf, part.count()),
+	}
+	for i := range e.ranges {
+		e.ranges[i] = make([]eventOf, part.count())
+		for j := range e.ranges[i] {
+			n := part.number()
+			e.ranges[i][j] = eventOf{eventKind(n & 3), uint32(n >> 2)}
+		}
+	}
+	e.versions = part.ascending()
+	return e, part.rest
+}
+
 // placed are an entry's ranges by places, in the order in which they are
-// evaluated: by version, and as they were listed where those are equal.
+// evaluated.
 func (e *entryOf) placed(places []uint32) [][]event {
 	var ranges [][]event
 	if e.unreadable != "" {
@@ -84,11 +143,11 @@ func (e *entryOf) placed(places []uint32) [][]event {
 		for _, one := range r {
 			place := uint32(0)
 			if one.version != always {
-				place = places[one.version]
+				place = places[one.version-1]
 			}
 			events = append(events, event{one.kind, place})
 		}
-		slices.SortStableFunc(events, func(x, y event) int { return cmp.Compare(x.place, y.place) })
+		byPlace(events)
 		ranges = append(ranges, events)
 	}
 	return ranges
@@ -98,21 +157,53 @@ func (e *entryOf) placed(places []uint32) [][]event {
 // looked for in the ranges: it saves room, and no more.
 const mostPruned = 1 << 22
 
-// others are the listed versions that no range has already.
-func (e *entryOf) others(places []uint32, ranges [][]event) []uint32 {
-	var others []uint32
-	events := 0
+// outside are those of the listed versions that no range has: sources list all
+// that have ever been, and with a range besides that says nothing more. The
+// ranges must be readable.
+func outside(order *ecosystem.Order, ranges []Range, listed []string) []string {
+	var bounds []string
 	for _, r := range ranges {
-		events += len(r)
-	}
-	all := events*len(e.versions) > mostPruned
-	for _, v := range e.versions {
-		if place := places[v]; all || !inRanges(ranges, place) {
-			others = append(others, place)
+		for _, e := range r.Events {
+			if kind, v := kindOf(e); !unbounded(kind, v) {
+				bounds = append(bounds, v)
+			}
 		}
 	}
-	slices.Sort(others)
-	return slices.Compact(others)
+	if len(ranges) == 0 || len(listed) == 0 || len(bounds)*len(listed) > mostPruned {
+		return listed
+	}
+	slices.SortFunc(bounds, order.Compare)
+	at := func(v string) uint32 {
+		n, equal := slices.BinarySearchFunc(bounds, v, order.Compare)
+		if equal {
+			return uint32(2*n + 2)
+		}
+		return uint32(2*n + 1)
+	}
+	placed := make([][]event, len(ranges))
+	for i, r := range ranges {
+		for _, e := range r.Events {
+			kind, v := kindOf(e)
+			one := event{kind: kind}
+			if !unbounded(kind, v) {
+				one.place = at(v)
+			}
+			placed[i] = append(placed[i], one)
+		}
+		byPlace(placed[i])
+	}
+	return slices.DeleteFunc(listed, func(v string) bool { return inRanges(placed, at(v)) })
+}
+
+// unbounded tells whether a bound is before or after all versions.
+func unbounded(kind eventKind, v string) bool {
+	return kind == introduced && v == "0" || kind == limit && v == "*"
+}
+
+// byPlace sorts events as they are evaluated: by version, and as they were listed
+// where those are equal.
+func byPlace(events []event) {
+	slices.SortStableFunc(events, func(x, y event) int { return cmp.Compare(x.place, y.place) })
 }
 
 // The numbers of what has few values; what a source made up is the default of

@@ -1,10 +1,16 @@
 package advisory
 
 import (
+	"errors"
 	"time"
 
 	"imgbuild/images/control"
 )
+
+// ErrTruncated says that a file ends before what is in it does. Readers wrap it,
+// or [io.ErrUnexpectedEOF] of a decoder, so that what was cut short on its way is
+// told from what is no feed.
+var ErrTruncated = errors.New("it is cut short")
 
 // Record is one advisory of any source. Its fields mean what those of the
 // same name do in the OSV schema (https://ossf.github.io/osv-schema/), and a

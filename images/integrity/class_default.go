@@ -28,6 +28,9 @@ func DefaultRules() Rules {
 		{Pattern: "root/**", Class: Variable},
 		{Pattern: "root/.bashrc", Class: Immutable},
 		{Pattern: "root/.profile", Class: Immutable},
+		// A login shell of root reads these in place of the one above.
+		{Pattern: "root/.bash_profile", Class: Immutable},
+		{Pattern: "root/.bash_login", Class: Immutable},
 		{Pattern: "root/.ssh", Class: Seeded},
 		{Pattern: "root/.ssh/authorized_keys", Class: Seeded},
 
@@ -54,6 +57,8 @@ func DefaultRules() Rules {
 		{Pattern: "var/log/**", Class: Variable},
 		{Pattern: "var/mail/**", Class: Variable},
 		{Pattern: "var/spool/**", Class: Variable},
+		// What runs on a server is its image's.
+		{Pattern: "var/spool/cron/crontabs/**", Class: Immutable},
 		{Pattern: "var/tmp/**", Class: Variable},
 		// Where cloud-init keeps programs when none may run below /var/tmp.
 		{Pattern: "usr/lib/cloud-init/clouddir", Class: Variable},

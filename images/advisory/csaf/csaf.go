@@ -18,13 +18,13 @@ import (
 const Feed = "csaf"
 
 // Limits on one document. The largest of Red Hat's are of kernels and have some
-// 30 MB.
+// 30 MB and 600,000 elements.
 const (
 	maxVulnerabilities = 10_000
 	maxReferences      = 2_000_000
 )
 
-var limits = boundedjson.Limits{Bytes: 64 << 20, Elements: 2_000_000}
+var limits = boundedjson.Limits{Bytes: 64 << 20, Elements: 1_000_000}
 
 // Document is what one document says.
 type Document struct {

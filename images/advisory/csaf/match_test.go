@@ -10,6 +10,30 @@ import (
 	"imgbuild/images/advisory/installed"
 )
 
+// TestWhatHasItInAnyRepositoryCounts: an image knows its release, and not which
+// repository its packages came from.
+func TestWhatHasItInAnyRepositoryCounts(t *testing.T) {
+	d, err := csaf.Decode([]byte(`{
+		"document": {"csaf_version": "2.0", "category": "csaf_vex", "tracking": {"id": "CVE-2030-0009", "status": "final"}},
+		"product_tree": {
+			"full_product_names": [
+				{"product_id": "base", "product_identification_helper": {"cpe": "cpe:/o:redhat:enterprise_linux:9::baseos"}},
+				{"product_id": "crb", "product_identification_helper": {"cpe": "cpe:/a:redhat:enterprise_linux:9::crb"}},
+				{"product_id": "sizer", "product_identification_helper": {"purl": "pkg:rpm/redhat/sizer"}}],
+			"relationships": [
+				{"full_product_name": {"product_id": "base:sizer"}, "product_reference": "sizer", "relates_to_product_reference": "base"},
+				{"full_product_name": {"product_id": "crb:sizer"}, "product_reference": "sizer", "relates_to_product_reference": "crb"}]},
+		"vulnerabilities": [{"cve": "CVE-2030-0009", "product_status": {"known_affected": ["crb:sizer"], "known_not_affected": ["base:sizer"]}}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range d.Records[0].Affected {
+		if a.Status != advisory.StatusAffected {
+			t.Errorf("%s of %s is %s", a.Package, a.Ecosystem, a.Status)
+		}
+	}
+}
+
 // TestWhatBecomesOfStatements holds packages against an index of an advisory and
 // a VEX document, and of another source's record that they contradict.
 func TestWhatBecomesOfStatements(t *testing.T) {

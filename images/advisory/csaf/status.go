@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"imgbuild/images/advisory"
+	"imgbuild/images/advisory/ecosystem"
 	"imgbuild/images/control"
 )
 
@@ -140,6 +141,14 @@ func (s *saying) byProduct(list []rawSaying) (map[string]*rawSaying, error) {
 
 // affected is what is said, by package.
 func (s *saying) affected(worst control.Severity) []advisory.Affected {
+	// One name may be of a binary package that has it and of a source package, a
+	// stream or a repository of the same release that has not: what has it counts.
+	has := map[key]bool{}
+	for at, claims := range s.said {
+		if slices.ContainsFunc(claims, func(c *claim) bool { return c.kind != notAffected }) {
+			has[key{ecosystem.Release(at.ecosystem), at.name}] = true
+		}
+	}
 	var list []advisory.Affected
 	for _, at := range slices.SortedFunc(maps.Keys(s.said), func(a, b key) int {
 		return cmp.Or(strings.Compare(a.ecosystem, b.ecosystem), strings.Compare(a.name, b.name))
@@ -152,9 +161,7 @@ func (s *saying) affected(worst control.Severity) []advisory.Affected {
 			return a.kind == b.kind && a.version == b.version && a.module == b.module
 		})
 		for _, c := range claims {
-			// One name may be of a binary package that has it and of a source package,
-			// or a stream, that has not: what has it counts.
-			if c.kind == notAffected && (claims[0].kind != notAffected || c.module != "" && c.version == "") {
+			if c.kind == notAffected && (has[key{ecosystem.Release(at.ecosystem), at.name}] || c.module != "" && c.version == "") {
 				continue
 			}
 			a := s.say(c)

@@ -2,6 +2,7 @@ package debian_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -82,17 +83,29 @@ func TestTracker(t *testing.T) {
 	}
 }
 
+// names are the first members of an object.
+func names(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `"%d": {}, `, i)
+	}
+	return b.String()
+}
+
 func TestWhatIsNoTracker(t *testing.T) {
 	one := func(release string) string { return `{"a": {"CVE-1": {"releases": {"bookworm": ` + release + `}}}}` }
 	for text, says := range map[string]string{
-		"":                       "EOF",
-		"[]":                     "where an object is expected",
-		"{}":                     "there is no vulnerability",
-		`{"a": []}`:              "where an object is expected",
-		`{"a": {}}`:              "there is no vulnerability",
-		`{"a": {"CVE-1": {}}} 1`: "unexpected",
-		tracker[:200]:            "EOF",
-		tracker + "{}":           "something follows",
+		"":                                "EOF",
+		"[]":                              "where an object is expected",
+		"{}":                              "there is no vulnerability",
+		`{"a": []}`:                       "where an object is expected",
+		`{"a": {}}`:                       "there is no vulnerability",
+		`{"a": {"CVE-1": {}}}`:            "says nothing of releases",
+		"{" + names(200_000) + `"z": {}}`: "more than 100000 packages",
+		`{"a": {"CVE-1": {"description": "` + strings.Repeat("a", 600<<10) + `"}}}`: "more than 524288 bytes",
+		`{"a": {"CVE-1": {"releases": {` + names(100_000) + `"z": {}}}}}`:           "more than 524288 bytes",
+		tracker[:200]:  "EOF",
+		tracker + "{}": "something follows",
 		one(`{"status": "open", "urgency": "low"}`) + `,`:                              "invalid",
 		one(`{"status": "fine", "urgency": "low"}`):                                    `the status "fine" is not known`,
 		one(`{"urgency": "low"}`):                                                      `the status "" is not known`,
@@ -152,9 +165,12 @@ func TestList(t *testing.T) {
 		t.Error(diff)
 	}
 	for text, says := range map[string]string{
-		"":                                   "there is no advisory",
-		"\t{CVE-1}\n":                        "line 1: it belongs to no advisory",
-		"DSA-1-1 sizer":                      "is no date, id and title",
+		"":                 "there is no advisory",
+		"\t{CVE-1}\n":      "line 1: it belongs to no advisory",
+		"DSA-1-1 sizer":    "is no date, id and title",
+		list[:len(list)-1]: "cut short",
+		list[:len(list)-2]: "cut short", // a version of which the end is missing
+		list + strings.Repeat("\t{"+strings.Repeat("a ", 1000)+"}\n", 20): "more than 10000 vulnerabilities",
 		list + "\tx\n":                       "line 14: \"x\" is neither",
 		list + "\t[a]\n":                     "is no package with a version",
 		list + "\t[buster] - other <fine>\n": `"<fine>" is not known`,

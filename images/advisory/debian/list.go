@@ -35,6 +35,15 @@ func List(r io.Reader, each func(*advisory.Record) error) error {
 	limited := &io.LimitedReader{R: r, N: maxList}
 	lines := bufio.NewScanner(limited)
 	lines.Buffer(make([]byte, 64<<10), maxListLine)
+	// Of what is cut off within a line the version would be another.
+	ended := true
+	lines.Split(func(data []byte, atEOF bool) (int, []byte, error) {
+		n, line, err := bufio.ScanLines(data, atEOF)
+		if n > 0 {
+			ended = data[n-1] == '\n'
+		}
+		return n, line, err
+	})
 	var current *advisory.Record
 	n := 0
 	end := func() error {
@@ -68,6 +77,9 @@ func List(r io.Reader, each func(*advisory.Record) error) error {
 		}
 	}
 	err := lines.Err()
+	if err == nil && !ended {
+		err = fmt.Errorf("%w: its last line does not end", advisory.ErrTruncated)
+	}
 	if err == nil {
 		err = end()
 	}
@@ -103,6 +115,9 @@ func detail(r *advisory.Record, line string) error {
 	switch {
 	case strings.HasPrefix(line, "{") && strings.HasSuffix(line, "}"):
 		r.Upstream = append(r.Upstream, strings.Fields(strings.Trim(line, "{}"))...)
+		if len(r.Upstream) > advisory.MaxNames {
+			return fmt.Errorf("%s has more than %d vulnerabilities", r.ID, advisory.MaxNames)
+		}
 		return nil
 	case strings.HasPrefix(line, "["):
 		found := listPackage.FindStringSubmatch(line)
@@ -114,7 +129,9 @@ func detail(r *advisory.Record, line string) error {
 			return err
 		}
 		a.Ecosystem, a.Package = "Debian:"+cmp.Or(ecosystem.DebianRelease(found[1]), found[1]), found[2]
-		r.Affected = append(r.Affected, a)
+		if r.Affected = append(r.Affected, a); len(r.Affected) > advisory.MaxAffected {
+			return fmt.Errorf("%s has more than %d packages", r.ID, advisory.MaxAffected)
+		}
 		return nil
 	case strings.HasPrefix(line, "NOTE:"), strings.HasPrefix(line, "TODO:"):
 		return nil

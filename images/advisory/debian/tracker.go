@@ -25,10 +25,12 @@ const (
 	ListFeed    = "debian-advisories"
 )
 
-// Limits on the tracker's file, of some 75 MB, and on what it says of the
-// releases of one package.
+// Limits on the tracker's file, of some 75 MB and 4,000 packages with up to 6,000
+// vulnerabilities, on one of those, and on what it says of the releases.
 const (
 	maxTracker  = 192 << 20
+	maxMembers  = 100_000
+	maxIssue    = 512 << 10
 	maxReleases = 64 << 10
 )
 
@@ -52,13 +54,18 @@ type release struct {
 // each source package: so there are several with one id. It ends with the first
 // error.
 func Tracker(r io.Reader, each func(*advisory.Record) error) error {
-	limited := &io.LimitedReader{R: r, N: maxTracker}
+	limited := &issues{LimitedReader: io.LimitedReader{R: r, N: maxTracker}, left: maxIssue}
 	n := 0
 	err := members(jsontext.NewDecoder(limited), func(d *jsontext.Decoder, source string) error {
+		limited.left = maxIssue
 		return members(d, func(d *jsontext.Decoder, id string) error {
+			limited.left = maxIssue
 			var i issue
 			if err := json.UnmarshalDecode(d, &i); err != nil {
 				return err
+			}
+			if len(i.Releases) == 0 {
+				return fmt.Errorf("%s of %s says nothing of releases", id, source)
 			}
 			record, err := i.record(source, id)
 			if err != nil {
@@ -80,6 +87,23 @@ func Tracker(r io.Reader, each func(*advisory.Record) error) error {
 	return nil
 }
 
+// issues bounds what is read for one vulnerability: a decoder holds all of it, and
+// every name in it.
+type issues struct {
+	io.LimitedReader
+	left int
+}
+
+// Read fails when nothing is left.
+func (i *issues) Read(p []byte) (int, error) {
+	if i.left <= 0 {
+		return 0, fmt.Errorf("a vulnerability has more than %d bytes", maxIssue)
+	}
+	n, err := i.LimitedReader.Read(p[:min(len(p), i.left)])
+	i.left -= n
+	return n, err
+}
+
 // members calls do for each member of an object, with the decoder before its
 // value. What follows the outermost object is an error.
 func members(d *jsontext.Decoder, do func(d *jsontext.Decoder, name string) error) error {
@@ -92,10 +116,13 @@ func members(d *jsontext.Decoder, do func(d *jsontext.Decoder, name string) erro
 	if _, err := d.ReadToken(); err != nil {
 		return err
 	}
-	for d.PeekKind() != '}' {
+	for n := 0; d.PeekKind() != '}'; n++ {
 		name, err := d.ReadToken()
 		if err != nil {
 			return err
+		}
+		if n == maxMembers {
+			return fmt.Errorf("it has more than %d packages, or vulnerabilities of one", maxMembers)
 		}
 		if err := do(d, name.String()); err != nil {
 			return err

@@ -26,7 +26,7 @@ const (
 	maxReleases = 200_000
 )
 
-var limits = boundedjson.Limits{Bytes: 64 << 20, Elements: 2_000_000}
+var limits = boundedjson.Limits{Bytes: 64 << 20, Elements: 600_000}
 
 // Feed is what was read.
 type Feed struct {

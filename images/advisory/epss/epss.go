@@ -74,10 +74,10 @@ func read(r io.Reader) (*Scores, error) {
 	lines := &limited{from: in, left: maxBytes}
 	s, err := readCSV(lines)
 	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(lines.err, io.ErrUnexpectedEOF):
+		return nil, advisory.ErrTruncated
 	case lines.err != nil:
 		return nil, lines.err
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, errors.New("the file is cut short")
 	}
 	return s, err
 }
@@ -117,9 +117,7 @@ func (l *limited) line() ([]byte, error) {
 	case len(line) > maxLine || errors.Is(err, bufio.ErrBufferFull):
 		return nil, fmt.Errorf("a line has more than %d bytes", maxLine)
 	case errors.Is(err, io.EOF) && len(line) > 0:
-		return nil, errors.New("the file is cut short: its last line does not end")
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, errors.New("the file is cut short")
+		return nil, fmt.Errorf("%w: its last line does not end", advisory.ErrTruncated)
 	case err != nil:
 		return nil, err
 	case !utf8.Valid(line):

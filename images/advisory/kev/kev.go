@@ -18,10 +18,10 @@ import (
 	"imgbuild/images/advisory/boundedjson"
 )
 
-// The catalogue of 2025 has 1,400 entries and 1.3 MB.
-const maxEntries = 100_000
+// The catalogue of 2025 has 1,400 entries, 20,000 elements and 1.3 MB.
+const maxEntries = 30_000
 
-var limits = boundedjson.Limits{Bytes: 64 << 20, Elements: 2_000_000}
+var limits = boundedjson.Limits{Bytes: 32 << 20, Elements: 500_000}
 
 // Catalog is the whole catalogue. It is not changed once it is read.
 type Catalog struct {

@@ -17,7 +17,7 @@ import (
 // Limits on one document. The largest so far has 11 MB as XML, 900
 // vulnerabilities, 400 products, 20,000 references to them and 170,000 elements.
 const (
-	maxElements        = 2_000_000
+	maxElements        = 1_000_000
 	maxTag             = 64 << 10
 	maxVulnerabilities = 20_000
 	maxProducts        = 50_000
@@ -38,6 +38,30 @@ type Document struct {
 	Released, Revised time.Time
 	Products          []Product
 	Vulnerabilities   []Vulnerability
+}
+
+// MaxWeight is how much all documents of a [History] may weigh together; those of
+// ten years weigh some 2 million.
+const MaxWeight = 3_000_000
+
+// Weight is how often a document refers to products, with what each update is
+// said to replace in each of them: by that, documents take memory.
+func (d *Document) Weight() int {
+	n := 0
+	for i := range d.Vulnerabilities {
+		v := &d.Vulnerabilities[i]
+		n += 1 + len(v.Affected) + len(v.NotAffected)
+		for _, s := range v.Ratings {
+			n += len(s.Products)
+		}
+		for _, s := range v.Scores {
+			n += len(s.Products)
+		}
+		for _, f := range v.Fixes {
+			n += len(f.Products) * (1 + 4*len(f.Supersedes))
+		}
+	}
+	return n
 }
 
 // Product is one release of a product. Its ID is that of a component and a

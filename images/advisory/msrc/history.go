@@ -70,7 +70,11 @@ func NewHistory(documents []*Document) (*History, error) {
 	h.documents = slices.SortedFunc(slices.Values(documents), func(a, b *Document) int {
 		return cmp.Or(cmp.Compare(a.Month, b.Month), cmp.Compare(a.ID, b.ID))
 	})
+	weight := 0
 	for i, d := range h.documents {
+		if weight += d.Weight(); weight > MaxWeight {
+			return nil, fmt.Errorf("putting MSRC documents together: they refer to products more than %d times", MaxWeight)
+		}
 		if i > 0 && d.ID == h.documents[i-1].ID {
 			return nil, fmt.Errorf("putting MSRC documents together: %s is there twice", d.ID)
 		}

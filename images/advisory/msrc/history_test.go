@@ -275,6 +275,38 @@ func TestAskingWrongly(t *testing.T) {
 	}
 }
 
+// TestDocumentsThatSayTooMuch weighs them before anything is made of them.
+func TestDocumentsThatSayTooMuch(t *testing.T) {
+	d := month("2030-Jan", "0001 1 lcu 100")
+	v := d.Vulnerabilities[0]
+	v.Affected = slices.Repeat([]string{server}, 100_000)
+	d.Vulnerabilities = slices.Repeat([]msrc.Vulnerability{v}, msrc.MaxWeight/100_000)
+	if _, err := msrc.NewHistory([]*msrc.Document{d}); err == nil || !strings.Contains(err.Error(), "refer to products more than 3000000 times") {
+		t.Error(err)
+	}
+}
+
+// TestProductsOfOneName: whatever Microsoft calls the same is one package.
+func TestProductsOfOneName(t *testing.T) {
+	d := month("2030-Jan", "0001 1 lcu 100")
+	d.Products = append(d.Products, msrc.Product{ID: "777", Name: product, Family: "Windows"})
+	d.Vulnerabilities[0].NotAffected = []string{"777"}
+	h, err := msrc.NewHistory([]*msrc.Document{d})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Records(func(r *advisory.Record) error {
+		for _, a := range r.Affected {
+			if a.Status == advisory.StatusNotAffected {
+				t.Errorf("%s is said not to be in %s", r.ID, a.Package)
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestRecords(t *testing.T) {
 	d, err := msrc.Read(bytes.NewReader(read(t, "testdata/2030-Jan.xml")))
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"io"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"imgbuild/images/advisory"
 )
 
 // The part of CVRF that is read. XML and JSON have the same names: what is an
@@ -119,7 +121,7 @@ func decodeXML(data []byte) (*rawDocument, error) {
 		token, err := d.Token()
 		if errors.Is(err, io.EOF) {
 			if !ended {
-				return nil, errors.New("it is cut short: it ends before its outermost element does")
+				return nil, fmt.Errorf("%w: it ends before its outermost element does", advisory.ErrTruncated)
 			}
 			return &raw, nil
 		}

@@ -36,6 +36,9 @@ func (h *History) Records(each func(*advisory.Record) error) error {
 			}
 		}
 	}
+	for _, r := range w.vulnerabilities {
+		believeTheGraver(r)
+	}
 	for _, list := range []map[string]*advisory.Record{w.vulnerabilities, w.updates} {
 		for _, key := range slices.Sorted(maps.Keys(list)) {
 			if err := list[key].Check(); err != nil {
@@ -117,6 +120,18 @@ func (w *writer) add(p *product, s *statement) {
 	for _, u := range s.fixes {
 		w.update(p, u, s.of, slices.Contains(decisive, u))
 	}
+}
+
+// believeTheGraver leaves out that a product does not have a vulnerability at all,
+// where another product of the same name has it: packages have no other name.
+func believeTheGraver(r *advisory.Record) {
+	has := map[string]bool{}
+	for _, a := range r.Affected {
+		has[a.Package] = has[a.Package] || a.Status != advisory.StatusNotAffected
+	}
+	r.Affected = slices.DeleteFunc(r.Affected, func(a advisory.Affected) bool {
+		return has[a.Package] && a.Status == advisory.StatusNotAffected && len(a.Versions) == 0
+	})
 }
 
 // rating is how bad a vulnerability is: Microsoft's word, else what its score

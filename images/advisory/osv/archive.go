@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"imgbuild/images/advisory"
 )
@@ -72,7 +73,7 @@ func readArchive(ctx context.Context, file io.ReaderAt, size int64, each func(*a
 	limited := &budget{ReaderAt: file, left: maxDirectory}
 	archive, err := zip.NewReader(limited, size)
 	if errors.Is(err, zip.ErrFormat) {
-		return errors.New("reading OSV records: the archive is cut short, or is no zip archive")
+		return fmt.Errorf("reading OSV records: %w, or is no zip archive", advisory.ErrTruncated)
 	}
 	if err != nil {
 		return fmt.Errorf("reading OSV records: %w", err)
@@ -102,13 +103,34 @@ func readArchive(ctx context.Context, file io.ReaderAt, size int64, each func(*a
 	return nil
 }
 
-// batch is what one worker decodes at a time.
+// batch is what one worker decodes at a time. It weighs what its records have
+// unpacked, by the archive's list.
 type batch struct {
-	files []*zip.File
-	done  chan []*advisory.Record
+	files  []*zip.File
+	weight int64
+	done   chan []*advisory.Record
 }
 
 const batchSize = 32
+
+// maxDecoded is what batches may weigh that are decoded and not yet given on: one
+// record, if it is as large as one may be.
+const maxDecoded = maxRecord
+
+// next takes a batch from the front of files.
+func next(files []*zip.File) (batch, []*zip.File) {
+	b := batch{done: make(chan []*advisory.Record, 1)}
+	n := 0
+	for ; n < min(batchSize, len(files)); n++ {
+		size := int64(min(files[n].UncompressedSize64, maxRecord))
+		if n > 0 && b.weight+size > maxDecoded/8 {
+			break
+		}
+		b.weight += size
+	}
+	b.files = files[:n]
+	return b, files[n:]
+}
 
 // decodeAll decodes with all processors and gives the records in order.
 func decodeAll(ctx context.Context, files []*zip.File, each func(*advisory.Record) error) error {
@@ -116,13 +138,16 @@ func decodeAll(ctx context.Context, files []*zip.File, each func(*advisory.Recor
 	g, ctx := errgroup.WithContext(ctx)
 	// The queue keeps the order; its length is how many batches are held.
 	queue, work := make(chan batch, 2*workers), make(chan batch)
+	decoded := semaphore.NewWeighted(maxDecoded)
 	g.Go(func() error {
 		defer close(work)
 		defer close(queue)
 		for len(files) > 0 {
-			n := min(batchSize, len(files))
-			b := batch{files[:n], make(chan []*advisory.Record, 1)}
-			files = files[n:]
+			var b batch
+			b, files = next(files)
+			if err := decoded.Acquire(ctx, b.weight); err != nil {
+				return err
+			}
 			for _, to := range []chan batch{queue, work} {
 				select {
 				case to <- b:
@@ -166,6 +191,7 @@ func decodeAll(ctx context.Context, files []*zip.File, each func(*advisory.Recor
 						return err
 					}
 				}
+				decoded.Release(b.weight)
 			case <-ctx.Done():
 				return ctx.Err()
 			}
@@ -184,12 +210,16 @@ func decodeEntry(f *zip.File, buffer *bytes.Buffer) (*advisory.Record, error) {
 		return nil, err
 	}
 	buffer.Reset()
-	_, err = buffer.ReadFrom(io.LimitReader(content, maxRecord+1))
+	buffer.Grow(int(f.UncompressedSize64) + bytes.MinRead)
+	_, err = buffer.ReadFrom(io.LimitReader(content, int64(f.UncompressedSize64)+1))
 	if closing := content.Close(); err == nil {
 		err = closing
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) {
-		err = errors.New("the archive is cut short")
+		err = advisory.ErrTruncated
+	}
+	if err == nil && uint64(buffer.Len()) > f.UncompressedSize64 {
+		err = fmt.Errorf("it has more than the %d bytes that the archive says", f.UncompressedSize64)
 	}
 	if err != nil {
 		return nil, err

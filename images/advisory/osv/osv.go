@@ -28,8 +28,8 @@ const Feed = "osv"
 
 // Limits on a record. The largest of Ubuntu's kernels have some 5 MB.
 const (
-	maxRecord   = 32 << 20
-	maxElements = 1_000_000
+	maxRecord   = 16 << 20
+	maxElements = 600_000
 )
 
 // The part of the schema that is read.

@@ -87,9 +87,9 @@ func TestWhatIsNoRecord(t *testing.T) {
 		`{"id": "CVE-1", "affected": [{"package": {"ecosystem": "Debian:12", "name": "a"}, "versions": ["` + strings.Repeat(`1","`, 500_000) + `1"]}]}`: "500001 versions, the limit is",
 		`{"id": "CVE-1", "affected": [` + strings.Repeat(`{"package": {"ecosystem": "npm", "name": "a"}},`, 60_000) + `{}]}`:                            "60000 affected packages, the limit is",
 		`{"id": "CVE-1", "x": ` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + `}`:                                                     "exceeded max depth",
-		strings.Repeat(" ", 33<<20): "more than 33554432 bytes",
+		strings.Repeat(" ", 17<<20): "more than 16777216 bytes",
 		// A structure of 150 bytes for every three of the file.
-		`{"id": "CVE-1", "affected": [` + strings.Repeat("{},", 10_000_000) + `{}]}`: "elements, the limit is",
+		`{"id": "CVE-1", "affected": [` + strings.Repeat("{},", 5_000_000) + `{}]}`: "elements, the limit is",
 	} {
 		if _, err := osv.Decode([]byte(text)); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%.60q: %v does not say %q", text, err, says)
