@@ -35,6 +35,11 @@ var states = []State{StateAffected, StateUndetermined, StateNoDSA, StateIgnored,
 // distributor thinks of it, or may have it.
 func (s State) Has() bool { return s != StateFixed && s != StateNotAffected }
 
+// Before tells whether s needs somebody more than other.
+func (s State) Before(other State) bool {
+	return slices.Index(states, s) < slices.Index(states, other)
+}
+
 // Finding is what is known of one vulnerability in one package of an image.
 type Finding struct {
 	// Vulnerability is its id: the CVE where it has one. Aliases are its other

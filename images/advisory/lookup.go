@@ -6,11 +6,71 @@ import (
 	"strings"
 
 	"imgbuild/images/advisory/ecosystem"
+	"imgbuild/images/advisory/installed"
+	"imgbuild/images/control"
 )
 
 // Name is a package as advisories call it: "Debian:12" and "openssl". Release
 // is the one name of all that an ecosystem may have ([ecosystem.Release]).
 type Name struct{ Release, Package string }
+
+// Concerns tells whether a package is one that a name stands for: of its release,
+// or of any where the name has none, and by the name that its advisories use.
+func Concerns(n Name, p *installed.Package) bool {
+	of, err := ecosystem.Of(p.Ecosystem)
+	if err != nil || n.Release != ecosystem.Release(p.Ecosystem) && n.Release != of.Name {
+		return false
+	}
+	return n.Package == p.Source || of.Naming == ecosystem.ByEither && n.Package == p.Name
+}
+
+// Vulnerability is one, however many records are about it.
+type Vulnerability struct {
+	// ID is the CVE where it has one; Aliases are its other names.
+	ID      string   `json:"id"`
+	Aliases []string `json:"aliases,omitempty"`
+	// Severity is the worst that a source says; empty when none does.
+	Severity control.Severity `json:"severity,omitempty"`
+}
+
+// Vulnerabilities are those that a name stands for: of a CVE or an alias mostly
+// one, of an advisory such as a DSA all that it is about. Nil is a name that
+// nobody knows. They are sorted by id.
+func (x *Index) Vulnerabilities(name string) ([]Vulnerability, error) {
+	names := []string{name}
+	for at := x.records.find(name); at >= 0 && at < x.records.n; at++ {
+		part := x.records.part(at)
+		if part.text() != name {
+			break
+		}
+		r, err := x.details(at)
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, r.Upstream...)
+	}
+	var numbers []uint32
+	for _, n := range names {
+		if at := x.names.find(n); at >= 0 {
+			part := x.names.part(at)
+			part.text()
+			numbers = append(numbers, part.ascending()...)
+			if part.failed {
+				return nil, errIndex
+			}
+		}
+	}
+	slices.Sort(numbers)
+	var list []Vulnerability
+	for _, n := range slices.Compact(numbers) {
+		v, err := x.vulnerability(n)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, Vulnerability{v.id, v.names, v.severity})
+	}
+	return list, nil
+}
 
 // named are the numbers of the records that a name leads to.
 func (x *Index) named(name string) ([]uint32, error) {
