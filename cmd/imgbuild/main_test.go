@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) {
 	sandbox.Init()
-	testscript.Main(m, map[string]func(){"imgbuild": main, "fixture-image": fixtureImage, "fixture-damage": fixtureDamage})
+	testscript.Main(m, map[string]func(){"imgbuild": main, "fixture-image": fixtureImage, "fixture-packages": fixturePackages, "fixture-damage": fixtureDamage})
 }
 
 // TestScripts runs the command line as a user types it. Each file of

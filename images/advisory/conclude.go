@@ -19,19 +19,19 @@ const unassigned = "not yet assigned"
 // decided about it is looked at only where no version is without it: once there
 // is a fix it is there to be taken. What it calls unimportant stays so.
 type conclusion struct {
-	*matcher
+	*Matcher
 	Finding
 	// all is what is said; has is the part that has it.
 	all, has []*judgement
 }
 
-func (m *matcher) conclude(s *subject, number uint32, all []*judgement) (Finding, error) {
+func (m *Matcher) conclude(s *subject, number uint32, all []*judgement) (Finding, error) {
 	v, err := m.index.vulnerability(number)
 	if err != nil {
 		return Finding{}, err
 	}
-	c := conclusion{matcher: m, all: all, Finding: Finding{
-		Vulnerability: v.id, Aliases: v.names, Release: s.release, Package: s.name, Version: s.version, Binaries: s.binaries, Severity: v.severity,
+	c := conclusion{Matcher: m, all: all, Finding: Finding{
+		Vulnerability: v.id, Aliases: v.names, Release: s.release, Package: s.name, Version: s.version, Severity: v.severity,
 	}}
 	var own control.Severity
 	for _, j := range all {

@@ -1,7 +1,6 @@
 package advisory
 
 import (
-	"cmp"
 	"slices"
 
 	"imgbuild/images/control"
@@ -85,30 +84,9 @@ type Result struct {
 	Unjudged []Unjudged `json:"unjudged,omitempty"`
 }
 
-// sortKey is how a finding is sorted: by a number of its state, its severity
+// keyOf is how a finding is sorted first: by a number of its state, its severity
 // and its vulnerability, of which the numbers are in the order of the ids.
-type sortKey struct {
-	first uint64
-	at    int
-}
-
-func keyOf(f *Finding, vulnerability uint32, at int) sortKey {
+func keyOf(f *Finding, vulnerability uint32) uint64 {
 	severity := uint64(len(severities)) - uint64(severityByte(f.Severity))
-	return sortKey{uint64(slices.Index(states, f.State))<<40 | severity<<32 | uint64(vulnerability), at}
-}
-
-// sorted are the findings in order.
-func (m *matcher) sorted(list []Finding) []Finding {
-	slices.SortFunc(m.keys, func(a, b sortKey) int {
-		if c := cmp.Compare(a.first, b.first); c != 0 {
-			return c
-		}
-		x, y := &list[a.at], &list[b.at]
-		return cmp.Or(cmp.Compare(x.Package, y.Package), cmp.Compare(x.Release, y.Release), cmp.Compare(x.Version, y.Version))
-	})
-	sorted := make([]Finding, len(list))
-	for i, k := range m.keys {
-		sorted[i] = list[k.at]
-	}
-	return sorted
+	return uint64(slices.Index(states, f.State))<<40 | severity<<32 | uint64(vulnerability)
 }

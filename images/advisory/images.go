@@ -153,3 +153,6 @@ func ReadImages(r io.Reader) (*Images, error) {
 	}
 	return i, nil
 }
+
+// IDs are the images, in the order in which they were added.
+func (i *Images) IDs() []string { return slices.Clone(i.ids) }

@@ -17,19 +17,7 @@ const mostFindings = 500_000
 // well as for what is not. An error is of the index, or of a list of packages that
 // is made to be large: a package that cannot be judged is in the result.
 func (x *Index) Match(packages []installed.Package) (*Result, error) {
-	result := &Result{}
-	subjects := x.group(packages, result)
-	m := matcher{index: x}
-	for _, s := range subjects {
-		if err := m.match(s, result); err != nil {
-			return nil, fmt.Errorf("matching %s %s: %w", s.name, s.version, err)
-		}
-		if len(result.Findings) > mostFindings {
-			return nil, fmt.Errorf("matching %d packages: more than %d findings: no image has so many packages", len(packages), mostFindings)
-		}
-	}
-	result.Findings = m.sorted(result.Findings)
-	return result, nil
+	return x.Matcher().Match(packages)
 }
 
 // subject is what records are looked up for: a source package, with the
@@ -104,16 +92,6 @@ func judged(p *installed.Package) (of *ecosystem.Distribution, reason string) {
 	return of, ""
 }
 
-// matcher matches the packages of one image. What is known of one of them is
-// kept until the next.
-type matcher struct {
-	index      *Index
-	judgements []judgement
-	evidence   []evidence
-	// keys are how the findings are sorted.
-	keys []sortKey
-}
-
 // evidence is what one entry of a record says of one vulnerability in a subject.
 type evidence struct {
 	vulnerability uint32
@@ -121,16 +99,17 @@ type evidence struct {
 	judgement int32
 }
 
-func (m *matcher) match(s *subject, result *Result) error {
+// about matches one subject. Its findings have no binaries yet.
+func (m *Matcher) about(s *subject) (*concluded, error) {
 	m.evidence, m.judgements = m.evidence[:0], m.judgements[:0]
 	// A record without a release is about all of them.
 	for _, release := range []string{s.release, s.of.Name} {
 		if err := m.gather(s.of, packageKey(release, s.name), s.version); err != nil {
-			return err
+			return nil, err
 		}
 		if s.source != "" {
 			if err := m.gather(s.of, packageKey(release, s.source), s.sourceVersion); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		if s.release == s.of.Name {
@@ -138,6 +117,7 @@ func (m *matcher) match(s *subject, result *Result) error {
 		}
 	}
 	slices.SortStableFunc(m.evidence, func(a, b evidence) int { return cmp.Compare(a.vulnerability, b.vulnerability) })
+	found := &concluded{}
 	var all []*judgement
 	for rest := m.evidence; len(rest) > 0; {
 		all = all[:0]
@@ -147,17 +127,17 @@ func (m *matcher) match(s *subject, result *Result) error {
 		}
 		finding, err := m.conclude(s, rest[0].vulnerability, all)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		m.keys = append(m.keys, keyOf(&finding, rest[0].vulnerability, len(result.Findings)))
-		result.Findings = append(result.Findings, finding)
+		found.keys = append(found.keys, keyOf(&finding, rest[0].vulnerability))
+		found.findings = append(found.findings, finding)
 		rest = rest[n:]
 	}
-	return nil
+	return found, nil
 }
 
 // gather adds what all records say of one version of a package.
-func (m *matcher) gather(of *ecosystem.Distribution, key, version string) error {
+func (m *Matcher) gather(of *ecosystem.Distribution, key, version string) error {
 	at := m.index.packages.find(key)
 	if at < 0 {
 		return nil

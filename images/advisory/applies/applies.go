@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"imgbuild/images/advisory"
+	"imgbuild/images/advisory/ecosystem"
 	"imgbuild/images/advisory/installed"
 	"imgbuild/images/control"
 )
@@ -152,7 +153,7 @@ func (o *Output) without(v Vulnerability) Verdict {
 		return Verdict{State: NotAffected, Reason: fmt.Sprintf("what is published of %s is about %s, and this is %s", p.Source, releases(v.Names, &p), p.Ecosystem)}
 	}
 	what := "no package that it is about"
-	if names := packages(v.Names); names != "" {
+	if names := packages(o.own(v.Names)); names != "" {
 		what = "no package of " + names
 	}
 	for _, sibling := range o.Siblings {
@@ -161,6 +162,19 @@ func (o *Output) without(v Vulnerability) Verdict {
 		}
 	}
 	return Verdict{State: NotInOutput, Reason: fmt.Sprintf("%s has %s", form(o.Of.Output), what)}
+}
+
+// own are the names that are about the releases of the output; all where none is.
+func (o *Output) own(names []advisory.Name) []advisory.Name {
+	releases := map[string]bool{}
+	for i := range o.Packages {
+		releases[ecosystem.Release(o.Packages[i].Ecosystem)] = true
+	}
+	own := slices.DeleteFunc(slices.Clone(names), func(n advisory.Name) bool { return !releases[n.Release] })
+	if len(own) == 0 {
+		return names
+	}
+	return own
 }
 
 // with are the packages of an output that have the name of one that is spoken of,
