@@ -19,18 +19,18 @@ const unassigned = "not yet assigned"
 // decided about it is looked at only where no version is without it: once there
 // is a fix it is there to be taken. What it calls unimportant stays so.
 type conclusion struct {
-	*Matcher
+	*desk
 	Finding
 	// all is what is said; has is the part that has it.
 	all, has []*judgement
 }
 
-func (m *Matcher) conclude(s *subject, number uint32, all []*judgement) (Finding, error) {
-	v, err := m.index.vulnerability(number)
+func (d *desk) conclude(s *subject, number uint32, all []*judgement) (Finding, error) {
+	v, err := d.index.vulnerability(number)
 	if err != nil {
 		return Finding{}, err
 	}
-	c := conclusion{Matcher: m, all: all, Finding: Finding{
+	c := conclusion{desk: d, all: all, Finding: Finding{
 		Vulnerability: v.id, Aliases: v.names, Release: s.release, Package: s.name, Version: s.version, Severity: v.severity,
 	}}
 	var own control.Severity

@@ -100,15 +100,15 @@ type evidence struct {
 }
 
 // about matches one subject. Its findings have no binaries yet.
-func (m *Matcher) about(s *subject) (*concluded, error) {
-	m.evidence, m.judgements = m.evidence[:0], m.judgements[:0]
+func (d *desk) about(s *subject) (*concluded, error) {
+	d.evidence, d.judgements = d.evidence[:0], d.judgements[:0]
 	// A record without a release is about all of them.
 	for _, release := range []string{s.release, s.of.Name} {
-		if err := m.gather(s.of, packageKey(release, s.name), s.version); err != nil {
+		if err := d.gather(s.of, packageKey(release, s.name), s.version); err != nil {
 			return nil, err
 		}
 		if s.source != "" {
-			if err := m.gather(s.of, packageKey(release, s.source), s.sourceVersion); err != nil {
+			if err := d.gather(s.of, packageKey(release, s.source), s.sourceVersion); err != nil {
 				return nil, err
 			}
 		}
@@ -116,16 +116,16 @@ func (m *Matcher) about(s *subject) (*concluded, error) {
 			break
 		}
 	}
-	slices.SortStableFunc(m.evidence, func(a, b evidence) int { return cmp.Compare(a.vulnerability, b.vulnerability) })
+	slices.SortStableFunc(d.evidence, func(a, b evidence) int { return cmp.Compare(a.vulnerability, b.vulnerability) })
 	found := &concluded{}
 	var all []*judgement
-	for rest := m.evidence; len(rest) > 0; {
+	for rest := d.evidence; len(rest) > 0; {
 		all = all[:0]
 		n := 0
 		for ; n < len(rest) && rest[n].vulnerability == rest[0].vulnerability; n++ {
-			all = append(all, &m.judgements[rest[n].judgement])
+			all = append(all, &d.judgements[rest[n].judgement])
 		}
-		finding, err := m.conclude(s, rest[0].vulnerability, all)
+		finding, err := d.conclude(s, rest[0].vulnerability, all)
 		if err != nil {
 			return nil, err
 		}
@@ -137,27 +137,27 @@ func (m *Matcher) about(s *subject) (*concluded, error) {
 }
 
 // gather adds what all records say of one version of a package.
-func (m *Matcher) gather(of *ecosystem.Distribution, key, version string) error {
-	at := m.index.packages.find(key)
+func (d *desk) gather(of *ecosystem.Distribution, key, version string) error {
+	at := d.index.packages.find(key)
 	if at < 0 {
 		return nil
 	}
-	part := m.index.packages.part(at)
+	part := d.index.packages.part(at)
 	part.text()
 	versions := part.table()
-	judge := judge{index: m.index, versions: versions, place: place(of.Order, versions, version)}
+	judge := judge{index: d.index, versions: versions, place: place(of.Order, versions, version)}
 	for range part.count() {
 		record, vulnerability := uint32(part.number()), uint32(0)
 		for range part.count() {
 			vulnerability += uint32(part.number())
-			m.evidence = append(m.evidence, evidence{vulnerability, int32(len(m.judgements))})
+			d.evidence = append(d.evidence, evidence{vulnerability, int32(len(d.judgements))})
 		}
 		j := judge.entry(&part)
 		j.record = record
 		if part.failed {
 			return errIndex
 		}
-		m.judgements = append(m.judgements, j)
+		d.judgements = append(d.judgements, j)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ package installed
 import (
 	"fmt"
 	"regexp"
+	"strings"
 
 	"imgbuild/images/advisory/ecosystem"
 	"imgbuild/images/sbom"
@@ -41,7 +42,7 @@ func (p *Package) complete() {
 	if p.SourceVersion == "" {
 		p.SourceVersion = p.Version
 	}
-	if d, err := ecosystem.Of(p.Ecosystem); err == nil && d.Order.Name == "dpkg" {
+	if d, err := ecosystem.Of(p.Ecosystem); err == nil && d.Order.Name == "dpkg" && strings.Contains(p.SourceVersion, "+b") {
 		p.SourceVersion = rebuilt.ReplaceAllString(p.SourceVersion, "")
 	}
 }
