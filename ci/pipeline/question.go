@@ -56,7 +56,7 @@ func (q *Question) Concerns(ctx context.Context, images []*Image) (*Answer, erro
 				verdict := applies.Judge(applies.Vulnerability{ID: id, Aliases: f.Aliases, Names: names[id]}, &o.Output, findings, q.Waivers, q.Now)
 				c := found[id]
 				if c == nil {
-					c = &Concern{ID: id, Aliases: f.Aliases, Severity: f.Severity, Threat: q.threat(id)}
+					c = &Concern{ID: id, Aliases: f.Aliases, Severity: f.Severity, Threat: q.threat(id, f.Aliases)}
 					found[id] = c
 					a.Concerns = append(a.Concerns, c)
 				}
@@ -172,17 +172,19 @@ func (o *output) place(v applies.Verdict) Place {
 	return p
 }
 
-// threat is what feeds say of a vulnerability's use.
-func (q *Question) threat(id string) Threat {
+// threat is what feeds say of a vulnerability's use, under any of its names.
+func (q *Question) threat(id string, aliases []string) Threat {
 	var t Threat
-	for _, catalog := range q.Facts.Exploited {
-		if e, ok := catalog.Find(id); ok {
-			t.Exploited = &Exploited{Since: e.Added, Due: e.Due, Ransomware: e.Ransomware}
+	for _, name := range append([]string{id}, aliases...) {
+		for _, catalog := range q.Facts.Exploited {
+			if e, ok := catalog.Find(name); ok && t.Exploited == nil {
+				t.Exploited = &Exploited{Since: e.Added, Due: e.Due, Ransomware: e.Ransomware}
+			}
 		}
-	}
-	for _, scores := range q.Facts.Scores {
-		if s, ok := scores.Find(id); ok && (t.EPSS == nil || s.Probability > *t.EPSS) {
-			t.EPSS = &s.Probability
+		for _, scores := range q.Facts.Scores {
+			if s, ok := scores.Find(name); ok && (t.EPSS == nil || s.Probability > *t.EPSS) {
+				t.EPSS = &s.Probability
+			}
 		}
 	}
 	return t
@@ -222,7 +224,7 @@ func (q *Question) About(ctx context.Context, name string, images []*Image) (*Ab
 		if err != nil {
 			return nil, err
 		}
-		c := &Concern{ID: v.ID, Aliases: v.Aliases, Threat: q.threat(v.ID), State: applies.NotInOutput, Places: []Place{}}
+		c := &Concern{ID: v.ID, Aliases: v.Aliases, Threat: q.threat(v.ID, v.Aliases), State: applies.NotInOutput, Places: []Place{}}
 		for _, image := range q.Stock.With(images, names) {
 			outputs, asked := judged[image.id()]
 			if !asked {

@@ -88,7 +88,7 @@ CVE-2026-0001 medium affected: web:20260101.1/vm=affected web:20260101.1/contain
 	}
 
 	// What is waived comes last.
-	q.Waivers = []*control.Waiver{{ID: "CVE-2026-0003", Owner: "ops", Reason: "no shell", Expires: control.Date{Time: now.AddDate(0, 1, 0)}}}
+	q.Waivers = []*control.Waiver{{ID: "w", CVE: "CVE-2026-0003", Owner: "ops", Reason: "no shell", Expires: control.Date{Time: now.AddDate(0, 1, 0)}}}
 	if a, err = q.Concerns(t.Context(), images); err != nil || a.Concerns[3].ID != "CVE-2026-0003" || a.Concerns[3].Open() {
 		t.Errorf("%v: %s", err, lines(a.Concerns))
 	}

@@ -101,27 +101,41 @@ func Judge(v Vulnerability, o *Output, findings []advisory.Finding, waivers []*c
 }
 
 func judge(v Vulnerability, o *Output, findings []advisory.Finding, waivers []*control.Waiver, now time.Time) Verdict {
-	worst := &findings[0]
+	// A waiver may be for one of the packages that have it: what nobody accepts
+	// counts first, then what somebody does.
+	var worst *advisory.Finding
+	var by *control.Waiver
+	state := NotInOutput
 	for i := range findings {
-		if findings[i].State.Before(worst.State) {
-			worst = &findings[i]
+		f := &findings[i]
+		w, its := accepting(v, o, f, waivers, now), stateOf(f.State)
+		if w != nil && w.Holds(now) {
+			its = Waived
+		}
+		if worst == nil || its.Before(state) || its == state && f.State.Before(worst.State) {
+			worst, by, state = f, w, its
 		}
 	}
-	verdict := Verdict{State: stateOf(worst.State), Reason: reason(worst, findings), Finding: worst}
-	if verdict.State != Affected {
-		return verdict
-	}
-	w := control.Accepting(waivers, func(w *control.Waiver) bool { return accepts(w, v, o.Of) }, now)
+	verdict := Verdict{State: state, Reason: reason(worst, findings), Finding: worst}
 	switch {
-	case w == nil:
-	case w.Holds(now):
-		verdict.State, verdict.Waiver = Waived, w.ID
-		verdict.Reason = fmt.Sprintf("waived before %s by %s: %s; without that, %s", w.Expires.Format(time.DateOnly), w.Owner, w.Reason, verdict.Reason)
+	case by == nil:
+	case state == Waived:
+		verdict.Waiver = by.ID
+		verdict.Reason = fmt.Sprintf("waived before %s by %s: %s; without that, %s", by.Expires.Format(time.DateOnly), by.Owner, by.Reason, verdict.Reason)
 	default:
-		verdict.Waiver = w.ID
-		verdict.Reason += "; " + w.Says(now)
+		verdict.Waiver = by.ID
+		verdict.Reason += "; " + by.Says(now)
 	}
 	return verdict
+}
+
+// accepting is the waiver of a package that has it, or the last that there was.
+func accepting(v Vulnerability, o *Output, f *advisory.Finding, waivers []*control.Waiver, now time.Time) *control.Waiver {
+	if !f.State.Has() {
+		return nil
+	}
+	names := append([]string{v.ID}, v.Aliases...)
+	return control.Accepting(waivers, func(w *control.Waiver) bool { return w.CoversCVE(names, f.Package, o.Of) }, now)
 }
 
 func unclear(p *installed.Package, why string) Verdict {

@@ -105,7 +105,7 @@ func waiver(id string, expires string, change func(*control.Waiver)) *control.Wa
 	if err != nil {
 		panic(err)
 	}
-	w := &control.Waiver{ID: id, Owner: "ops@example.com", Reason: "TLS ends at the load balancer", Expires: control.Date{Time: day}}
+	w := &control.Waiver{ID: "w", CVE: id, Owner: "ops@example.com", Reason: "TLS ends at the load balancer", Expires: control.Date{Time: day}}
 	if change != nil {
 		change(w)
 	}
@@ -143,6 +143,9 @@ func TestEachStateHasItsReason(t *testing.T) {
 		{"CVE-2026-0001", false, waiver("CVE-2026-0001", "2026-06-01", func(w *control.Waiver) { w.Outputs = []control.Output{control.Machine} }), applies.Affected, "is older than"},
 		{"CVE-2026-0001", false, waiver("CVE-2026-0001", "2026-06-01", func(w *control.Waiver) { w.Baselines = []string{"shop"} }), applies.Affected, "is older than"},
 		{"CVE-2026-0001", false, waiver("CVE-2026-0001", "2026-06-01", func(w *control.Waiver) { w.Customers = []string{"acme"} }), applies.Affected, "is older than"},
+		{"CVE-2026-0010", false, waiver("CVE-2026-0010", "2026-06-01", func(w *control.Waiver) { w.Package = "openssl" }), applies.Affected, "zlib 1.2.13: no version of Debian:12 is without it; the same holds of openssl"},
+		{"CVE-2026-0010", false, waiver("CVE-2026-0010", "2026-06-01", func(w *control.Waiver) { w.Package = "zlib" }), applies.Affected, "openssl 3.0.11-1~deb12u2: no version"},
+		{"CVE-2026-0010", false, waiver("CVE-2026-0010", "2026-06-01", nil), applies.Waived, "waived before"},
 		{"CVE-2026-0005", false, waiver("CVE-2026-0005", "2026-06-01", nil), applies.Fixed, "which is without it"},
 		{"CVE-2026-0011", true, waiver("CVE-2026-0011", "2026-06-01", nil), applies.Affected, "it cannot be told"},
 	} {
