@@ -31,6 +31,9 @@ type Answer struct {
 	Concerns []*Concern
 	// Gaps are what could not be told.
 	Gaps []Gap
+
+	// installed are the source packages of the images by platform.
+	installed map[Platform]sources
 }
 
 // Concerns says which vulnerabilities the images have, waived ones included. Places
@@ -125,6 +128,7 @@ func (q *Question) outputsOf(image *Image, contents Contents, matcher *advisory.
 		}
 		outputs = append(outputs, o)
 		a.unjudged(o)
+		a.note(o)
 	}
 	for _, o := range outputs {
 		for _, other := range outputs {

@@ -22,7 +22,7 @@ import (
 )
 
 func pkg(source, version string) installed.Package {
-	return installed.Package{Ecosystem: "Debian:12", Name: "lib" + source, Version: version, Source: source, SourceVersion: version}
+	return installed.Package{Ecosystem: "Debian:12", Name: "lib" + source, Architecture: "amd64", Version: version, Source: source, SourceVersion: version}
 }
 
 // image is a version of web with a digest of its own.

@@ -58,9 +58,13 @@ type advisoriesDocument struct {
 	Exploited int `json:"exploited"`
 	// Waived and Dismissed are how many are there and accepted, by us or by their
 	// distributor.
-	Waived    int                 `json:"waived"`
-	Dismissed int                 `json:"dismissed"`
-	Concerns  []*pipeline.Concern `json:"concerns"`
+	Waived    int `json:"waived"`
+	Dismissed int `json:"dismissed"`
+	// Support is until when the releases of the images get security fixes, and Newer
+	// what their repositories offer in newer versions.
+	Support  []pipeline.Support  `json:"support"`
+	Newer    []pipeline.Newer    `json:"newer"`
+	Concerns []*pipeline.Concern `json:"concerns"`
 }
 
 func listAdvisories(ctx context.Context, env *environment, f advisoryFlags, words []string) (err error) {
@@ -76,7 +80,12 @@ func listAdvisories(ctx context.Context, env *environment, f advisoryFlags, word
 	if err != nil {
 		return err
 	}
-	d := advisoriesDocument{Gaps: append(a.gaps, answer.Gaps...), Feeds: a.reports, Images: lookedAtAll(a.images), Concerns: []*pipeline.Concern{}}
+	support := answer.Supported(a.Facts, a.Now)
+	newer, err := answer.Newer(env.repositories(a))
+	if err != nil {
+		return err
+	}
+	d := advisoriesDocument{Support: support, Newer: append([]pipeline.Newer{}, newer...), Gaps: append(a.gaps, answer.Gaps...), Feeds: a.reports, Images: lookedAtAll(a.images), Concerns: []*pipeline.Concern{}}
 	d.Complete = len(d.Gaps) == 0
 	for _, c := range answer.Concerns {
 		d.count(c, control.Severity(f.severity), f.dismissed)
@@ -124,6 +133,7 @@ func writeAdvisories(w io.Writer, d *advisoriesDocument, f advisoryFlags) {
 		fmt.Fprintln(w, "the catalog has no image that servers may run: nothing is concerned")
 		return
 	}
+	writeSupport(w, d.Support)
 	if len(d.Concerns) > 0 {
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(t, "vulnerability\tseverity\texploited\tstate\tpackage\tfixed in\timages")
@@ -134,6 +144,7 @@ func writeAdvisories(w io.Writer, d *advisoriesDocument, f advisoryFlags) {
 		t.Flush()
 		fmt.Fprintln(w)
 	}
+	writeNewer(w, d.Newer)
 	fmt.Fprintln(w, d.summary(f))
 }
 

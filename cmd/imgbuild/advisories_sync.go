@@ -25,6 +25,9 @@ type syncDocument struct {
 	// Since is when it was looked last; without it, all is news.
 	Since time.Time       `json:"since,omitzero"`
 	News  []pipeline.News `json:"news"`
+	// Support and Newer are as in advisories list.
+	Support []pipeline.Support `json:"support"`
+	Newer   []pipeline.Newer   `json:"newer"`
 	// Open is how many vulnerabilities concern the images, news or not.
 	Open int `json:"open"`
 }
@@ -71,7 +74,19 @@ func syncAdvisories(ctx context.Context, env *environment, now bool) (err error)
 	if err != nil {
 		return err
 	}
-	d := syncDocument{Gaps: append(a.gaps, answer.Gaps...), Feeds: a.reports, Images: lookedAtAll(a.images), News: []pipeline.News{}}
+	repositories := env.repositories(a)
+	gaps, notes, err := repositories.Sync(ctx, answer.Platforms(), now)
+	if err != nil {
+		return err
+	}
+	env.unwatched(notes)
+	a.gaps = append(a.gaps, gaps...)
+	support := answer.Supported(a.Facts, a.Now)
+	newer, err := answer.Newer(repositories)
+	if err != nil {
+		return err
+	}
+	d := syncDocument{Support: support, Newer: append([]pipeline.Newer{}, newer...), Gaps: append(a.gaps, answer.Gaps...), Feeds: a.reports, Images: lookedAtAll(a.images), News: []pipeline.News{}}
 	d.Complete = len(d.Gaps) == 0
 	known := pipeline.Know(answer.Concerns, store.Now())
 	before, err := pipeline.Notice(ctx, filepath.Join(a.project.FeedsDir(), ".seen.json"), known, d.Gaps)
@@ -96,6 +111,8 @@ func syncAdvisories(ctx context.Context, env *environment, now bool) (err error)
 
 func writeSync(w io.Writer, d *syncDocument) {
 	writeGaps(w, d.Gaps)
+	writeSupport(w, d.Support)
+	defer writeNewer(w, d.Newer)
 	fmt.Fprintf(w, "%s, %s\n", plural(len(d.Feeds), "feed", "feeds"), plural(len(d.Images), "image that servers may run", "images that servers may run"))
 	switch {
 	case len(d.Images) == 0:

@@ -15,7 +15,8 @@ import (
 // fixturePackages is a program of the scripts: "fixture-packages IMAGE
 // openssl=3.0.11-1~deb12u2,zlib=1:1.2.13" gives a version made by fixture-image a
 // signed bill of materials with packages of Debian 12, each built from the source of
-// its name, or from another: "libssl3/openssl=3.0.11".
+// its name, or from another: "libssl3/openssl=3.0.11". They name no architecture, so
+// that no repository is asked about them.
 func fixturePackages() {
 	if err := attachPackages(context.Background(), os.Args[1], os.Args[2]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -63,7 +64,7 @@ func attachPackages(ctx context.Context, image, list string) error {
 			source = name
 		}
 		components = append(components, component{
-			"library", name, version, "pkg:deb/debian/" + name + "@" + strings.ReplaceAll(version, "+", "%2B") + "?arch=amd64&distro=debian-12",
+			"library", name, version, "pkg:deb/debian/" + name + "@" + strings.ReplaceAll(version, "+", "%2B") + "?distro=debian-12",
 			[]property{{"imgbuild:source", source}, {"imgbuild:source-version", version}},
 		})
 	}

@@ -11,3 +11,14 @@ var debianReleases = map[string]string{
 // DebianRelease is the number of a release of Debian by its code name, and
 // "unstable" for sid; it is empty for a name that is none.
 func DebianRelease(codename string) string { return debianReleases[codename] }
+
+// DebianCodename is the code name of a release of Debian by its number; it is empty
+// for a number that is none.
+func DebianCodename(number string) string {
+	for name, n := range debianReleases {
+		if n == number && name != "unstable" {
+			return name
+		}
+	}
+	return ""
+}

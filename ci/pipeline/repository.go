@@ -1,0 +1,261 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"imgbuild/builder/debian/repo"
+	"imgbuild/images/advisory"
+	"imgbuild/images/advisory/applies"
+	"imgbuild/images/advisory/ecosystem"
+	"imgbuild/images/hold"
+)
+
+// Repositories keeps what the distributions' own repositories offer: a version that is
+// newer than an image's is a signal, even before an advisory names it. In its
+// directory is one file a platform.
+type Repositories struct {
+	Dir string
+	// Read reads and verifies, as a lock does, the suites of a release of Debian by
+	// its code name: its own, the updates' and the security team's.
+	Read func(ctx context.Context, codename, architecture string) ([]*repo.Index, error)
+	Now  func() time.Time
+}
+
+// The ages of what was read, after which it is read again, and not relied on.
+const (
+	offersDue   = time.Hour
+	offersStale = 48 * time.Hour
+)
+
+// offersVersion is that of the form of a file, maxOffers its largest size in bytes.
+const (
+	offersVersion = 1
+	maxOffers     = 64 << 20
+)
+
+// Offers are what the repositories of a platform have.
+type Offers struct {
+	Version int `json:"version"`
+	Platform
+	// Read is when, and Suites are the dates of what was read by suite.
+	Read   time.Time            `json:"read"`
+	Suites map[string]time.Time `json:"suites"`
+	// Sources are the newest versions by source package.
+	Sources map[string]Offer `json:"sources"`
+}
+
+// Offer is the newest version of a source package.
+type Offer struct {
+	Version string `json:"version"`
+	Suite   string `json:"suite"`
+	// Since is when it was first seen here.
+	Since time.Time `json:"since"`
+}
+
+func (r *Repositories) path(p Platform) string {
+	name := strings.NewReplacer(":", "-", " ", "-", "/", "-").Replace(p.Ecosystem + "." + p.Architecture)
+	return filepath.Join(r.Dir, name+".json")
+}
+
+// Offers are what was read last; nil when nothing was, or it cannot be believed.
+func (r *Repositories) Offers(p Platform) (*Offers, error) {
+	file, err := os.Open(r.path(p))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading what repositories offer: %w", err)
+	}
+	defer file.Close()
+	var o Offers
+	if err := json.UnmarshalRead(io.LimitReader(file, maxOffers), &o); err != nil || o.Version != offersVersion || o.Platform != p {
+		return nil, nil
+	}
+	return &o, nil
+}
+
+// Sync reads what is due; all says that everything is. What cannot be read is a gap
+// where it has been read before, else a note: where there is no mirror, there is
+// nothing to watch.
+func (r *Repositories) Sync(ctx context.Context, platforms []Platform, all bool) (gaps []Gap, notes []string, err error) {
+	for _, p := range platforms {
+		codename := codenameOf(p)
+		if codename == "" || p.Architecture == "" {
+			continue
+		}
+		err := r.sync(ctx, p, codename, all)
+		if ctx.Err() != nil {
+			return nil, nil, context.Cause(ctx)
+		}
+		if err == nil {
+			continue
+		}
+		old, readErr := r.Offers(p)
+		if readErr != nil {
+			return nil, nil, readErr
+		}
+		if old == nil {
+			notes = append(notes, fmt.Sprintf("the repository of %s is not watched: %v", p.Ecosystem, err))
+			continue
+		}
+		gaps = append(gaps, gapOf("", "repository of "+p.Ecosystem, err))
+	}
+	return gaps, notes, nil
+}
+
+func codenameOf(p Platform) string {
+	number, ok := strings.CutPrefix(p.Ecosystem, "Debian:")
+	if !ok {
+		return ""
+	}
+	return ecosystem.DebianCodename(number)
+}
+
+func (r *Repositories) sync(ctx context.Context, p Platform, codename string, all bool) error {
+	if err := os.MkdirAll(r.Dir, 0o755); err != nil {
+		return err
+	}
+	lock, err := hold.File(ctx, r.path(p)+".lock", hold.Exclusive)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	old, err := r.Offers(p)
+	if err != nil {
+		return err
+	}
+	now := r.Now().UTC()
+	if old != nil && !all && now.Sub(old.Read) < offersDue && !old.Read.After(now) {
+		return nil
+	}
+	indexes, err := r.Read(ctx, codename, p.Architecture)
+	if err != nil {
+		return err
+	}
+	offers, err := offersOf(p, indexes, old, now)
+	if err != nil {
+		return err
+	}
+	return replace(r.path(p), func(w io.Writer) error { return json.MarshalWrite(w, offers, json.Deterministic(true)) })
+}
+
+// offersOf are the newest versions of the source packages of all suites.
+func offersOf(p Platform, indexes []*repo.Index, old *Offers, now time.Time) (*Offers, error) {
+	of, err := ecosystem.Of(p.Ecosystem)
+	if err != nil {
+		return nil, err
+	}
+	offers := &Offers{Version: offersVersion, Platform: p, Read: now, Suites: map[string]time.Time{}, Sources: map[string]Offer{}}
+	for _, index := range indexes {
+		offers.Suites[index.Source.Suite] = index.Release.Date
+		for i := range index.Packages {
+			source, version := index.Packages[i].Source, index.Packages[i].SourceVersion
+			best, there := offers.Sources[source]
+			if !of.Order.Valid(version) || there && of.Order.Compare(version, best.Version) <= 0 {
+				continue
+			}
+			offers.Sources[source] = Offer{Version: version, Suite: index.Source.Suite, Since: now}
+		}
+	}
+	if len(offers.Sources) == 0 {
+		return nil, fmt.Errorf("the repository of %s offers nothing", p.Ecosystem)
+	}
+	if old != nil {
+		for source, o := range offers.Sources {
+			if was, ok := old.Sources[source]; ok && was.Version == o.Version {
+				o.Since = was.Since
+				offers.Sources[source] = o
+			}
+		}
+	}
+	return offers, nil
+}
+
+// Newer is a source package that images have in an older version than a repository
+// offers.
+type Newer struct {
+	Package string   `json:"package"`
+	Have    string   `json:"have"`
+	Offered string   `json:"offered"`
+	Suite   string   `json:"suite"`
+	Images  []string `json:"images"`
+	// Since is when that version was first seen here.
+	Since time.Time `json:"since"`
+	// Advised is that an advisory names a vulnerability that it mends.
+	Advised bool `json:"advised"`
+}
+
+// Security is that it is of a suite of security updates.
+func (n *Newer) Security() bool { return strings.HasSuffix(n.Suite, "-security") }
+
+// Newer are the source packages that the repositories have in newer versions, those
+// of security updates first, and those that no advisory names before the others.
+// What was read too long ago is a gap of the answer.
+func (a *Answer) Newer(r *Repositories) ([]Newer, error) {
+	var list []Newer
+	for _, p := range a.Platforms() {
+		offers, err := r.Offers(p)
+		if err != nil {
+			return nil, err
+		}
+		if offers == nil {
+			continue
+		}
+		if age := r.Now().Sub(offers.Read); age > offersStale {
+			a.Gaps = append(a.Gaps, Gap{
+				Where: "repository of " + p.Ecosystem, Why: fmt.Sprintf("it was last read on %s", offers.Read.UTC().Format("2006-01-02 15:04")),
+				Mend: "read it again: imgbuild advisories sync",
+			})
+		}
+		of, err := ecosystem.Of(p.Ecosystem)
+		if err != nil {
+			return nil, err
+		}
+		for source, versions := range a.installed[p] {
+			offer, there := offers.Sources[source]
+			if !there {
+				continue
+			}
+			for have, images := range versions {
+				if of.Order.Valid(have) && of.Order.Compare(have, offer.Version) < 0 {
+					list = append(list, Newer{
+						Package: source, Have: have, Offered: offer.Version, Suite: offer.Suite, Images: images, Since: offer.Since,
+						Advised: a.advised(of, source, have, offer.Version),
+					})
+				}
+			}
+		}
+	}
+	slices.SortFunc(list, func(x, y Newer) int {
+		first := func(yes bool) string {
+			if yes {
+				return "0"
+			}
+			return "1"
+		}
+		return strings.Compare(first(x.Security())+first(!x.Advised)+x.Package+"\x00"+x.Have, first(y.Security())+first(!y.Advised)+y.Package+"\x00"+y.Have)
+	})
+	return list, nil
+}
+
+// advised tells whether an advisory names a vulnerability of a version that an
+// offered one is without.
+func (a *Answer) advised(of *ecosystem.Distribution, source, have, offered string) bool {
+	return slices.ContainsFunc(a.Concerns, func(c *Concern) bool {
+		return slices.ContainsFunc(c.Places, func(p Place) bool {
+			return (p.State == applies.Affected || p.State == applies.Waived) && p.Package == source && p.Version == have &&
+				p.said == advisory.StateAffected && of.Order.Valid(p.Fixed) && of.Order.Compare(p.Fixed, offered) <= 0
+		})
+	})
+}
