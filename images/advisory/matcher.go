@@ -9,8 +9,9 @@ import (
 	"imgbuild/images/advisory/installed"
 )
 
-// mostKept is how many findings a matcher keeps, in some 50 MB.
-const mostKept = 150_000
+// mostKept is how many findings a matcher keeps, in some 100 MB: those of two
+// hundred thousand are of 800 packages in fifty versions each.
+const mostKept = 300_000
 
 // Matcher matches the packages of one image after the other, by several goroutines
 // at once if need be. Images share most of their packages, so what was concluded of
