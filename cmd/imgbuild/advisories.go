@@ -208,8 +208,8 @@ func lookedAtAll(images []*pipeline.Image) []lookedAt {
 	return list
 }
 
-// severityWord is a severity for people; one that nobody has rated has no name.
-func severityWord(s control.Severity) string {
+// rated is a severity for people; one that nobody has rated has no name.
+func rated(s control.Severity) string {
 	if s == "" {
 		return "not rated"
 	}

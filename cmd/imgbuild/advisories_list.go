@@ -138,7 +138,7 @@ func writeAdvisories(w io.Writer, d *advisoriesDocument, f advisoryFlags) {
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(t, "vulnerability\tseverity\texploited\tstate\tpackage\tfixed in\timages")
 		for _, c := range d.Concerns {
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", harmless(c.ID), severityWord(c.Severity), use(c.Threat), standing(c),
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", harmless(c.ID), rated(c.Severity), use(c.Threat), standing(c),
 				several(c.Packages, 2), several(c.Fixed, 2), d.places(c))
 		}
 		t.Flush()

@@ -128,7 +128,7 @@ func recordLine(r *advisory.Record) string {
 }
 
 func writeConcern(w io.Writer, c *pipeline.Concern) {
-	fmt.Fprintf(w, "%s  %s\n", harmless(c.ID), severityWord(c.Severity))
+	fmt.Fprintf(w, "%s  %s\n", harmless(c.ID), rated(c.Severity))
 	if len(c.Aliases) > 0 {
 		fmt.Fprintf(w, "  also called %s\n", harmless(several(c.Aliases, namesShown)))
 	}

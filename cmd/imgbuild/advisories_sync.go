@@ -129,7 +129,7 @@ func writeSync(w io.Writer, d *syncDocument) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "what\tvulnerability\tseverity\tpackage\tfixed in\timages")
 	for _, n := range d.News {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", n.What, harmless(n.ID), severityWord(n.Severity), several(n.Packages, 2), several(n.Fixed, 2), strings.Join(n.Where, ", "))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", n.What, harmless(n.ID), rated(n.Severity), several(n.Packages, 2), several(n.Fixed, 2), strings.Join(n.Where, ", "))
 	}
 	t.Flush()
 	fmt.Fprintf(w, "\n%s in all\n", plural(d.Open, "vulnerability", "vulnerabilities"))
