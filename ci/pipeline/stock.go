@@ -210,8 +210,9 @@ func (s *Stocked) With(images []*Image, names []advisory.Name) []*Image {
 }
 
 // StockDir is the directory of a stock below the place for all of them: that of a
-// catalog, and of those whose signatures count there.
-func StockDir(below, location string, trusted []string) string {
-	sum := sha256.Sum256([]byte(strings.Join(append([]string{location}, trusted...), "\x00")))
+// catalog, and of what its contents depend on besides, such as whose signatures count
+// there.
+func StockDir(below, location string, on []string) string {
+	sum := sha256.Sum256([]byte(strings.Join(append([]string{location}, on...), "\x00")))
 	return filepath.Join(below, hex.EncodeToString(sum[:16]))
 }

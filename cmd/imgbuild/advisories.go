@@ -101,7 +101,7 @@ func (e *environment) advised(ctx context.Context, f advisoryFlags, words []stri
 	if a.images, err = pipeline.Select(a.all, words, f.channel, f.every); err != nil {
 		return nil, err
 	}
-	var keys []string
+	keys := []string{version} // another program may read documents otherwise
 	for _, k := range trust.Keys() {
 		keys = append(keys, fmt.Sprint(k.Key.ID(), k.NotAfter.Unix(), k.Withdrawn))
 	}

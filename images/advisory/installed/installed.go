@@ -45,6 +45,9 @@ func (p *Package) complete() {
 	if d, err := ecosystem.Of(p.Ecosystem); err == nil && d.Order.Name == "dpkg" && strings.Contains(p.SourceVersion, "+b") {
 		p.SourceVersion = rebuilt.ReplaceAllString(p.SourceVersion, "")
 	}
+	if strings.HasPrefix(p.Ecosystem, "Debian:") {
+		p.Source, p.SourceVersion = unsigned(p.Source, p.SourceVersion)
+	}
 }
 
 // Ecosystem is that of a system with dpkg, given by ID and VERSION_ID of its
