@@ -24,9 +24,14 @@ func (p Platform) release() (product, version string) {
 	return strings.ToLower(strings.ReplaceAll(product, " ", "-")), version
 }
 
-// sources are the source packages of a platform by name and version, with the images
-// that have them.
-type sources map[string]map[string][]string
+// binaries are the packages of a platform by name and version.
+type binaries map[string]map[string]*binary
+
+// binary is one of them: what it was built from, and the images that have it.
+type binary struct {
+	source, sourceVersion string
+	images                []string
+}
 
 // Platforms are those that the images are made of, in order.
 func (a *Answer) Platforms() []Platform {
@@ -57,18 +62,23 @@ func (a *Answer) note(o *output) {
 		}
 		of := Platform{p.Ecosystem, architecture}
 		if a.installed == nil {
-			a.installed = map[Platform]sources{}
+			a.installed = map[Platform]binaries{}
 		}
 		if a.installed[of] == nil {
-			a.installed[of] = sources{}
+			a.installed[of] = binaries{}
 		}
-		versions := a.installed[of][p.Source]
+		versions := a.installed[of][p.Name]
 		if versions == nil {
-			versions = map[string][]string{}
-			a.installed[of][p.Source] = versions
+			versions = map[string]*binary{}
+			a.installed[of][p.Name] = versions
 		}
-		if images := versions[p.SourceVersion]; len(images) == 0 || images[len(images)-1] != o.Image {
-			versions[p.SourceVersion] = append(images, o.Image)
+		have := versions[p.Version]
+		if have == nil {
+			have = &binary{source: p.Source, sourceVersion: p.SourceVersion}
+			versions[p.Version] = have
+		}
+		if n := len(have.images); n == 0 || have.images[n-1] != o.Image {
+			have.images = append(have.images, o.Image)
 		}
 	}
 }

@@ -32,8 +32,8 @@ type Answer struct {
 	// Gaps are what could not be told.
 	Gaps []Gap
 
-	// installed are the source packages of the images by platform.
-	installed map[Platform]sources
+	// installed are the packages of the images by platform.
+	installed map[Platform]binaries
 }
 
 // Concerns says which vulnerabilities the images have, waived ones included. Places

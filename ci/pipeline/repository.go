@@ -1,11 +1,13 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +20,7 @@ import (
 	"imgbuild/images/advisory"
 	"imgbuild/images/advisory/applies"
 	"imgbuild/images/advisory/ecosystem"
+	"imgbuild/images/advisory/installed"
 	"imgbuild/images/hold"
 )
 
@@ -51,16 +54,19 @@ type Offers struct {
 	// Read is when, and Suites are the dates of what was read by suite.
 	Read   time.Time            `json:"read"`
 	Suites map[string]time.Time `json:"suites"`
-	// Sources are the newest versions by source package.
-	Sources map[string]Offer `json:"sources"`
+	// Packages are the newest versions by package: what a lock would take.
+	Packages map[string]Offer `json:"packages"`
 }
 
-// Offer is the newest version of a source package.
+// Offer is the newest version of a package. There are tens of thousands, so names in
+// the file are short.
 type Offer struct {
-	Version string `json:"version"`
-	Suite   string `json:"suite"`
+	Version string `json:"v"`
+	// Source is the version of its source package, "" for the same.
+	Source string `json:"s,omitempty"`
+	Suite  string `json:"in"`
 	// Since is when it was first seen here.
-	Since time.Time `json:"since"`
+	Since time.Time `json:"at"`
 }
 
 func (r *Repositories) path(p Platform) string {
@@ -79,7 +85,7 @@ func (r *Repositories) Offers(p Platform) (*Offers, error) {
 	}
 	defer file.Close()
 	var o Offers
-	if err := json.UnmarshalRead(io.LimitReader(file, maxOffers), &o); err != nil || o.Version != offersVersion || o.Platform != p {
+	if err := json.UnmarshalRead(io.LimitReader(file, maxOffers), &o); err != nil || o.Version != offersVersion || o.Platform != p || len(o.Packages) == 0 {
 		return nil, nil
 	}
 	return &o, nil
@@ -150,42 +156,49 @@ func (r *Repositories) sync(ctx context.Context, p Platform, codename string, al
 	return replace(r.path(p), func(w io.Writer) error { return json.MarshalWrite(w, offers, json.Deterministic(true)) })
 }
 
-// offersOf are the newest versions of the source packages of all suites.
+// offersOf are the newest versions of the packages of all suites.
 func offersOf(p Platform, indexes []*repo.Index, old *Offers, now time.Time) (*Offers, error) {
 	of, err := ecosystem.Of(p.Ecosystem)
 	if err != nil {
 		return nil, err
 	}
-	offers := &Offers{Version: offersVersion, Platform: p, Read: now, Suites: map[string]time.Time{}, Sources: map[string]Offer{}}
+	offers := &Offers{Version: offersVersion, Platform: p, Read: now, Suites: map[string]time.Time{}, Packages: map[string]Offer{}}
 	for _, index := range indexes {
 		offers.Suites[index.Source.Suite] = index.Release.Date
 		for i := range index.Packages {
-			source, version := index.Packages[i].Source, index.Packages[i].SourceVersion
-			best, there := offers.Sources[source]
-			if !of.Order.Valid(version) || there && of.Order.Compare(version, best.Version) <= 0 {
+			one := &index.Packages[i]
+			best, there := offers.Packages[one.Name]
+			if !of.Order.Valid(one.Version) || there && of.Order.Compare(one.Version, best.Version) <= 0 {
 				continue
 			}
-			offers.Sources[source] = Offer{Version: version, Suite: index.Source.Suite, Since: now}
+			_, source := installed.Unsigned(one.Source, one.SourceVersion)
+			if source == one.Version {
+				source = ""
+			}
+			offers.Packages[one.Name] = Offer{Version: one.Version, Source: source, Suite: index.Source.Suite, Since: now}
 		}
 	}
-	if len(offers.Sources) == 0 {
+	if len(offers.Packages) == 0 {
 		return nil, fmt.Errorf("the repository of %s offers nothing", p.Ecosystem)
 	}
 	if old != nil {
-		for source, o := range offers.Sources {
-			if was, ok := old.Sources[source]; ok && was.Version == o.Version {
+		for name, o := range offers.Packages {
+			if was, ok := old.Packages[name]; ok && was.Version == o.Version {
 				o.Since = was.Since
-				offers.Sources[source] = o
+				offers.Packages[name] = o
 			}
 		}
 	}
 	return offers, nil
 }
 
-// Newer is a source package that images have in an older version than a repository
-// offers.
+// Newer is a source package of which images have packages in an older version than a
+// repository offers.
 type Newer struct {
-	Package string   `json:"package"`
+	Package string `json:"package"`
+	// Binaries are the packages built from it that are older.
+	Binaries []string `json:"binaries"`
+	// Have and Offered are versions of the first of them.
 	Have    string   `json:"have"`
 	Offered string   `json:"offered"`
 	Suite   string   `json:"suite"`
@@ -199,7 +212,7 @@ type Newer struct {
 // Security is that it is of a suite of security updates.
 func (n *Newer) Security() bool { return strings.HasSuffix(n.Suite, "-security") }
 
-// Newer are the source packages that the repositories have in newer versions, those
+// Newer are the source packages that the repositories have newer packages of, those
 // of security updates first, and those that no advisory names before the others.
 // What was read too long ago is a gap of the answer.
 func (a *Answer) Newer(r *Repositories) ([]Newer, error) {
@@ -222,18 +235,34 @@ func (a *Answer) Newer(r *Repositories) ([]Newer, error) {
 		if err != nil {
 			return nil, err
 		}
-		for source, versions := range a.installed[p] {
-			offer, there := offers.Sources[source]
+		// The packages of a source are one signal.
+		type key struct{ source, version, offered string }
+		at := map[key]int{}
+		for _, name := range slices.Sorted(maps.Keys(a.installed[p])) {
+			offer, there := offers.Packages[name]
 			if !there {
 				continue
 			}
-			for have, images := range versions {
-				if of.Order.Valid(have) && of.Order.Compare(have, offer.Version) < 0 {
-					list = append(list, Newer{
-						Package: source, Have: have, Offered: offer.Version, Suite: offer.Suite, Images: images, Since: offer.Since,
-						Advised: a.advised(of, source, have, offer.Version),
-					})
+			for version, have := range a.installed[p][name] {
+				if !of.Order.Valid(version) || of.Order.Compare(version, offer.Version) >= 0 {
+					continue
 				}
+				offered := cmp.Or(offer.Source, offer.Version)
+				k := key{have.source, have.sourceVersion, offered}
+				if i, known := at[k]; known {
+					list[i].Binaries = append(list[i].Binaries, name)
+					for _, image := range have.images {
+						if !slices.Contains(list[i].Images, image) {
+							list[i].Images = append(slices.Clip(list[i].Images), image)
+						}
+					}
+					continue
+				}
+				at[k] = len(list)
+				list = append(list, Newer{
+					Package: have.source, Binaries: []string{name}, Have: version, Offered: offer.Version, Suite: offer.Suite, Images: have.images,
+					Since: offer.Since, Advised: a.advised(of, have.source, have.sourceVersion, offered),
+				})
 			}
 		}
 	}

@@ -40,6 +40,8 @@ func newAdvisoriesSyncCommand(env *environment) *cobra.Command {
 		Long: `Read the feeds that are due from their places, hold the images that servers may run
 against what they say, and tell what is new since the last time: what they have now,
 what is known to be exploited now, what has a fix now, and what they have no more.
+The repositories that they were made from are read and verified too: a newer version
+there is a signal before an advisory names it.
 
 Ends with exit code 4 when a feed is in alarm or something cannot be told, whatever is
 new. That there is news is no failure.`,

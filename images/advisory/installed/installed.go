@@ -46,7 +46,7 @@ func (p *Package) complete() {
 		p.SourceVersion = rebuilt.ReplaceAllString(p.SourceVersion, "")
 	}
 	if strings.HasPrefix(p.Ecosystem, "Debian:") {
-		p.Source, p.SourceVersion = unsigned(p.Source, p.SourceVersion)
+		p.Source, p.SourceVersion = Unsigned(p.Source, p.SourceVersion)
 	}
 }
 

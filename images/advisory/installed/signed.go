@@ -21,10 +21,10 @@ var signed = []struct {
 	{regexp.MustCompile(`^systemd-boot-efi-[a-z0-9]+-signed$`), "systemd", ""},
 }
 
-// unsigned is what a source package that only signs was made from; other source
-// packages are what they are. A version of one that signs has a plus in place of
-// the hyphen, for it is native.
-func unsigned(name, version string) (string, string) {
+// Unsigned is what a source package of Debian that only signs was made from, with its
+// version; other source packages are what they are. A version of one that signs has a
+// plus in place of the hyphen, for it is native.
+func Unsigned(name, version string) (string, string) {
 	if !strings.Contains(name, "-signed") {
 		return name, version
 	}
