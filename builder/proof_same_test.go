@@ -190,7 +190,7 @@ func onDisk(t *testing.T) string {
 // and are removed faster there.
 func inMemory(t *testing.T) string {
 	t.Helper()
-	const most = 8 << 30
+	const most = 6 << 30
 	roomy, err := shipped.Roomy(most)
 	if err != nil {
 		t.Fatal(err)

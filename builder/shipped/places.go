@@ -45,14 +45,17 @@ func Scratch(prefix string, most int64) (dir string, remove func() error, err er
 	return dir, func() error { return errors.Join(unix.Unmount(dir, unix.MNT_DETACH), files()) }, nil
 }
 
-// Roomy tells whether tests may put so many bytes into memory at most: only root can
-// mount it, and as much again is for those beside them.
+// beside is how much memory is left to those that run beside a test, in bytes.
+const beside = 4 << 30
+
+// Roomy tells whether tests may put so many bytes into memory at most. Only root can
+// mount it.
 func Roomy(most int64) (bool, error) {
 	if os.Geteuid() != 0 {
 		return false, nil
 	}
 	free, err := available()
-	return free >= 2*most, err
+	return free >= most+beside, err
 }
 
 // available is how many bytes of memory programs can still get (proc_meminfo(5)).

@@ -1,5 +1,6 @@
 // Package shipped has imgbuild as it is given out, for tests that run the program
-// as its users do. It is for tests alone, and tests nothing itself.
+// as its users do, and the places for what they make. It is for tests alone, and
+// tests nothing itself.
 package shipped
 
 import (
