@@ -15,6 +15,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"imgbuild/images/advisory"
 	"imgbuild/images/bundle"
 )
 
