@@ -189,7 +189,7 @@ func TestAFileOfAFeedThatIsNoneAnyMore(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "small.zip"), small[:len(small)-40], 0o644); err != nil {
 		t.Fatal(err)
 	}
-	alarmOf(t, sync1(t, s, f), feeds.Unreadable, "small.zip was of this feed, and now it is cut short")
+	alarmOf(t, sync1(t, s, f), feeds.Unreadable, "small.zip was of this feed, and now the archive is cut short")
 	if count(t, s, f) != 52 {
 		t.Error("what was kept is gone")
 	}
