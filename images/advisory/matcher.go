@@ -57,7 +57,7 @@ func (x *Index) Matcher() *Matcher {
 	return m
 }
 
-// Match is [Index.Match].
+// Match says of an image what [Index.Match] does.
 func (m *Matcher) Match(packages []installed.Package) (*Result, error) {
 	result := &Result{}
 	subjects := m.index.group(packages, result)
