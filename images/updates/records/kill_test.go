@@ -3,9 +3,11 @@ package records_test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,8 +19,8 @@ const killDir = "IMGBUILD_TEST_RECORDS"
 const adaAlone = "ada: {role: approver, keys: [{ssh: ADA}]}"
 
 // TestKilledWritersLoseNoRecord kills pairs of processes that add records to one
-// archive: what they said was added is there, each record stands on those before it,
-// and nothing else is left.
+// archive, soon after the first was added: what they said was added is
+// there, each record stands on those before it, and nothing else is left.
 func TestKilledWritersLoseNoRecord(t *testing.T) {
 	shop := newShop(t)
 	if dir := os.Getenv(killDir); dir != "" {
@@ -35,30 +37,14 @@ func TestKilledWritersLoseNoRecord(t *testing.T) {
 	s := records.Open(shop.dir, shop.roster(t, adaAlone), time.Now)
 	said := map[string]bool{}
 	for round := range 8 {
-		var output, failed [2]bytes.Buffer
-		var writers []*exec.Cmd
-		for i := range output {
-			cmd := exec.Command(os.Args[0], "-test.run=^TestKilledWritersLoseNoRecord$")
-			cmd.Env = append(os.Environ(), killDir+"="+shop.dir)
-			cmd.Stdout, cmd.Stderr = &output[i], &failed[i]
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			writers = append(writers, cmd)
+		output, failed := killWriters(t, shop.dir)
+		if failed != "" {
+			t.Fatalf("a writer failed: %s", failed)
 		}
-		time.Sleep(60*time.Millisecond + rand.N(100*time.Millisecond))
-		for _, cmd := range writers {
-			_ = cmd.Process.Kill()
-		}
-		for i, cmd := range writers {
-			_ = cmd.Wait() // killed, as meant
-			if failed[i].Len() > 0 {
-				t.Fatalf("a writer failed: %s", failed[i].String())
-			}
-			for line := range bytes.Lines(output[i].Bytes()) {
-				if line = bytes.TrimSpace(line); len(line) == 64 {
-					said[string(line)] = true
-				}
+		for line := range strings.Lines(output) {
+			// What was cut off in the middle was not said.
+			if line = strings.TrimSpace(line); len(line) == 64 {
+				said[line] = true
 			}
 		}
 		h, err := s.History(t.Context())
@@ -90,4 +76,42 @@ func TestKilledWritersLoseNoRecord(t *testing.T) {
 	if len(said) == 0 || len(entries) != len(digests)+1 {
 		t.Errorf("%d files for %d records, of which %d were told", len(entries), len(digests), len(said))
 	}
+}
+
+// killWriters starts two processes that add records and kills them soon after the
+// first record. It gives what they said of records, and of what went wrong.
+func killWriters(t *testing.T, dir string) (said, failed string) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var errors [2]bytes.Buffer
+	var writers []*exec.Cmd
+	for i := range errors {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestKilledWritersLoseNoRecord$")
+		// Killed, they remove nothing that they made.
+		cmd.Env = append(os.Environ(), killDir+"="+dir, "TMPDIR="+t.TempDir())
+		cmd.Stdout, cmd.Stderr = w, &errors[i]
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		writers = append(writers, cmd)
+	}
+	w.Close() // so that r ends with the writers
+	first := make([]byte, 1)
+	_, err = io.ReadFull(r, first)
+	time.Sleep(rand.N(50 * time.Millisecond))
+	for _, cmd := range writers {
+		_ = cmd.Process.Kill()
+	}
+	rest, err2 := io.ReadAll(r)
+	for _, cmd := range writers {
+		_ = cmd.Wait() // killed, as meant
+	}
+	if failed = errors[0].String() + errors[1].String(); failed == "" && (err != nil || err2 != nil) {
+		t.Fatalf("reading what they add: %v, %v", err, err2)
+	}
+	return string(first) + string(rest), failed
 }
