@@ -30,8 +30,9 @@ type Builder struct {
 	// SCAPContent is the directory of data streams by which scans ask OpenSCAP
 	// too; empty when they do not.
 	SCAPContent string
-	// Advisor is asked which vulnerabilities images have; nil when nobody is. What
-	// it says is in their reports alone.
+	// Advisor is asked which vulnerabilities images have; nil when nobody is. It
+	// is asked by the scans of several forms at once; what it says is in their reports
+	// alone.
 	Advisor scan.Advisor
 	// Catalog receives finished versions.
 	Catalog *catalog.Catalog

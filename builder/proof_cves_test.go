@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"imgbuild/images/gate"
+	"imgbuild/images/report"
 )
 
 // TestBakesAreHeldAgainstAdvisories bakes a recipe with a gate about CVEs: without
@@ -39,6 +40,7 @@ func TestBakesAreHeldAgainstAdvisories(t *testing.T) {
 		Version, Container string
 		Known, Rejected    bool
 		Refusals           []gate.Refusal
+		CVEs               *report.Tally
 		Exit               int
 	}
 	refused := func() answer {
@@ -62,6 +64,9 @@ func TestBakesAreHeldAgainstAdvisories(t *testing.T) {
 
 	// 1. Nothing is known, which is no good news.
 	first := refused()
+	if first.CVEs != nil {
+		t.Errorf("without feeds there is a count of CVEs: %s", first.CVEs)
+	}
 	says(first, "it was not held against advisories: add a feed (imgbuild feeds add osv-debian)")
 
 	// 2. Two records: one of a package that every Debian has, not rated by anybody,
@@ -79,6 +84,9 @@ func TestBakesAreHeldAgainstAdvisories(t *testing.T) {
 		t.Errorf("advisories changed the image: %+v, %+v", first, second)
 	}
 	says(second, "no feed says what is exploited; add one: imgbuild feeds add kev", "CVE-2099-1000: base-files ")
+	if second.CVEs == nil || !strings.HasPrefix(second.CVEs.String(), "1 fixable (1 not rated), 0 without a fix; feeds of ") {
+		t.Errorf("counted: %s", second.CVEs)
+	}
 	if !strings.Contains(second.Refusals[1].Why, "(not rated): fixed in 999: the lock has it not, lock again; what is not rated counts as bad enough") {
 		t.Errorf("got %+v", second.Refusals)
 	}

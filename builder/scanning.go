@@ -9,9 +9,6 @@ import (
 	"os"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
-	"imgbuild/builder/progress"
 	"imgbuild/builder/scan"
 	"imgbuild/builder/scan/hygiene"
 	"imgbuild/builder/scan/openscap"
@@ -44,35 +41,35 @@ func (b *Builder) scan(ctx context.Context, plan *Plan, v *catalog.Version) (map
 			forms = append(forms, form)
 		}
 	}
-	found := make([]*report.Report, len(forms))
-	group, working := errgroup.WithContext(ctx)
-	for i, form := range forms {
-		group.Go(func() (err error) {
-			task := b.Report.Start("scan of the "+string(form), 0, progress.Items)
-			if found[i], err = b.scanForm(working, plan, v, form); err != nil {
-				task.Fail(err)
-				return err
-			}
-			task.Done(found[i].InNumbers())
-			return nil
-		})
+	found, failed := scan.Each(ctx, forms, b.Report, func(ctx context.Context, form control.Output) (*report.Report, error) {
+		return b.scanForm(ctx, plan, v, form)
+	})
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	for i, form := range forms {
+	// What was scanned well is kept though the other form was not: the next bake
+	// has that left only.
+	for _, form := range forms {
+		r := found[form]
+		if r == nil {
+			continue
+		}
 		if was := have[form]; was != nil {
 			// What it did when it was started does not change.
-			found[i].Trial = was.Trial
+			r.Trial = was.Trial
 		}
-		if err := AttachReport(ctx, b.Catalog, v, b.Key, found[i]); err != nil {
-			return nil, err
+		if err := AttachReport(ctx, b.Catalog, v, b.Key, r); err != nil {
+			return nil, errors.Join(failed, err)
 		}
-		have[form] = found[i]
+		have[form] = r
+	}
+	if failed != nil {
+		return nil, failed
 	}
 	return have, nil
 }
 
+// scanForm scans one form. It is called for several at once.
 func (b *Builder) scanForm(ctx context.Context, plan *Plan, v *catalog.Version, form control.Output) (_ *report.Report, err error) {
 	output, sets := evidence.OutputContainer, []updates.Set{updates.Root}
 	if form == control.Machine {

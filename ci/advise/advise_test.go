@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -78,6 +80,27 @@ func TestFeedsAnswerTogether(t *testing.T) {
 	}
 	if told[1].Digest = "other"; advised.Answers(told, now) {
 		t.Error("other feeds would say the same")
+	}
+}
+
+// TestScansAskAtOnce: the forms of an image are scanned side by side, and the first
+// of them makes the index for both.
+func TestScansAskAtOnce(t *testing.T) {
+	a := watched(t)
+	var group sync.WaitGroup
+	var answers [2][]report.Vulnerability
+	for i := range answers {
+		group.Go(func() {
+			advised, found, err := a.Advise(t.Context(), packages)
+			if err != nil || advised.Packages != 2 {
+				t.Errorf("%+v, %v", advised, err)
+			}
+			answers[i] = found
+		})
+	}
+	group.Wait()
+	if len(answers[0]) != 1 || !reflect.DeepEqual(answers[0], answers[1]) {
+		t.Errorf("asked at once they found %+v", answers)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -176,13 +178,18 @@ func (g *givenSet) sum() error {
 
 func (g *givenSet) read(ctx context.Context, now time.Time, each func(*advisory.Record) error) (*reader, error) {
 	found, err := read(ctx, g.kind, g.files, now, each)
+	var local *os.PathError
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return nil, context.Cause(ctx)
+	case errors.As(err, &local):
+		return nil, fmt.Errorf("reading %s: %w", g.name, err)
+	case errors.Is(err, advisory.ErrTooLarge):
+		return nil, fault.Inputf("reading %s: it is too large to be indexed, with what was read before it: %s", g.name, line(err)).WithHint("name fewer files, or ones that speak of fewer systems")
 	case err != nil:
-		return nil, fault.Worldf("reading %s: %s", g.name, unreadable(g.kind, err).Reason).WithHint("fetch it again")
+		return nil, fault.Inputf("reading %s: %s", g.name, unreadable(g.kind, err).Reason).WithHint("name a whole file of kind %s; one that was cut short has to be fetched again", g.kind)
 	case found.records == 0:
-		return nil, fault.Worldf("reading %s: there is no record in it", g.name)
+		return nil, fault.Inputf("reading %s: there is no record in it", g.name).WithHint("name a file that says something, of kind %s", g.kind)
 	}
 	return found, nil
 }

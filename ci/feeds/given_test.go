@@ -9,6 +9,7 @@ import (
 
 	"imgbuild/builder/progress"
 	"imgbuild/ci/feeds"
+	"imgbuild/images/fault"
 )
 
 func TestFilesThatAreKeptNowhere(t *testing.T) {
@@ -35,6 +36,9 @@ func TestFilesThatAreKeptNowhere(t *testing.T) {
 		if err != nil {
 			if c.says == "" || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("%s: %v", name, err)
+			}
+			if fault.KindOf(err) != fault.Input || fault.HintOf(err) == "" {
+				t.Errorf("%s is what a person named: %v (%s)", name, err, fault.HintOf(err))
 			}
 			continue
 		}

@@ -1,12 +1,15 @@
 package feeds
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"imgbuild/images/advisory"
+	"imgbuild/images/fault"
 	"imgbuild/images/hold"
 )
 
@@ -78,6 +81,10 @@ func (s *Store) Index(ctx context.Context, list []*Feed) (*advisory.Index, *Basi
 				continue
 			}
 			n, err := s.Read(ctx, f, each)
+			if errors.Is(err, advisory.ErrTooLarge) {
+				return 0, fault.Worldf("the feed %s does not go into one index with %s", f.Name, othersOf(basis.Sources, f.Name)).Because(err).
+					WithHint("take feeds that no image needs out of the list, or ones that speak of fewer systems")
+			}
 			if err != nil {
 				return 0, err
 			}
@@ -90,6 +97,17 @@ func (s *Store) Index(ctx context.Context, list []*Feed) (*advisory.Index, *Basi
 	}
 	basis.Built = built
 	return index, basis, nil
+}
+
+// othersOf names the feeds of an index but for one.
+func othersOf(sources []Source, feed string) string {
+	var names []string
+	for _, one := range sources {
+		if one.Feed != feed {
+			names = append(names, one.Feed)
+		}
+	}
+	return cmp.Or(strings.Join(names, ", "), "all that it says")
 }
 
 // Read gives the records of what is kept of a feed, one after the other, and

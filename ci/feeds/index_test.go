@@ -5,6 +5,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,7 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"imgbuild/builder/progress"
 	"imgbuild/ci/feeds"
+	"imgbuild/images/advisory"
+	"imgbuild/images/fault"
 )
 
 func TestTheIndexIsMadeAnewOnlyWhenAFeedHasChanged(t *testing.T) {
@@ -83,6 +87,55 @@ func TestNoFeedsAreNoFact(t *testing.T) {
 	defer index.Close()
 	if basis.Complete() {
 		t.Error("without a feed, that nothing is said is a fact")
+	}
+}
+
+// TestFeedsTooLargeForOneIndex has feeds that fit alone and not together, and one
+// that does not fit alone: small records with so many names that an index of them
+// takes much more.
+func TestFeedsTooLargeForOneIndex(t *testing.T) {
+	dir := t.TempDir()
+	feed := func(name string, n int) *feeds.Feed {
+		t.Helper()
+		var out bytes.Buffer
+		w := zip.NewWriter(&out)
+		for i := range n {
+			f, err := w.Create(fmt.Sprintf("%s-%04d.json", name, i))
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprintf(f, `{"id": "%s-%04d", "modified": %q, "aliases": ["a"%s], "affected": [{"package": {"ecosystem": "Debian:12", "name": "sizer"}, "versions": ["1"]}]}`,
+				name, i, now.Add(-time.Hour).Format(time.RFC3339), strings.Repeat(`,"a"`, advisory.MaxNames-1))
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, name+".zip")
+		if err := os.WriteFile(path, out.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return &feeds.Feed{Name: name, Kind: feeds.OSV, File: path}
+	}
+	// Each name is 161 bytes of the 160 MiB.
+	const whole = 160 << 20 / 161 / advisory.MaxNames
+	s := store(t, nil)
+	list := []*feeds.Feed{feed("one", whole*2/3), feed("two", whole*2/3)}
+	for _, f := range list {
+		if state := sync1(t, s, f); !state.Kept() || len(state.Alarms) > 0 {
+			t.Fatalf("%s alone: %+v", f.Name, state.Alarms)
+		}
+	}
+	_, _, err := s.Index(t.Context(), list)
+	if !errors.Is(err, advisory.ErrTooLarge) || !strings.Contains(err.Error(), "the feed two does not go into one index with one") || fault.HintOf(err) == "" {
+		t.Errorf("both: %v", err)
+	}
+	large := feed("three", whole*4/3)
+	if state := sync1(t, s, large); state.Kept() || len(state.Alarms) != 1 || !strings.Contains(state.Alarms[0].Reason, "it is too large to be indexed") {
+		t.Errorf("too large alone: %+v", state.Alarms)
+	}
+	given := feeds.GivenStore{Dir: t.TempDir(), Now: func() time.Time { return now }, Progress: progress.Discard}
+	if _, _, _, err := given.Open(t.Context(), []feeds.Given{{Kind: feeds.OSV, Path: large.File}}); fault.KindOf(err) != fault.Input || !strings.Contains(err.Error(), "too large to be indexed") {
+		t.Errorf("given: %v", err)
 	}
 }
 

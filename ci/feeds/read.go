@@ -238,6 +238,9 @@ func unreadable(kind Kind, err error) *Alarm {
 	if errors.As(err, &alarm) {
 		return alarm
 	}
+	if errors.Is(err, advisory.ErrTooLarge) {
+		return &Alarm{What: Unreadable, Reason: "it is too large to be indexed: " + line(err), Mend: "take one that speaks of fewer systems; what was kept before stays"}
+	}
 	var syntax *xml.SyntaxError
 	mend := "see what the source sends; what was kept before stays"
 	if errors.Is(err, advisory.ErrTruncated) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &syntax) && strings.Contains(syntax.Msg, "EOF") {

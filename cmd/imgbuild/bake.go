@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -198,6 +199,8 @@ type bakedImage struct {
 	Packages  int               `json:"packages"`
 	// Scores are those of the disk, or of the container without one.
 	Scores []bakedScore `json:"scores,omitempty"`
+	// CVEs are the vulnerabilities of the same form; nil when no feed is watched.
+	CVEs *report.Tally `json:"cves,omitempty"`
 	// Trials are the boot trials of its forms.
 	Trials map[control.Output]*report.Trial `json:"trials,omitempty"`
 	// Rejected is true when gates said no; Refusals are those, and Exit is what
@@ -226,11 +229,13 @@ type bakedScore struct {
 	Waived    float64 `json:"percent_with_waivers"`
 }
 
-func scoresOf(reports map[control.Output]*report.Report) []bakedScore {
-	r := reports[control.Machine]
-	if r == nil {
-		r = reports[control.Container]
-	}
+// mainReport is that of the disk, or of the container without one; nil when
+// nothing was scanned.
+func mainReport(reports map[control.Output]*report.Report) *report.Report {
+	return cmp.Or(reports[control.Machine], reports[control.Container])
+}
+
+func scoresOf(r *report.Report) []bakedScore {
 	if r == nil {
 		return nil
 	}
@@ -242,10 +247,10 @@ func scoresOf(reports map[control.Output]*report.Report) []bakedScore {
 }
 
 func describeBaked(w *workshop, b *builder.Baked) *bakedImage {
-	v := b.Version
+	v, scanned := b.Version, mainReport(b.Reports)
 	out := &bakedImage{
 		Version: v.Ref(), Digest: v.Index.Digest.String(), Known: b.Known, Stages: v.Stages,
-		Packages: len(b.Plan.Lock.Packages), Scores: scoresOf(b.Reports), Refusals: b.Refusals, Trials: b.Trials, Lock: w.project.LockFile(b.Plan.Recipe), Mode: w.project.Config.Policy.Policy.Mode, Catalog: w.project.Config.Catalog,
+		Packages: len(b.Plan.Lock.Packages), Scores: scoresOf(scanned), CVEs: scanned.Tally(), Refusals: b.Refusals, Trials: b.Trials, Lock: w.project.LockFile(b.Plan.Recipe), Mode: w.project.Config.Policy.Policy.Mode, Catalog: w.project.Config.Catalog,
 	}
 	if b.Move != nil {
 		out.Channel = b.Move.Channel
@@ -287,6 +292,9 @@ func (r *bakedImage) write(w io.Writer) {
 	fmt.Fprintf(w, "  evidence   SBOM (CycloneDX, SPDX), integrity manifest, recipe, %sprovenance; all signed\n", scanned)
 	for _, s := range r.Scores {
 		fmt.Fprintf(w, "  score      %s level %d: %.1f %%, with waivers %.1f %%\n", s.Benchmark, s.Level, s.Percent, s.Waived)
+	}
+	if r.CVEs != nil {
+		fmt.Fprintf(w, "  cves       %s\n", r.CVEs)
 	}
 	for _, form := range slices.Sorted(maps.Keys(r.Trials)) {
 		fmt.Fprintf(w, "  trial      %s\n", describeTrial(form, r.Trials[form]))

@@ -124,8 +124,8 @@ func (f scanFlags) check(name string) error {
 		return fault.Inputf("--level is %d", f.level).WithHint("use 1 or 2")
 	case f.form != "" && f.form != string(control.Machine) && f.form != string(control.Container):
 		return fault.Inputf("--form is %q", f.form).WithHint("use vm or container")
-	case f.unwritable() != "":
-		return fault.Inputf("there is no directory %s to write a report to", f.unwritable()).WithHint("make it first")
+	case f.unwritable() != nil:
+		return f.unwritable()
 	case f.page == "-" || f.sarif == "-" || f.xml == "-":
 		return fault.Inputf("reports go to files").WithHint("name a file; --output json writes the whole report to standard output")
 	case f.attach && (f.level != 2 || len(f.benchmarks) > 0):
@@ -148,14 +148,20 @@ func (f scanFlags) check(name string) error {
 	return nil
 }
 
-// unwritable is a directory that is not there and a report would go to, or "".
-func (f scanFlags) unwritable() string {
+// unwritable refuses a report whose directory is not there, or that is one itself.
+func (f scanFlags) unwritable() error {
 	for _, file := range []string{f.page, f.sarif, f.xml} {
-		if info, err := os.Stat(filepath.Dir(file)); file != "" && (err != nil || !info.IsDir()) {
-			return filepath.Dir(file)
+		if file == "" {
+			continue
+		}
+		if info, err := os.Stat(filepath.Dir(file)); err != nil || !info.IsDir() {
+			return fault.Inputf("there is no directory %s to write a report to", filepath.Dir(file)).WithHint("make it first")
+		}
+		if info, err := os.Stat(file); err == nil && info.IsDir() {
+			return fault.Inputf("%s is a directory, and a report is a file", file).WithHint("name a file in it")
 		}
 	}
-	return ""
+	return nil
 }
 
 func scanImage(ctx context.Context, env *environment, name string, f scanFlags) (err error) {

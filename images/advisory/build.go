@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -32,6 +33,9 @@ const manyVersions = 4096
 // takes some two and a half times as much: what was decoded is there as well, and
 // what is written.
 const mostHeld = 160 << 20
+
+// ErrTooLarge is that the records of an index take more memory than it may have.
+var ErrTooLarge = errors.New("all records together take too much memory")
 
 // What things cost beside their texts: headers, places in lists and maps, and what
 // is made of them when the index is written.
@@ -130,7 +134,7 @@ func NewBuilder() (*Builder, error) {
 }
 
 // Add takes a record up. One that is withdrawn is left out, one that is beyond
-// the limits is refused.
+// the limits is refused; when it is one too many for the memory, with ErrTooLarge.
 func (b *Builder) Add(r *Record) error {
 	if err := r.Check(); err != nil {
 		return fmt.Errorf("adding an advisory: %w", err)
@@ -169,7 +173,7 @@ func (b *Builder) Add(r *Record) error {
 	slices.Sort(e.packages)
 	e.packages = slices.Clip(slices.Compact(e.packages))
 	if b.held += 4 * len(e.packages); b.held > mostHeld {
-		return fmt.Errorf("adding advisory %s: all records together take more than %d MiB of memory: index fewer feeds at once", r.ID, mostHeld>>20)
+		return fmt.Errorf("adding advisory %s: %w: the limit is %d MiB", r.ID, ErrTooLarge, mostHeld>>20)
 	}
 	return nil
 }

@@ -28,7 +28,8 @@ type Waiver struct {
 	Reason  string `json:"reason" jsonschema:"required"`
 	// Owner is who answers for it.
 	Owner string `json:"owner" jsonschema:"required"`
-	// Expires is the first day on which it holds no more, in UTC.
+	// Expires is the first day on which it holds no more, in UTC. How far off that
+	// may be is a house's rule, not one of this program.
 	Expires Date `json:"expires" jsonschema:"required"`
 	// Baselines and Outputs that it is for; all when empty.
 	Baselines []string `json:"baselines,omitempty"`

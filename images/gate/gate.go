@@ -108,9 +108,13 @@ func few(refusals []Refusal) []Refusal {
 }
 
 // scanned are the gates that say no to what scans found. A form that was not
-// scanned whole is refused: what was not looked at is not passed.
+// scanned whole is refused, and so is a version without any form: what was not
+// looked at is not passed.
 func scanned(gates baseline.Gates, facts Facts) []Refusal {
 	var refusals []Refusal
+	if len(facts.Forms) == 0 {
+		refusals = append(refusals, Refusal{"scan", "the version has no form that could be scanned"})
+	}
 	for _, form := range facts.Forms {
 		r := facts.Reports[form]
 		no := func(gate, why string, args ...any) {

@@ -110,4 +110,11 @@ func TestWhatWasNotLookedAtIsNotPassed(t *testing.T) {
 	if got := gate.Judge(baseline.Gates{MinScore: all.MinScore}, nothing); len(got) != 2 {
 		t.Errorf("a benchmark that says nothing of any form: %v", got)
 	}
+	for name, gates := range map[string]baseline.Gates{
+		"no-fail": {NoFail: control.Low}, "clean": {Clean: true}, "boot-trial": {BootTrial: true}, "no-worse": {NoWorse: true}, "cves": {CVEs: &baseline.CVEs{Severity: control.Low}},
+	} {
+		if got := gate.Judge(gates, gate.Facts{Now: now}); len(got) != 1 || got[0].Gate != "scan" {
+			t.Errorf("%s of a version without any form: %v", name, got)
+		}
+	}
 }

@@ -146,35 +146,19 @@ func (a *Advised) Sources() string {
 	return strings.Join(list, ", ")
 }
 
-// Counted is how many vulnerabilities there are of each sort, in a few words.
+// Counted is how many vulnerabilities there are of each sort, in a few words, of a
+// report with Advised.
 func (r *Report) Counted() string {
-	var mend, unfixed, undetermined, dismissed, waived, exploited int
-	for _, v := range r.Vulnerabilities {
-		if v.Exploited != nil {
-			exploited++
-		}
-		switch {
-		case v.Waived(r.At):
-			waived++
-		case v.Dismissed():
-			dismissed++
-		case v.State == advisory.StateUndetermined:
-			undetermined++
-		case v.Fixed == "":
-			unfixed++
-		default:
-			mend++
-		}
-	}
 	if len(r.Vulnerabilities) == 0 {
 		return "none is known"
 	}
-	text := fmt.Sprintf("%d with a fix, %d without one yet, %d dismissed by the distributor, %d waived", mend, unfixed, dismissed, waived)
-	if undetermined > 0 {
-		text += fmt.Sprintf(", %d undetermined", undetermined)
+	t := r.Tally()
+	text := fmt.Sprintf("%d with a fix, %d without one yet, %d dismissed by the distributor, %d waived", t.WithFix(), t.Unfixed, t.Dismissed, t.Waived)
+	if t.Undetermined > 0 {
+		text += fmt.Sprintf(", %d undetermined", t.Undetermined)
 	}
 	if r.Advised.Has(OfExploits) {
-		text += fmt.Sprintf("; known to be exploited: %d", exploited)
+		text += fmt.Sprintf("; known to be exploited: %d", t.Exploited)
 	} else {
 		text += "; which are exploited is not known (imgbuild feeds add kev)"
 	}

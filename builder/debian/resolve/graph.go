@@ -1,6 +1,9 @@
 package resolve
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // Graph returns, for each of versions, which of the others it depends or
 // pre-depends on, directly or through what they provide.
@@ -42,19 +45,27 @@ func (u *Universe) Latest(name string) *Version {
 
 // Loosen returns those of pins that can stay while the moving versions are
 // taken: a pin goes when a moving package, or one that has to follow it,
-// needs another version or does not suffer this one.
+// needs another version or does not suffer this one. That a pin and a package
+// which nobody takes exclude each other is no reason.
 func (u *Universe) Loosen(pins, moving []*Version) []*Version {
 	s := newSolver(context.Background(), u)
 	s.start(Request{Candidates: append(append([]*Version(nil), pins...), moving...)})
-	pinned := map[int32]bool{}
+	// taken are the packages that will be there; what only could be excludes nobody.
+	pinned, taken := map[int32]bool{}, map[int32]bool{}
 	var queue []int32
+	look := func(list []*Version) {
+		for _, v := range list {
+			queue = append(queue, v.node)
+		}
+	}
 	for _, v := range pins {
-		pinned[v.node] = true
-		queue = append(queue, v.node)
+		pinned[v.node], taken[v.node] = true, true
 	}
 	for _, v := range moving {
-		queue = append(queue, v.node)
+		taken[v.node] = true
 	}
+	look(pins)
+	look(moving)
 	release := func(n int32) bool {
 		latest := u.Latest(u.nodes[n].name)
 		if !pinned[n] || latest == s.states[n].candidate {
@@ -63,13 +74,11 @@ func (u *Universe) Loosen(pins, moving []*Version) []*Version {
 		pinned[n] = false
 		s.states[n].candidate = latest
 		// Whatever relied on the old version has to be looked at again.
-		for _, v := range pins {
-			queue = append(queue, v.node)
-		}
+		look(pins)
 		queue = append(queue, n)
 		return true
 	}
-	visited := map[int32]*Version{}
+	isTaken := func(v *Version) bool { return taken[v.node] }
 	for len(queue) > 0 {
 		n := queue[0]
 		queue = queue[1:]
@@ -77,23 +86,25 @@ func (u *Universe) Loosen(pins, moving []*Version) []*Version {
 		if v == nil {
 			continue
 		}
-		visited[n] = v
 		u.groups(v, func(group []dependency) bool {
-			k := group[0].kind
-			if !k.critical() {
+			k, ok := group[0].kind, s.groupOK(group, n, possible)
+			switch {
+			case !k.critical() || ok && k.negative():
 				return true
-			}
-			if s.groupOK(group, n, possible) {
-				// What is new here may have wishes of its own.
-				if best := s.solutions(group, n, possible); !k.negative() && len(best) > 0 && visited[best[0].node] != best[0] {
-					visited[best[0].node] = best[0]
+			case ok:
+				// What is new here may have wishes of its own, and be a rival of pins.
+				if best := s.solutions(group, n, possible); len(best) > 0 && !slices.ContainsFunc(best, isTaken) {
+					taken[best[0].node] = true
 					queue = append(queue, best[0].node)
+					look(pins)
 				}
 				return true
-			}
-			if k.negative() {
-				released := false
-				for _, other := range s.providers(&group[0], n, possible) {
+			case k.negative():
+				rivals, released := s.providers(&group[0], n, possible), false
+				if !slices.ContainsFunc(rivals, isTaken) {
+					return true
+				}
+				for _, other := range rivals {
 					released = pinned[other.node] && release(other.node) || released
 				}
 				return released || !release(n)

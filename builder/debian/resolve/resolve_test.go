@@ -343,6 +343,26 @@ func TestPinsGiveWayOnlyWhereTheyMust(t *testing.T) {
 	}
 }
 
+// TestPinsStayBesideRivalsThatNobodyTakes: a package that excludes all others that
+// provide what it does stays, as long as none of those is taken.
+func TestPinsStayBesideRivalsThatNobodyTakes(t *testing.T) {
+	u := little(t,
+		"log 1; Provides: logger; Conflicts: logger", "log 2; Provides: logger; Conflicts: logger",
+		"plugin 1; Depends: log (= 1)", "plugin 2; Depends: log (= 2)",
+		"rival 1; Provides: logger; Conflicts: logger", "other 1", "other 2", "taker 1", "taker 2; Depends: rival",
+	)
+	pins := []*resolve.Version{u.Versions("log")[1], u.Versions("plugin")[1], u.Versions("other")[1]}
+	for moving, want := range map[string][]string{"other": {"log", "plugin", "other"}, "taker": {"other"}} {
+		var stay []string
+		for _, v := range u.Loosen(pins, []*resolve.Version{u.Versions(moving)[0]}) {
+			stay = append(stay, v.Name)
+		}
+		if diff := cmp.Diff(want, stay); diff != "" {
+			t.Errorf("%s moves (- want, + got):\n%s", moving, diff)
+		}
+	}
+}
+
 func TestCancelledResolutionEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
