@@ -30,7 +30,9 @@ type Bench struct {
 	// Open opens what a lock is baked with, and the catalog of what is tried of the
 	// recipe.
 	Open func(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock) (*builder.Builder, *catalog.Catalog, error)
-	Now  func() time.Time
+	// LockFile is where a recipe's lock is.
+	LockFile func(*baseline.Recipe) string
+	Now      func() time.Time
 }
 
 // Candidate is a lock that is to be tried.
@@ -38,6 +40,8 @@ type Candidate struct {
 	Recipe *baseline.Recipe
 	// Before is the lock that there is.
 	Before, Lock *updates.Lock
+	// Packages are those that were to move; all where there are none.
+	Packages []string
 	// Updates are what it takes that the lock before has not, each once.
 	Updates []life.Update
 }
@@ -66,7 +70,7 @@ func (b *Bench) Candidate(ctx context.Context, recipe *baseline.Recipe, before *
 	if err != nil {
 		return nil, err
 	}
-	return &Candidate{Recipe: recipe, Before: before, Lock: lock, Updates: newIn(before, lock)}, nil
+	return &Candidate{Recipe: recipe, Before: before, Lock: lock, Packages: packages, Updates: newIn(before, lock)}, nil
 }
 
 func (b *Bench) approvers() []string { return b.Records.Roster.Approvers(b.Now()) }

@@ -21,7 +21,7 @@ const triedDir = "tried"
 // bench opens what candidates are found, tried and decided on with. Whoever only looks
 // needs no key. close it in the end.
 func (w *workshop) bench(ctx context.Context, f trialFlags, sign bool) (_ *pipeline.Bench, closeIt func() error, err error) {
-	b := &pipeline.Bench{Who: orMe(""), Policy: w.project.Config.Policy.Policy, Now: func() time.Time { return time.Now().UTC() }}
+	b := &pipeline.Bench{Who: orMe(""), Policy: w.project.Config.Policy.Policy, LockFile: w.project.LockFile, Now: func() time.Time { return time.Now().UTC() }}
 	if b.Locker, err = w.locker(); err != nil {
 		return nil, nil, err
 	}
