@@ -72,8 +72,35 @@ func Affected(index *advisory.Index, names []string, lines []Line, images map[st
 			jobs = append(jobs, Job{Recipe: l.Recipe, Lock: l.Lock, Why: "it follows its parent " + jobs[at].Recipe.Name})
 		}
 	}
+	sortJobs(jobs)
+	return jobs, nil
+}
+
+// sortJobs puts parents before their children.
+func sortJobs(jobs []Job) {
 	slices.SortStableFunc(jobs, func(a, b Job) int {
 		return cmp.Or(cmp.Compare(len(a.Recipe.Chain()), len(b.Recipe.Chain())), strings.Compare(a.Recipe.Typed(), b.Recipe.Typed()))
 	})
-	return jobs, nil
+}
+
+// Unfinished adds to jobs those that an earlier run has begun and not ended, or of which
+// it has written the lock and not offered the image.
+func Unfinished(jobs []Job, lines []Line, entries []Entry) []Job {
+	for _, e := range entries {
+		if !e.Unfinished() && !e.Owed || slices.ContainsFunc(jobs, func(j Job) bool { return j.is(e) }) {
+			continue
+		}
+		for _, l := range lines {
+			job := Job{Recipe: l.Recipe, Lock: l.Lock, For: e.For, Packages: e.Packages, Why: "an earlier run has begun it"}
+			if job.is(e) {
+				jobs = append(jobs, job)
+			}
+		}
+	}
+	sortJobs(jobs)
+	return jobs
+}
+
+func (j Job) is(e Entry) bool {
+	return j.Recipe.Name == e.Baseline && j.Recipe.Architecture == e.Architecture
 }
