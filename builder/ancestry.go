@@ -11,6 +11,7 @@ import (
 	"imgbuild/images/catalog"
 	"imgbuild/images/evidence"
 	"imgbuild/images/fault"
+	"imgbuild/images/updates"
 )
 
 // known finds the version that a plan would come to. A revoked one stops the
@@ -29,6 +30,25 @@ func (b *Builder) known(ctx context.Context, plan *Plan) (*Baked, error) {
 		return nil, err
 	}
 	return b.judge(ctx, &Baked{Version: version, Plan: plan, Known: true})
+}
+
+// Find is the newest signed version that a recipe and a lock were baked to, also when it
+// is revoked; nil when they were not. It changes nothing.
+func (b *Builder) Find(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock) (*catalog.Version, error) {
+	plan, err := NewPlan(recipe, lock)
+	if err != nil {
+		return nil, err
+	}
+	look := *b
+	look.Revoked, look.WriteLock = catalog.AllowRevoked, func(*updates.Lock) error { return nil }
+	if plan, err = look.recall(plan); err != nil {
+		return nil, err
+	}
+	versions, err := b.Catalog.FindByStage(ctx, recipe.Name, string(plan.ImageID()))
+	if err != nil {
+		return nil, fmt.Errorf("looking for the image in the catalog: %w", err)
+	}
+	return look.newest(ctx, versions, func(*catalog.Version) (bool, error) { return true, nil })
 }
 
 // parent finds the version that a plan's image is baked on: one of the nearest

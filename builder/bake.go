@@ -124,7 +124,7 @@ func (b *Builder) Bake(ctx context.Context, plan *Plan) (_ *Baked, err error) {
 func (b *Builder) judge(ctx context.Context, baked *Baked) (_ *Baked, err error) {
 	recipe := baked.Plan.Recipe
 	try := recipe.Gates.BootTrial || b.Trials.Always
-	if recipe.Scanned() || try {
+	if recipe.Scanned() || try || b.ScanAlways {
 		if baked.Reports, err = b.scan(ctx, baked.Plan, baked.Version); err != nil {
 			return nil, err
 		}

@@ -47,6 +47,8 @@ type Builder struct {
 	// scanned by whose recipe asks for no scan.
 	Trials   Trials
 	Controls *control.Set
+	// ScanAlways scans images whose recipe asks for no scan, too.
+	ScanAlways bool
 	// Key signs the evidence.
 	Key *signing.Key
 	// Channel is moved to the version that was baked when its gates agree and

@@ -71,11 +71,11 @@ func (a Advisories) mends(before, after *updates.Lock) (map[string]life.Facts, e
 	if index == nil {
 		return nil, nil
 	}
-	had, err := index.Match(asInstalled(before))
+	had, err := index.Match(Installed(before))
 	if err != nil {
 		return nil, fmt.Errorf("evaluating %s: %w", before.Baseline, err)
 	}
-	has, err := index.Match(asInstalled(after))
+	has, err := index.Match(Installed(after))
 	if err != nil {
 		return nil, fmt.Errorf("evaluating %s: %w", before.Baseline, err)
 	}
@@ -106,8 +106,8 @@ func (a Advisories) mends(before, after *updates.Lock) (map[string]life.Facts, e
 	return mended, nil
 }
 
-// asInstalled are the packages of a lock that enter images, as advisories call them.
-func asInstalled(lock *updates.Lock) []installed.Package {
+// Installed are the packages of a lock that enter images, as advisories call them.
+func Installed(lock *updates.Lock) []installed.Package {
 	var list []installed.Package
 	for _, p := range lock.Packages {
 		if p.Set == updates.Tools {

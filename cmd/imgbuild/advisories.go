@@ -35,7 +35,7 @@ then no fact. Without a further word, list what concerns your images.`,
 			return listAdvisories(cmd.Context(), env, advisoryFlags{}, nil)
 		},
 	}
-	cmd.AddCommand(newAdvisoriesSyncCommand(env), newAdvisoriesListCommand(env), newAdvisoriesShowCommand(env))
+	cmd.AddCommand(newAdvisoriesSyncCommand(env), newAdvisoriesListCommand(env), newAdvisoriesShowCommand(env), newAdvisoriesRunCommand(env))
 	return cmd
 }
 

@@ -40,6 +40,7 @@ func updatesCommands(env *environment) []*cobra.Command {
 		newUpdatesListCommand(env),
 		newUpdatesShowCommand(env),
 		newUpdatesEvaluateCommand(env),
+		newUpdatesTrialCommand(env),
 		newUpdatesApproveCommand(env),
 		newUpdatesRejectCommand(env),
 		newUpdatesRosterCommand(env),

@@ -1,0 +1,239 @@
+package pipeline_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"imgbuild/builder/progress"
+	"imgbuild/ci/pipeline"
+	"imgbuild/images/baseline"
+	"imgbuild/images/updates"
+	"imgbuild/images/updates/life"
+)
+
+// works is a factory in a directory: the file lock has the version that is locked,
+// images has a line for each that was made, candidate is the one that is offered.
+type works struct {
+	dir string
+	// at is called before each step ("trial") and after it ("trial done").
+	at func(what string) error
+}
+
+func (w *works) read(name string) string {
+	data, err := os.ReadFile(filepath.Join(w.dir, name))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		panic(err)
+	}
+	return strings.TrimSpace(string(data))
+}
+
+func (w *works) write(name, text string) error {
+	return os.WriteFile(filepath.Join(w.dir, name), []byte(text), 0o644)
+}
+
+// lockOf is a lock of one package in a version.
+func lockOf(version string) *updates.Lock {
+	return &updates.Lock{Baseline: "shop", Architecture: "amd64", Packages: []updates.Package{{
+		Name: "ssl", Version: version, Architecture: "amd64", Archive: "debian", SHA256: strings.Repeat(version, 64), Set: updates.Root,
+	}}}
+}
+
+func (w *works) step(name string, do func() error) error {
+	if err := w.at(name); err != nil {
+		return err
+	}
+	if err := do(); err != nil {
+		return err
+	}
+	return w.at(name + " done")
+}
+
+func (w *works) Current(*baseline.Recipe) (*updates.Lock, error) { return lockOf(w.read("lock")), nil }
+
+func (w *works) Evaluate(context.Context, *baseline.Recipe, *updates.Lock) error {
+	return w.step("evaluate", func() error { return nil })
+}
+
+func (w *works) Candidate(_ context.Context, r *baseline.Recipe, before *updates.Lock, _ []string) (*pipeline.Candidate, error) {
+	c := &pipeline.Candidate{Recipe: r, Before: before, Lock: lockOf("2")}
+	return c, w.step("candidate", func() error { return nil })
+}
+
+func (w *works) Try(context.Context, *pipeline.Candidate) (*pipeline.Tried, string, error) {
+	return &pipeline.Tried{Trial: life.Trial{Passed: true}}, "", w.step("trial", func() error { return nil })
+}
+
+func (w *works) Approve(context.Context, *pipeline.Candidate) ([]pipeline.Judged, error) {
+	return nil, w.step("approve", func() error { return nil })
+}
+
+func (w *works) Lock(_ context.Context, c *pipeline.Candidate, _ *pipeline.Tried) (*updates.Lock, error) {
+	return c.Lock, w.step("lock", func() error { return w.write("lock", "2") })
+}
+
+func (w *works) Has(_ context.Context, _ *baseline.Recipe, lock *updates.Lock) (bool, error) {
+	return strings.Contains(w.read("images"), lock.Packages[0].Version), nil
+}
+
+func (w *works) Bake(_ context.Context, _ *baseline.Recipe, lock *updates.Lock) (*pipeline.Offered, error) {
+	version := lock.Packages[0].Version
+	err := w.step("bake", func() error {
+		images := w.read("images")
+		if strings.Contains(images, version) {
+			return nil
+		}
+		return w.write("images", images+version)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &pipeline.Offered{Image: "shop:" + version, Channel: pipeline.ChannelCandidate}, w.step("promote", func() error { return w.write("candidate", version) })
+}
+
+// points are where a run is killed, in its order.
+var points = []string{"evaluate", "evaluate done", "candidate", "candidate done", "trial", "trial done", "approve", "approve done", "lock", "lock done", "bake", "bake done", "promote", "promote done"}
+
+// run rebuilds the shop in a directory.
+func run(ctx context.Context, dir string, at func(string) error) (*pipeline.Outcome, error) {
+	w := &works{dir, at}
+	r := pipeline.Rebuild{Steps: w, Journal: &pipeline.Journal{Dir: filepath.Join(dir, "journal"), Now: time.Now}, Report: progress.Discard}
+	list, err := r.Run(ctx, []pipeline.Job{{
+		Recipe: &baseline.Recipe{Name: "shop", Architecture: "amd64"}, For: []string{"CVE-1"}, Packages: []string{"ssl"}, Why: "a test",
+	}})
+	if err != nil {
+		return nil, err
+	}
+	return list[0], nil
+}
+
+const killAt = "IMGBUILD_TEST_KILL_AT"
+
+// TestMain is also the run that is killed.
+func TestMain(m *testing.M) {
+	point := os.Getenv(killAt)
+	if point == "" {
+		os.Exit(m.Run())
+	}
+	_, err := run(context.Background(), os.Args[1], func(what string) error {
+		if what == point {
+			return syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		}
+		return nil
+	})
+	fmt.Fprintln(os.Stderr, "it was not killed:", err)
+	os.Exit(1)
+}
+
+// TestKilledAtEachStep kills a run at each step and after it; the next one does what
+// is left, and there is one image of the lock, which is offered.
+func TestKilledAtEachStep(t *testing.T) {
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, point := range points {
+		dir := t.TempDir()
+		w := &works{dir: dir}
+		if err := errors.Join(w.write("lock", "1"), w.write("images", "1")); err != nil {
+			t.Fatal(err)
+		}
+		killed := exec.Command(program, dir)
+		killed.Env = append(os.Environ(), killAt+"="+point)
+		var exit *exec.ExitError
+		if said, err := killed.CombinedOutput(); !errors.As(err, &exit) || exit.ExitCode() != -1 {
+			t.Fatalf("%s: ended with %v: %s", point, err, said)
+		}
+		for _, want := range []pipeline.State{pipeline.Rebuilt, pipeline.Unchanged} {
+			o, err := run(t.Context(), dir, func(string) error { return nil })
+			if err != nil {
+				t.Fatalf("killed at %q: %v", point, err)
+			}
+			if o.State != want || w.read("lock") != "2" || w.read("images") != "12" || w.read("candidate") != "2" {
+				t.Errorf("killed at %q: %s (%s), lock %s, images %s, candidate %s", point, o.State, o.Reason, w.read("lock"), w.read("images"), w.read("candidate"))
+			}
+		}
+	}
+}
+
+// TestSuspension has a step that fails, until it is mended.
+func TestSuspension(t *testing.T) {
+	dir := t.TempDir()
+	w := &works{dir: dir}
+	if err := errors.Join(w.write("lock", "1"), w.write("images", "1")); err != nil {
+		t.Fatal(err)
+	}
+	var tried atomic.Int32
+	broken := func(what string) error {
+		if what == "bake" {
+			tried.Add(1)
+			return errors.New("no room")
+		}
+		return nil
+	}
+	for i, want := range []pipeline.State{pipeline.Broken, pipeline.Broken, pipeline.Broken, pipeline.Suspended, pipeline.Suspended} {
+		o, err := run(t.Context(), dir, broken)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o.State != want || !strings.Contains(o.Reason, "no room") {
+			t.Errorf("run %d: %s: %s", i, o.State, o.Reason)
+		}
+	}
+	if n := tried.Load(); n != pipeline.MostFailures {
+		t.Errorf("it was tried %d times", n)
+	}
+	r := pipeline.Rebuild{Journal: &pipeline.Journal{Dir: filepath.Join(dir, "journal"), Now: time.Now}, Report: progress.Discard}
+	if err := r.Resume(t.Context(), []pipeline.Job{{Recipe: &baseline.Recipe{Name: "shop", Architecture: "amd64"}}}); err != nil {
+		t.Fatal(err)
+	}
+	o, err := run(t.Context(), dir, func(string) error { return nil })
+	if err != nil || o.State != pipeline.Rebuilt || w.read("candidate") != "2" {
+		t.Errorf("resumed: %+v, %v", o, err)
+	}
+}
+
+// TestOneRunAtATime has many runs of one baseline at once: none of their steps is done
+// beside another's.
+func TestOneRunAtATime(t *testing.T) {
+	dir := t.TempDir()
+	w := &works{dir: dir}
+	if err := errors.Join(w.write("lock", "1"), w.write("images", "1")); err != nil {
+		t.Fatal(err)
+	}
+	var inside atomic.Int32
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			_, err := run(t.Context(), dir, func(what string) error {
+				if !strings.HasSuffix(what, " done") && inside.Add(1) != 1 {
+					return errors.New("two at once")
+				}
+				if strings.HasSuffix(what, " done") {
+					inside.Add(-1)
+				}
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if w.read("images") != "12" || w.read("candidate") != "2" {
+		t.Errorf("images %s, candidate %s", w.read("images"), w.read("candidate"))
+	}
+	entries, err := (&pipeline.Journal{Dir: filepath.Join(dir, "journal"), Now: time.Now}).Entries()
+	if err != nil || len(entries) != 1 || entries[0].Failures != 0 || entries[0].Unfinished() {
+		t.Errorf("the journal has %+v, %v", entries, err)
+	}
+}

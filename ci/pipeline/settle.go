@@ -1,0 +1,181 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"imgbuild/builder"
+	"imgbuild/images/baseline"
+	"imgbuild/images/fault"
+	"imgbuild/images/gate"
+	"imgbuild/images/updates"
+	"imgbuild/images/updates/life"
+	"imgbuild/images/updates/policy"
+)
+
+// ChannelCandidate is the channel that rebuilt versions are offered in. Who releases one
+// promotes it from there.
+const ChannelCandidate = "candidate"
+
+// Current is the lock that a recipe has now.
+func (b *Bench) Current(recipe *baseline.Recipe) (*updates.Lock, error) {
+	lock, err := builder.ReadLock(b.LockFile(recipe))
+	if lock == nil && err == nil {
+		err = fault.Inputf("%s has no lock any more", recipe.Typed()).WithHint("run: imgbuild lock %s", recipe.Typed())
+	}
+	return lock, err
+}
+
+// Approve records what the policy approves by itself of the updates of a candidate that
+// passed its trial, and returns what it says of each then. In mode open nothing is
+// recorded here: locking is approving.
+func (b *Bench) Approve(ctx context.Context, c *Candidate) ([]Judged, error) {
+	if b.Policy.Mode != policy.Approved {
+		return b.Judge(ctx, c.Updates)
+	}
+	type right struct{ policy, trial string }
+	var done []right
+	for {
+		var now right
+		_, err := b.Records.AddWhere(ctx, b.Key, func(h *life.History) (*life.Record, error) {
+			now = right{}
+			var r *life.Record
+			for _, j := range b.judge(h, c.Updates) {
+				if j.Decision.Verdict != policy.Approve || j.Decision.Recorded {
+					continue
+				}
+				s := h.States[j.SHA256]
+				by := right{j.Decision.Policy, s.Trial.ID}
+				if slices.Contains(done, by) || r != nil && by != now {
+					continue
+				}
+				if r == nil {
+					now = by
+					r = &life.Record{
+						Action: life.Approved, Rule: j.Decision.Rule, Who: b.Who, Why: j.Decision.Why,
+						Basis: life.Basis{Trial: by.trial, Policy: by.policy},
+					}
+				}
+				r.Updates = append(r.Updates, s.Update)
+			}
+			return r, nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("recording what the policy approves: %w", err)
+		}
+		if now == (right{}) {
+			return b.Judge(ctx, c.Updates)
+		}
+		done = append(done, now)
+	}
+}
+
+// Lock writes the lock of a candidate that passed its trial: the very one that was
+// tried where all of it may be locked, else one of what may be. It returns nil, and
+// writes nothing, where that is what is locked already.
+func (b *Bench) Lock(ctx context.Context, c *Candidate, tried *Tried) (*updates.Lock, error) {
+	lock, err := b.lockable(ctx, c, tried)
+	if lock == nil || err != nil || len(updates.Diff(c.Before, lock)) == 0 {
+		return nil, err
+	}
+	path := b.LockFile(c.Recipe)
+	now, err := b.Current(c.Recipe)
+	if err != nil {
+		return nil, err
+	}
+	if now.Digest() != c.Before.Digest() {
+		return nil, fault.Worldf("%s was changed meanwhile", path).WithHint("run the same command again: it starts from what is locked now")
+	}
+	if b.Policy.Mode != policy.Approved {
+		if _, err := builder.RecordLock(ctx, b.Records, b.Key, b.Who, c.Recipe, c.Before, lock); err != nil {
+			return nil, err
+		}
+	}
+	return lock, lock.Write(path)
+}
+
+func (b *Bench) lockable(ctx context.Context, c *Candidate, tried *Tried) (*updates.Lock, error) {
+	if b.Policy.Mode != policy.Approved {
+		return tried.Lock, nil
+	}
+	history, err := b.History(ctx)
+	if err != nil {
+		return nil, err
+	}
+	approval := builder.NewApproval(history, b.Policy, b.approvers(), c.Recipe.Name, c.Before, b.Now())
+	whole := !slices.ContainsFunc(tried.Lock.Packages, func(p updates.Package) bool {
+		ok, _ := approval.Judge(p)
+		return !ok && p.Archive != ""
+	})
+	if whole {
+		return tried.Lock, nil
+	}
+	lock, err := b.Locker.Lock(ctx, c.Recipe, builder.LockOptions{Previous: c.Before, Update: c.Packages, Approval: approval})
+	if fault.KindOf(err) == fault.Held {
+		return nil, nil // what waits for whom is told by what the policy says of each
+	}
+	return lock, err
+}
+
+// Offered is a version that was baked to be released.
+type Offered struct {
+	Image  string `json:"image"`
+	Digest string `json:"digest"`
+	// Known says that the catalog had it before.
+	Known bool `json:"known,omitempty"`
+	// Channel points to it now; empty where gates or a boot trial say no.
+	Channel  string         `json:"channel,omitempty"`
+	Refusals []gate.Refusal `json:"refusals,omitempty"`
+	// Failed is what went wrong in its boot trials.
+	Failed []string `json:"failed,omitempty"`
+}
+
+// Has tells whether the catalog has the image of a lock.
+func (b *Bench) Has(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock) (bool, error) {
+	at, _, err := b.Open(ctx, recipe, lock)
+	if err != nil {
+		return false, err
+	}
+	v, err := at.Find(ctx, recipe, lock)
+	return v != nil, err
+}
+
+// Bake makes the version of a lock, scans it, holds it against the gates of its recipe,
+// and moves the channel candidate to it where they agree. It runs inside the namespaces
+// of sandbox.Enter.
+func (b *Bench) Bake(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock) (_ *Offered, err error) {
+	at, _, err := b.Open(ctx, recipe, lock)
+	if err != nil {
+		return nil, err
+	}
+	// Whether this one is started too is for its gates to say: its candidate was.
+	at.Channel, at.ScanAlways, at.Trials.Always = ChannelCandidate, true, false
+	plan, err := builder.NewPlan(recipe, lock)
+	if err != nil {
+		return nil, err
+	}
+	release, err := at.Lease(ctx, recipe.Name, true)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	baked, err := at.Bake(ctx, plan)
+	if err != nil {
+		return nil, fmt.Errorf("baking %s: %w", recipe.Typed(), err)
+	}
+	o := &Offered{Image: baked.Version.Ref(), Digest: baked.Version.Index.Digest.String(), Known: baked.Known, Refusals: baked.Refusals}
+	for form, t := range baked.Trials {
+		for _, line := range t.Failed() {
+			o.Failed = append(o.Failed, recordable(string(form)+": "+line))
+		}
+	}
+	if baked.Move != nil {
+		o.Channel = baked.Move.Channel
+	}
+	if !baked.Known {
+		err = at.Tidy(ctx, baked.Plan)
+	}
+	return o, err
+}

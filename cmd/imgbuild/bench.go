@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"time"
+
+	"imgbuild/builder"
+	"imgbuild/ci/pipeline"
+	"imgbuild/images/baseline"
+	"imgbuild/images/catalog"
+	"imgbuild/images/updates"
+	"imgbuild/images/updates/life"
+)
+
+// triedDir has the catalogs of what is tried: one a baseline and architecture, with what
+// was tried last.
+const triedDir = "tried"
+
+// bench opens what candidates are found, tried and decided on with. Whoever only looks
+// needs no key. close it in the end.
+func (w *workshop) bench(ctx context.Context, f trialFlags, sign bool) (_ *pipeline.Bench, closeIt func() error, err error) {
+	b := &pipeline.Bench{Who: orMe(""), Policy: w.project.Config.Policy.Policy, LockFile: w.project.LockFile, Now: func() time.Time { return time.Now().UTC() }}
+	if b.Locker, err = w.locker(); err != nil {
+		return nil, nil, err
+	}
+	if b.Records, err = w.project.Records(); err != nil {
+		return nil, nil, err
+	}
+	if sign {
+		if b.Records, b.Key, err = w.signer(b.Records); err != nil {
+			return nil, nil, err
+		}
+	}
+	b.History = func(ctx context.Context) (*life.History, error) {
+		l, err := w.env.ledgerOf(ctx, w.project)
+		if err != nil {
+			return nil, err
+		}
+		return l.history, nil
+	}
+	b.Open = func(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock) (*builder.Builder, *catalog.Catalog, error) {
+		return w.tryingBuilder(ctx, recipe, lock, f)
+	}
+	if b.Advisories, err = w.env.watched(ctx); err != nil {
+		return nil, nil, err
+	}
+	return b, func() error {
+		if b.Advisories.Index == nil {
+			return nil
+		}
+		return b.Advisories.Index.Close()
+	}, nil
+}
+
+// tryingBuilder opens what a lock of a recipe is baked with, and the catalog of what is
+// tried of that.
+func (w *workshop) tryingBuilder(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock, f trialFlags) (*builder.Builder, *catalog.Catalog, error) {
+	b, err := w.builder(ctx, recipe, lock)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := errors.Join(w.addCatalog(ctx, b), w.addTrials(b, recipe, f)); err != nil {
+		return nil, nil, err
+	}
+	if !recipe.Scanned() {
+		// A trial is scanned whatever the recipe asks for.
+		if b.Controls, err = w.recipes.Controls(); err != nil {
+			return nil, nil, err
+		}
+		if b.Waivers, err = w.recipes.Waivers(b.Controls, strayKinds()); err != nil {
+			return nil, nil, err
+		}
+	}
+	tried, err := catalog.Open(ctx, catalog.Config{
+		Location: filepath.Join(w.project.Config.Cache.Dir, triedDir, recipe.Name+"."+recipe.Architecture), Trust: b.Trust,
+	})
+	return b, tried, err
+}
