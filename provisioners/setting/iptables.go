@@ -194,7 +194,8 @@ func (iptables) replace(text string, a assignment, value string) string {
 }
 
 // insert writes a rule before the others of its chain, and a chain, or a table,
-// that is missing.
+// that is missing. What the server says to itself goes on being accepted first: a
+// rule that refuses comes after the one that accepts it.
 func (g iptables) insert(text, key, value string) string {
 	table, rest, _ := strings.Cut(key, " ")
 	chain, conditions, isRule := strings.Cut(rest, " ")
@@ -233,6 +234,9 @@ func (g iptables) insert(text, key, value string) string {
 	}
 	if first := find(begin, "-A "+chain+" "); first >= 0 {
 		last = first
+	}
+	if own := find(begin, "-A "+chain+" -i lo -j ACCEPT"); own >= 0 && value != "ACCEPT" {
+		last = own + 1
 	}
 	return edit.Replace(text, last, last, "-A "+chain+" "+conditions+" -j "+value)
 }

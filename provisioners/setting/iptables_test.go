@@ -51,6 +51,7 @@ func TestRulesAreWrittenBeforeTheOthers(t *testing.T) {
 		{"filter INPUT -i lo", rules4("-A own -j DROP\n-A INPUT -j ACCEPT\n"), rules4("-A own -j DROP\n-A INPUT -i lo -j DROP\n-A INPUT -j ACCEPT\n")},
 		{"filter INPUT -i lo", rules4(""), rules4("-A INPUT -i lo -j DROP\n")},
 		{"filter INPUT -i lo", rules4("-A INPUT -i lo -j ACCEPT\n"), rules4("-A INPUT -i lo -j DROP\n")},
+		{"filter INPUT -s 127.0.0.0/8", rules4("-A INPUT -i lo -j ACCEPT\n-A INPUT -j own\n"), rules4("-A INPUT -i lo -j ACCEPT\n-A INPUT -s 127.0.0.0/8 -j DROP\n-A INPUT -j own\n")},
 		{"filter OUTPUT -o lo", "*filter\nCOMMIT\n", "*filter\n:OUTPUT ACCEPT [0:0]\n-A OUTPUT -o lo -j DROP\nCOMMIT\n"},
 	} {
 		s := memory(t, map[string]string{rulesV4: c.text})
