@@ -16,6 +16,7 @@ MACHINES := ./builder/proofboot
 FUZZTIME ?= 30s
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
+ACTIONLINT  := github.com/rhysd/actionlint/cmd/actionlint@v1.7.7
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.1.4
 NFPM        := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.4
 
@@ -71,12 +72,13 @@ host-bake host-test: host-%:
 	$$root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing >/dev/null
 
 .PHONY: lint
-lint: ## formatting, vet, staticcheck, known vulnerabilities
+lint: ## formatting, vet, staticcheck, templates, known vulnerabilities
 	@unformatted=$$(gofmt -l $$(find . -name '*.go' -not -path './.cache/*')); \
 	if [ -n "$$unformatted" ]; then echo "gofmt would change:" $$unformatted >&2; exit 1; fi
 	$(GO) vet ./...
 	GOOS=windows $(GO) vet ./cmd/imgbuild-guest ./provisioners/system
 	$(GO) run $(STATICCHECK) ./...
+	$(GO) run $(ACTIONLINT) -config-file ci/github/actionlint.yaml ci/github/*.yml
 	@./ci/package/govulncheck $(GO) $(GOVULNCHECK)
 
 .PHONY: fuzz
