@@ -44,6 +44,8 @@ type Candidate struct {
 	Packages []string
 	// Updates are what it takes that the lock before has not, each once.
 	Updates []life.Update
+	// Left are what it would take besides if nothing of it were held or rejected.
+	Left []Judged
 }
 
 // Evaluate records what the repositories offer that a lock has not: that it is
@@ -70,7 +72,18 @@ func (b *Bench) Candidate(ctx context.Context, recipe *baseline.Recipe, before *
 	if err != nil {
 		return nil, err
 	}
-	return &Candidate{Recipe: recipe, Before: before, Lock: lock, Packages: packages, Updates: newIn(before, lock)}, nil
+	c := &Candidate{Recipe: recipe, Before: before, Lock: lock, Packages: packages, Updates: newIn(before, lock)}
+	free, err := b.Locker.Lock(ctx, recipe, builder.LockOptions{Previous: before, Update: packages, Fresh: len(packages) == 0})
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range free.Packages {
+		u := life.OfPackage(p)
+		if ok, d := approval.Judge(p); !ok && !slices.ContainsFunc(c.Left, func(j Judged) bool { return j.SHA256 == u.SHA256 }) {
+			c.Left = append(c.Left, Judged{u, d})
+		}
+	}
+	return c, nil
 }
 
 func (b *Bench) approvers() []string { return b.Records.Roster.Approvers(b.Now()) }

@@ -214,6 +214,7 @@ func (r *Rebuild) steps(ctx context.Context, job Job, entry *OpenEntry, o *Outco
 		if err != nil {
 			return err
 		}
+		o.left(c.Left)
 		if !c.Same() {
 			locked, err := r.decide(ctx, c, entry, o, begin)
 			if err != nil {
@@ -231,7 +232,9 @@ func (r *Rebuild) steps(ctx context.Context, job Job, entry *OpenEntry, o *Outco
 		}
 		if has && o.State == "" {
 			o.State = Unchanged
-			o.Reason = "its image is what its lock says, and nothing that may be taken is newer"
+		}
+		if has && o.Reason == "" {
+			o.Reason = "the catalog has the image of its lock, and nothing that may be taken is newer; where an older one is used, promote it"
 		}
 		if has {
 			return nil
@@ -253,6 +256,22 @@ func (r *Rebuild) steps(ctx context.Context, job Job, entry *OpenEntry, o *Outco
 	}
 	return nil
 }
+
+// left notes what is kept out of a candidate. What is held waits for somebody; what a
+// person rejected is decided, and said.
+func (o *Outcome) left(list []Judged) {
+	var reasons []string
+	for _, j := range list {
+		reasons = append(reasons, j.Update.String()+": "+j.Decision.Why)
+		if j.Decision.Verdict == policy.OnHold {
+			o.State, o.Hint = Held, hintOfList
+		}
+	}
+	o.Reason = few(reasons)
+}
+
+// hintOfList is where it is told what waits for whom.
+const hintOfList = "see for whom: imgbuild updates list"
 
 // decide takes a candidate through its trial to the lock; nil where that stays.
 func (r *Rebuild) decide(ctx context.Context, c *Candidate, entry *OpenEntry, o *Outcome, begin func(Step) error) (*updates.Lock, error) {
@@ -290,8 +309,10 @@ func (r *Rebuild) decide(ctx context.Context, c *Candidate, entry *OpenEntry, o 
 		}
 	}
 	if len(waiting) > 0 {
-		o.State, o.Reason = Held, few(waiting)
-		o.Hint = "see for whom: imgbuild updates list"
+		if o.Reason != "" {
+			waiting = append([]string{o.Reason}, waiting...)
+		}
+		o.State, o.Reason, o.Hint = Held, few(waiting), hintOfList
 	}
 	return locked, nil
 }

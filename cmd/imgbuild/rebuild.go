@@ -236,6 +236,8 @@ type plannedRebuild struct {
 	For          []string   `json:"for,omitempty"`
 	Why          string     `json:"why"`
 	Moves        []lockMove `json:"moves"`
+	// Left is newer and may not be taken.
+	Left []pipeline.Judged `json:"left_out,omitempty"`
 }
 
 // plannedRebuilds is the answer of rebuild --plan as JSON.
@@ -258,7 +260,7 @@ func planRebuild(ctx context.Context, env *environment, w *workshop, jobs []pipe
 			if err != nil {
 				return err
 			}
-			p.Moves = append(p.Moves, describeMoves(debian.Check(c.Before, c.Lock).Moves)...)
+			p.Moves, p.Left = append(p.Moves, describeMoves(debian.Check(c.Before, c.Lock).Moves)...), c.Left
 		}
 		d.Baselines = append(d.Baselines, p)
 	}
@@ -282,5 +284,6 @@ func (d plannedRebuilds) write(w io.Writer) {
 		if len(b.For) > 0 && len(b.Moves) == 0 {
 			fmt.Fprintln(w, "   nothing that may be taken is newer")
 		}
+		writeLeft(w, "   ", b.Left)
 	}
 }

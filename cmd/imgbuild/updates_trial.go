@@ -74,8 +74,10 @@ type trialDocument struct {
 	// empty where the very same was recorded before.
 	Tried  *pipeline.Tried `json:"trial,omitempty"`
 	Record string          `json:"record,omitempty"`
-	// Updates are what the policy says of each after it.
+	// Updates are what the policy says of each after it, and Left what is newer and was
+	// left out, since it is held or rejected.
 	Updates []pipeline.Judged `json:"updates"`
+	Left    []pipeline.Judged `json:"left_out,omitempty"`
 }
 
 func trialUpdates(ctx context.Context, env *environment, names []string, f updatesTrialFlags) (err error) {
@@ -108,7 +110,7 @@ func trialUpdates(ctx context.Context, env *environment, names []string, f updat
 		if err != nil {
 			return placeUnknown(recipe, err)
 		}
-		t := trialDocument{Baseline: recipe.Name, Architecture: recipe.Architecture, Moves: describeMoves(debian.Check(lock, candidate.Lock).Moves), Updates: []pipeline.Judged{}}
+		t := trialDocument{Baseline: recipe.Name, Architecture: recipe.Architecture, Moves: describeMoves(debian.Check(lock, candidate.Lock).Moves), Updates: []pipeline.Judged{}, Left: candidate.Left}
 		if !candidate.Same() && !f.plan {
 			if t.Tried, t.Record, err = bench.Try(ctx, candidate); err != nil {
 				return err
@@ -173,6 +175,7 @@ func (d *trialsDocument) write(w io.Writer) {
 }
 
 func (t trialDocument) write(w io.Writer, mode policy.Mode) {
+	defer writeLeft(w, "  ", t.Left)
 	switch {
 	case len(t.Moves) == 0:
 		fmt.Fprintf(w, "%s (%s): nothing is newer that may be tried\n", t.Baseline, t.Architecture)
@@ -203,6 +206,13 @@ func (t trialDocument) write(w io.Writer, mode policy.Mode) {
 		fmt.Fprintf(w, "  record      %s\n", t.Record[:12])
 	} else {
 		fmt.Fprintln(w, "  record      the very same is recorded already")
+	}
+}
+
+// writeLeft tells what is newer and not taken.
+func writeLeft(w io.Writer, indent string, left []pipeline.Judged) {
+	for _, j := range left {
+		fmt.Fprintf(w, "%sleft out    %s: %s\n", indent, j.Update, harmless(j.Decision.Why))
 	}
 }
 
