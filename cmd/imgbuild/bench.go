@@ -3,10 +3,15 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"imgbuild/builder"
+	"imgbuild/builder/stage"
 	"imgbuild/ci/pipeline"
 	"imgbuild/images/baseline"
 	"imgbuild/images/catalog"
@@ -77,4 +82,41 @@ func (w *workshop) tryingBuilder(ctx context.Context, recipe *baseline.Recipe, l
 		Location: filepath.Join(w.project.Config.Cache.Dir, triedDir, recipe.Name+"."+recipe.Architecture), Trust: b.Trust,
 	})
 	return b, tried, err
+}
+
+// forgetTried removes what was tried last of each baseline, but for those that are being
+// worked on, and returns how many bytes that were.
+func forgetTried(ctx context.Context, dir string, stages *stage.Cache) (freed int64, err error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("removing what was tried: %w", err)
+	}
+	for _, e := range entries {
+		at := strings.LastIndexByte(e.Name(), '.')
+		if at < 1 {
+			continue // none of ours
+		}
+		release, err := stages.Lease(ctx, e.Name()[:at], nil)
+		if err != nil {
+			continue // it is in use
+		}
+		path := filepath.Join(dir, e.Name())
+		err = filepath.WalkDir(path, func(_ string, f fs.DirEntry, err error) error {
+			if err != nil || !f.Type().IsRegular() {
+				return err
+			}
+			info, err := f.Info()
+			if err == nil {
+				freed += info.Size()
+			}
+			return err
+		})
+		if err = errors.Join(err, os.RemoveAll(path), release()); err != nil {
+			return freed, fmt.Errorf("removing what was tried: %w", err)
+		}
+	}
+	return freed, nil
 }

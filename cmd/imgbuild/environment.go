@@ -73,7 +73,7 @@ func (e *environment) execute(ctx context.Context, args []string) int {
 }
 
 // keepers are the commands that keep what is done when they are interrupted.
-var keepers = []string{"bake", "lock"}
+var keepers = []string{"bake", "lock", "rebuild"}
 
 // asksForJSON finds --output json in a command line that has not been parsed to
 // its end.

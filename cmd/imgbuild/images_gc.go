@@ -32,6 +32,8 @@ type collected struct {
 	PackageBytes int64 `json:"package_bytes"`
 	LayerBytes   int64 `json:"layer_bytes"`
 	IndexBytes   int64 `json:"index_bytes"`
+	// TriedBytes are the images of the last trials.
+	TriedBytes int64 `json:"tried_bytes"`
 }
 
 func newImagesGCCommand(env *environment) *cobra.Command {
@@ -39,12 +41,12 @@ func newImagesGCCommand(env *environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "gc",
 		Short: "Free the space of removed versions and of the cache beyond its limit",
-		Long: `Remove blobs that no version names, what killed runs have left, and of the cache
-what was used least recently until it is within cache.limit: half of that for
-stages, a quarter for unpacked packages, an eighth each for compressed layers and
-for indexes of repositories. Indexes that no lock has read for 30 days go in any
-case. Versions, locks and the archive of locked packages are never touched, nor
-is a stage in use.`,
+		Long: `Remove blobs that no version names, what killed runs have left, the images of the last
+trials of updates, and of the cache what was used least recently until it is within
+cache.limit: half of that for stages, a quarter for unpacked packages, an eighth each for
+compressed layers and for indexes of repositories. Indexes that no lock has read for 30
+days go in any case. Versions, locks and the archive of locked packages are never touched,
+nor is a stage in use.`,
 		Example: "  imgbuild images gc\n  imgbuild images gc --limit 0    empty the cache",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -91,6 +93,9 @@ is a stage in use.`,
 				Stages: freed.Stages, StageBytes: freed.StageBytes,
 				PackageBytes: freed.PackageBytes, LayerBytes: freed.LayerBytes, IndexBytes: freed.IndexBytes,
 			}
+			if result.TriedBytes, err = forgetTried(ctx, in(triedDir), stages); err != nil {
+				return err
+			}
 			if project.IsRegistry(p.Config.Catalog) {
 				env.reporter().Note("the catalog is a registry, which collects its garbage itself; the rest is collected")
 			} else {
@@ -102,6 +107,7 @@ is a stage in use.`,
 			}
 			return env.answer(result, func(w io.Writer) {
 				fmt.Fprintf(w, "catalog            %d blobs, %d MiB freed\n", result.Blobs, result.BlobBytes>>20)
+				fmt.Fprintf(w, "images of trials   %d MiB freed\n", result.TriedBytes>>20)
 				fmt.Fprintf(w, "stages             %d, %d MiB freed\n", result.Stages, result.StageBytes>>20)
 				fmt.Fprintf(w, "unpacked packages  %d MiB freed\n", result.PackageBytes>>20)
 				fmt.Fprintf(w, "compressed layers  %d MiB freed\n", result.LayerBytes>>20)
