@@ -112,7 +112,10 @@ func (l *Lock) Write(path string) (err error) {
 		mode = info.Mode().Perm()
 	}
 	_, err = f.Write(l.Marshal())
-	if err := cmp.Or(err, f.Chmod(mode), f.Sync(), f.Close(), os.Rename(f.Name(), path)); err != nil {
+	if err = cmp.Or(err, f.Chmod(mode), f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
 		return fmt.Errorf("writing lock: %w", err)
 	}
 	return nil
