@@ -59,7 +59,8 @@ func (s *shop) bakeOnAnotherDate(t *testing.T) *baked {
 	cmd.WaitDelay = 10 * time.Second
 	var console bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &console, &console
-	if err := cmd.Run(); err != nil {
+	// On a busy machine the kernel aborts now and then when it has halted already.
+	if err := cmd.Run(); err != nil && !strings.Contains(console.String(), "reboot: System halted") {
 		t.Fatalf("%s: %v\n%s", kernel, err, console.String())
 	}
 	if date := "guest's date: " + otherTime.Format(time.DateOnly); !strings.Contains(console.String(), date) {

@@ -254,6 +254,8 @@ func TestAnIsolatedSiteBakesAndServes(t *testing.T) {
 		if err := h.recipe(p.project, name, text); err != nil {
 			t.Fatal(err)
 		}
+	}
+	for _, name := range []string{"peer-root", "peer-root-web"} {
 		p.must(t, "lock", name)
 	}
 	p.must(t, "updates", "verify", "peer-root", "peer-root-web", "--repair")

@@ -222,7 +222,8 @@ func TestWhatWasChangedByHandIsNamed(t *testing.T) {
 			[]string{"~ nginx.service disabled, in the image enabled for multi-user.target (of nginx)"}},
 		"a package with a job": {func(w *world) { w.install("cron", "3", ""); w.enable("cron.service") }, nil,
 			[]string{"+ cron 3", "+ cron.service enabled for multi-user.target (of cron)", "+ and 1 that further packages brought"}},
-		"a job":                         {func(w *world) { w.write("/var/spool/cron/crontabs/ops", "@daily /opt/x y\n") }, nil, []string{"+ /var/spool/cron/crontabs/ops: @daily, /opt/x as ops"}},
+		"a job": {func(w *world) { w.write("/var/spool/cron/crontabs/ops", "@daily /opt/x y\n") }, nil,
+			[]string{"+ /var/spool/cron/crontabs/ops", "+ /var/spool/cron/crontabs/ops: @daily, /opt/x as ops"}},
 		"what would command a terminal": {func(w *world) { w.write("/opt/\x1b[2J", "x") }, nil, []string{"+ /opt/\uFFFD[2J"}},
 	} {
 		t.Run(name, func(t *testing.T) {
