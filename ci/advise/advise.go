@@ -38,11 +38,7 @@ func (a *Feeds) Feeds(context.Context) ([]report.Feed, error) {
 // Advise implements scan.Advisor. That the feeds cannot be read is no error: what
 // they say is not known then, and the answer says so.
 func (a *Feeds) Advise(ctx context.Context, packages []installed.Package) (*report.Advised, []report.Vulnerability, error) {
-	facts, err := a.Store.Facts(ctx, a.List)
-	if err != nil {
-		return a.unread(ctx, err)
-	}
-	index, basis, err := a.Store.Index(ctx, a.List)
+	index, facts, basis, err := a.Store.Open(ctx, a.List)
 	if err != nil {
 		return a.unread(ctx, err)
 	}

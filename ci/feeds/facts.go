@@ -18,16 +18,11 @@ type Facts struct {
 	Exploited []*kev.Catalog
 	Scores    []*epss.Scores
 	Support   []*eol.Feed
-	// Alarms are by the name of the feed: what such a feed does not say is no
-	// fact.
-	Alarms map[string][]Alarm
-	// Told is what was known of each feed of such a kind, in their order.
-	Told []Report
 }
 
-// Facts reads what is kept of the feeds of the kinds KEV, EPSS and EOL.
-func (s *Store) Facts(ctx context.Context, list []*Feed) (*Facts, error) {
-	facts := &Facts{Alarms: map[string][]Alarm{}}
+// facts reads what is kept of the feeds of the kinds KEV, EPSS and EOL.
+func (s *Store) facts(ctx context.Context, list []*Feed) (*Facts, error) {
+	facts := &Facts{}
 	for _, f := range list {
 		if f.Kind.Published() {
 			continue
@@ -35,11 +30,6 @@ func (s *Store) Facts(ctx context.Context, list []*Feed) (*Facts, error) {
 		state, err := s.State(f)
 		if err != nil {
 			return nil, err
-		}
-		told := Tell(f, state, s.Now())
-		facts.Told = append(facts.Told, told)
-		if !told.Fresh {
-			facts.Alarms[f.Name] = told.Alarms
 		}
 		if !state.Kept() {
 			continue

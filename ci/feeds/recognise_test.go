@@ -103,9 +103,12 @@ func TestADirectoryGivesAFeedForEachKind(t *testing.T) {
 	if added, err = s.Add(context.Background(), again, dir, feeds.Wish{}); err != nil || len(added.Feeds) != 7 || added.Feeds[0].New || len(again.Feeds) != 7 {
 		t.Errorf("the second time: %+v, %v", added, err)
 	}
-	facts, err := s.Facts(context.Background(), again.Feeds)
+	index, facts, _, err := s.Open(context.Background(), again.Feeds)
 	if err != nil || len(facts.Exploited) != 1 || len(facts.Scores) != 1 || len(facts.Support) != 1 {
-		t.Errorf("the facts are %+v, %v", facts, err)
+		t.Fatalf("the facts are %+v, %v", facts, err)
+	}
+	if err := index.Close(); err != nil {
+		t.Error(err)
 	}
 }
 

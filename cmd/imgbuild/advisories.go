@@ -120,20 +120,11 @@ func (e *environment) advised(ctx context.Context, f advisoryFlags, words []stri
 
 // published opens what feeds say.
 func (a *advised) published(ctx context.Context, store *feeds.Store, list *feeds.List) (err error) {
-	for _, f := range list.Feeds {
-		state, err := store.State(f)
-		if err != nil {
-			return err
-		}
-		a.reports = append(a.reports, feeds.Tell(f, state, store.Now()))
-	}
-	if a.Facts, err = store.Facts(ctx, list.Feeds); err != nil {
-		return err
-	}
 	var basis *feeds.Basis
-	if a.Index, basis, err = store.Index(ctx, list.Feeds); err != nil {
+	if a.Index, a.Facts, basis, err = store.Open(ctx, list.Feeds); err != nil {
 		return err
 	}
+	a.reports = basis.Told
 	if len(basis.Sources) == 0 {
 		a.gaps = append(a.gaps, pipeline.Gap{
 			Where: "feeds", Why: "none of them says which packages are affected", Mend: "add one that does: imgbuild feeds add osv-debian",
