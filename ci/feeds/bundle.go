@@ -188,7 +188,7 @@ func (s *Store) Import(ctx context.Context, b *Bundle, f *Feed, o Options) (*Sta
 			return nil, fault.Worldf("the bundle has it as it was read on %s, and what is kept was read on %s", date(carried.Read), date(old.Read)).
 				WithHint("bring a newer bundle; if this one is meant, add it with --accept-smaller")
 		}
-		in := &incoming{fresh: map[string]string{}, from: "a bundle", read: carried.Read, changed: carried.AsOf}
+		in := &incoming{fresh: map[string]string{}, from: bundled, read: carried.Read, changed: carried.AsOf}
 		if in.read.After(s.Now()) {
 			in.read = s.Now()
 		}

@@ -155,8 +155,8 @@ func (in *incoming) check(f *Feed) error {
 	if err := checkFiles(in.files); err != nil {
 		return &Alarm{What: Unreadable, Reason: line(err), Mend: "see what the source has"}
 	}
-	if f.SHA256 != "" && (len(in.files) != 1 || in.files[0].SHA256 != f.SHA256) {
-		return &Alarm{What: Changed, Reason: fmt.Sprintf("its digest is %s, and sha256: says %s", in.files[0].SHA256, f.SHA256), Mend: "if the new file is meant, write its digest"}
+	if alarm := f.other(in.from, in.files); alarm != nil {
+		return alarm
 	}
 	return nil
 }
