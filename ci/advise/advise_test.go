@@ -83,6 +83,29 @@ func TestFeedsAnswerTogether(t *testing.T) {
 	}
 }
 
+// TestAReleaseWithoutSupportIsNotJudged: that nothing is published of a release any
+// more is no fact about it.
+func TestAReleaseWithoutSupportIsNotJudged(t *testing.T) {
+	a := watched(t)
+	for ends, want := range map[string]int{"2026-11-27": 1, "2026-11-28": 0} {
+		f := &feeds.Feed{Name: "eol", Kind: feeds.EOL, File: filepath.Join(t.TempDir(), "debian.json")}
+		if err := os.WriteFile(f.File, []byte(`[{"cycle": "12", "codename": "Bookworm", "releaseDate": "2023-06-10", "eol": "`+ends+`"}]`), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.Store.Sync(t.Context(), f, feeds.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		a.List[3] = f
+		advised, _, err := a.Advise(t.Context(), packages[:2])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(advised.Unjudged) != want || want > 0 && !strings.HasPrefix(advised.Unjudged[0].String(), "all packages of Debian:12: ") {
+			t.Errorf("supported until %s: %v", ends, advised.Unjudged)
+		}
+	}
+}
+
 // TestScansAskAtOnce: the forms of an image are scanned side by side, and the first
 // of them makes the index for both.
 func TestScansAskAtOnce(t *testing.T) {

@@ -38,7 +38,7 @@ func (a *Files) Advise(ctx context.Context, packages []installed.Package) (*repo
 	if files := published(advised.Feeds); len(files) == 1 {
 		files[0].Records = index.Records()
 	}
-	found, err := match(index, facts, packages, advised)
+	found, err := match(index, facts, packages, advised, a.Store.Now())
 	return advised, found, err
 }
 

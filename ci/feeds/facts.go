@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"imgbuild/images/advisory"
 	"imgbuild/images/advisory/eol"
@@ -18,6 +20,21 @@ type Facts struct {
 	Exploited []*kev.Catalog
 	Scores    []*epss.Scores
 	Support   []*eol.Feed
+}
+
+// SupportOf is until when a release, such as "Debian:12" ([ecosystem.Release]), gets
+// security fixes; its level is eol.Unknown where no feed says so.
+func (f *Facts) SupportOf(release string, now time.Time) eol.Support {
+	unknown := eol.Support{Level: eol.Unknown, Reason: fmt.Sprintf("until when %s gets security fixes is not known: no feed says so (imgbuild feeds add eol)", release)}
+	product, version, _ := strings.Cut(release, ":")
+	for _, feed := range f.Support {
+		r, err := feed.Find(product, version)
+		if err == nil {
+			return r.Support(now, eol.Default)
+		}
+		unknown.Reason = err.Error()
+	}
+	return unknown
 }
 
 // facts reads what is kept of the feeds of the kinds KEV, EPSS and EOL.
