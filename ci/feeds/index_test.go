@@ -220,6 +220,7 @@ func TestHostileFiles(t *testing.T) {
 		"the tracker cut short": {feeds.DebianTracker, []byte(tracker[:60]), feeds.Truncated, "too early"},
 		"UTF-16":                {feeds.KEV, []byte("\xff\xfe{\x00"), feeds.Unreadable, ""},
 		"an empty object":       {feeds.DebianTracker, []byte("{}\n"), feeds.Empty, "is empty"},
+		"two catalogues":        {feeds.KEV, zipped(func(w *zip.Writer) { entry(w, "a.json", exploited); entry(w, "b.json", exploited) }), feeds.Unreadable, "a feed of kind kev is one document"},
 		"another kind":          {feeds.EPSS, []byte(exploited), feeds.Unreadable, "kind epss"},
 	} {
 		t.Run(name, func(t *testing.T) {
