@@ -181,7 +181,7 @@ func (s *Store) addDirectory(ctx context.Context, l *List, dir string, w Wish) (
 				first = err
 			}
 			for _, path := range found[kind] {
-				all.Passed = append(all.Passed, Passed{path, line(err)})
+				all.Passed = append(all.Passed, Passed{Path: path, Why: line(err)})
 			}
 			continue
 		}
@@ -219,7 +219,7 @@ func (s *Store) addBundle(ctx context.Context, l *List, path string, w Wish) (*A
 			if first == nil {
 				first = err
 			}
-			all.Passed = append(all.Passed, Passed{path + "/" + f.Name, line(err)})
+			all.Passed = append(all.Passed, Passed{Path: path + "/" + f.Name, Why: line(err)})
 			continue
 		}
 		if fresh {

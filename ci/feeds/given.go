@@ -134,6 +134,9 @@ func (s *GivenStore) files(ctx context.Context, g Given) ([]givenSet, error) {
 		return nil, err
 	}
 	for _, p := range passed {
+		if p.Unread {
+			return nil, fault.Inputf("reading %s: it may be a file of a feed, and cannot be read: %s", p.Path, p.Why).WithHint("copy it again, or take it away")
+		}
 		s.Progress.Note("not read: %s: %s", p.Path, p.Why)
 	}
 	var sets []givenSet

@@ -7,11 +7,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
 
+	"imgbuild/builder/progress"
 	"imgbuild/ci/feeds"
+	"imgbuild/images/fault"
 )
 
 func month(t testing.TB) []byte {
@@ -195,6 +198,16 @@ func TestAFileOfAFeedThatIsNoneAnyMore(t *testing.T) {
 	alarmOf(t, sync1(t, s, f), feeds.Unreadable, "small.zip was of this feed, and now the archive is cut short")
 	if count(t, s, f) != 52 {
 		t.Error("what was kept is gone")
+	}
+	// One that is new is none that is passed over either, nor where it is given.
+	if err := os.Rename(filepath.Join(dir, "small.zip"), filepath.Join(dir, "new.zip")); err != nil {
+		t.Fatal(err)
+	}
+	const says = "new.zip: it may be a file of a feed, and cannot be read: the archive is cut short"
+	alarmOf(t, sync1(t, s, f), feeds.Unreadable, "new.zip may be of this feed, and cannot be read: the archive is cut short")
+	given := feeds.GivenStore{Dir: t.TempDir(), Now: s.Now, Progress: progress.Discard}
+	if _, _, _, err := given.Open(t.Context(), []feeds.Given{{Path: dir}}); fault.KindOf(err) != fault.Input || !strings.Contains(err.Error(), says) {
+		t.Errorf("given: %v", err)
 	}
 }
 
