@@ -13,6 +13,7 @@ import (
 	"imgbuild/images/advisory/installed"
 	"imgbuild/images/control"
 	"imgbuild/images/report"
+	"imgbuild/images/updates"
 )
 
 // advisor finds in each source package what is said of it.
@@ -126,5 +127,16 @@ Version: 1
 	spec.Checks = []report.Check{report.Hygiene}
 	if r, err := run(); err != nil || r.Advised != nil || r.Vulnerabilities != nil || r.Files == 0 {
 		t.Errorf("it was not asked for: %+v, %v", r, err)
+	}
+}
+
+// TestLockedIsCalledAsAdvisoriesCallIt: packages that are only signed are looked for by
+// what they were made from.
+func TestLockedIsCalledAsAdvisoriesCallIt(t *testing.T) {
+	lock := &updates.Lock{Packages: []updates.Package{
+		{Name: "linux-image-6.1.0-37-amd64", Source: "linux-signed-amd64", SourceVersion: "6.1.140+1", Set: updates.Boot},
+	}}
+	if got := scan.Locked(lock, updates.Boot)["linux"]; !slices.Equal(got, []string{"6.1.140-1"}) {
+		t.Errorf("of linux the lock has %v", got)
 	}
 }
