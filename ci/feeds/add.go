@@ -209,16 +209,18 @@ func (s *Store) addBundle(ctx context.Context, l *List, path string, w Wish) (*A
 			f = &Feed{Name: carried.Feed, Kind: carried.Kind}
 		}
 		state, err := s.Import(ctx, b, f, w.Options)
+		// What was in alarm where the bundle was made is taken, and is in alarm here.
+		taken := err == nil && state.Digest == carried.Digest
 		if err == nil && len(state.Alarms) > 0 {
 			err = inAlarm(f.Name, state.Alarms[0])
 		}
 		if ctx.Err() != nil {
 			return nil, err
 		}
-		if err != nil {
-			if first == nil {
-				first = err
-			}
+		if err != nil && first == nil {
+			first = err
+		}
+		if !taken {
 			all.Passed = append(all.Passed, Passed{Path: path + "/" + f.Name, Why: line(err)})
 			continue
 		}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"imgbuild/images/advisory"
 	"imgbuild/images/bundle"
 	"imgbuild/images/fault"
 	"imgbuild/images/signing"
@@ -191,6 +192,11 @@ func (s *Store) Import(ctx context.Context, b *Bundle, f *Feed, o Options) (*Sta
 		in := &incoming{fresh: map[string]string{}, from: bundled, read: carried.Read, changed: carried.AsOf}
 		if in.read.After(s.Now()) {
 			in.read = s.Now()
+		}
+		for _, alarm := range carried.Alarms {
+			in.alarms = append(in.alarms, Alarm{
+				What: alarm.What, Reason: "where the bundle was made: " + advisory.Line(alarm.Reason), Mend: "add a newer bundle once that is mended: imgbuild feeds add BUNDLE", At: alarm.At,
+			})
 		}
 		for _, file := range carried.Files {
 			if _, ok := in.fresh[file.SHA256]; ok {

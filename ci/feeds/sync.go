@@ -34,6 +34,8 @@ type incoming struct {
 	read time.Time
 	// changed is when the source says that it was last changed.
 	changed time.Time
+	// alarms are what the source says was wrong with it.
+	alarms []Alarm
 }
 
 // Sync reads a feed from its place. What is wrong with the source is an alarm of
@@ -109,7 +111,7 @@ func (s *Store) renew(ctx context.Context, f *Feed, o Options, old *State, gathe
 		return State{}, err
 	}
 	now := s.Now().UTC()
-	state = State{Version: stateVersion, Feed: f.Name, Kind: f.Kind, From: new.from, Tried: now, Read: cmp.Or(new.read.UTC(), now), Peak: old.Peak}
+	state = State{Version: stateVersion, Feed: f.Name, Kind: f.Kind, From: new.from, Tried: now, Read: cmp.Or(new.read.UTC(), now), Peak: old.Peak, Alarms: new.alarms}
 	state.setFiles(new.files)
 	if old.Kept() && old.Digest == state.Digest && s.whole(old) {
 		// The same as before: nothing is to be read again, nothing is to be kept.
