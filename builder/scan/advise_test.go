@@ -112,6 +112,16 @@ Version: 1
 		t.Errorf("with repositories: %v", got)
 	}
 
+	// What lies beside the root is asked about too, and nothing twice.
+	spec.Listed = []installed.Package{
+		{Ecosystem: "Debian:12", Name: "nginx", Version: "1", Source: "nginx", SourceVersion: "1"},
+		{Ecosystem: "Debian:12", Name: "grub-pc-bin", Version: "2", Source: "grub2", SourceVersion: "2"},
+	}
+	spec.Advisor, spec.Offers = advisor{"grub2 2": fixed, "nginx 1": fixed}, scan.Offers{}
+	if r, err := run(); err != nil || r.Advised.Packages != 5 || len(r.Vulnerabilities) != 2 || r.Vulnerabilities[0].Source != "grub2" {
+		t.Errorf("with a bill of materials: %+v, %v", r, err)
+	}
+
 	// What nobody answers, and a list that cannot be read, are errors.
 	spec.Advisor = broken{}
 	if r, err := run(); err == nil {
