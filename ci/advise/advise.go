@@ -87,6 +87,8 @@ func tell(list []report.Feed, f feeds.Report) []report.Feed {
 
 func speaks(kind feeds.Kind) (says report.Says, ok bool) {
 	switch {
+	case kind == feeds.DebianAdvisories:
+		return report.OfAdvisories, true
 	case kind.Published():
 		return report.OfPackages, true
 	case kind == feeds.KEV:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -125,7 +126,8 @@ func (a *advised) published(ctx context.Context, store *feeds.Store, list *feeds
 		return err
 	}
 	a.reports = basis.Told
-	if len(basis.Sources) == 0 {
+	// Advisories say what is mended, and nothing of what is not.
+	if !slices.ContainsFunc(basis.Sources, func(s feeds.Source) bool { return s.Kind != feeds.DebianAdvisories }) {
 		a.gaps = append(a.gaps, pipeline.Gap{
 			Where: "feeds", Why: "none of them says which packages are affected", Mend: "add one that does: imgbuild feeds add osv-debian",
 		})
