@@ -173,6 +173,20 @@ func TestOneAdvisoryOfTenVulnerabilities(t *testing.T) {
 	}
 }
 
+// TestNobodyTakesANameAway: a record that chains more CVEs to the name of another than
+// one can stand for leaves that one its own CVE.
+func TestNobodyTakesANameAway(t *testing.T) {
+	debian := advisory.Record{ID: "DEBIAN-CVE-1", Aliases: []string{"CVE-1"}, Affected: []advisory.Affected{affected("ssl", begins)}}
+	hostile := advisory.Record{ID: "A-1", Aliases: []string{debian.ID}}
+	for i := range 257 {
+		hostile.Aliases = append(hostile.Aliases, fmt.Sprintf("CVE-9-%d", i))
+	}
+	found := said(t, index(t, debian, hostile), "ssl", "1")
+	if f, ok := found["CVE-1"]; !ok || f.State != advisory.StateAffected || len(found) != 1 {
+		t.Errorf("found %v", found)
+	}
+}
+
 // TestARatingOfThePackageGoesFirst: it lowers that of the vulnerability only where
 // nothing that holds of the version means that one.
 func TestARatingOfThePackageGoesFirst(t *testing.T) {
