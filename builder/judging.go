@@ -32,13 +32,13 @@ func Judge(ctx context.Context, c *catalog.Catalog, v *catalog.Version, trust si
 	if err != nil {
 		return nil, err
 	}
-	if gate.Aged(refusals) {
-		return refusals, nil
-	}
 	return refusals, record(ctx, c, v, by, refusals)
 }
 
 func record(ctx context.Context, c *catalog.Catalog, v *catalog.Version, by Judging, refusals []gate.Refusal) error {
+	if gate.Aged(refusals) {
+		return nil
+	}
 	j := catalog.Judgement{For: string(by.For), Who: by.Who, When: time.Now()}
 	for _, r := range refusals {
 		j.Refusals = append(j.Refusals, catalog.Refusal(r))

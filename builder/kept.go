@@ -6,10 +6,11 @@ import (
 
 	"imgbuild/builder/debian"
 	"imgbuild/builder/debian/repo"
+	"imgbuild/images/advisory/installed"
 	"imgbuild/images/baseline"
 )
 
-// Kept gives the versions of source packages that the repositories of a recipe had
+// Kept gives the versions of source packages, as advisories call them, that the repositories of a recipe had
 // when they were last read, without asking anybody. Nil is that not all of that is
 // known any more.
 func (l *Locker) Kept(ctx context.Context, recipe *baseline.Recipe) func(sources map[string]bool) map[string][]string {
@@ -21,11 +22,9 @@ func (l *Locker) Kept(ctx context.Context, recipe *baseline.Recipe) func(sources
 		versions := map[string][]string{}
 		for _, source := range from {
 			err := l.Client.Kept(recipe.Architecture, source, func(name, version []byte) {
-				if !sources[string(name)] {
-					return
-				}
-				if v := string(version); !slices.Contains(versions[string(name)], v) {
-					versions[string(name)] = append(versions[string(name)], v)
+				of, v := installed.Unsigned(string(name), string(version))
+				if sources[of] && !slices.Contains(versions[of], v) {
+					versions[of] = append(versions[of], v)
 				}
 			})
 			if err != nil {

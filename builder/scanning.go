@@ -94,6 +94,11 @@ func (b *Builder) scanForm(ctx context.Context, plan *Plan, v *catalog.Version, 
 	if err := os.MkdirAll(b.ScanDir, 0o755); err != nil {
 		return nil, fmt.Errorf("scanning %s: %w", v.Ref(), err)
 	}
+	if b.Advisor != nil {
+		if spec.Listed, err = scan.Listed(ctx, b.Catalog, v, b.Trust, form); err != nil {
+			return nil, err
+		}
+	}
 	target, err := scan.Version(ctx, b.Catalog, v, form, b.ScanDir)
 	if err != nil {
 		return nil, err

@@ -3,10 +3,15 @@ package scan
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 
 	"imgbuild/images/advisory/installed"
+	"imgbuild/images/catalog"
+	"imgbuild/images/control"
+	"imgbuild/images/evidence"
 	"imgbuild/images/report"
+	"imgbuild/images/signing"
 	"imgbuild/provisioners/system"
 )
 
@@ -30,26 +35,49 @@ const (
 // advise holds the packages of a target against what is published about
 // vulnerabilities, into r. Without an advisor nobody looks. What its packages are
 // may not be known; then that is what is said of all of them.
-func advise(ctx context.Context, r *report.Report, t *Target, by Advisor, offers Offers) error {
-	if by == nil {
+func advise(ctx context.Context, r *report.Report, t *Target, s Spec) error {
+	if s.Advisor == nil {
 		return nil
 	}
 	packages, why, err := t.packages()
 	if err != nil {
 		return err
 	}
-	if r.Advised, r.Vulnerabilities, err = by.Advise(ctx, packages); err != nil {
+	type binary struct{ name, version, architecture string }
+	known := map[binary]bool{}
+	for _, p := range packages {
+		known[binary{p.Name, p.Version, p.Architecture}] = true
+	}
+	for _, p := range s.Listed {
+		if !known[binary{p.Name, p.Version, p.Architecture}] {
+			packages = append(packages, p)
+		}
+	}
+	if r.Advised, r.Vulnerabilities, err = s.Advisor.Advise(ctx, packages); err != nil {
 		return err
 	}
 	if why != "" {
 		r.Advised.Unjudged = append(r.Advised.Unjudged, report.UnjudgedPackage{Package: "all packages", Reason: why})
 	}
-	offers.note(r.Vulnerabilities)
+	s.Offers.note(r.Vulnerabilities)
 	if r.Vulnerabilities == nil {
 		r.Vulnerabilities = []report.Vulnerability{}
 	}
 	report.SortVulnerabilities(r.Vulnerabilities)
 	return nil
+}
+
+// Listed are the packages of one form of a version by its signed bill of materials.
+func Listed(ctx context.Context, c *catalog.Catalog, v *catalog.Version, trust signing.Trust, form control.Output) ([]installed.Package, error) {
+	bills, err := evidence.Bills(ctx, c, v, trust)
+	if err != nil {
+		return nil, err
+	}
+	list, err := installed.FromCycloneDX(bills[form])
+	if err != nil {
+		return nil, fmt.Errorf("%s, %s: %w", v.Ref(), form, err)
+	}
+	return list, nil
 }
 
 // packages are those of the target; without them why says why they are not known.

@@ -13,6 +13,7 @@ import (
 	"imgbuild/images/advisory/installed"
 	"imgbuild/images/control"
 	"imgbuild/images/report"
+	"imgbuild/images/updates"
 )
 
 // advisor finds in each source package what is said of it.
@@ -111,6 +112,16 @@ Version: 1
 		t.Errorf("with repositories: %v", got)
 	}
 
+	// What lies beside the root is asked about too, and nothing twice.
+	spec.Listed = []installed.Package{
+		{Ecosystem: "Debian:12", Name: "nginx", Version: "1", Source: "nginx", SourceVersion: "1"},
+		{Ecosystem: "Debian:12", Name: "grub-pc-bin", Version: "2", Source: "grub2", SourceVersion: "2"},
+	}
+	spec.Advisor, spec.Offers = advisor{"grub2 2": fixed, "nginx 1": fixed}, scan.Offers{}
+	if r, err := run(); err != nil || r.Advised.Packages != 5 || len(r.Vulnerabilities) != 2 || r.Vulnerabilities[0].Source != "grub2" {
+		t.Errorf("with a bill of materials: %+v, %v", r, err)
+	}
+
 	// What nobody answers, and a list that cannot be read, are errors.
 	spec.Advisor = broken{}
 	if r, err := run(); err == nil {
@@ -126,5 +137,16 @@ Version: 1
 	spec.Checks = []report.Check{report.Hygiene}
 	if r, err := run(); err != nil || r.Advised != nil || r.Vulnerabilities != nil || r.Files == 0 {
 		t.Errorf("it was not asked for: %+v, %v", r, err)
+	}
+}
+
+// TestLockedIsCalledAsAdvisoriesCallIt: packages that are only signed are looked for by
+// what they were made from.
+func TestLockedIsCalledAsAdvisoriesCallIt(t *testing.T) {
+	lock := &updates.Lock{Packages: []updates.Package{
+		{Name: "linux-image-6.1.0-37-amd64", Source: "linux-signed-amd64", SourceVersion: "6.1.140+1", Set: updates.Boot},
+	}}
+	if got := scan.Locked(lock, updates.Boot)["linux"]; !slices.Equal(got, []string{"6.1.140-1"}) {
+		t.Errorf("of linux the lock has %v", got)
 	}
 }

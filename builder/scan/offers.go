@@ -2,6 +2,7 @@ package scan
 
 import (
 	"imgbuild/images/advisory/ecosystem"
+	"imgbuild/images/advisory/installed"
 	"imgbuild/images/report"
 	"imgbuild/images/updates"
 )
@@ -17,12 +18,14 @@ type Offers struct {
 	Suites func(sources map[string]bool) map[string][]string
 }
 
-// Locked are the versions of the source packages of a lock's sets.
+// Locked are the versions of the source packages of a lock's sets, as advisories call
+// them.
 func Locked(lock *updates.Lock, sets ...updates.Set) map[string][]string {
 	versions := map[string][]string{}
 	for _, set := range sets {
 		for _, p := range lock.InSet(set) {
-			versions[p.Source] = append(versions[p.Source], p.SourceVersion)
+			source, version := installed.Unsigned(p.Source, p.SourceVersion)
+			versions[source] = append(versions[source], version)
 		}
 	}
 	return versions

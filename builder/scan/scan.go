@@ -19,6 +19,7 @@ import (
 
 	"imgbuild/builder/scan/hygiene"
 	"imgbuild/builder/scan/openscap"
+	"imgbuild/images/advisory/installed"
 	"imgbuild/images/baseline/node"
 	"imgbuild/images/control"
 	"imgbuild/images/fault"
@@ -64,6 +65,10 @@ type Spec struct {
 	// mends them may come from.
 	Advisor Advisor
 	Offers  Offers
+	// Listed are the packages of its bill of materials ([Listed]); nil when there is
+	// none. Those that its own list of packages has not, such as boot loaders that lie
+	// beside its root, are asked about too.
+	Listed []installed.Package
 	// Narrowed says that for another reason no gate may go by the report.
 	Narrowed bool
 	// Second is what OpenSCAP is asked for beside that; nil asks for nothing.
@@ -96,7 +101,7 @@ func Run(ctx context.Context, t *Target, s Spec) (*report.Report, error) {
 		if !found.Looked(report.CVEs) {
 			return nil
 		}
-		return advise(ctx, found, t, s.Advisor, s.Offers)
+		return advise(ctx, found, t, s)
 	})
 	var second *openscap.Outcome
 	group.Go(func() (err error) {

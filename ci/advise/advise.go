@@ -8,9 +8,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"time"
 
 	"imgbuild/ci/feeds"
 	"imgbuild/images/advisory"
+	"imgbuild/images/advisory/eol"
 	"imgbuild/images/advisory/installed"
 	"imgbuild/images/fault"
 	"imgbuild/images/report"
@@ -38,11 +42,7 @@ func (a *Feeds) Feeds(context.Context) ([]report.Feed, error) {
 // Advise implements scan.Advisor. That the feeds cannot be read is no error: what
 // they say is not known then, and the answer says so.
 func (a *Feeds) Advise(ctx context.Context, packages []installed.Package) (*report.Advised, []report.Vulnerability, error) {
-	facts, err := a.Store.Facts(ctx, a.List)
-	if err != nil {
-		return a.unread(ctx, err)
-	}
-	index, basis, err := a.Store.Index(ctx, a.List)
+	index, facts, basis, err := a.Store.Open(ctx, a.List)
 	if err != nil {
 		return a.unread(ctx, err)
 	}
@@ -51,7 +51,7 @@ func (a *Feeds) Advise(ctx context.Context, packages []installed.Package) (*repo
 	for _, told := range basis.Told {
 		advised.Feeds = tell(advised.Feeds, told)
 	}
-	found, err := match(index, facts, packages, advised)
+	found, err := match(index, facts, packages, advised, a.Store.Now())
 	return advised, found, err
 }
 
@@ -87,6 +87,8 @@ func tell(list []report.Feed, f feeds.Report) []report.Feed {
 
 func speaks(kind feeds.Kind) (says report.Says, ok bool) {
 	switch {
+	case kind == feeds.DebianAdvisories:
+		return report.OfAdvisories, true
 	case kind.Published():
 		return report.OfPackages, true
 	case kind == feeds.KEV:
@@ -97,8 +99,9 @@ func speaks(kind feeds.Kind) (says report.Says, ok bool) {
 	return "", false
 }
 
-// match holds packages against an index.
-func match(index *advisory.Index, facts *feeds.Facts, packages []installed.Package, advised *report.Advised) ([]report.Vulnerability, error) {
+// match holds packages against an index. Of releases that get no security fixes any
+// more it cannot be told what they have: nobody looks.
+func match(index *advisory.Index, facts *feeds.Facts, packages []installed.Package, advised *report.Advised, now time.Time) ([]report.Vulnerability, error) {
 	result, err := index.Match(packages)
 	if err != nil {
 		return nil, fmt.Errorf("asking the advisories: %w", err)
@@ -106,6 +109,15 @@ func match(index *advisory.Index, facts *feeds.Facts, packages []installed.Packa
 	advised.Packages = len(packages) - len(result.Unjudged)
 	for _, u := range result.Unjudged {
 		advised.Unjudged = append(advised.Unjudged, report.UnjudgedPackage(u))
+	}
+	releases := map[string]bool{}
+	for i := range packages {
+		releases[packages[i].Ecosystem] = true
+	}
+	for _, release := range slices.Sorted(maps.Keys(releases)) {
+		if s := facts.SupportOf(release, now); s.Level == eol.Unsupported {
+			advised.Unjudged = append(advised.Unjudged, report.UnjudgedPackage{Package: "all packages of " + release, Reason: s.Reason + ": vulnerabilities of it are not looked for any more"})
+		}
 	}
 	var found []report.Vulnerability
 	for _, f := range result.Findings {

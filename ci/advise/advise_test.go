@@ -83,6 +83,53 @@ func TestFeedsAnswerTogether(t *testing.T) {
 	}
 }
 
+// TestAReleaseWithoutSupportIsNotJudged: that nothing is published of a release any
+// more is no fact about it.
+func TestAReleaseWithoutSupportIsNotJudged(t *testing.T) {
+	a := watched(t)
+	for ends, want := range map[string]int{"2026-11-27": 1, "2026-11-28": 0} {
+		f := &feeds.Feed{Name: "eol", Kind: feeds.EOL, File: filepath.Join(t.TempDir(), "debian.json")}
+		if err := os.WriteFile(f.File, []byte(`[{"cycle": "12", "codename": "Bookworm", "releaseDate": "2023-06-10", "eol": "`+ends+`"}]`), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.Store.Sync(t.Context(), f, feeds.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		a.List[3] = f
+		advised, _, err := a.Advise(t.Context(), packages[:2])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(advised.Unjudged) != want || want > 0 && !strings.HasPrefix(advised.Unjudged[0].String(), "all packages of Debian:12: ") {
+			t.Errorf("supported until %s: %v", ends, advised.Unjudged)
+		}
+	}
+}
+
+// TestAdvisoriesAloneAreNotAll: that there is no DSA is no fact about a package.
+func TestAdvisoriesAloneAreNotAll(t *testing.T) {
+	a := watched(t)
+	f := &feeds.Feed{Name: "dsa", Kind: feeds.DebianAdvisories, File: filepath.Join(t.TempDir(), "list")}
+	if err := os.WriteFile(f.File, []byte("[27 Nov 2026] DSA-6000-1 zlib - security update\n\t{CVE-2026-0001}\n\t[bookworm] - zlib 1:2-1\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Store.Sync(t.Context(), f, feeds.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		list []*feeds.Feed
+		want int
+	}{"alone": {[]*feeds.Feed{f}, 1}, "beside others": {append(a.List, f), 0}} {
+		advised, found, err := (&advise.Feeds{Store: a.Store, List: c.list}).Advise(t.Context(), packages[:2])
+		if err != nil || len(found) == 0 || len(advised.Lacks(report.OfPackages, now)) != c.want {
+			t.Errorf("%s: %v, %v, %v", name, found, advised.Lacks(report.OfPackages, now), err)
+		}
+	}
+	if lacks := (&report.Advised{Feeds: []report.Feed{{Says: report.OfPackages}, {Name: "dsa", Says: report.OfAdvisories, Alarms: []report.Alarm{{}}}}}).Lacks(report.OfPackages, now); len(lacks) != 1 {
+		t.Errorf("advisories in alarm: %v", lacks)
+	}
+}
+
 // TestScansAskAtOnce: the forms of an image are scanned side by side, and the first
 // of them makes the index for both.
 func TestScansAskAtOnce(t *testing.T) {

@@ -38,7 +38,7 @@ func (a *Files) Advise(ctx context.Context, packages []installed.Package) (*repo
 	if files := published(advised.Feeds); len(files) == 1 {
 		files[0].Records = index.Records()
 	}
-	found, err := match(index, facts, packages, advised)
+	found, err := match(index, facts, packages, advised, a.Store.Now())
 	return advised, found, err
 }
 
@@ -46,7 +46,7 @@ func (a *Files) Advise(ctx context.Context, packages []installed.Package) (*repo
 func published(list []report.Feed) []*report.Feed {
 	var some []*report.Feed
 	for i := range list {
-		if list[i].Says == report.OfPackages {
+		if says := list[i].Says; says == report.OfPackages || says == report.OfAdvisories {
 			some = append(some, &list[i])
 		}
 	}

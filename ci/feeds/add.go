@@ -181,7 +181,7 @@ func (s *Store) addDirectory(ctx context.Context, l *List, dir string, w Wish) (
 				first = err
 			}
 			for _, path := range found[kind] {
-				all.Passed = append(all.Passed, Passed{path, line(err)})
+				all.Passed = append(all.Passed, Passed{Path: path, Why: line(err)})
 			}
 			continue
 		}
@@ -209,17 +209,19 @@ func (s *Store) addBundle(ctx context.Context, l *List, path string, w Wish) (*A
 			f = &Feed{Name: carried.Feed, Kind: carried.Kind}
 		}
 		state, err := s.Import(ctx, b, f, w.Options)
+		// What was in alarm where the bundle was made is taken, and is in alarm here.
+		taken := err == nil && state.Digest == carried.Digest
 		if err == nil && len(state.Alarms) > 0 {
 			err = inAlarm(f.Name, state.Alarms[0])
 		}
 		if ctx.Err() != nil {
 			return nil, err
 		}
-		if err != nil {
-			if first == nil {
-				first = err
-			}
-			all.Passed = append(all.Passed, Passed{path + "/" + f.Name, line(err)})
+		if err != nil && first == nil {
+			first = err
+		}
+		if !taken {
+			all.Passed = append(all.Passed, Passed{Path: path + "/" + f.Name, Why: line(err)})
 			continue
 		}
 		if fresh {

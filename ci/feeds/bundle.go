@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"imgbuild/images/advisory"
 	"imgbuild/images/bundle"
 	"imgbuild/images/fault"
 	"imgbuild/images/signing"
@@ -188,9 +189,14 @@ func (s *Store) Import(ctx context.Context, b *Bundle, f *Feed, o Options) (*Sta
 			return nil, fault.Worldf("the bundle has it as it was read on %s, and what is kept was read on %s", date(carried.Read), date(old.Read)).
 				WithHint("bring a newer bundle; if this one is meant, add it with --accept-smaller")
 		}
-		in := &incoming{fresh: map[string]string{}, from: "a bundle", read: carried.Read, changed: carried.AsOf}
+		in := &incoming{fresh: map[string]string{}, from: bundled, read: carried.Read, changed: carried.AsOf}
 		if in.read.After(s.Now()) {
 			in.read = s.Now()
+		}
+		for _, alarm := range carried.Alarms {
+			in.alarms = append(in.alarms, Alarm{
+				What: alarm.What, Reason: "where the bundle was made: " + advisory.Line(alarm.Reason), Mend: "add a newer bundle once that is mended: imgbuild feeds add BUNDLE", At: alarm.At,
+			})
 		}
 		for _, file := range carried.Files {
 			if _, ok := in.fresh[file.SHA256]; ok {

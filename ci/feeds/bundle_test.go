@@ -98,6 +98,41 @@ func TestABundleCarriesFeeds(t *testing.T) {
 	}
 }
 
+// TestABundleCarriesAlarms: what cannot be relied on where a bundle is made cannot be
+// where it is added, until one is that is in order.
+func TestABundleCarriesAlarms(t *testing.T) {
+	good, from, list := exported(t, nil)
+	if err := os.WriteFile(list[1].File, []byte(exploited[:200]), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	sync1(t, from, list[1])
+	bad := filepath.Join(t.TempDir(), "bad.zip")
+	if _, err := from.Export(t.Context(), bad, list, nil); err != nil {
+		t.Fatal(err)
+	}
+	s := store(t, nil)
+	there, err := feeds.OpenList(filepath.Join(t.TempDir(), feeds.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		path   string
+		alarms int
+	}{{bad, 1}, {good, 0}, {bad, 1}} {
+		added, err := s.Add(t.Context(), there, c.path, feeds.Wish{Unsigned: feeds.AcceptUnsigned})
+		if len(added.Feeds) != 2 || (err != nil) != (c.alarms > 0) {
+			t.Fatalf("added %+v, %v", added, err)
+		}
+		state, err := s.State(there.Find("kev"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !state.Kept() || len(state.Alarms) != c.alarms || c.alarms > 0 && (state.Alarms[0].What != feeds.Truncated || !strings.HasPrefix(state.Alarms[0].Reason, "where the bundle was made: ")) {
+			t.Errorf("after %s: %+v", filepath.Base(c.path), state.Alarms)
+		}
+	}
+}
+
 // TestAnOlderBundleDoesNotTurnBackTheClock adds a bundle, then that of before.
 func TestAnOlderBundleDoesNotTurnBackTheClock(t *testing.T) {
 	old, _, _ := exported(t, nil)

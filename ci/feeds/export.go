@@ -16,7 +16,7 @@ import (
 
 // Export writes a bundle of feeds to a file that is not there yet, signed where
 // there is a key. What is kept is carried as it is, with the times at which it
-// was read; a feed of which nothing is kept is an error.
+// was read and with its alarms; a feed of which nothing is kept is an error.
 func (s *Store) Export(ctx context.Context, path string, list []*Feed, key *signing.Key) (*Manifest, error) {
 	m := &Manifest{Version: bundleVersion, Made: s.Now().UTC().Truncate(time.Second)}
 	for _, f := range list {
@@ -32,6 +32,9 @@ func (s *Store) Export(ctx context.Context, path string, list []*Feed, key *sign
 		}
 		if !state.Kept() {
 			return nil, fault.Inputf("exporting feeds: nothing of %s is here", f.Name).WithHint("read it first: imgbuild feeds check %s", f.Name)
+		}
+		if alarm := f.other(state.From, state.Files); alarm != nil {
+			state.Alarms = append(state.Alarms, *alarm)
 		}
 		m.Feeds = append(m.Feeds, state)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"imgbuild/images/advisory"
 	"imgbuild/images/advisory/eol"
@@ -18,16 +20,26 @@ type Facts struct {
 	Exploited []*kev.Catalog
 	Scores    []*epss.Scores
 	Support   []*eol.Feed
-	// Alarms are by the name of the feed: what such a feed does not say is no
-	// fact.
-	Alarms map[string][]Alarm
-	// Told is what was known of each feed of such a kind, in their order.
-	Told []Report
 }
 
-// Facts reads what is kept of the feeds of the kinds KEV, EPSS and EOL.
-func (s *Store) Facts(ctx context.Context, list []*Feed) (*Facts, error) {
-	facts := &Facts{Alarms: map[string][]Alarm{}}
+// SupportOf is until when a release, such as "Debian:12" ([ecosystem.Release]), gets
+// security fixes; its level is eol.Unknown where no feed says so.
+func (f *Facts) SupportOf(release string, now time.Time) eol.Support {
+	unknown := eol.Support{Level: eol.Unknown, Reason: fmt.Sprintf("until when %s gets security fixes is not known: no feed says so (imgbuild feeds add eol)", release)}
+	product, version, _ := strings.Cut(release, ":")
+	for _, feed := range f.Support {
+		r, err := feed.Find(product, version)
+		if err == nil {
+			return r.Support(now, eol.Default)
+		}
+		unknown.Reason = err.Error()
+	}
+	return unknown
+}
+
+// facts reads what is kept of the feeds of the kinds KEV, EPSS and EOL.
+func (s *Store) facts(ctx context.Context, list []*Feed) (*Facts, error) {
+	facts := &Facts{}
 	for _, f := range list {
 		if f.Kind.Published() {
 			continue
@@ -35,11 +47,6 @@ func (s *Store) Facts(ctx context.Context, list []*Feed) (*Facts, error) {
 		state, err := s.State(f)
 		if err != nil {
 			return nil, err
-		}
-		told := Tell(f, state, s.Now())
-		facts.Told = append(facts.Told, told)
-		if !told.Fresh {
-			facts.Alarms[f.Name] = told.Alarms
 		}
 		if !state.Kept() {
 			continue

@@ -199,7 +199,7 @@ func (d *download) attempt(ctx context.Context) (*answer, error) {
 		return a, err
 	}
 	if response.StatusCode == http.StatusPartialContent {
-		if !strings.HasPrefix(response.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", offset)) || offset == 0 || response.Header.Get("ETag") != of.ETag {
+		if !isRest(response.Header.Get("Content-Range"), offset) || offset == 0 || response.Header.Get("ETag") != of.ETag {
 			return nil, errors.Join(errAgain, d.forget())
 		}
 	} else {
@@ -213,6 +213,14 @@ func (d *download) attempt(ctx context.Context) (*answer, error) {
 		return nil, watch.Explain(err)
 	}
 	return d.finish(part, of)
+}
+
+// isRest tells whether a Content-Range is all from an offset on (RFC 9110 section
+// 14.4). Less would read as a whole file in formats that end with any line.
+func isRest(contentRange string, offset int64) bool {
+	var first, last, total int64
+	n, err := fmt.Sscanf(contentRange, "bytes %d-%d/%d", &first, &last, &total)
+	return err == nil && n == 3 && first == offset && last == total-1
 }
 
 // resume finds out how much of the file is there already. A part without a

@@ -261,6 +261,36 @@ func TestPrivateAddresses(t *testing.T) {
 	}
 }
 
+// TestARestThatIsNotAll has a server send a few bytes as the rest of a file: a list of
+// lines would read as if it ended there.
+func TestARestThatIsNotAll(t *testing.T) {
+	body := []byte(strings.Repeat(advisories, 50))
+	server, broken := serve(t, body), false
+	server.set(body, `"1"`, func(w http.ResponseWriter, r *http.Request) bool {
+		from := len(body) / 2
+		if r.Header.Get("Range") != "" {
+			w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, from+len(advisories)-1, len(body)))
+			w.WriteHeader(http.StatusPartialContent)
+			w.Write(body[from : from+len(advisories)])
+			return true
+		}
+		if !broken {
+			broken = true
+			w.Header().Set("Content-Length", fmt.Sprint(len(body)))
+			w.Write(body[:from])
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		}
+		return false
+	})
+	s := store(t, server.transport())
+	s.Fetch.Patience.Attempts = 3
+	state := sync1(t, s, &feeds.Feed{Name: "dsa", Kind: feeds.DebianAdvisories, URL: server.URL})
+	if len(state.Alarms) > 0 || state.Bytes != int64(len(body)) {
+		t.Errorf("of %d bytes there are %d: %+v", len(body), state.Bytes, state.Alarms)
+	}
+}
+
 // TestABrokenTransferIsGoneOnWith breaks off each transfer after a third.
 func TestABrokenTransferIsGoneOnWith(t *testing.T) {
 	body := records(t, 200)

@@ -89,7 +89,7 @@ func openRegular(path string) (*os.File, os.FileInfo, error) {
 		return nil, nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, nil, fmt.Errorf("%s is no regular file", path)
+		return nil, nil, noFeed(path + " is no regular file")
 	}
 	f, err := os.Open(path)
 	if err != nil {

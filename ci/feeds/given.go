@@ -134,6 +134,9 @@ func (s *GivenStore) files(ctx context.Context, g Given) ([]givenSet, error) {
 		return nil, err
 	}
 	for _, p := range passed {
+		if p.Unread {
+			return nil, fault.Inputf("reading %s: it may be a file of a feed, and cannot be read: %s", p.Path, p.Why).WithHint("copy it again, or take it away")
+		}
 		s.Progress.Note("not read: %s: %s", p.Path, p.Why)
 	}
 	var sets []givenSet
@@ -176,6 +179,8 @@ func (g *givenSet) sum() error {
 	return nil
 }
 
+// read reads the files of the set, of which the digest was taken: what is kept of them
+// is kept by it.
 func (g *givenSet) read(ctx context.Context, now time.Time, each func(*advisory.Record) error) (*reader, error) {
 	found, err := read(ctx, g.kind, g.files, now, each)
 	var local *os.PathError
@@ -190,6 +195,13 @@ func (g *givenSet) read(ctx context.Context, now time.Time, each func(*advisory.
 		return nil, fault.Inputf("reading %s: %s", g.name, unreadable(g.kind, err).Reason).WithHint("name a whole file of kind %s; one that was cut short has to be fetched again", g.kind)
 	case found.records == 0:
 		return nil, fault.Inputf("reading %s: there is no record in it", g.name).WithHint("name a file that says something, of kind %s", g.kind)
+	}
+	was := g.digest
+	if err := g.sum(); err != nil {
+		return nil, err
+	}
+	if g.digest != was {
+		return nil, fault.Inputf("reading %s: it was changed while it was read", g.name).WithHint("run it again once nobody writes there")
 	}
 	return found, nil
 }

@@ -91,6 +91,35 @@ func TestIndexesOfGivenFilesAreKept(t *testing.T) {
 	}
 }
 
+// TestAGivenFileThatIsChanged after its digest was taken: no index of it is kept under
+// that.
+func TestAGivenFileThatIsChanged(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	write := func(n int) {
+		if err := os.WriteFile(path, records(t, n), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(2)
+	store := feeds.GivenStore{Dir: t.TempDir(), Progress: progress.Discard, Now: func() time.Time {
+		write(3)
+		return now
+	}}
+	if _, _, _, err := store.Open(t.Context(), []feeds.Given{{Path: path}}); fault.KindOf(err) != fault.Input || !strings.Contains(err.Error(), "it was changed while it was read") {
+		t.Errorf("changed: %v", err)
+	}
+	write(2)
+	store.Now = func() time.Time { return now }
+	index, _, _, err := store.Open(t.Context(), []feeds.Given{{Path: path}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer index.Close()
+	if index.Records() != 2 {
+		t.Errorf("the index of two records has %d", index.Records())
+	}
+}
+
 func TestParseGiven(t *testing.T) {
 	for text, want := range map[string]feeds.Given{
 		"osv:all.zip": {Kind: feeds.OSV, Path: "all.zip"}, "all.zip": {Path: "all.zip"}, "c:all.zip": {Path: "c:all.zip"}, "kev:/a:b": {Kind: feeds.KEV, Path: "/a:b"},

@@ -48,6 +48,25 @@ func (k Kind) Published() bool {
 	return false
 }
 
+// Open opens the index of all that is kept of the feeds, and reads what they say of
+// vulnerabilities and systems that others publish. Both, and what is told of the
+// feeds, are of one moment: no feed is read again before it returns.
+func (s *Store) Open(ctx context.Context, list []*Feed) (*advisory.Index, *Facts, *Basis, error) {
+	for _, f := range list {
+		lock, err := s.hold(ctx, f.Name, "lock", hold.Shared)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		defer lock.Close()
+	}
+	facts, err := s.facts(ctx, list)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	index, basis, err := s.Index(ctx, list)
+	return index, facts, basis, err
+}
+
 // Index opens the index of all that is kept of the feeds. It is made where none
 // was made of the very same files before; records go into it one by one. Feeds in
 // alarm are in it as far as they are kept: what they say holds, what they do not

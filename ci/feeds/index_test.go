@@ -17,6 +17,7 @@ import (
 	"imgbuild/ci/feeds"
 	"imgbuild/images/advisory"
 	"imgbuild/images/fault"
+	"imgbuild/images/hold"
 )
 
 func TestTheIndexIsMadeAnewOnlyWhenAFeedHasChanged(t *testing.T) {
@@ -76,6 +77,47 @@ func TestTheIndexIsMadeAnewOnlyWhenAFeedHasChanged(t *testing.T) {
 		}
 	}
 	open(true, 13)
+}
+
+// TestWhatIsToldIsWhatWasRead has a catalogue of exploits come while feeds are opened,
+// at each moment at which one may: that it is fresh is said of what was read alone.
+func TestWhatIsToldIsWhatWasRead(t *testing.T) {
+	s, f, _ := kept(t, 3)
+	dir := t.TempDir()
+	catalog := &feeds.Feed{Name: "kev", Kind: feeds.KEV, File: filepath.Join(dir, "kev")}
+	scores := &feeds.Feed{Name: "epss", Kind: feeds.EPSS, File: filepath.Join(dir, "epss")}
+	for path, text := range map[string]string{catalog.File: exploited, scores.File: "#model_version:v1,score_date:2026-01-01T00:00:00Z\ncve,epss,percentile\nCVE-2026-0001,0.5,0.9\n"} {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sync1(t, s, scores)
+	if err := os.MkdirAll(filepath.Join(s.Dir, "kev"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	other := *s
+	s.Now = func() time.Time {
+		lock, err := os.OpenFile(filepath.Join(s.Dir, "kev", "lock"), os.O_RDWR|os.O_CREATE, 0o644)
+		if err != nil {
+			t.Fatal(err)
+		}
+		free := hold.Try(lock, hold.Exclusive) == nil
+		if err := lock.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if free {
+			sync1(t, &other, catalog)
+		}
+		return now
+	}
+	index, facts, basis, err := s.Open(t.Context(), []*feeds.Feed{catalog, scores, f})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer index.Close()
+	if len(basis.Told) != 3 || len(facts.Scores) != 1 || basis.Told[0].Fresh != (len(facts.Exploited) == 1) {
+		t.Errorf("told as %+v, and %d catalogues were read", basis.Told[0].Judgement, len(facts.Exploited))
+	}
 }
 
 func TestNoFeedsAreNoFact(t *testing.T) {
@@ -178,6 +220,7 @@ func TestHostileFiles(t *testing.T) {
 		"the tracker cut short": {feeds.DebianTracker, []byte(tracker[:60]), feeds.Truncated, "too early"},
 		"UTF-16":                {feeds.KEV, []byte("\xff\xfe{\x00"), feeds.Unreadable, ""},
 		"an empty object":       {feeds.DebianTracker, []byte("{}\n"), feeds.Empty, "is empty"},
+		"two catalogues":        {feeds.KEV, zipped(func(w *zip.Writer) { entry(w, "a.json", exploited); entry(w, "b.json", exploited) }), feeds.Unreadable, "a feed of kind kev is one document"},
 		"another kind":          {feeds.EPSS, []byte(exploited), feeds.Unreadable, "kind epss"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -58,6 +58,9 @@ func Judge(f *Feed, s *State, now time.Time) Judgement {
 			j.FreshBefore = s.AsOf.Add(quiet)
 		}
 	}
+	if alarm := f.other(s.From, s.Files); alarm != nil {
+		add(alarm.What, again, "%s", alarm.Reason)
+	}
 	j.Alarms = append(j.Alarms, s.Alarms...)
 	j.Fresh = len(j.Alarms) == 0
 	return j
@@ -73,9 +76,26 @@ func (f *Feed) quiet() time.Duration {
 	return max(q, f.staleAfter())
 }
 
-// Due says whether a feed is to be read again.
+// bundled is where what came in a bundle was read from.
+const bundled = "a bundle"
+
+// other is the alarm of files that are not those of the feed as it is listed: they
+// were read from another place, or are not what it pins. It is nil when they are.
+func (f *Feed) other(from string, files []File) *Alarm {
+	switch {
+	case len(files) == 0:
+	case from != "" && from != bundled && from != f.Place():
+		return &Alarm{What: Changed, Reason: fmt.Sprintf("it was read from %s, and %s says %s", from, FileName, f.Place())}
+	case f.SHA256 != "" && (len(files) != 1 || files[0].SHA256 != f.SHA256):
+		return &Alarm{What: Changed, Reason: fmt.Sprintf("its digest is %s, and sha256: says %s", files[0].SHA256, f.SHA256), Mend: "if the new file is meant, write its digest"}
+	}
+	return nil
+}
+
+// Due says whether a feed is to be read again. What is kept of another feed than
+// the one that is listed is no reading of it.
 func Due(f *Feed, s *State, now time.Time) bool {
-	return s.Tried.IsZero() || s.Tried.After(now) || now.Sub(s.Tried) >= f.every()
+	return f.other(s.From, s.Files) != nil || s.Tried.IsZero() || s.Tried.After(now) || now.Sub(s.Tried) >= f.every()
 }
 
 // judgeNew is the alarm that keeps new data from taking the place of the old;

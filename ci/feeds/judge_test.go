@@ -13,6 +13,7 @@ func TestJudgement(t *testing.T) {
 	osv := &feeds.Feed{Name: "a", Kind: feeds.OSV, URL: "https://feeds.example/a"}
 	slow := &feeds.Feed{Name: "a", Kind: feeds.OSV, URL: "https://feeds.example/a", Stale: feeds.Duration(400 * day)}
 	least := &feeds.Feed{Name: "a", Kind: feeds.OSV, URL: "https://feeds.example/a", Least: 100}
+	pinned := &feeds.Feed{Name: "a", Kind: feeds.OSV, URL: "https://feeds.example/a", SHA256: "b"}
 	dates := &feeds.Feed{Name: "a", Kind: feeds.EOL, URL: "https://feeds.example/a"}
 	for name, c := range map[string]struct {
 		feed  *feeds.Feed
@@ -31,6 +32,10 @@ func TestJudgement(t *testing.T) {
 		"of a kind that is quiet": {dates, feeds.State{Read: now, AsOf: now.Add(-500 * day), Records: 1, Files: file}, nil},
 		"read in the future":      {osv, feeds.State{Read: now.Add(2 * day), AsOf: now, Records: 1, Files: file}, []feeds.What{feeds.Stale}},
 		"with too little":         {least, feeds.State{Read: now, AsOf: now, Records: 99, Files: file}, []feeds.What{feeds.Shrunk}},
+		"of another place":        {osv, feeds.State{From: "https://old.example/a", Read: now, AsOf: now, Records: 1, Files: file}, []feeds.What{feeds.Changed}},
+		"of its place":            {osv, feeds.State{From: osv.URL, Read: now, AsOf: now, Records: 1, Files: file}, nil},
+		"of a bundle":             {osv, feeds.State{From: "a bundle", Read: now, AsOf: now, Records: 1, Files: file}, nil},
+		"not what is pinned":      {pinned, feeds.State{From: osv.URL, Read: now, AsOf: now, Records: 1, Files: file}, []feeds.What{feeds.Changed}},
 		"that went wrong":         {osv, feeds.State{Read: now, AsOf: now, Records: 1, Files: file, Alarms: []feeds.Alarm{{What: feeds.Truncated}}}, []feeds.What{feeds.Truncated}},
 	} {
 		j := feeds.Judge(c.feed, &c.state, now)
@@ -50,6 +55,15 @@ func TestDue(t *testing.T) {
 		if feeds.Due(f, &feeds.State{Tried: now.Add(-ago)}, now) != due {
 			t.Errorf("tried %s ago: due is %t", ago, !due)
 		}
+	}
+	file := []feeds.File{{Name: "a", SHA256: "a", Bytes: 1}}
+	for from, due := range map[string]bool{"bundles": false, "a bundle": false, "https://old.example/a": true} {
+		if feeds.Due(f, &feeds.State{Tried: now, From: from, Files: file}, now) != due {
+			t.Errorf("read from %s: due is %t", from, !due)
+		}
+	}
+	if !feeds.Due(&feeds.Feed{Name: "a", Kind: feeds.OSV, SHA256: "b"}, &feeds.State{Tried: now, Files: file}, now) {
+		t.Error("what is not what is pinned is not due")
 	}
 	if !feeds.Due(f, &feeds.State{}, now) {
 		t.Error("what was never tried is not due")

@@ -47,7 +47,7 @@ type traits struct {
 	// answers each day with what it had in spring is stale too. 0 is that nothing
 	// follows from it.
 	quiet time.Duration
-	// many says whether it may have several files.
+	// many says whether it may be several documents.
 	many bool
 }
 

@@ -66,9 +66,11 @@ type reader struct {
 	// months are put together when all are there; weight is that of those that are.
 	months []*msrc.Document
 	weight int
-	kev    *kev.Catalog
-	epss   *epss.Scores
-	eol    []*eol.Feed
+	// documents is how many were read, but for those of OSV's archives.
+	documents int
+	kev       *kev.Catalog
+	epss      *epss.Scores
+	eol       []*eol.Feed
 }
 
 // read reads all files of a feed and gives its records, where its kind has any;
@@ -114,6 +116,9 @@ func (r *reader) file(c content) error {
 
 // document reads one document of any kind.
 func (r *reader) document(name string, from io.Reader) error {
+	if r.documents++; r.documents > 1 && !r.kind.traits().many {
+		return fmt.Errorf("a feed of kind %s is one document, and this is another: it is not known which of them holds", r.kind)
+	}
 	switch r.kind {
 	case OSV:
 		data, err := whole(from)

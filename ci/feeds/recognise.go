@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -17,14 +16,14 @@ import (
 const lookAhead = 256 << 10
 
 // errUnknown says that a file is of no kind.
-var errUnknown = errors.New("it is no file of a feed that is known")
+const errUnknown = noFeed("it is no file of a feed that is known")
 
 // recognise tells a file's kind by what is in it. Of an archive the first
 // document that is of a kind decides; that the others are too shows when it is
 // read.
 func recognise(ctx context.Context, c content) (Kind, error) {
 	if c.size == 0 {
-		return "", errors.New("it is empty")
+		return "", noFeed("it is empty")
 	}
 	var kind Kind
 	looked := 0

@@ -7,11 +7,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
 
+	"imgbuild/builder/progress"
 	"imgbuild/ci/feeds"
+	"imgbuild/images/fault"
 )
 
 func month(t testing.TB) []byte {
@@ -103,9 +106,12 @@ func TestADirectoryGivesAFeedForEachKind(t *testing.T) {
 	if added, err = s.Add(context.Background(), again, dir, feeds.Wish{}); err != nil || len(added.Feeds) != 7 || added.Feeds[0].New || len(again.Feeds) != 7 {
 		t.Errorf("the second time: %+v, %v", added, err)
 	}
-	facts, err := s.Facts(context.Background(), again.Feeds)
+	index, facts, _, err := s.Open(context.Background(), again.Feeds)
 	if err != nil || len(facts.Exploited) != 1 || len(facts.Scores) != 1 || len(facts.Support) != 1 {
-		t.Errorf("the facts are %+v, %v", facts, err)
+		t.Fatalf("the facts are %+v, %v", facts, err)
+	}
+	if err := index.Close(); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -192,6 +198,16 @@ func TestAFileOfAFeedThatIsNoneAnyMore(t *testing.T) {
 	alarmOf(t, sync1(t, s, f), feeds.Unreadable, "small.zip was of this feed, and now the archive is cut short")
 	if count(t, s, f) != 52 {
 		t.Error("what was kept is gone")
+	}
+	// One that is new is none that is passed over either, nor where it is given.
+	if err := os.Rename(filepath.Join(dir, "small.zip"), filepath.Join(dir, "new.zip")); err != nil {
+		t.Fatal(err)
+	}
+	const says = "new.zip: it may be a file of a feed, and cannot be read: the archive is cut short"
+	alarmOf(t, sync1(t, s, f), feeds.Unreadable, "new.zip may be of this feed, and cannot be read: the archive is cut short")
+	given := feeds.GivenStore{Dir: t.TempDir(), Now: s.Now, Progress: progress.Discard}
+	if _, _, _, err := given.Open(t.Context(), []feeds.Given{{Path: dir}}); fault.KindOf(err) != fault.Input || !strings.Contains(err.Error(), says) {
+		t.Errorf("given: %v", err)
 	}
 }
 

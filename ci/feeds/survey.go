@@ -10,19 +10,22 @@ import (
 )
 
 // fromDirectory copies the files of a directory that are of the feed's kind. One
-// that was of the feed and is of no kind any more, such as an archive that was cut
-// short, is no file that is passed over.
+// that was of the feed and is of no kind any more is no file that is passed over,
+// nor is one that could not be looked into: it may be of the feed.
 func (s *Store) fromDirectory(ctx context.Context, f *Feed, old *State) (*incoming, error) {
 	found, passed, err := Survey(ctx, f.Directory)
 	if err != nil {
 		return nil, err
 	}
 	for _, p := range passed {
-		if old.file(cleanName(filepath.Base(p.Path))) != nil {
-			return nil, &Alarm{
-				What: Unreadable, Reason: fmt.Sprintf("%s was of this feed, and now %s", p.Path, p.Why),
-				Mend: "copy it again, or take it away; what was kept before stays",
-			}
+		alarm := &Alarm{What: Unreadable, Mend: "copy it again, or take it away; what was kept before stays"}
+		switch {
+		case old.file(cleanName(filepath.Base(p.Path))) != nil:
+			alarm.Reason = fmt.Sprintf("%s was of this feed, and now %s", p.Path, p.Why)
+			return nil, alarm
+		case p.Unread:
+			alarm.Reason = fmt.Sprintf("%s may be of this feed, and cannot be read: %s", p.Path, p.Why)
+			return nil, alarm
 		}
 	}
 	return s.fromFiles(f, found[f.Kind])
@@ -32,7 +35,15 @@ func (s *Store) fromDirectory(ctx context.Context, f *Feed, old *State) (*incomi
 type Passed struct {
 	Path string `json:"path"`
 	Why  string `json:"why"`
+	// Unread is that it may be one all the same: it could not be looked into, such as
+	// an archive that was cut short.
+	Unread bool `json:"unread,omitempty"`
 }
+
+// noFeed is why a file is no feed's for certain.
+type noFeed string
+
+func (n noFeed) Error() string { return string(n) }
 
 // Limits on a directory of feeds.
 const (
@@ -60,7 +71,7 @@ func Survey(ctx context.Context, dir string) (map[Kind][]string, []Passed, error
 		if e.IsDir() {
 			rel, err := filepath.Rel(dir, path)
 			if err == nil && strings.Count(rel, string(filepath.Separator)) >= maxDepth {
-				passed = append(passed, Passed{path, fmt.Sprintf("it is more than %d folders deep", maxDepth)})
+				passed = append(passed, Passed{path, fmt.Sprintf("it is more than %d folders deep", maxDepth), true})
 				return filepath.SkipDir
 			}
 			if path != dir && strings.HasPrefix(e.Name(), ".") {
@@ -73,7 +84,8 @@ func Survey(ctx context.Context, dir string) (map[Kind][]string, []Passed, error
 		}
 		kind, err := recognisePath(ctx, path)
 		if err != nil {
-			passed = append(passed, Passed{path, line(err)})
+			var none noFeed
+			passed = append(passed, Passed{path, line(err), !errors.As(err, &none)})
 			return nil
 		}
 		found[kind] = append(found[kind], path)
@@ -90,7 +102,7 @@ func Survey(ctx context.Context, dir string) (map[Kind][]string, []Passed, error
 
 func recognisePath(ctx context.Context, path string) (Kind, error) {
 	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSymlink != 0 {
-		return "", errors.New("it is a link")
+		return "", noFeed("it is a link")
 	}
 	f, info, err := openRegular(path)
 	if err != nil {

@@ -34,6 +34,8 @@ type incoming struct {
 	read time.Time
 	// changed is when the source says that it was last changed.
 	changed time.Time
+	// alarms are what the source says was wrong with it.
+	alarms []Alarm
 }
 
 // Sync reads a feed from its place. What is wrong with the source is an alarm of
@@ -109,7 +111,7 @@ func (s *Store) renew(ctx context.Context, f *Feed, o Options, old *State, gathe
 		return State{}, err
 	}
 	now := s.Now().UTC()
-	state = State{Version: stateVersion, Feed: f.Name, Kind: f.Kind, From: new.from, Tried: now, Read: cmp.Or(new.read.UTC(), now), Peak: old.Peak}
+	state = State{Version: stateVersion, Feed: f.Name, Kind: f.Kind, From: new.from, Tried: now, Read: cmp.Or(new.read.UTC(), now), Peak: old.Peak, Alarms: new.alarms}
 	state.setFiles(new.files)
 	if old.Kept() && old.Digest == state.Digest && s.whole(old) {
 		// The same as before: nothing is to be read again, nothing is to be kept.
@@ -155,8 +157,8 @@ func (in *incoming) check(f *Feed) error {
 	if err := checkFiles(in.files); err != nil {
 		return &Alarm{What: Unreadable, Reason: line(err), Mend: "see what the source has"}
 	}
-	if f.SHA256 != "" && (len(in.files) != 1 || in.files[0].SHA256 != f.SHA256) {
-		return &Alarm{What: Changed, Reason: fmt.Sprintf("its digest is %s, and sha256: says %s", in.files[0].SHA256, f.SHA256), Mend: "if the new file is meant, write its digest"}
+	if alarm := f.other(in.from, in.files); alarm != nil {
+		return alarm
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -16,12 +15,6 @@ type Platform struct {
 	// Ecosystem is its name as package ecosystem has it: "Debian:12".
 	Ecosystem    string `json:"ecosystem"`
 	Architecture string `json:"architecture"`
-}
-
-// release is the product and the release of a platform: "debian" and "12".
-func (p Platform) release() (product, version string) {
-	product, version, _ = strings.Cut(p.Ecosystem, ":")
-	return strings.ToLower(strings.ReplaceAll(product, " ", "-")), version
 }
 
 // binaries are the packages of a platform by name and version.
@@ -117,16 +110,6 @@ func (a *Answer) Supported(facts *feeds.Facts, now time.Time) []Support {
 }
 
 func supportOf(p Platform, facts *feeds.Facts, now time.Time) Support {
-	product, version := p.release()
-	unknown := Support{Release: p.Ecosystem, Level: eol.Unknown, Reason: fmt.Sprintf("until when %s gets security fixes is not known: no feed says so (imgbuild feeds add eol)", p.Ecosystem)}
-	for _, feed := range facts.Support {
-		r, err := feed.Find(product, version)
-		if err != nil {
-			unknown.Reason = err.Error()
-			continue
-		}
-		s := r.Support(now, eol.Default)
-		return Support{Release: p.Ecosystem, Level: s.Level, Ends: s.Ends, Days: s.Days, Reason: s.Reason}
-	}
-	return unknown
+	s := facts.SupportOf(p.Ecosystem, now)
+	return Support{Release: p.Ecosystem, Level: s.Level, Ends: s.Ends, Days: s.Days, Reason: s.Reason}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -120,21 +121,13 @@ func (e *environment) advised(ctx context.Context, f advisoryFlags, words []stri
 
 // published opens what feeds say.
 func (a *advised) published(ctx context.Context, store *feeds.Store, list *feeds.List) (err error) {
-	for _, f := range list.Feeds {
-		state, err := store.State(f)
-		if err != nil {
-			return err
-		}
-		a.reports = append(a.reports, feeds.Tell(f, state, store.Now()))
-	}
-	if a.Facts, err = store.Facts(ctx, list.Feeds); err != nil {
-		return err
-	}
 	var basis *feeds.Basis
-	if a.Index, basis, err = store.Index(ctx, list.Feeds); err != nil {
+	if a.Index, a.Facts, basis, err = store.Open(ctx, list.Feeds); err != nil {
 		return err
 	}
-	if len(basis.Sources) == 0 {
+	a.reports = basis.Told
+	// Advisories say what is mended, and nothing of what is not.
+	if !slices.ContainsFunc(basis.Sources, func(s feeds.Source) bool { return s.Kind != feeds.DebianAdvisories }) {
 		a.gaps = append(a.gaps, pipeline.Gap{
 			Where: "feeds", Why: "none of them says which packages are affected", Mend: "add one that does: imgbuild feeds add osv-debian",
 		})

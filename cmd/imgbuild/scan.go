@@ -260,6 +260,7 @@ func verdict(r *report.Report) error {
 		{len(r.Unseen), "a part of it was not looked at", "%d parts of it were not looked at"},
 		{len(r.Littered(r.At)), "something lies in it that must not", "%d things lie in it that must not"},
 		{len(r.Mendable(control.Medium, r.At)), "a vulnerability can be mended or is exploited", "%d vulnerabilities can be mended or are exploited"},
+		{len(r.Undetermined(control.Medium)), "of a vulnerability it cannot be told whether it is there", "of %d vulnerabilities it cannot be told whether they are there"},
 		{len(r.Untold()), "not all of its vulnerabilities could be told", "not all of its vulnerabilities could be told, for %d reasons"},
 		{len(trial), "something was wrong in its boot trial", "%d things were wrong in its boot trial"},
 	} {

@@ -94,6 +94,9 @@ func openTarget(ctx context.Context, env *environment, name, form, dir string, s
 		if spec.Offers, err = offers(ctx, env, v, output); err != nil {
 			return nil, nil, err
 		}
+		if spec.Listed, err = scan.Listed(ctx, c, v, trust, output); err != nil {
+			return nil, nil, err
+		}
 	}
 	spec.Baseline, spec.Profiles, spec.Vars = v.Baseline, recipe.Controls.Profiles, recipe.Values
 	spec.Waivers = append(spec.Waivers, recipe.Controls.Waivers()...)

@@ -162,15 +162,11 @@ func (e *environment) watched(ctx context.Context) (builder.Advisories, error) {
 	if err != nil || len(list.Feeds) == 0 {
 		return builder.Advisories{}, err
 	}
-	facts, err := store.Facts(ctx, list.Feeds)
+	index, facts, basis, err := store.Open(ctx, list.Feeds)
 	if err != nil {
 		return builder.Advisories{}, err
 	}
-	index, basis, err := store.Index(ctx, list.Feeds)
-	if err != nil {
-		return builder.Advisories{}, err
-	}
-	if !basis.Complete() || len(facts.Alarms) > 0 {
+	if !basis.Complete() {
 		e.reporter().Note("some feeds cannot be relied on: that they know no severity is no fact; see: %s", e.command("feeds", "list"))
 	}
 	return builder.Advisories{Index: index, Exploited: func(cve string) bool {

@@ -58,7 +58,7 @@ func join(records []*recordEntry) (*aliases, error) {
 	for i, r := range records {
 		named := r.upstream
 		if len(named) == 0 {
-			named = []string{r.id}
+			named = a.own(r)
 		}
 		for _, name := range named {
 			names[i] = append(names[i], a.of(name)...)
@@ -132,6 +132,24 @@ func (a *aliases) attach(r *recordEntry) {
 			a.cves[root] = append(a.cves[root], name)
 		}
 	}
+}
+
+// own are the names that a record about a vulnerability stands for: its id, but its
+// own CVEs where others have chained so many to the id that it stands for none.
+func (a *aliases) own(r *recordEntry) []string {
+	if isCVE(r.id) || len(a.cves[a.root(r.id)]) <= mostCVEs {
+		return []string{r.id}
+	}
+	var cves []string
+	for _, name := range r.aliases {
+		if isCVE(name) {
+			cves = append(cves, name)
+		}
+	}
+	if len(cves) == 0 || len(cves) > mostCVEs {
+		return []string{r.id}
+	}
+	return cves
 }
 
 // of are the vulnerabilities that a name stands for.

@@ -1,6 +1,7 @@
 package advisory
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -33,9 +34,13 @@ func (d *desk) conclude(s *subject, number uint32, all []*judgement) (Finding, e
 	c := conclusion{desk: d, all: all, Finding: Finding{
 		Vulnerability: v.id, Aliases: v.names, Release: s.release, Package: s.name, Version: s.version, Severity: v.severity,
 	}}
+	// A rating for the package itself goes before that of the vulnerability, but where
+	// one record gives none, it means that of the vulnerability.
 	var own control.Severity
 	for _, j := range all {
-		own = Worse(own, j.severity)
+		if j.applies {
+			own = Worse(own, cmp.Or(j.severity, v.severity))
+		}
 		if c.Urgency == "" && j.urgency != unassigned {
 			c.Urgency = j.urgency
 		}

@@ -55,8 +55,9 @@ type Finding struct {
 	State    State    `json:"state"`
 	// Reason says in words why the state is what it is.
 	Reason string `json:"reason"`
-	// Severity is the worst that a source says; empty when none does, which is
-	// not the least.
+	// Severity is the worst that a source says of the package, of a source that
+	// rates no packages of the vulnerability; empty when none does, which is not the
+	// least.
 	Severity control.Severity `json:"severity,omitempty"`
 	// Urgency is the distributor's own word.
 	Urgency string `json:"urgency,omitempty"`

@@ -173,6 +173,45 @@ func TestOneAdvisoryOfTenVulnerabilities(t *testing.T) {
 	}
 }
 
+// TestNobodyTakesANameAway: a record that chains more CVEs to the name of another than
+// one can stand for leaves that one its own CVE.
+func TestNobodyTakesANameAway(t *testing.T) {
+	debian := advisory.Record{ID: "DEBIAN-CVE-1", Aliases: []string{"CVE-1"}, Affected: []advisory.Affected{affected("ssl", begins)}}
+	hostile := advisory.Record{ID: "A-1", Aliases: []string{debian.ID}}
+	for i := range 257 {
+		hostile.Aliases = append(hostile.Aliases, fmt.Sprintf("CVE-9-%d", i))
+	}
+	found := said(t, index(t, debian, hostile), "ssl", "1")
+	if f, ok := found["CVE-1"]; !ok || f.State != advisory.StateAffected || len(found) != 1 {
+		t.Errorf("found %v", found)
+	}
+}
+
+// TestARatingOfThePackageGoesFirst: it lowers that of the vulnerability only where
+// nothing that holds of the version means that one.
+func TestARatingOfThePackageGoesFirst(t *testing.T) {
+	rated := func(s control.Severity, events ...advisory.Event) advisory.Affected {
+		a := affected("ssl", events...)
+		a.Severity = s
+		return a
+	}
+	for name, c := range map[string]struct {
+		entries []advisory.Affected
+		want    control.Severity
+	}{
+		"none":                  {[]advisory.Affected{rated("", begins)}, control.Critical},
+		"its own":               {[]advisory.Affected{rated(control.Low, begins)}, control.Low},
+		"the worst of its own":  {[]advisory.Affected{rated(control.Low, begins), rated(control.High, begins)}, control.High},
+		"one beside none":       {[]advisory.Affected{rated(control.Low, begins), rated("", begins)}, control.Critical},
+		"one of other versions": {[]advisory.Affected{rated(control.Low, begins), rated(control.High, begins, ends("0.5"))}, control.Low},
+	} {
+		r := advisory.Record{ID: "CVE-1", Severity: control.Critical, Affected: c.entries}
+		if got := said(t, index(t, r), "ssl", "1")["CVE-1"].Severity; got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
+
 func TestAliasesAreOneVulnerability(t *testing.T) {
 	of := func(id string, aliases ...string) advisory.Record {
 		return advisory.Record{ID: id, Aliases: aliases, Affected: []advisory.Affected{affected("ssl", begins)}}

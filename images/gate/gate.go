@@ -128,6 +128,9 @@ func scanned(gates baseline.Gates, facts Facts) []Refusal {
 			no("scan", "it was held to a part of what there is only")
 			continue
 		}
+		for _, u := range r.Unseen {
+			no("scan", "%s was not looked at", u)
+		}
 		if gates.NoFail != "" {
 			if len(r.Findings) == 0 {
 				no("no-fail", "no control was held against it")
@@ -155,9 +158,6 @@ func scanned(gates baseline.Gates, facts Facts) []Refusal {
 			}
 			for _, d := range r.Drift {
 				no("clean", "%s", d)
-			}
-			for _, u := range r.Unseen {
-				no("clean", "%s was not looked at", u)
 			}
 			if !r.Compared {
 				no("clean", "it was not compared with its manifest")

@@ -71,21 +71,22 @@ func TestWhatWasNotLookedAtIsNotPassed(t *testing.T) {
 		change func(*report.Report)
 		want   []string
 	}{
-		"all is well":   {all, nil, nil},
-		"no gate":       {baseline.Gates{}, func(r *report.Report) { r.Narrowed = true }, nil},
-		"narrowed":      {all, func(r *report.Report) { r.Narrowed = true }, []string{"scan.vm"}},
-		"score":         {all, func(r *report.Report) { r.Scores[1].Counts[control.Fail] = 3 }, []string{"min-score.cis.level-2.vm"}},
-		"failure":       {all, func(r *report.Report) { r.Findings[0].Result = control.Fail }, []string{"no-fail.a.vm"}},
-		"untold":        {all, func(r *report.Report) { r.Findings[0].Result = control.Error }, []string{"no-fail.a.vm"}},
-		"not asked for": {all, func(r *report.Report) { r.Findings[0].Result, r.Findings[0].Asked = control.Fail, false }, nil},
-		"waived":        {all, func(r *report.Report) { r.Findings[0].Result, r.Findings[0].WaivedBefore = control.Waived, now.Add(1) }, nil},
-		"waived before": {all, func(r *report.Report) { r.Findings[0].Result, r.Findings[0].WaivedBefore = control.Waived, now }, []string{"no-fail.a.vm"}},
-		"no control":    {all, func(r *report.Report) { r.Findings = nil }, []string{"no-fail.vm"}},
-		"not compared":  {all, func(r *report.Report) { r.Compared = false }, []string{"clean.vm"}},
-		"unseen":        {all, func(r *report.Report) { r.Unseen = []string{"partition 3"} }, []string{"clean.vm"}},
-		"stray":         {all, func(r *report.Report) { r.Strays = []report.Stray{{Kind: "token"}} }, []string{"clean.vm"}},
-		"waived stray":  {all, func(r *report.Report) { r.Strays = []report.Stray{{Kind: "token", WaivedBefore: now.Add(1)}} }, nil},
-		"waived once":   {all, func(r *report.Report) { r.Strays = []report.Stray{{Kind: "token", WaivedBefore: now}} }, []string{"clean.vm"}},
+		"all is well":       {all, nil, nil},
+		"no gate":           {baseline.Gates{}, func(r *report.Report) { r.Narrowed = true }, nil},
+		"narrowed":          {all, func(r *report.Report) { r.Narrowed = true }, []string{"scan.vm"}},
+		"score":             {all, func(r *report.Report) { r.Scores[1].Counts[control.Fail] = 3 }, []string{"min-score.cis.level-2.vm"}},
+		"failure":           {all, func(r *report.Report) { r.Findings[0].Result = control.Fail }, []string{"no-fail.a.vm"}},
+		"untold":            {all, func(r *report.Report) { r.Findings[0].Result = control.Error }, []string{"no-fail.a.vm"}},
+		"not asked for":     {all, func(r *report.Report) { r.Findings[0].Result, r.Findings[0].Asked = control.Fail, false }, nil},
+		"waived":            {all, func(r *report.Report) { r.Findings[0].Result, r.Findings[0].WaivedBefore = control.Waived, now.Add(1) }, nil},
+		"waived before":     {all, func(r *report.Report) { r.Findings[0].Result, r.Findings[0].WaivedBefore = control.Waived, now }, []string{"no-fail.a.vm"}},
+		"no control":        {all, func(r *report.Report) { r.Findings = nil }, []string{"no-fail.vm"}},
+		"not compared":      {all, func(r *report.Report) { r.Compared = false }, []string{"clean.vm"}},
+		"unseen":            {all, func(r *report.Report) { r.Unseen = []string{"partition 3"} }, []string{"scan.vm"}},
+		"unseen, not clean": {baseline.Gates{NoFail: control.High}, func(r *report.Report) { r.Unseen = []string{"partition 3"} }, []string{"scan.vm"}},
+		"stray":             {all, func(r *report.Report) { r.Strays = []report.Stray{{Kind: "token"}} }, []string{"clean.vm"}},
+		"waived stray":      {all, func(r *report.Report) { r.Strays = []report.Stray{{Kind: "token", WaivedBefore: now.Add(1)}} }, nil},
+		"waived once":       {all, func(r *report.Report) { r.Strays = []report.Stray{{Kind: "token", WaivedBefore: now}} }, []string{"clean.vm"}},
 	} {
 		facts := gate.Facts{Now: now, Forms: []control.Output{control.Container, control.Machine}, Reports: map[control.Output]*report.Report{
 			// Nothing of the benchmark is for containers.

@@ -55,6 +55,8 @@ type Says string
 const (
 	// OfPackages is which versions have which vulnerabilities.
 	OfPackages Says = "packages"
+	// OfAdvisories is what a distributor has mended, and nothing of what it has not.
+	OfAdvisories Says = "advisories"
 	// OfExploits is which vulnerabilities are known to be exploited.
 	OfExploits Says = "exploits"
 	// OfLikelihood is how likely it is that one will be.
@@ -94,10 +96,11 @@ func (a *Advised) Lacks(says Says, now time.Time) []Lack {
 	var lacks []Lack
 	found := false
 	for _, f := range a.feeds() {
-		if f.Says != says {
+		// Advisories are part of what is known of packages, and never all of it.
+		if f.Says != says && (says != OfPackages || f.Says != OfAdvisories) {
 			continue
 		}
-		found = true
+		found = found || f.Says == says
 		for _, alarm := range f.Alarms {
 			lacks = append(lacks, Lack{Reason: fmt.Sprintf("the feed %s cannot be relied on: %s", f.Name, alarm.Reason), Mend: alarm.Mend})
 		}

@@ -159,15 +159,22 @@ func vulnerable(r *Report) []item {
 }
 
 // Untold is why that nothing more is said of the vulnerabilities is no fact: for want
-// of feeds, for their alarms, and for packages that could not be judged. It is nil
-// where nobody looked, which is no fact either.
+// of feeds, for the alarms of those that say what there is and what is exploited, and
+// for packages that could not be judged. It is nil where nobody looked, which is no
+// fact either.
 func (r *Report) Untold() []string {
 	if r.Advised == nil {
 		return nil
 	}
 	var list []string
-	for _, lack := range r.Advised.Lacks(OfPackages, r.At) {
-		list = append(list, lack.String())
+	asked := []Says{OfPackages}
+	if r.Advised.Has(OfExploits) {
+		asked = append(asked, OfExploits)
+	}
+	for _, says := range asked {
+		for _, lack := range r.Advised.Lacks(says, r.At) {
+			list = append(list, lack.String())
+		}
 	}
 	for _, p := range r.Advised.Unjudged {
 		list = append(list, "it cannot be told which vulnerabilities it has: "+p.String())
@@ -189,6 +196,8 @@ func (v *Vulnerability) Result(now time.Time) control.Result {
 	switch {
 	case v.Waived(now):
 		return control.Waived
+	case v.Pressing():
+		return control.Fail
 	case v.State == advisory.StateUnimportant:
 		return control.NotApplicable
 	case v.Dismissed():

@@ -88,8 +88,12 @@ func newPageCVEs(r, before *Report) *pageCVEs {
 		}
 	}
 	counts := map[string]int{}
-	for i := range r.Vulnerabilities[:min(len(r.Vulnerabilities), mostCVEs)] {
+	for i := range r.Vulnerabilities {
 		v := &r.Vulnerabilities[i]
+		counts[v.sort(r)]++
+		if i >= mostCVEs {
+			continue
+		}
 		shown := pageCVE{Vulnerability: v, Sort: v.sort(r), Class: v.Result(r.At), Weight: v.weight(), Marks: v.marks()[1:]}
 		if v.Fixed != "" {
 			shown.Marks = append(shown.Marks, "fixed in "+plain(v.fix()))
@@ -98,7 +102,6 @@ func newPageCVEs(r, before *Report) *pageCVEs {
 		for _, line := range v.item(r.At).lines() {
 			shown.Lines = append(shown.Lines, plain(line))
 		}
-		counts[shown.Sort]++
 		page.Items = append(page.Items, shown)
 	}
 	for _, s := range sorts {

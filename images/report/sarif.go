@@ -15,13 +15,15 @@ import (
 func SARIF(w io.Writer, r *Report, program string) error {
 	driver := sarif.NewToolComponent().WithName("imgbuild").WithVersion(program)
 	run := sarif.NewRun().WithTool(sarif.NewTool().WithDriver(driver))
+	ranks := map[string]string{} // by rule: a vulnerability may be in several packages
 	for _, i := range items(r) {
 		rule := run.AddRule(i.Rule).WithDescription(i.Title)
 		if len(i.Sections) > 0 {
 			rule.WithProperties(sarif.NewPropertyBag().Add("tags", i.Sections))
 		}
 		if i.Vulnerability {
-			rule.WithProperties(sarif.NewPropertyBag().Add("tags", []string{"security"}).Add("security-severity", scores[i.Severity]))
+			ranks[i.Rule] = max(ranks[i.Rule], scores[i.Severity])
+			rule.WithProperties(sarif.NewPropertyBag().Add("tags", []string{"security"}).Add("security-severity", ranks[i.Rule]))
 		}
 		run.AddResult(i.sarif())
 	}

@@ -37,11 +37,8 @@ func (r *Report) writeCVEs(w io.Writer) error {
 		fmt.Fprintln(w, "  that nothing more is said is no fact")
 	}
 	fmt.Fprintf(w, "  %s\n", r.Counted())
-	for _, says := range []Says{OfExploits, OfLikelihood} {
-		if !r.Advised.Has(says) {
-			continue
-		}
-		for _, lack := range r.Advised.Lacks(says, r.At) {
+	if r.Advised.Has(OfLikelihood) {
+		for _, lack := range r.Advised.Lacks(OfLikelihood, r.At) {
 			fmt.Fprintf(w, "  %s\n", plain(lack.String()))
 		}
 	}

@@ -131,7 +131,7 @@ func judge(v Vulnerability, o *Output, findings []advisory.Finding, waivers []*c
 
 // accepting is the waiver of a package that has it, or the last that there was.
 func accepting(v Vulnerability, o *Output, f *advisory.Finding, waivers []*control.Waiver, now time.Time) *control.Waiver {
-	if !f.State.Has() {
+	if !f.State.Has() || f.State == advisory.StateUndetermined {
 		return nil
 	}
 	names := append([]string{v.ID}, v.Aliases...)

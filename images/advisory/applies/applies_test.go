@@ -148,6 +148,7 @@ func TestEachStateHasItsReason(t *testing.T) {
 		{"CVE-2026-0010", false, waiver("CVE-2026-0010", "2026-06-01", nil), applies.Waived, "waived before"},
 		{"CVE-2026-0005", false, waiver("CVE-2026-0005", "2026-06-01", nil), applies.Fixed, "which is without it"},
 		{"CVE-2026-0011", true, waiver("CVE-2026-0011", "2026-06-01", nil), applies.Affected, "it cannot be told"},
+		{"CVE-2026-0009", false, waiver("CVE-2026-0009", "2026-06-01", nil), applies.Affected, "has not determined yet"},
 	} {
 		container, disk := version()
 		o := container
@@ -216,7 +217,7 @@ func TestTheStatesPartition(t *testing.T) {
 			}
 			return false
 		}
-		present, has, unreadable, gone := false, false, false, false
+		present, has, untold, gone := false, false, false, false
 		for _, p := range o.Packages {
 			if !named(p) {
 				continue
@@ -226,20 +227,21 @@ func TestTheStatesPartition(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			unreadable = unreadable || len(r.Unjudged) > 0
+			untold = untold || len(r.Unjudged) > 0
 			for _, f := range r.Findings {
 				if f.Vulnerability == about {
 					has, gone = has || f.State.Has(), gone || f.State == advisory.StateFixed
+					untold = untold || f.State == advisory.StateUndetermined
 				}
 			}
 		}
 		findings := has || gone
 		accepted := len(waivers) > 0 && waivers[0].Holds(now)
 		holds := map[applies.State]bool{
-			applies.Affected:    has && !accepted || unreadable,
-			applies.Waived:      has && accepted && !unreadable,
-			applies.Fixed:       gone && !has && !unreadable,
-			applies.NotAffected: present && !findings && !unreadable,
+			applies.Affected:    has && !accepted || untold,
+			applies.Waived:      has && accepted && !untold,
+			applies.Fixed:       gone && !has && !untold,
+			applies.NotAffected: present && !findings && !untold,
 			applies.NotInOutput: !present,
 		}
 		n := 0

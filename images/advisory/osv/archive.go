@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -90,8 +91,11 @@ func readArchive(ctx context.Context, file io.ReaderAt, size int64, each func(*a
 		if !fs.ValidPath(f.Name) || strings.Contains(f.Name, `\`) || !f.Mode().IsRegular() {
 			return fmt.Errorf("reading OSV records: the archive has an entry %q, which is no plain file below it", f.Name)
 		}
-		if strings.HasSuffix(f.Name, ".json") {
+		switch name := strings.ToLower(f.Name); {
+		case strings.HasSuffix(name, ".json"):
 			records = append(records, f)
+		case strings.Contains(path.Base(name), ".json."):
+			return fmt.Errorf("reading OSV records: the archive has an entry %q: records are .json files, and not packed ones", f.Name)
 		}
 	}
 	if len(records) == 0 {

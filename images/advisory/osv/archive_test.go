@@ -110,6 +110,8 @@ func TestHostileArchives(t *testing.T) {
 		"its end missing": {good[:len(good)-1], "cut short"},
 		"PK alone":        {[]byte("PK"), "cut short"},
 		"empty":           {archive(t, func(*zip.Writer) {}), "holds no record"},
+		"a packed record": {archive(t, func(w *zip.Writer) { add(t, w, "a.json", one); add(t, w, "b.json.gz", "") }), `"b.json.gz": records are .json files`},
+		"a large name":    {archive(t, func(w *zip.Writer) { add(t, w, "a.json", one); add(t, w, "B.JSON", "{") }), `"B.JSON"`},
 		"no record":       {archive(t, func(w *zip.Writer) { add(t, w, "a.txt", "") }), "holds no record"},
 		"an escape":       {archive(t, func(w *zip.Writer) { add(t, w, "../a.json", one) }), `"../a.json", which is no plain file`},
 		"absolute":        {archive(t, func(w *zip.Writer) { add(t, w, "/etc/a.json", one) }), `"/etc/a.json", which is no plain file`},
