@@ -54,7 +54,8 @@ func (l *Locker) Pending(ctx context.Context, recipe *baseline.Recipe, lock *upd
 		if move.Old != nil {
 			applies.Has = move.Old.Version
 			// What comes newly with an update mends nothing that was there.
-			facts := mended[move.New.Source]
+			source, _ := installed.Unsigned(move.New.Source, move.New.SourceVersion)
+			facts := mended[source]
 			facts.Security = facts.Security || move.Security
 			p.Evaluation.Facts = facts
 		}
@@ -64,7 +65,7 @@ func (l *Locker) Pending(ctx context.Context, recipe *baseline.Recipe, lock *upd
 	return JoinPending(pending), nil
 }
 
-// mends tells by source package which vulnerabilities the packages of one lock have
+// mends tells by source package, as advisories call it, which vulnerabilities the packages of one lock have
 // and those of another have not.
 func (a Advisories) mends(before, after *updates.Lock) (map[string]life.Facts, error) {
 	index := a.Index
@@ -113,10 +114,12 @@ func Installed(lock *updates.Lock) []installed.Package {
 		if p.Set == updates.Tools {
 			continue
 		}
-		list = append(list, installed.Package{
+		one := installed.Package{
 			Ecosystem: "Debian:" + ecosystem.DebianRelease(lock.Suite), Name: p.Name, Version: p.Version, Architecture: p.Architecture,
 			Source: p.Source, SourceVersion: p.SourceVersion,
-		})
+		}
+		one.Complete()
+		list = append(list, one)
 	}
 	return list
 }
