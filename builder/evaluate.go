@@ -50,15 +50,14 @@ func (l *Locker) Pending(ctx context.Context, recipe *baseline.Recipe, lock *upd
 		}
 		p := Pending{Update: life.OfPackage(*move.New)}
 		applies := life.Applies{Baseline: recipe.Name, Architecture: recipe.Architecture, Sets: []string{string(move.Set)}, Why: move.Why}
-		p.Evaluation.Facts.Security = move.Security
 		if move.Old != nil {
 			applies.Has = move.Old.Version
-			// What comes newly with an update mends nothing that was there.
-			source, _ := installed.Unsigned(move.New.Source, move.New.SourceVersion)
-			facts := mended[source]
-			facts.Security = facts.Security || move.Security
-			p.Evaluation.Facts = facts
 		}
+		// What comes newly mends what was there when it is of the same source: a kernel has
+		// its version in its name.
+		source, _ := installed.Unsigned(move.New.Source, move.New.SourceVersion)
+		p.Evaluation.Facts = mended[source]
+		p.Evaluation.Facts.Security = p.Evaluation.Facts.Security || move.New.Archive == debian.ArchiveSecurity
 		p.Evaluation.Applies = []life.Applies{applies}
 		pending = append(pending, p)
 	}
