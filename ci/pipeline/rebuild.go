@@ -247,7 +247,8 @@ func (r *Rebuild) steps(ctx context.Context, job Job, entry *OpenEntry, o *Outco
 	if err != nil {
 		return err
 	}
-	o.Offered, entry.Owed = offered, false
+	// What is refused stays owed: the next run judges it again, or it is suspended in the end.
+	o.Offered, entry.Owed = offered, offered.Channel == ""
 	switch {
 	case len(offered.Refusals) > 0 || len(offered.Failed) > 0:
 		o.State, o.Reason = Refused, fmt.Sprintf("%s is not offered: %s", offered.Image, offered.why())

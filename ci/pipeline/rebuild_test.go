@@ -17,6 +17,7 @@ import (
 	"imgbuild/builder/progress"
 	"imgbuild/ci/pipeline"
 	"imgbuild/images/baseline"
+	"imgbuild/images/gate"
 	"imgbuild/images/updates"
 	"imgbuild/images/updates/life"
 )
@@ -28,6 +29,9 @@ type works struct {
 	// at is called before each step ("trial") and after it ("trial done").
 	at func(what string) error
 }
+
+// errRefused is what at returns of the step "promote" when gates say no.
+var errRefused = errors.New("gates say no")
 
 func (w *works) read(name string) string {
 	data, err := os.ReadFile(filepath.Join(w.dir, name))
@@ -97,7 +101,12 @@ func (w *works) Bake(_ context.Context, _ *baseline.Recipe, lock *updates.Lock) 
 	if err != nil {
 		return nil, err
 	}
-	return &pipeline.Offered{Image: "shop:" + version, Channel: pipeline.ChannelCandidate}, w.step("promote", func() error { return w.write("candidate", version) })
+	o := &pipeline.Offered{Image: "shop:" + version, Channel: pipeline.ChannelCandidate}
+	err = w.step("promote", func() error { return w.write("candidate", version) })
+	if errors.Is(err, errRefused) {
+		o.Channel, o.Refusals, err = "", []gate.Refusal{{Gate: "min-score", Why: "90"}}, nil
+	}
+	return o, err
 }
 
 // points are where a run is killed, in its order.
@@ -105,15 +114,24 @@ var points = []string{"evaluate", "evaluate done", "candidate", "candidate done"
 
 // run rebuilds the shop in a directory.
 func run(ctx context.Context, dir string, at func(string) error) (*pipeline.Outcome, error) {
+	return do(ctx, dir, at, pipeline.Job{Recipe: shop, For: []string{"CVE-1"}, Packages: []string{"ssl"}, Why: "a test"})
+}
+
+var shop = &baseline.Recipe{Name: "shop", Architecture: "amd64"}
+
+// do does one job in a directory.
+func do(ctx context.Context, dir string, at func(string) error, job pipeline.Job) (*pipeline.Outcome, error) {
 	w := &works{dir, at}
-	r := pipeline.Rebuild{Steps: w, Journal: &pipeline.Journal{Dir: filepath.Join(dir, "journal"), Now: time.Now}, Report: progress.Discard}
-	list, err := r.Run(ctx, []pipeline.Job{{
-		Recipe: &baseline.Recipe{Name: "shop", Architecture: "amd64"}, For: []string{"CVE-1"}, Packages: []string{"ssl"}, Why: "a test",
-	}})
+	r := pipeline.Rebuild{Steps: w, Journal: journal(dir), Report: progress.Discard}
+	list, err := r.Run(ctx, []pipeline.Job{job})
 	if err != nil {
 		return nil, err
 	}
 	return list[0], nil
+}
+
+func journal(dir string) *pipeline.Journal {
+	return &pipeline.Journal{Dir: filepath.Join(dir, "journal"), Now: time.Now}
 }
 
 const killAt = "IMGBUILD_TEST_KILL_AT"
@@ -192,13 +210,62 @@ func TestSuspension(t *testing.T) {
 	if n := tried.Load(); n != pipeline.MostFailures {
 		t.Errorf("it was tried %d times", n)
 	}
-	r := pipeline.Rebuild{Journal: &pipeline.Journal{Dir: filepath.Join(dir, "journal"), Now: time.Now}, Report: progress.Discard}
+	r := pipeline.Rebuild{Journal: journal(dir), Report: progress.Discard}
 	if err := r.Resume(t.Context(), []pipeline.Job{{Recipe: &baseline.Recipe{Name: "shop", Architecture: "amd64"}}}); err != nil {
 		t.Fatal(err)
 	}
 	o, err := run(t.Context(), dir, func(string) error { return nil })
 	if err != nil || o.State != pipeline.Rebuilt || w.read("candidate") != "2" {
 		t.Errorf("resumed: %+v, %v", o, err)
+	}
+}
+
+// TestWhatGatesRefuseStaysOwed has an image that gates refuse after its lock was written:
+// though nothing concerns that lock any more, it is judged again until they agree, and
+// suspended when they never do.
+func TestWhatGatesRefuseStaysOwed(t *testing.T) {
+	refuse := func(what string) error {
+		if what == "promote" {
+			return errRefused
+		}
+		return nil
+	}
+	agree := func(string) error { return nil }
+	for _, c := range []struct {
+		later func(string) error
+		want  []pipeline.State
+	}{
+		{agree, []pipeline.State{pipeline.Rebuilt}},
+		{refuse, []pipeline.State{pipeline.Refused, pipeline.Refused, pipeline.Suspended, pipeline.Suspended}},
+	} {
+		dir := t.TempDir()
+		w := &works{dir: dir}
+		if err := errors.Join(w.write("lock", "1"), w.write("images", "1")); err != nil {
+			t.Fatal(err)
+		}
+		o, err := run(t.Context(), dir, refuse)
+		if err != nil || o.State != pipeline.Refused || w.read("lock") != "2" {
+			t.Fatalf("%+v, %v", o, err)
+		}
+		owed := func() []pipeline.Job {
+			entries, err := journal(dir).Entries()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return pipeline.Unfinished(nil, []pipeline.Line{{Recipe: shop, Lock: lockOf("2")}}, entries)
+		}
+		for i, want := range c.want {
+			jobs := owed()
+			if len(jobs) != 1 {
+				t.Fatalf("run %d: nothing is owed", i)
+			}
+			if o, err = do(t.Context(), dir, c.later, jobs[0]); err != nil || o.State != want {
+				t.Errorf("run %d: %+v, %v", i, o, err)
+			}
+		}
+		if offered := w.read("candidate") == "2"; offered == (len(owed()) == 1) {
+			t.Errorf("offered %v, owed %v", offered, owed())
+		}
 	}
 }
 
@@ -232,7 +299,7 @@ func TestOneRunAtATime(t *testing.T) {
 	if w.read("images") != "12" || w.read("candidate") != "2" {
 		t.Errorf("images %s, candidate %s", w.read("images"), w.read("candidate"))
 	}
-	entries, err := (&pipeline.Journal{Dir: filepath.Join(dir, "journal"), Now: time.Now}).Entries()
+	entries, err := journal(dir).Entries()
 	if err != nil || len(entries) != 1 || entries[0].Failures != 0 || entries[0].Unfinished() {
 		t.Errorf("the journal has %+v, %v", entries, err)
 	}

@@ -132,14 +132,19 @@ type Offered struct {
 	Failed []string `json:"failed,omitempty"`
 }
 
-// Has tells whether the catalog has the image of a lock.
+// Has tells whether the catalog has the image of a lock, other than one that gates have
+// rejected: that is judged again.
 func (b *Bench) Has(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock) (bool, error) {
 	at, _, err := b.Open(ctx, recipe, lock)
 	if err != nil {
 		return false, err
 	}
 	v, err := at.Find(ctx, recipe, lock)
-	return v != nil, err
+	if v == nil || err != nil {
+		return false, err
+	}
+	verdict, err := at.Catalog.Verdict(ctx, v, "")
+	return err == nil && !verdict.Rejects(), err
 }
 
 // Bake makes the version of a lock, scans it, holds it against the gates of its recipe,
@@ -150,8 +155,9 @@ func (b *Bench) Bake(ctx context.Context, recipe *baseline.Recipe, lock *updates
 	if err != nil {
 		return nil, err
 	}
-	// Whether this one is started too is for its gates to say: its candidate was.
-	at.Channel, at.ScanAlways, at.Trials.Always = ChannelCandidate, true, false
+	// Whether this one is started too is for its gates to say: its candidate was. One that
+	// failed its boot trial before is started again, for a machine may be too busy for it.
+	at.Channel, at.ScanAlways, at.Trials.Always = ChannelCandidate, true, recipe.Gates.BootTrial
 	plan, err := builder.NewPlan(recipe, lock)
 	if err != nil {
 		return nil, err
