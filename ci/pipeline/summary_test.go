@@ -22,7 +22,8 @@ func TestASummaryEndsAsTheWorstOfIt(t *testing.T) {
 		{states: []pipeline.State{pipeline.Refused, pipeline.Broken}, want: fault.Failed},
 		{states: []pipeline.State{pipeline.Broken, pipeline.Suspended}, want: fault.World},
 		{states: []pipeline.State{pipeline.Rebuilt}, gaps: 1, want: fault.World},
-		{states: []pipeline.State{pipeline.Held}, gaps: 1, want: fault.Held},
+		{states: []pipeline.State{pipeline.Held}, gaps: 1, want: fault.World},
+		{states: []pipeline.State{pipeline.Refused}, gaps: 1, want: fault.Gate},
 	} {
 		s := pipeline.Summary{Gaps: make([]pipeline.Gap, c.gaps)}
 		for _, state := range c.states {
