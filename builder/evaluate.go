@@ -149,7 +149,7 @@ func join(a, b life.Evaluation) life.Evaluation {
 			return known.Baseline == applies.Baseline && known.Architecture == applies.Architecture
 		})
 		if i < 0 {
-			a.Applies = append(a.Applies, applies)
+			a.Applies = append(slices.Clip(a.Applies), applies)
 			continue
 		}
 		for _, set := range applies.Sets {
@@ -158,6 +158,10 @@ func join(a, b life.Evaluation) life.Evaluation {
 			}
 		}
 	}
+	// In one order, so that two baselines that say the same by turns say it once.
+	slices.SortFunc(a.Applies, func(x, y life.Applies) int {
+		return cmp.Or(strings.Compare(x.Baseline, y.Baseline), strings.Compare(x.Architecture, y.Architecture))
+	})
 	f, g := a.Facts, b.Facts
 	f.Security, f.Exploited = f.Security || g.Security, f.Exploited || g.Exploited
 	f.Severity = advisory.Worse(f.Severity, g.Severity)
