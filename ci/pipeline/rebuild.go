@@ -283,15 +283,15 @@ func (r *Rebuild) decide(ctx context.Context, c *Candidate, entry *OpenEntry, o 
 	if o.Trial, _, err = r.Steps.Try(ctx, c); err != nil {
 		return nil, err
 	}
+	if !o.Trial.Passed {
+		o.State, o.Reason = Refused, "its trial failed: "+few(o.Trial.Failed)
+		return nil, nil
+	}
 	if err := begin(StepApprove); err != nil {
 		return nil, err
 	}
 	if o.Updates, err = r.Steps.Approve(ctx, c); err != nil {
 		return nil, err
-	}
-	if !o.Trial.Passed {
-		o.State, o.Reason = Refused, "its trial failed: "+few(o.Trial.Failed)
-		return nil, nil
 	}
 	owed := entry.Owed
 	entry.Owed = true
