@@ -38,6 +38,7 @@ type Steps interface {
 	Candidate(ctx context.Context, recipe *baseline.Recipe, before *updates.Lock, packages []string) (*Candidate, error)
 	Try(ctx context.Context, c *Candidate) (tried *Tried, record string, err error)
 	Approve(ctx context.Context, c *Candidate) ([]Judged, error)
+	// Lock returns nil where nothing was written, also with an error.
 	Lock(ctx context.Context, c *Candidate, tried *Tried) (*updates.Lock, error)
 	Has(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock) (bool, error)
 	Bake(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock) (*Offered, error)
@@ -203,6 +204,10 @@ func (r *Rebuild) steps(ctx context.Context, job Job, entry *OpenEntry, o *Outco
 	if err != nil {
 		return err
 	}
+	// What the lock has no more went with what an earlier run locked.
+	entry.Packages = slices.DeleteFunc(entry.Packages, func(name string) bool {
+		return !slices.ContainsFunc(lock.Packages, func(p updates.Package) bool { return p.Name == name })
+	})
 	if len(entry.Packages) > 0 {
 		if err := begin(StepCandidate); err != nil {
 			return err
@@ -224,6 +229,9 @@ func (r *Rebuild) steps(ctx context.Context, job Job, entry *OpenEntry, o *Outco
 				lock, o.Locked = locked, true
 			}
 		}
+	}
+	if o.State == Refused && !entry.Owed {
+		return nil // the lock is the old one, and nobody has asked for its image
 	}
 	if !entry.Owed {
 		has, err := r.Steps.Has(ctx, job.Recipe, lock)
@@ -299,10 +307,10 @@ func (r *Rebuild) decide(ctx context.Context, c *Candidate, entry *OpenEntry, o 
 		return nil, err
 	}
 	locked, err := r.Steps.Lock(ctx, c, o.Trial)
+	entry.Owed = owed || locked != nil
 	if err != nil {
 		return nil, err
 	}
-	entry.Owed = owed || locked != nil
 	var waiting []string
 	for _, u := range o.Updates {
 		if u.Decision.Verdict != policy.Approve {
@@ -353,8 +361,11 @@ func (r *Rebuild) Resume(ctx context.Context, jobs []Job) error {
 		entry, err := r.Journal.Open(ctx, job.Recipe.Name, job.Recipe.Architecture, func() {
 			r.Report.Note("%s is being rebuilt by another process; waiting", job.Recipe.Typed())
 		})
-		if err == nil {
-			err = errors.Join(entry.Resume(), entry.Close())
+		if err == nil && entry.Suspended() {
+			err = entry.Resume()
+		}
+		if entry != nil {
+			err = errors.Join(err, entry.Close())
 		}
 		if err != nil {
 			return err

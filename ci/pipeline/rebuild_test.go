@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -30,7 +31,7 @@ type works struct {
 	at func(what string) error
 }
 
-// errRefused is what at returns of the step "promote" when gates say no.
+// errRefused is what at returns of a step when the trial, or gates, say no.
 var errRefused = errors.New("gates say no")
 
 func (w *works) read(name string) string {
@@ -68,13 +69,20 @@ func (w *works) Evaluate(context.Context, *baseline.Recipe, *updates.Lock) error
 	return w.step("evaluate", func() error { return nil })
 }
 
-func (w *works) Candidate(_ context.Context, r *baseline.Recipe, before *updates.Lock, _ []string) (*pipeline.Candidate, error) {
+func (w *works) Candidate(_ context.Context, r *baseline.Recipe, before *updates.Lock, packages []string) (*pipeline.Candidate, error) {
+	if !slices.Equal(packages, []string{"ssl"}) {
+		return nil, fmt.Errorf("the lock has not all of %v", packages)
+	}
 	c := &pipeline.Candidate{Recipe: r, Before: before, Lock: lockOf("2")}
 	return c, w.step("candidate", func() error { return nil })
 }
 
 func (w *works) Try(context.Context, *pipeline.Candidate) (*pipeline.Tried, string, error) {
-	return &pipeline.Tried{Trial: life.Trial{Passed: true}}, "", w.step("trial", func() error { return nil })
+	err := w.step("trial", func() error { return nil })
+	if errors.Is(err, errRefused) {
+		return &pipeline.Tried{Trial: life.Trial{Failed: []string{"no"}}}, "", nil
+	}
+	return &pipeline.Tried{Trial: life.Trial{Passed: true}}, "", err
 }
 
 func (w *works) Approve(context.Context, *pipeline.Candidate) ([]pipeline.Judged, error) {
@@ -82,7 +90,11 @@ func (w *works) Approve(context.Context, *pipeline.Candidate) ([]pipeline.Judged
 }
 
 func (w *works) Lock(_ context.Context, c *pipeline.Candidate, _ *pipeline.Tried) (*updates.Lock, error) {
-	return c.Lock, w.step("lock", func() error { return w.write("lock", "2") })
+	err := w.step("lock", func() error { return w.write("lock", "2") })
+	if w.read("lock") != "2" {
+		return nil, err
+	}
+	return c.Lock, err
 }
 
 func (w *works) Has(_ context.Context, _ *baseline.Recipe, lock *updates.Lock) (bool, error) {
@@ -265,6 +277,49 @@ func TestWhatGatesRefuseStaysOwed(t *testing.T) {
 		}
 		if offered := w.read("candidate") == "2"; offered == (len(owed()) == 1) {
 			t.Errorf("offered %v, owed %v", offered, owed())
+		}
+	}
+}
+
+// TestWhatIsLeftOfARunThatWasKilled has a package in its entry that the lock which it wrote
+// has no more, as of a kernel: what is left is the image.
+func TestWhatIsLeftOfARunThatWasKilled(t *testing.T) {
+	dir := t.TempDir()
+	w := &works{dir: dir}
+	if err := errors.Join(w.write("lock", "2"), w.write("images", "1")); err != nil {
+		t.Fatal(err)
+	}
+	o, err := do(t.Context(), dir, func(string) error { return nil }, pipeline.Job{Recipe: shop, Packages: []string{"ssl", "ssl-1.0"}, Why: "a test"})
+	if err != nil || o.State != pipeline.Rebuilt || w.read("candidate") != "2" {
+		t.Errorf("%+v, %v", o, err)
+	}
+	o, err = do(t.Context(), dir, func(string) error { return nil }, pipeline.Job{Recipe: shop, Packages: []string{"ssl-1.0"}, Why: "a test"})
+	if err != nil || o.State != pipeline.Unchanged {
+		t.Errorf("%+v, %v", o, err)
+	}
+}
+
+// TestWithoutANewLockNothingIsOffered has runs that do not come to a lock, of a recipe
+// that was edited since its image was made: neither they nor the next ones bake the old lock.
+func TestWithoutANewLockNothingIsOffered(t *testing.T) {
+	for at, failure := range map[string]error{"trial": errRefused, "lock": errors.New("it was changed meanwhile")} {
+		dir := t.TempDir()
+		w := &works{dir: dir}
+		if err := errors.Join(w.write("lock", "1"), w.write("images", "")); err != nil {
+			t.Fatal(err)
+		}
+		o, err := run(t.Context(), dir, func(what string) error {
+			if what == at {
+				return failure
+			}
+			return nil
+		})
+		if err != nil || o.Offered != nil {
+			t.Errorf("%s: %+v, %v", at, o, err)
+		}
+		entries, err := journal(dir).Entries()
+		if err != nil || len(pipeline.Unfinished(nil, []pipeline.Line{{Recipe: shop, Lock: lockOf("1")}}, entries)) != 0 {
+			t.Errorf("%s: the journal has %+v, %v", at, entries, err)
 		}
 	}
 }

@@ -80,20 +80,37 @@ func (b *Bench) Lock(ctx context.Context, c *Candidate, tried *Tried) (*updates.
 	if lock == nil || err != nil || len(updates.Diff(c.Before, lock)) == 0 {
 		return nil, err
 	}
-	path := b.LockFile(c.Recipe)
-	now, err := b.Current(c.Recipe)
-	if err != nil {
+	if err := b.unchanged(c); err != nil {
 		return nil, err
-	}
-	if now.Digest() != c.Before.Digest() {
-		return nil, fault.Worldf("%s was changed meanwhile", path).WithHint("run the same command again: it starts from what is locked now")
 	}
 	if b.Policy.Mode != policy.Approved {
 		if _, err := builder.RecordLock(ctx, b.Records, b.Key, b.Who, c.Recipe, c.Before, lock); err != nil {
 			return nil, err
 		}
+		// That may have waited for others.
+		if err := b.unchanged(c); err != nil {
+			return nil, err
+		}
 	}
-	return lock, lock.Write(path)
+	if err := lock.Write(b.LockFile(c.Recipe)); err != nil {
+		if now, unknown := b.Current(c.Recipe); unknown != nil || now.Digest() != lock.Digest() {
+			lock = nil
+		}
+		return lock, err
+	}
+	return lock, nil
+}
+
+// unchanged is an error where somebody has written another lock since a candidate was made.
+func (b *Bench) unchanged(c *Candidate) error {
+	now, err := b.Current(c.Recipe)
+	if err != nil {
+		return err
+	}
+	if now.Digest() != c.Before.Digest() {
+		return fault.Worldf("%s was changed meanwhile", b.LockFile(c.Recipe)).WithHint("run the same command again: it starts from what is locked now")
+	}
+	return nil
 }
 
 func (b *Bench) lockable(ctx context.Context, c *Candidate, tried *Tried) (*updates.Lock, error) {
