@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"imgbuild/ci/pipeline"
 	"imgbuild/images/advisory/applies"
 	"imgbuild/images/fault"
+	"imgbuild/images/updates"
 )
 
 // rebuildFlags are the flags of commands that rebuild.
@@ -101,18 +103,19 @@ func rebuildAffected(ctx context.Context, env *environment, f rebuildFlags) (err
 	if err != nil {
 		return err
 	}
+	gaps = slices.Concat(gaps, lacking, pipeline.Unlocked(images, lines))
 	jobs, err := pipeline.Affected(a.Index, f.affected, lines, images)
 	if err != nil {
 		return err
 	}
 	if f.plan {
-		return planRebuild(ctx, env, w, jobs, append(gaps, lacking...))
+		return planRebuild(ctx, env, w, jobs, gaps)
 	}
 	s, err := w.rebuild(ctx, jobs, f)
 	if err != nil {
 		return err
 	}
-	s.For, s.Gaps = f.affected, append(gaps, lacking...)
+	s.For, s.Gaps = f.affected, gaps
 	return tellRebuilt(env, s, f)
 }
 
@@ -125,23 +128,39 @@ func noteAffected(images map[string]string, c *pipeline.Concern) {
 	}
 }
 
-// lines are all baselines that are locked. A lock whose recipe cannot be read is a gap.
+// lines are all baselines that are locked. A lock that cannot be read, or whose recipe
+// cannot, is a gap, and so is a second one: of the others more can be said.
 func (w *workshop) lines(ctx context.Context) ([]pipeline.Line, []pipeline.Gap, error) {
-	locks, err := w.locks(nil)
+	paths, err := w.lockFiles()
 	if err != nil {
 		return nil, nil, err
 	}
 	var lines []pipeline.Line
 	var gaps []pipeline.Gap
-	for _, lock := range locks {
-		recipe, err := w.recipe(ctx, lock.Baseline, lock.Architecture)
+	for _, path := range paths {
+		line, err := w.line(ctx, path)
 		if err != nil {
-			gaps = append(gaps, pipeline.Gap{Where: "the lock of " + lock.Baseline, Why: err.Error(), Mend: fault.HintOf(err)})
+			gaps = append(gaps, pipeline.Gap{Where: "the lock " + filepath.Base(path), Why: err.Error(), Mend: fault.HintOf(err)})
 			continue
 		}
-		lines = append(lines, pipeline.Line{Recipe: recipe, Lock: lock})
+		lines = append(lines, line)
 	}
 	return lines, gaps, nil
+}
+
+func (w *workshop) line(ctx context.Context, path string) (pipeline.Line, error) {
+	lock, err := updates.ReadLock(path)
+	if err != nil {
+		return pipeline.Line{}, err
+	}
+	recipe, err := w.recipe(ctx, lock.Baseline, lock.Architecture)
+	if err != nil {
+		return pipeline.Line{}, err
+	}
+	if own := filepath.Base(w.project.LockFile(recipe)); own != filepath.Base(path) {
+		return pipeline.Line{}, fault.Inputf("it is one of %s, whose lock is %s", recipe.Typed(), own).WithHint("take it away, or give it that name")
+	}
+	return pipeline.Line{Recipe: recipe, Lock: lock}, nil
 }
 
 // journal remembers what this machine rebuilds for the project.
