@@ -359,3 +359,17 @@ func TestOneRunAtATime(t *testing.T) {
 		t.Errorf("the journal has %+v, %v", entries, err)
 	}
 }
+
+// TestEachArchitectureHasItsCandidate: what is offered last must not take the place of
+// what is for other machines.
+func TestEachArchitectureHasItsCandidate(t *testing.T) {
+	both := []string{"amd64", "arm64"}
+	for architecture, want := range map[string]string{"amd64": "candidate", "arm64": "candidate-arm64"} {
+		if got := pipeline.CandidateOf(&baseline.Recipe{Architectures: both, Architecture: architecture}); got != want {
+			t.Errorf("%s: %s", architecture, got)
+		}
+	}
+	if got := pipeline.CandidateOf(&baseline.Recipe{Architecture: "arm64"}); got != "candidate" {
+		t.Errorf("the only one: %s", got)
+	}
+}

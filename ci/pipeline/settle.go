@@ -19,6 +19,15 @@ import (
 // promotes it from there.
 const ChannelCandidate = "candidate"
 
+// CandidateOf is the channel of a recipe's candidates: a channel points to one version, so
+// that each architecture but the recipe's first has its own.
+func CandidateOf(recipe *baseline.Recipe) string {
+	if recipe.First() {
+		return ChannelCandidate
+	}
+	return ChannelCandidate + "-" + recipe.Architecture
+}
+
 // Current is the lock that a recipe has now.
 func (b *Bench) Current(recipe *baseline.Recipe) (*updates.Lock, error) {
 	lock, err := builder.ReadLock(b.LockFile(recipe))
@@ -165,7 +174,7 @@ func (b *Bench) Has(ctx context.Context, recipe *baseline.Recipe, lock *updates.
 }
 
 // Bake makes the version of a lock, scans it, holds it against the gates of its recipe,
-// and moves the channel candidate to it where they agree. It runs inside the namespaces
+// and moves the channel of its candidates to it where they agree. It runs inside the namespaces
 // of sandbox.Enter.
 func (b *Bench) Bake(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock) (_ *Offered, err error) {
 	at, _, err := b.Open(ctx, recipe, lock)
@@ -174,7 +183,7 @@ func (b *Bench) Bake(ctx context.Context, recipe *baseline.Recipe, lock *updates
 	}
 	// Whether this one is started too is for its gates to say: its candidate was. One that
 	// failed its boot trial before is started again, for a machine may be too busy for it.
-	at.Channel, at.ScanAlways, at.Trials.Always = ChannelCandidate, true, recipe.Gates.BootTrial
+	at.Channel, at.ScanAlways, at.Trials.Always = CandidateOf(recipe), true, recipe.Gates.BootTrial
 	plan, err := builder.NewPlan(recipe, lock)
 	if err != nil {
 		return nil, err
