@@ -63,6 +63,8 @@ const (
 	Rebuilt State = "rebuilt"
 	// Unchanged is that nothing that may be taken is newer.
 	Unchanged State = "unchanged"
+	// Elsewhere is that this machine cannot do it, and one of its architecture has to.
+	Elsewhere State = "elsewhere"
 )
 
 func (s State) failed() bool { return s == Broken || s == Refused }
@@ -93,6 +95,9 @@ type Outcome struct {
 type Rebuild struct {
 	Steps   Steps
 	Journal *Journal
+	// Runs is an error where this machine cannot run programs of an architecture; nil for
+	// one that runs all.
+	Runs func(ctx context.Context, architecture string) error
 	// AtOnce is how many are rebuilt at once.
 	AtOnce int
 	Report progress.Reporter
@@ -146,6 +151,14 @@ func isParent(parent, child *baseline.Recipe) bool {
 
 // one does one job. What was begun and not ended by an earlier run is done with it.
 func (r *Rebuild) one(ctx context.Context, job Job) (_ *Outcome, err error) {
+	o := &Outcome{Baseline: job.Recipe.Name, Architecture: job.Recipe.Architecture, Why: job.Why}
+	if r.Runs != nil {
+		if err := r.Runs(ctx, job.Recipe.Architecture); fault.KindOf(err) == fault.World {
+			// No failure: in three runs it would be suspended where it never can be done.
+			o.State, o.For, o.Reason, o.Hint = Elsewhere, job.For, err.Error(), fault.HintOf(err)
+			return o, nil
+		}
+	}
 	entry, err := r.Journal.Open(ctx, job.Recipe.Name, job.Recipe.Architecture, func() {
 		r.Report.Note("%s is being rebuilt by another process; waiting", job.Recipe.Typed())
 	})
@@ -153,7 +166,6 @@ func (r *Rebuild) one(ctx context.Context, job Job) (_ *Outcome, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, entry.Close()) }()
-	o := &Outcome{Baseline: job.Recipe.Name, Architecture: job.Recipe.Architecture, Why: job.Why}
 	if !entry.Unfinished() {
 		entry.For, entry.Packages = nil, nil
 	}
@@ -293,6 +305,7 @@ func (r *Rebuild) decide(ctx context.Context, c *Candidate, entry *OpenEntry, o 
 	}
 	if !o.Trial.Passed {
 		o.State, o.Reason = Refused, "its trial failed: "+few(o.Trial.Failed)
+		o.Hint = "keep the update that is at fault out, and the others are taken: imgbuild updates reject NAME --why REASON"
 		return nil, nil
 	}
 	if err := begin(StepApprove); err != nil {

@@ -18,6 +18,7 @@ import (
 	"imgbuild/builder/progress"
 	"imgbuild/ci/pipeline"
 	"imgbuild/images/baseline"
+	"imgbuild/images/fault"
 	"imgbuild/images/gate"
 	"imgbuild/images/updates"
 	"imgbuild/images/updates/life"
@@ -357,6 +358,22 @@ func TestOneRunAtATime(t *testing.T) {
 	entries, err := journal(dir).Entries()
 	if err != nil || len(entries) != 1 || entries[0].Failures != 0 || entries[0].Unfinished() {
 		t.Errorf("the journal has %+v, %v", entries, err)
+	}
+}
+
+// TestWhatIsForOtherMachinesIsNoFailure: it would be suspended, with an alarm in each run.
+func TestWhatIsForOtherMachinesIsNoFailure(t *testing.T) {
+	dir := t.TempDir()
+	r := pipeline.Rebuild{
+		Steps: &works{dir, func(what string) error { return errors.New(what) }}, Journal: journal(dir), Report: progress.Discard,
+		Runs: func(_ context.Context, architecture string) error { return fault.Worldf("no %s", architecture) },
+	}
+	for range pipeline.MostFailures + 1 {
+		list, err := r.Run(t.Context(), []pipeline.Job{{Recipe: shop, For: []string{"CVE-1"}, Packages: []string{"ssl"}, Why: "a test"}})
+		s := pipeline.Summary{Baselines: list}
+		if err != nil || list[0].State != pipeline.Elsewhere || list[0].Reason != "no amd64" || s.End() != nil {
+			t.Fatalf("%+v, %v", list, err)
+		}
 	}
 }
 

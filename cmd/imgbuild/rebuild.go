@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"imgbuild/builder/debian"
+	"imgbuild/builder/host"
 	"imgbuild/builder/sandbox"
 	"imgbuild/ci/pipeline"
 	"imgbuild/images/advisory/applies"
@@ -180,7 +181,7 @@ func (w *workshop) rebuild(ctx context.Context, jobs []pipeline.Job, f rebuildFl
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, closeIt()) }()
-	r := &pipeline.Rebuild{Steps: bench, Journal: w.journal(), AtOnce: f.atOnce, Report: w.env.reporter()}
+	r := &pipeline.Rebuild{Steps: bench, Journal: w.journal(), Runs: host.Runs, AtOnce: f.atOnce, Report: w.env.reporter()}
 	if f.resume {
 		if err := r.Resume(ctx, jobs); err != nil {
 			return nil, err
@@ -231,6 +232,9 @@ func writeRebuilt(w io.Writer, s *pipeline.Summary) {
 		}
 		if o.Reason != "" {
 			fmt.Fprintf(w, "  because     %s\n", harmless(o.Reason))
+		}
+		if o.Hint != "" {
+			fmt.Fprintf(w, "  hint        %s\n", harmless(o.Hint))
 		}
 		if o.Trial != nil {
 			writeTrial(w, o.Trial)
