@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -114,11 +113,13 @@ func (r *Rebuild) Run(ctx context.Context, jobs []Job) ([]*Outcome, error) {
 	group, working := errgroup.WithContext(ctx)
 	for i, job := range jobs {
 		group.Go(func() error {
-			defer sync.OnceFunc(func() { close(done[i]) })()
+			defer close(done[i])
+			var parents []*Outcome
 			for k, other := range jobs {
 				if k != i && isParent(other.Recipe, job.Recipe) {
 					select {
 					case <-done[k]:
+						parents = append(parents, outcomes[k])
 					case <-working.Done():
 						return context.Cause(working)
 					}
@@ -131,7 +132,9 @@ func (r *Rebuild) Run(ctx context.Context, jobs []Job) ([]*Outcome, error) {
 			}
 			defer func() { <-room }()
 			var err error
-			outcomes[i], err = r.one(working, job)
+			if outcomes[i], err = r.one(working, job); err == nil {
+				outcomes[i].follow(parents)
+			}
 			return err
 		})
 	}
@@ -139,6 +142,21 @@ func (r *Rebuild) Run(ctx context.Context, jobs []Job) ([]*Outcome, error) {
 		return nil, err
 	}
 	return outcomes, nil
+}
+
+// follow notes which parents have no new version: what was baked is then on their old one,
+// or on none that the catalog knows.
+func (o *Outcome) follow(parents []*Outcome) {
+	for _, p := range parents {
+		if p == nil || !p.State.failed() && p.State != Suspended && p.State != Elsewhere {
+			continue
+		}
+		why := fmt.Sprintf("its parent %s is %s, so that it is not on a new version of that", p.Baseline, p.State)
+		if o.Reason != "" {
+			why = o.Reason + "; " + why
+		}
+		o.Reason = why
+	}
 }
 
 // isParent says whether a recipe extends another, directly or by way of others, for

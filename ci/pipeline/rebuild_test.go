@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"imgbuild/builder/progress"
@@ -374,6 +375,41 @@ func TestWhatIsForOtherMachinesIsNoFailure(t *testing.T) {
 		if err != nil || list[0].State != pipeline.Elsewhere || list[0].Reason != "no amd64" || s.End() != nil {
 			t.Fatalf("%+v, %v", list, err)
 		}
+	}
+}
+
+// TestAChildTellsOfItsParent has a parent that cannot be rebuilt: its child is, and says so.
+func TestAChildTellsOfItsParent(t *testing.T) {
+	const recipe = "description: x\nsuite: bookworm\narchitectures: [amd64]\noutputs: {container: {cmd: [/bin/sh]}}\n"
+	src, err := baseline.NewSource("", fstest.MapFS{
+		"one.yaml": {Data: []byte("name: one\n" + recipe)}, "two.yaml": {Data: []byte("name: two\nextends: one\ndescription: y\n")},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var jobs []pipeline.Job
+	for _, name := range []string{"one", "two"} {
+		r, err := baseline.Load(t.Context(), src, name, "amd64")
+		if err != nil {
+			t.Fatal(err)
+		}
+		jobs = append(jobs, pipeline.Job{Recipe: r, Packages: []string{"ssl"}, Why: "a test"})
+	}
+	dir := t.TempDir()
+	w := &works{dir: dir}
+	if err := errors.Join(w.write("lock", "1"), w.write("images", "1")); err != nil {
+		t.Fatal(err)
+	}
+	var steps atomic.Int32
+	r := pipeline.Rebuild{Journal: journal(dir), Report: progress.Discard, Steps: &works{dir, func(string) error {
+		if steps.Add(1) == 1 {
+			return errors.New("no room")
+		}
+		return nil
+	}}}
+	list, err := r.Run(t.Context(), jobs)
+	if err != nil || list[0].State != pipeline.Broken || list[1].State != pipeline.Rebuilt || !strings.Contains(list[1].Reason, "its parent one is broken") {
+		t.Errorf("%+v, %+v, %v", list[0], list[1], err)
 	}
 }
 
