@@ -79,7 +79,10 @@ func hintOr(hint, other string) string {
 func (s *Summary) WriteMarkdown(w io.Writer) error {
 	var b strings.Builder
 	title := "Rebuild"
-	if len(s.For) > 0 {
+	switch n := len(s.For); {
+	case n > shown:
+		title += fmt.Sprintf(" for %d vulnerabilities", n) // each baseline has its own below
+	case n > 0:
 		title += " for " + cut(s.For)
 	}
 	fmt.Fprintf(&b, "# %s\n\n", safe(title))
@@ -110,6 +113,9 @@ func (s *Summary) WriteMarkdown(w io.Writer) error {
 
 func (o *Outcome) markdown(b *strings.Builder) {
 	fmt.Fprintf(b, "\n## %s (%s): %s\n\n%s.\n", safe(o.Baseline), safe(o.Architecture), o.State, safe(o.Why))
+	if len(o.For) > 0 {
+		fmt.Fprintf(b, "\nFor %s\n", safe(cut(o.For)))
+	}
 	if o.Reason != "" {
 		fmt.Fprintf(b, "\n%s\n", safe(o.Reason))
 	}

@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -53,6 +54,16 @@ func TestNothingInASummaryIsMarkup(t *testing.T) {
 	for _, raw := range []string{"\x1b", " <img", " [d]", " `f`", "a | b", "\n# c"} {
 		if strings.Contains(out.String(), raw) {
 			t.Errorf("%q is in the summary:\n%s", raw, out.String())
+		}
+	}
+}
+
+// TestTheTitleOfASummaryIsShort: it is that of a pull request.
+func TestTheTitleOfASummaryIsShort(t *testing.T) {
+	for n, want := range map[int]string{0: "# Rebuild\n", 1: "# Rebuild for CVE-1\n", 300: "# Rebuild for 300 vulnerabilities\n"} {
+		var out strings.Builder
+		if err := (&pipeline.Summary{For: slices.Repeat([]string{"CVE-1"}, n)}).WriteMarkdown(&out); err != nil || !strings.HasPrefix(out.String(), want) {
+			t.Errorf("%d: %s, %v", n, out.String(), err)
 		}
 	}
 }
