@@ -280,15 +280,19 @@ func planRebuild(ctx context.Context, env *environment, w *workshop, jobs []pipe
 		p := plannedRebuild{Baseline: job.Recipe.Name, Architecture: job.Recipe.Architecture, For: job.For, Why: job.Why, Moves: []lockMove{}}
 		if len(job.Packages) > 0 {
 			c, err := bench.Candidate(ctx, job.Recipe, job.Lock, job.Packages)
-			if err != nil {
+			if err != nil && ctx.Err() != nil {
 				return err
+			}
+			if err != nil {
+				d.Gaps = append(d.Gaps, pipeline.Gap{Where: job.Recipe.Typed(), Why: err.Error(), Mend: fault.HintOf(err)})
+				continue
 			}
 			p.Moves, p.Left = append(p.Moves, describeMoves(debian.Check(c.Before, c.Lock).Moves)...), c.Left
 		}
 		d.Baselines = append(d.Baselines, p)
 	}
 	err = env.answer(d, d.write, "")
-	return errors.Join(err, incomplete(gaps))
+	return errors.Join(err, incomplete(d.Gaps))
 }
 
 func (d plannedRebuilds) write(w io.Writer) {
