@@ -72,8 +72,8 @@ func TestPendingIsJoined(t *testing.T) {
 		one("base", "shop", "root", life.Facts{}),
 		{Update: life.Update{Name: "ssl", SHA256: "ssl"}, Evaluation: life.Evaluation{
 			Applies: []life.Applies{
-				{Baseline: "shop", Architecture: "amd64", Sets: []string{"root", "tools"}},
 				{Baseline: "blog", Architecture: "amd64", Sets: []string{"root"}},
+				{Baseline: "shop", Architecture: "amd64", Sets: []string{"root", "tools"}},
 			},
 			Facts: life.Facts{Security: true, Severity: control.High, Advisories: []string{"CVE-1", "CVE-2"}},
 		}},

@@ -50,21 +50,21 @@ func (l *Locker) Pending(ctx context.Context, recipe *baseline.Recipe, lock *upd
 		}
 		p := Pending{Update: life.OfPackage(*move.New)}
 		applies := life.Applies{Baseline: recipe.Name, Architecture: recipe.Architecture, Sets: []string{string(move.Set)}, Why: move.Why}
-		p.Evaluation.Facts.Security = move.Security
 		if move.Old != nil {
 			applies.Has = move.Old.Version
-			// What comes newly with an update mends nothing that was there.
-			facts := mended[move.New.Source]
-			facts.Security = facts.Security || move.Security
-			p.Evaluation.Facts = facts
 		}
+		// What comes newly mends what was there when it is of the same source: a kernel has
+		// its version in its name.
+		source, _ := installed.Unsigned(move.New.Source, move.New.SourceVersion)
+		p.Evaluation.Facts = mended[source]
+		p.Evaluation.Facts.Security = p.Evaluation.Facts.Security || move.New.Archive == debian.ArchiveSecurity
 		p.Evaluation.Applies = []life.Applies{applies}
 		pending = append(pending, p)
 	}
 	return JoinPending(pending), nil
 }
 
-// mends tells by source package which vulnerabilities the packages of one lock have
+// mends tells by source package, as advisories call it, which vulnerabilities the packages of one lock have
 // and those of another have not.
 func (a Advisories) mends(before, after *updates.Lock) (map[string]life.Facts, error) {
 	index := a.Index
@@ -113,10 +113,12 @@ func Installed(lock *updates.Lock) []installed.Package {
 		if p.Set == updates.Tools {
 			continue
 		}
-		list = append(list, installed.Package{
+		one := installed.Package{
 			Ecosystem: "Debian:" + ecosystem.DebianRelease(lock.Suite), Name: p.Name, Version: p.Version, Architecture: p.Architecture,
 			Source: p.Source, SourceVersion: p.SourceVersion,
-		})
+		}
+		one.Complete()
+		list = append(list, one)
 	}
 	return list
 }
@@ -147,7 +149,7 @@ func join(a, b life.Evaluation) life.Evaluation {
 			return known.Baseline == applies.Baseline && known.Architecture == applies.Architecture
 		})
 		if i < 0 {
-			a.Applies = append(a.Applies, applies)
+			a.Applies = append(slices.Clip(a.Applies), applies)
 			continue
 		}
 		for _, set := range applies.Sets {
@@ -156,6 +158,10 @@ func join(a, b life.Evaluation) life.Evaluation {
 			}
 		}
 	}
+	// In one order, so that two baselines that say the same by turns say it once.
+	slices.SortFunc(a.Applies, func(x, y life.Applies) int {
+		return cmp.Or(strings.Compare(x.Baseline, y.Baseline), strings.Compare(x.Architecture, y.Architecture))
+	})
 	f, g := a.Facts, b.Facts
 	f.Security, f.Exploited = f.Security || g.Security, f.Exploited || g.Exploited
 	f.Severity = advisory.Worse(f.Severity, g.Severity)

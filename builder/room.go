@@ -17,7 +17,7 @@ import (
 // names the directory without room and what to do; others it returns as they
 // are.
 func (b *Builder) withoutRoom(err error) error {
-	if err == nil || !isFull(err) {
+	if err == nil || !NoRoom(err) {
 		return err
 	}
 	// What has no path in it was said by a program of the bake, or of a path
@@ -36,9 +36,9 @@ func (b *Builder) withoutRoom(err error) error {
 		WithHint("make room there%s, and run the same command again: what is finished is kept", mend)
 }
 
-// isFull says whether an error comes from a full file system or a used up
+// NoRoom says whether an error comes from a full file system or a used up
 // quota: this program's own, or one that a program of the bake wrote.
-func isFull(err error) bool {
+func NoRoom(err error) bool {
 	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) ||
 		strings.Contains(err.Error(), "No space left on device") || strings.Contains(err.Error(), "Disk quota exceeded")
 }
@@ -50,9 +50,9 @@ func fullPlace(err error) string {
 	var one *fs.PathError
 	var two *os.LinkError
 	switch {
-	case errors.As(err, &one) && isFull(one):
+	case errors.As(err, &one) && NoRoom(one):
 		path = one.Path
-	case errors.As(err, &two) && isFull(two):
+	case errors.As(err, &two) && NoRoom(two):
 		path = two.New
 	}
 	if !filepath.IsAbs(path) {

@@ -87,7 +87,7 @@ func (p *Project) password(keyID string, ask Ask) ([]byte, error) {
 		return nil, fmt.Errorf("reading the signing key's password: %w", err)
 	}
 	if ask == nil {
-		return nil, fault.Heldf("opening the signing key: only a person knows its password, and there is no terminal to ask on").
+		return nil, fault.Inputf("opening the signing key: only a person knows its password, and there is no terminal to ask on").
 			WithHint("run it on a terminal, or set %s, or key-password-file: in %s", PasswordVariable, FileName)
 	}
 	return ask("password of the signing key: ")

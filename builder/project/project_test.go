@@ -287,7 +287,7 @@ func TestThePasswordComesFromWhereTheUserPutIt(t *testing.T) {
 		t.Errorf("by variable: %v", err)
 	}
 	t.Setenv(project.PasswordVariable, "")
-	if _, _, err := p.SigningKey(nil); fault.KindOf(err) != fault.Held || !strings.Contains(fault.HintOf(err), project.PasswordVariable) {
+	if _, _, err := p.SigningKey(nil); fault.KindOf(err) != fault.Input || !strings.Contains(fault.HintOf(err), project.PasswordVariable) {
 		t.Errorf("nobody to ask: %v, hint %q", err, fault.HintOf(err))
 	}
 	asked := func(string) ([]byte, error) { return []byte("from the environment"), nil }

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -74,6 +75,21 @@ func Affected(index *advisory.Index, names []string, lines []Line, images map[st
 	}
 	sortJobs(jobs)
 	return jobs, nil
+}
+
+// Unlocked are the baselines of which images have what is looked for (by baseline, in
+// words), and no line is there to rebuild.
+func Unlocked(images map[string]string, lines []Line) []Gap {
+	var gaps []Gap
+	for _, name := range slices.Sorted(maps.Keys(images)) {
+		if !slices.ContainsFunc(lines, func(l Line) bool { return l.Recipe.Name == name }) {
+			gaps = append(gaps, Gap{
+				Where: name, Why: images[name] + ", and no lock that can be read here is of that baseline",
+				Mend: "lock it here, or take its images out of channels and the catalog", baseline: name,
+			})
+		}
+	}
+	return gaps
 }
 
 // sortJobs puts parents before their children.

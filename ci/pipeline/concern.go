@@ -86,16 +86,20 @@ func (c *Concern) add(p Place, advisories []string) {
 	if p.State != applies.Affected && p.State != applies.Waived {
 		return
 	}
-	for list, word := range map[*[]string]string{&c.Packages: p.Package, &c.Fixed: p.Fixed} {
-		if word != "" && !slices.Contains(*list, word) {
-			*list = append(*list, word)
-		}
-	}
+	c.Packages, c.Fixed = with(c.Packages, p.Package), with(c.Fixed, p.Fixed)
 	for _, id := range advisories {
-		if id != c.ID && !slices.Contains(c.Advisories, id) {
-			c.Advisories = append(c.Advisories, id)
+		if id != c.ID {
+			c.Advisories = with(c.Advisories, id)
 		}
 	}
+}
+
+// with is a list that has a word, unless that is none.
+func with(list []string, word string) []string {
+	if word == "" || slices.Contains(list, word) {
+		return list
+	}
+	return append(list, word)
 }
 
 // steps are the probabilities between which EPSS says no more than severity does:

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -38,6 +37,7 @@ type Steps interface {
 	Candidate(ctx context.Context, recipe *baseline.Recipe, before *updates.Lock, packages []string) (*Candidate, error)
 	Try(ctx context.Context, c *Candidate) (tried *Tried, record string, err error)
 	Approve(ctx context.Context, c *Candidate) ([]Judged, error)
+	// Lock returns nil where nothing was written, also with an error.
 	Lock(ctx context.Context, c *Candidate, tried *Tried) (*updates.Lock, error)
 	Has(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock) (bool, error)
 	Bake(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock) (*Offered, error)
@@ -62,6 +62,8 @@ const (
 	Rebuilt State = "rebuilt"
 	// Unchanged is that nothing that may be taken is newer.
 	Unchanged State = "unchanged"
+	// Elsewhere is that this machine cannot do it, and one of its architecture has to.
+	Elsewhere State = "elsewhere"
 )
 
 func (s State) failed() bool { return s == Broken || s == Refused }
@@ -92,6 +94,9 @@ type Outcome struct {
 type Rebuild struct {
 	Steps   Steps
 	Journal *Journal
+	// Runs is an error where this machine cannot run programs of an architecture; nil for
+	// one that runs all.
+	Runs func(ctx context.Context, architecture string) error
 	// AtOnce is how many are rebuilt at once.
 	AtOnce int
 	Report progress.Reporter
@@ -108,11 +113,13 @@ func (r *Rebuild) Run(ctx context.Context, jobs []Job) ([]*Outcome, error) {
 	group, working := errgroup.WithContext(ctx)
 	for i, job := range jobs {
 		group.Go(func() error {
-			defer sync.OnceFunc(func() { close(done[i]) })()
+			defer close(done[i])
+			var parents []*Outcome
 			for k, other := range jobs {
 				if k != i && isParent(other.Recipe, job.Recipe) {
 					select {
 					case <-done[k]:
+						parents = append(parents, outcomes[k])
 					case <-working.Done():
 						return context.Cause(working)
 					}
@@ -125,7 +132,9 @@ func (r *Rebuild) Run(ctx context.Context, jobs []Job) ([]*Outcome, error) {
 			}
 			defer func() { <-room }()
 			var err error
-			outcomes[i], err = r.one(working, job)
+			if outcomes[i], err = r.one(working, job); err == nil {
+				outcomes[i].follow(parents)
+			}
 			return err
 		})
 	}
@@ -133,6 +142,21 @@ func (r *Rebuild) Run(ctx context.Context, jobs []Job) ([]*Outcome, error) {
 		return nil, err
 	}
 	return outcomes, nil
+}
+
+// follow notes which parents have no new version: what was baked is then on their old one,
+// or on none that the catalog knows.
+func (o *Outcome) follow(parents []*Outcome) {
+	for _, p := range parents {
+		if p == nil || !p.State.failed() && p.State != Suspended && p.State != Elsewhere {
+			continue
+		}
+		why := fmt.Sprintf("its parent %s is %s, so that it is not on a new version of that", p.Baseline, p.State)
+		if o.Reason != "" {
+			why = o.Reason + "; " + why
+		}
+		o.Reason = why
+	}
 }
 
 // isParent says whether a recipe extends another, directly or by way of others, for
@@ -145,6 +169,14 @@ func isParent(parent, child *baseline.Recipe) bool {
 
 // one does one job. What was begun and not ended by an earlier run is done with it.
 func (r *Rebuild) one(ctx context.Context, job Job) (_ *Outcome, err error) {
+	o := &Outcome{Baseline: job.Recipe.Name, Architecture: job.Recipe.Architecture, Why: job.Why}
+	if r.Runs != nil {
+		if err := r.Runs(ctx, job.Recipe.Architecture); fault.KindOf(err) == fault.World {
+			// No failure: in three runs it would be suspended where it never can be done.
+			o.State, o.For, o.Reason, o.Hint = Elsewhere, job.For, err.Error(), fault.HintOf(err)
+			return o, nil
+		}
+	}
 	entry, err := r.Journal.Open(ctx, job.Recipe.Name, job.Recipe.Architecture, func() {
 		r.Report.Note("%s is being rebuilt by another process; waiting", job.Recipe.Typed())
 	})
@@ -152,7 +184,6 @@ func (r *Rebuild) one(ctx context.Context, job Job) (_ *Outcome, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, entry.Close()) }()
-	o := &Outcome{Baseline: job.Recipe.Name, Architecture: job.Recipe.Architecture, Why: job.Why}
 	if !entry.Unfinished() {
 		entry.For, entry.Packages = nil, nil
 	}
@@ -203,6 +234,10 @@ func (r *Rebuild) steps(ctx context.Context, job Job, entry *OpenEntry, o *Outco
 	if err != nil {
 		return err
 	}
+	// What the lock has no more went with what an earlier run locked.
+	entry.Packages = slices.DeleteFunc(entry.Packages, func(name string) bool {
+		return !slices.ContainsFunc(lock.Packages, func(p updates.Package) bool { return p.Name == name })
+	})
 	if len(entry.Packages) > 0 {
 		if err := begin(StepCandidate); err != nil {
 			return err
@@ -224,6 +259,9 @@ func (r *Rebuild) steps(ctx context.Context, job Job, entry *OpenEntry, o *Outco
 				lock, o.Locked = locked, true
 			}
 		}
+	}
+	if o.State == Refused && !entry.Owed {
+		return nil // the lock is the old one, and nobody has asked for its image
 	}
 	if !entry.Owed {
 		has, err := r.Steps.Has(ctx, job.Recipe, lock)
@@ -247,7 +285,8 @@ func (r *Rebuild) steps(ctx context.Context, job Job, entry *OpenEntry, o *Outco
 	if err != nil {
 		return err
 	}
-	o.Offered, entry.Owed = offered, false
+	// What is refused stays owed: the next run judges it again, or it is suspended in the end.
+	o.Offered, entry.Owed = offered, offered.Channel == ""
 	switch {
 	case len(offered.Refusals) > 0 || len(offered.Failed) > 0:
 		o.State, o.Reason = Refused, fmt.Sprintf("%s is not offered: %s", offered.Image, offered.why())
@@ -282,15 +321,16 @@ func (r *Rebuild) decide(ctx context.Context, c *Candidate, entry *OpenEntry, o 
 	if o.Trial, _, err = r.Steps.Try(ctx, c); err != nil {
 		return nil, err
 	}
+	if !o.Trial.Passed {
+		o.State, o.Reason = Refused, "its trial failed: "+few(o.Trial.Failed)
+		o.Hint = "keep the update that is at fault out, and the others are taken: imgbuild updates reject NAME --why REASON"
+		return nil, nil
+	}
 	if err := begin(StepApprove); err != nil {
 		return nil, err
 	}
 	if o.Updates, err = r.Steps.Approve(ctx, c); err != nil {
 		return nil, err
-	}
-	if !o.Trial.Passed {
-		o.State, o.Reason = Refused, "its trial failed: "+few(o.Trial.Failed)
-		return nil, nil
 	}
 	owed := entry.Owed
 	entry.Owed = true
@@ -298,10 +338,10 @@ func (r *Rebuild) decide(ctx context.Context, c *Candidate, entry *OpenEntry, o 
 		return nil, err
 	}
 	locked, err := r.Steps.Lock(ctx, c, o.Trial)
+	entry.Owed = owed || locked != nil
 	if err != nil {
 		return nil, err
 	}
-	entry.Owed = owed || locked != nil
 	var waiting []string
 	for _, u := range o.Updates {
 		if u.Decision.Verdict != policy.Approve {
@@ -352,8 +392,11 @@ func (r *Rebuild) Resume(ctx context.Context, jobs []Job) error {
 		entry, err := r.Journal.Open(ctx, job.Recipe.Name, job.Recipe.Architecture, func() {
 			r.Report.Note("%s is being rebuilt by another process; waiting", job.Recipe.Typed())
 		})
-		if err == nil {
-			err = errors.Join(entry.Resume(), entry.Close())
+		if err == nil && entry.Suspended() {
+			err = entry.Resume()
+		}
+		if entry != nil {
+			err = errors.Join(err, entry.Close())
 		}
 		if err != nil {
 			return err

@@ -7,16 +7,20 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"imgbuild/builder/progress"
 	"imgbuild/ci/pipeline"
 	"imgbuild/images/baseline"
+	"imgbuild/images/fault"
+	"imgbuild/images/gate"
 	"imgbuild/images/updates"
 	"imgbuild/images/updates/life"
 )
@@ -28,6 +32,9 @@ type works struct {
 	// at is called before each step ("trial") and after it ("trial done").
 	at func(what string) error
 }
+
+// errRefused is what at returns of a step when the trial, or gates, say no.
+var errRefused = errors.New("gates say no")
 
 func (w *works) read(name string) string {
 	data, err := os.ReadFile(filepath.Join(w.dir, name))
@@ -64,13 +71,20 @@ func (w *works) Evaluate(context.Context, *baseline.Recipe, *updates.Lock) error
 	return w.step("evaluate", func() error { return nil })
 }
 
-func (w *works) Candidate(_ context.Context, r *baseline.Recipe, before *updates.Lock, _ []string) (*pipeline.Candidate, error) {
+func (w *works) Candidate(_ context.Context, r *baseline.Recipe, before *updates.Lock, packages []string) (*pipeline.Candidate, error) {
+	if !slices.Equal(packages, []string{"ssl"}) {
+		return nil, fmt.Errorf("the lock has not all of %v", packages)
+	}
 	c := &pipeline.Candidate{Recipe: r, Before: before, Lock: lockOf("2")}
 	return c, w.step("candidate", func() error { return nil })
 }
 
 func (w *works) Try(context.Context, *pipeline.Candidate) (*pipeline.Tried, string, error) {
-	return &pipeline.Tried{Trial: life.Trial{Passed: true}}, "", w.step("trial", func() error { return nil })
+	err := w.step("trial", func() error { return nil })
+	if errors.Is(err, errRefused) {
+		return &pipeline.Tried{Trial: life.Trial{Failed: []string{"no"}}}, "", nil
+	}
+	return &pipeline.Tried{Trial: life.Trial{Passed: true}}, "", err
 }
 
 func (w *works) Approve(context.Context, *pipeline.Candidate) ([]pipeline.Judged, error) {
@@ -78,7 +92,11 @@ func (w *works) Approve(context.Context, *pipeline.Candidate) ([]pipeline.Judged
 }
 
 func (w *works) Lock(_ context.Context, c *pipeline.Candidate, _ *pipeline.Tried) (*updates.Lock, error) {
-	return c.Lock, w.step("lock", func() error { return w.write("lock", "2") })
+	err := w.step("lock", func() error { return w.write("lock", "2") })
+	if w.read("lock") != "2" {
+		return nil, err
+	}
+	return c.Lock, err
 }
 
 func (w *works) Has(_ context.Context, _ *baseline.Recipe, lock *updates.Lock) (bool, error) {
@@ -97,7 +115,12 @@ func (w *works) Bake(_ context.Context, _ *baseline.Recipe, lock *updates.Lock) 
 	if err != nil {
 		return nil, err
 	}
-	return &pipeline.Offered{Image: "shop:" + version, Channel: pipeline.ChannelCandidate}, w.step("promote", func() error { return w.write("candidate", version) })
+	o := &pipeline.Offered{Image: "shop:" + version, Channel: pipeline.ChannelCandidate}
+	err = w.step("promote", func() error { return w.write("candidate", version) })
+	if errors.Is(err, errRefused) {
+		o.Channel, o.Refusals, err = "", []gate.Refusal{{Gate: "min-score", Why: "90"}}, nil
+	}
+	return o, err
 }
 
 // points are where a run is killed, in its order.
@@ -105,15 +128,24 @@ var points = []string{"evaluate", "evaluate done", "candidate", "candidate done"
 
 // run rebuilds the shop in a directory.
 func run(ctx context.Context, dir string, at func(string) error) (*pipeline.Outcome, error) {
+	return do(ctx, dir, at, pipeline.Job{Recipe: shop, For: []string{"CVE-1"}, Packages: []string{"ssl"}, Why: "a test"})
+}
+
+var shop = &baseline.Recipe{Name: "shop", Architecture: "amd64"}
+
+// do does one job in a directory.
+func do(ctx context.Context, dir string, at func(string) error, job pipeline.Job) (*pipeline.Outcome, error) {
 	w := &works{dir, at}
-	r := pipeline.Rebuild{Steps: w, Journal: &pipeline.Journal{Dir: filepath.Join(dir, "journal"), Now: time.Now}, Report: progress.Discard}
-	list, err := r.Run(ctx, []pipeline.Job{{
-		Recipe: &baseline.Recipe{Name: "shop", Architecture: "amd64"}, For: []string{"CVE-1"}, Packages: []string{"ssl"}, Why: "a test",
-	}})
+	r := pipeline.Rebuild{Steps: w, Journal: journal(dir), Report: progress.Discard}
+	list, err := r.Run(ctx, []pipeline.Job{job})
 	if err != nil {
 		return nil, err
 	}
 	return list[0], nil
+}
+
+func journal(dir string) *pipeline.Journal {
+	return &pipeline.Journal{Dir: filepath.Join(dir, "journal"), Now: time.Now}
 }
 
 const killAt = "IMGBUILD_TEST_KILL_AT"
@@ -192,13 +224,105 @@ func TestSuspension(t *testing.T) {
 	if n := tried.Load(); n != pipeline.MostFailures {
 		t.Errorf("it was tried %d times", n)
 	}
-	r := pipeline.Rebuild{Journal: &pipeline.Journal{Dir: filepath.Join(dir, "journal"), Now: time.Now}, Report: progress.Discard}
+	r := pipeline.Rebuild{Journal: journal(dir), Report: progress.Discard}
 	if err := r.Resume(t.Context(), []pipeline.Job{{Recipe: &baseline.Recipe{Name: "shop", Architecture: "amd64"}}}); err != nil {
 		t.Fatal(err)
 	}
 	o, err := run(t.Context(), dir, func(string) error { return nil })
 	if err != nil || o.State != pipeline.Rebuilt || w.read("candidate") != "2" {
 		t.Errorf("resumed: %+v, %v", o, err)
+	}
+}
+
+// TestWhatGatesRefuseStaysOwed has an image that gates refuse after its lock was written:
+// though nothing concerns that lock any more, it is judged again until they agree, and
+// suspended when they never do.
+func TestWhatGatesRefuseStaysOwed(t *testing.T) {
+	refuse := func(what string) error {
+		if what == "promote" {
+			return errRefused
+		}
+		return nil
+	}
+	agree := func(string) error { return nil }
+	for _, c := range []struct {
+		later func(string) error
+		want  []pipeline.State
+	}{
+		{agree, []pipeline.State{pipeline.Rebuilt}},
+		{refuse, []pipeline.State{pipeline.Refused, pipeline.Refused, pipeline.Suspended, pipeline.Suspended}},
+	} {
+		dir := t.TempDir()
+		w := &works{dir: dir}
+		if err := errors.Join(w.write("lock", "1"), w.write("images", "1")); err != nil {
+			t.Fatal(err)
+		}
+		o, err := run(t.Context(), dir, refuse)
+		if err != nil || o.State != pipeline.Refused || w.read("lock") != "2" {
+			t.Fatalf("%+v, %v", o, err)
+		}
+		owed := func() []pipeline.Job {
+			entries, err := journal(dir).Entries()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return pipeline.Unfinished(nil, []pipeline.Line{{Recipe: shop, Lock: lockOf("2")}}, entries)
+		}
+		for i, want := range c.want {
+			jobs := owed()
+			if len(jobs) != 1 {
+				t.Fatalf("run %d: nothing is owed", i)
+			}
+			if o, err = do(t.Context(), dir, c.later, jobs[0]); err != nil || o.State != want {
+				t.Errorf("run %d: %+v, %v", i, o, err)
+			}
+		}
+		if offered := w.read("candidate") == "2"; offered == (len(owed()) == 1) {
+			t.Errorf("offered %v, owed %v", offered, owed())
+		}
+	}
+}
+
+// TestWhatIsLeftOfARunThatWasKilled has a package in its entry that the lock which it wrote
+// has no more, as of a kernel: what is left is the image.
+func TestWhatIsLeftOfARunThatWasKilled(t *testing.T) {
+	dir := t.TempDir()
+	w := &works{dir: dir}
+	if err := errors.Join(w.write("lock", "2"), w.write("images", "1")); err != nil {
+		t.Fatal(err)
+	}
+	o, err := do(t.Context(), dir, func(string) error { return nil }, pipeline.Job{Recipe: shop, Packages: []string{"ssl", "ssl-1.0"}, Why: "a test"})
+	if err != nil || o.State != pipeline.Rebuilt || w.read("candidate") != "2" {
+		t.Errorf("%+v, %v", o, err)
+	}
+	o, err = do(t.Context(), dir, func(string) error { return nil }, pipeline.Job{Recipe: shop, Packages: []string{"ssl-1.0"}, Why: "a test"})
+	if err != nil || o.State != pipeline.Unchanged {
+		t.Errorf("%+v, %v", o, err)
+	}
+}
+
+// TestWithoutANewLockNothingIsOffered has runs that do not come to a lock, of a recipe
+// that was edited since its image was made: neither they nor the next ones bake the old lock.
+func TestWithoutANewLockNothingIsOffered(t *testing.T) {
+	for at, failure := range map[string]error{"trial": errRefused, "lock": errors.New("it was changed meanwhile")} {
+		dir := t.TempDir()
+		w := &works{dir: dir}
+		if err := errors.Join(w.write("lock", "1"), w.write("images", "")); err != nil {
+			t.Fatal(err)
+		}
+		o, err := run(t.Context(), dir, func(what string) error {
+			if what == at {
+				return failure
+			}
+			return nil
+		})
+		if err != nil || o.Offered != nil {
+			t.Errorf("%s: %+v, %v", at, o, err)
+		}
+		entries, err := journal(dir).Entries()
+		if err != nil || len(pipeline.Unfinished(nil, []pipeline.Line{{Recipe: shop, Lock: lockOf("1")}}, entries)) != 0 {
+			t.Errorf("%s: the journal has %+v, %v", at, entries, err)
+		}
 	}
 }
 
@@ -232,8 +356,73 @@ func TestOneRunAtATime(t *testing.T) {
 	if w.read("images") != "12" || w.read("candidate") != "2" {
 		t.Errorf("images %s, candidate %s", w.read("images"), w.read("candidate"))
 	}
-	entries, err := (&pipeline.Journal{Dir: filepath.Join(dir, "journal"), Now: time.Now}).Entries()
+	entries, err := journal(dir).Entries()
 	if err != nil || len(entries) != 1 || entries[0].Failures != 0 || entries[0].Unfinished() {
 		t.Errorf("the journal has %+v, %v", entries, err)
+	}
+}
+
+// TestWhatIsForOtherMachinesIsNoFailure: it would be suspended, with an alarm in each run.
+func TestWhatIsForOtherMachinesIsNoFailure(t *testing.T) {
+	dir := t.TempDir()
+	r := pipeline.Rebuild{
+		Steps: &works{dir, func(what string) error { return errors.New(what) }}, Journal: journal(dir), Report: progress.Discard,
+		Runs: func(_ context.Context, architecture string) error { return fault.Worldf("no %s", architecture) },
+	}
+	for range pipeline.MostFailures + 1 {
+		list, err := r.Run(t.Context(), []pipeline.Job{{Recipe: shop, For: []string{"CVE-1"}, Packages: []string{"ssl"}, Why: "a test"}})
+		s := pipeline.Summary{Baselines: list}
+		if err != nil || list[0].State != pipeline.Elsewhere || list[0].Reason != "no amd64" || s.End() != nil {
+			t.Fatalf("%+v, %v", list, err)
+		}
+	}
+}
+
+// TestAChildTellsOfItsParent has a parent that cannot be rebuilt: its child is, and says so.
+func TestAChildTellsOfItsParent(t *testing.T) {
+	const recipe = "description: x\nsuite: bookworm\narchitectures: [amd64]\noutputs: {container: {cmd: [/bin/sh]}}\n"
+	src, err := baseline.NewSource("", fstest.MapFS{
+		"one.yaml": {Data: []byte("name: one\n" + recipe)}, "two.yaml": {Data: []byte("name: two\nextends: one\ndescription: y\n")},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var jobs []pipeline.Job
+	for _, name := range []string{"one", "two"} {
+		r, err := baseline.Load(t.Context(), src, name, "amd64")
+		if err != nil {
+			t.Fatal(err)
+		}
+		jobs = append(jobs, pipeline.Job{Recipe: r, Packages: []string{"ssl"}, Why: "a test"})
+	}
+	dir := t.TempDir()
+	w := &works{dir: dir}
+	if err := errors.Join(w.write("lock", "1"), w.write("images", "1")); err != nil {
+		t.Fatal(err)
+	}
+	var steps atomic.Int32
+	r := pipeline.Rebuild{Journal: journal(dir), Report: progress.Discard, Steps: &works{dir, func(string) error {
+		if steps.Add(1) == 1 {
+			return errors.New("no room")
+		}
+		return nil
+	}}}
+	list, err := r.Run(t.Context(), jobs)
+	if err != nil || list[0].State != pipeline.Broken || list[1].State != pipeline.Rebuilt || !strings.Contains(list[1].Reason, "its parent one is broken") {
+		t.Errorf("%+v, %+v, %v", list[0], list[1], err)
+	}
+}
+
+// TestEachArchitectureHasItsCandidate: what is offered last must not take the place of
+// what is for other machines.
+func TestEachArchitectureHasItsCandidate(t *testing.T) {
+	both := []string{"amd64", "arm64"}
+	for architecture, want := range map[string]string{"amd64": "candidate", "arm64": "candidate-arm64"} {
+		if got := pipeline.CandidateOf(&baseline.Recipe{Architectures: both, Architecture: architecture}); got != want {
+			t.Errorf("%s: %s", architecture, got)
+		}
+	}
+	if got := pipeline.CandidateOf(&baseline.Recipe{Architecture: "arm64"}); got != "candidate" {
+		t.Errorf("the only one: %s", got)
 	}
 }

@@ -19,6 +19,15 @@ import (
 // promotes it from there.
 const ChannelCandidate = "candidate"
 
+// CandidateOf is the channel of a recipe's candidates: a channel points to one version, so
+// that each architecture but the recipe's first has its own.
+func CandidateOf(recipe *baseline.Recipe) string {
+	if recipe.First() {
+		return ChannelCandidate
+	}
+	return ChannelCandidate + "-" + recipe.Architecture
+}
+
 // Current is the lock that a recipe has now.
 func (b *Bench) Current(recipe *baseline.Recipe) (*updates.Lock, error) {
 	lock, err := builder.ReadLock(b.LockFile(recipe))
@@ -80,20 +89,37 @@ func (b *Bench) Lock(ctx context.Context, c *Candidate, tried *Tried) (*updates.
 	if lock == nil || err != nil || len(updates.Diff(c.Before, lock)) == 0 {
 		return nil, err
 	}
-	path := b.LockFile(c.Recipe)
-	now, err := b.Current(c.Recipe)
-	if err != nil {
+	if err := b.unchanged(c); err != nil {
 		return nil, err
-	}
-	if now.Digest() != c.Before.Digest() {
-		return nil, fault.Worldf("%s was changed meanwhile", path).WithHint("run the same command again: it starts from what is locked now")
 	}
 	if b.Policy.Mode != policy.Approved {
 		if _, err := builder.RecordLock(ctx, b.Records, b.Key, b.Who, c.Recipe, c.Before, lock); err != nil {
 			return nil, err
 		}
+		// That may have waited for others.
+		if err := b.unchanged(c); err != nil {
+			return nil, err
+		}
 	}
-	return lock, lock.Write(path)
+	if err := lock.Write(b.LockFile(c.Recipe)); err != nil {
+		if now, unknown := b.Current(c.Recipe); unknown != nil || now.Digest() != lock.Digest() {
+			lock = nil
+		}
+		return lock, err
+	}
+	return lock, nil
+}
+
+// unchanged is an error where somebody has written another lock since a candidate was made.
+func (b *Bench) unchanged(c *Candidate) error {
+	now, err := b.Current(c.Recipe)
+	if err != nil {
+		return err
+	}
+	if now.Digest() != c.Before.Digest() {
+		return fault.Worldf("%s was changed meanwhile", b.LockFile(c.Recipe)).WithHint("run the same command again: it starts from what is locked now")
+	}
+	return nil
 }
 
 func (b *Bench) lockable(ctx context.Context, c *Candidate, tried *Tried) (*updates.Lock, error) {
@@ -132,26 +158,32 @@ type Offered struct {
 	Failed []string `json:"failed,omitempty"`
 }
 
-// Has tells whether the catalog has the image of a lock.
+// Has tells whether the catalog has the image of a lock, other than one that gates have
+// rejected: that is judged again.
 func (b *Bench) Has(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock) (bool, error) {
 	at, _, err := b.Open(ctx, recipe, lock)
 	if err != nil {
 		return false, err
 	}
 	v, err := at.Find(ctx, recipe, lock)
-	return v != nil, err
+	if v == nil || err != nil {
+		return false, err
+	}
+	verdict, err := at.Catalog.Verdict(ctx, v, "")
+	return err == nil && !verdict.Rejects(), err
 }
 
 // Bake makes the version of a lock, scans it, holds it against the gates of its recipe,
-// and moves the channel candidate to it where they agree. It runs inside the namespaces
+// and moves the channel of its candidates to it where they agree. It runs inside the namespaces
 // of sandbox.Enter.
 func (b *Bench) Bake(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock) (_ *Offered, err error) {
 	at, _, err := b.Open(ctx, recipe, lock)
 	if err != nil {
 		return nil, err
 	}
-	// Whether this one is started too is for its gates to say: its candidate was.
-	at.Channel, at.ScanAlways, at.Trials.Always = ChannelCandidate, true, false
+	// Whether this one is started too is for its gates to say: its candidate was. One that
+	// failed its boot trial before is started again, for a machine may be too busy for it.
+	at.Channel, at.ScanAlways, at.Trials.Always = CandidateOf(recipe), true, recipe.Gates.BootTrial
 	plan, err := builder.NewPlan(recipe, lock)
 	if err != nil {
 		return nil, err

@@ -23,9 +23,9 @@ type Summary struct {
 	Exit int `json:"exit"`
 }
 
-// End is the error that a run ends with: of what could not be done, else of what was
-// refused, of what waits for a person, and of what could not be told; nil without any. It
-// sets Exit.
+// End is the error that a run ends with: of what is suspended, else of what could not be
+// done, of what was refused, of what could not be told, and last of what waits for a
+// person, for that is no failure; nil without any. It sets Exit.
 func (s *Summary) End() error {
 	err := s.end()
 	if err != nil {
@@ -53,10 +53,10 @@ func (s *Summary) end() error {
 		return err.WithHint("%s", hintOr(first.Hint, "run the same command again: it goes on from what is done"))
 	case len(names[Refused]) > 0:
 		return fault.Gatef("not offered: %s", list(Refused)).WithHint("the summary says what said no")
-	case len(names[Held]) > 0:
-		return fault.Heldf("updates wait for a person: %s", list(Held)).WithHint("see for whom: imgbuild updates list")
 	case len(s.Gaps) > 0:
 		return fault.Worldf("something could not be told: that nothing is rebuilt for it is no fact").WithHint("each is named above with what to do")
+	case len(names[Held]) > 0:
+		return fault.Heldf("updates wait for a person: %s", list(Held)).WithHint("see for whom: imgbuild updates list")
 	}
 	return nil
 }
@@ -79,7 +79,10 @@ func hintOr(hint, other string) string {
 func (s *Summary) WriteMarkdown(w io.Writer) error {
 	var b strings.Builder
 	title := "Rebuild"
-	if len(s.For) > 0 {
+	switch n := len(s.For); {
+	case n > shown:
+		title += fmt.Sprintf(" for %d vulnerabilities", n) // each baseline has its own below
+	case n > 0:
 		title += " for " + cut(s.For)
 	}
 	fmt.Fprintf(&b, "# %s\n\n", safe(title))
@@ -110,6 +113,9 @@ func (s *Summary) WriteMarkdown(w io.Writer) error {
 
 func (o *Outcome) markdown(b *strings.Builder) {
 	fmt.Fprintf(b, "\n## %s (%s): %s\n\n%s.\n", safe(o.Baseline), safe(o.Architecture), o.State, safe(o.Why))
+	if len(o.For) > 0 {
+		fmt.Fprintf(b, "\nFor %s\n", safe(cut(o.For)))
+	}
 	if o.Reason != "" {
 		fmt.Fprintf(b, "\n%s\n", safe(o.Reason))
 	}

@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,7 +23,8 @@ func TestASummaryEndsAsTheWorstOfIt(t *testing.T) {
 		{states: []pipeline.State{pipeline.Refused, pipeline.Broken}, want: fault.Failed},
 		{states: []pipeline.State{pipeline.Broken, pipeline.Suspended}, want: fault.World},
 		{states: []pipeline.State{pipeline.Rebuilt}, gaps: 1, want: fault.World},
-		{states: []pipeline.State{pipeline.Held}, gaps: 1, want: fault.Held},
+		{states: []pipeline.State{pipeline.Held}, gaps: 1, want: fault.World},
+		{states: []pipeline.State{pipeline.Refused}, gaps: 1, want: fault.Gate},
 	} {
 		s := pipeline.Summary{Gaps: make([]pipeline.Gap, c.gaps)}
 		for _, state := range c.states {
@@ -52,6 +54,16 @@ func TestNothingInASummaryIsMarkup(t *testing.T) {
 	for _, raw := range []string{"\x1b", " <img", " [d]", " `f`", "a | b", "\n# c"} {
 		if strings.Contains(out.String(), raw) {
 			t.Errorf("%q is in the summary:\n%s", raw, out.String())
+		}
+	}
+}
+
+// TestTheTitleOfASummaryIsShort: it is that of a pull request.
+func TestTheTitleOfASummaryIsShort(t *testing.T) {
+	for n, want := range map[int]string{0: "# Rebuild\n", 1: "# Rebuild for CVE-1\n", 300: "# Rebuild for 300 vulnerabilities\n"} {
+		var out strings.Builder
+		if err := (&pipeline.Summary{For: slices.Repeat([]string{"CVE-1"}, n)}).WriteMarkdown(&out); err != nil || !strings.HasPrefix(out.String(), want) {
+			t.Errorf("%d: %s, %v", n, out.String(), err)
 		}
 	}
 }

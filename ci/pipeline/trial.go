@@ -93,11 +93,14 @@ func (t *Trial) run(ctx context.Context) (*Tried, error) {
 	b := *t.Builder
 	b.Catalog, b.Channel, b.ScanAlways = t.Catalog, "", true
 	b.WriteLock = func(l *updates.Lock) error { tried.Lock = l; return nil }
+	// Before, for what was tried last is no version before this one: a gate must not hold
+	// the one against the other.
+	if err := t.sweep(ctx, &b); err != nil {
+		return nil, err
+	}
 	baked, err := b.Bake(ctx, plan)
-	var script *install.ScriptError
 	switch {
-	case errors.As(err, &script) && ctx.Err() == nil:
-		// A script of the candidate's says no: that is about it, and not about this machine.
+	case err != nil && Refutes(err) && ctx.Err() == nil:
 		tried.fail("it does not bake: %v", err)
 	case err != nil:
 		return nil, err
@@ -106,13 +109,21 @@ func (t *Trial) run(ctx context.Context) (*Tried, error) {
 		for _, r := range baked.Refusals {
 			tried.fail("gate %s: %s", r.Gate, r.Why)
 		}
-		if err := errors.Join(t.compare(ctx, baked, tried), t.sweep(ctx, baked.Version)); err != nil {
+		if err := t.compare(ctx, baked, tried); err != nil {
 			return nil, err
 		}
 	}
 	tried.Trial.Lock, tried.Passed = tried.Lock.Digest(), len(tried.Failed) == 0
 	tried.ID, err = trialID(tried.Trial)
 	return tried, err
+}
+
+// Refutes says whether an error of a bake is about what is baked, and not about this
+// machine: a package's script says no, other than for want of room or because it was
+// killed, as machines without memory do.
+func Refutes(err error) bool {
+	var script *install.ScriptError
+	return errors.As(err, &script) && !script.Killed() && !builder.NoRoom(err)
 }
 
 // compare tells what the image differs in from that of the lock before, and fails it for
@@ -170,9 +181,13 @@ func (t *Trial) versionBefore(ctx context.Context) (*catalog.Version, error) {
 	return v, err
 }
 
-// sweep takes what was tried before out of the catalog of trials. Its stages stay in
-// the cache, and what it was like in its record.
-func (t *Trial) sweep(ctx context.Context, keep *catalog.Version) error {
+// sweep takes what was tried before out of the catalog of trials, unless it is the same.
+// Its stages stay in the cache, and what it was like in its record.
+func (t *Trial) sweep(ctx context.Context, b *builder.Builder) error {
+	keep, err := b.Find(ctx, t.Recipe, t.Candidate)
+	if err != nil {
+		return err
+	}
 	versions, damaged, err := t.Catalog.ListAll(ctx, t.Recipe.Name)
 	if err != nil {
 		return err
@@ -181,7 +196,7 @@ func (t *Trial) sweep(ctx context.Context, keep *catalog.Version) error {
 		versions = append(versions, d.Version())
 	}
 	for _, v := range versions {
-		if v.Index.Digest == keep.Index.Digest {
+		if keep != nil && v.Index.Digest == keep.Index.Digest {
 			continue
 		}
 		if err := t.Catalog.Remove(ctx, v); err != nil {

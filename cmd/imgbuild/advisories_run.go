@@ -127,7 +127,7 @@ func runAdvisories(ctx context.Context, env *environment, now bool, f rebuildFla
 		if err != nil {
 			return err
 		}
-		gaps = append(gaps, lacking...)
+		gaps = slices.Concat(gaps, lacking, pipeline.Unlocked(images, lines))
 		jobs, err := pipeline.Affected(a.Index, ids, lines, images)
 		if err != nil {
 			return err

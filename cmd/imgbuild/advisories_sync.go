@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -76,6 +77,9 @@ func syncAdvisories(ctx context.Context, env *environment, now bool) (err error)
 	if err != nil {
 		return err
 	}
+	// What could not be matched stays known. That a repository does not answer, or a release
+	// gets no support any more, hides nothing that was matched.
+	unmatched := slices.Concat(a.gaps, answer.Gaps)
 	repositories := env.repositories(a)
 	gaps, notes, err := repositories.Sync(ctx, answer.Platforms(), now)
 	if err != nil {
@@ -91,11 +95,11 @@ func syncAdvisories(ctx context.Context, env *environment, now bool) (err error)
 	d := syncDocument{Support: support, Newer: append([]pipeline.Newer{}, newer...), Gaps: append(a.gaps, answer.Gaps...), Feeds: a.reports, Images: lookedAtAll(a.images), News: []pipeline.News{}}
 	d.Complete = len(d.Gaps) == 0
 	known := pipeline.Know(answer.Concerns, store.Now())
-	before, err := pipeline.Notice(ctx, filepath.Join(a.project.FeedsDir(), ".seen.json"), known, d.Gaps)
+	d.Open = len(known.Has)
+	before, err := pipeline.Notice(ctx, filepath.Join(a.project.FeedsDir(), ".seen.json"), known, unmatched)
 	if err != nil {
 		return err
 	}
-	d.Open = len(known.Has)
 	if before == nil {
 		before = &pipeline.Seen{}
 	}

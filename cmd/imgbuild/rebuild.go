@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,10 +15,12 @@ import (
 	"github.com/spf13/pflag"
 
 	"imgbuild/builder/debian"
+	"imgbuild/builder/host"
 	"imgbuild/builder/sandbox"
 	"imgbuild/ci/pipeline"
 	"imgbuild/images/advisory/applies"
 	"imgbuild/images/fault"
+	"imgbuild/images/updates"
 )
 
 // rebuildFlags are the flags of commands that rebuild.
@@ -101,18 +104,19 @@ func rebuildAffected(ctx context.Context, env *environment, f rebuildFlags) (err
 	if err != nil {
 		return err
 	}
+	gaps = slices.Concat(gaps, lacking, pipeline.Unlocked(images, lines))
 	jobs, err := pipeline.Affected(a.Index, f.affected, lines, images)
 	if err != nil {
 		return err
 	}
 	if f.plan {
-		return planRebuild(ctx, env, w, jobs, append(gaps, lacking...))
+		return planRebuild(ctx, env, w, jobs, gaps)
 	}
 	s, err := w.rebuild(ctx, jobs, f)
 	if err != nil {
 		return err
 	}
-	s.For, s.Gaps = f.affected, append(gaps, lacking...)
+	s.For, s.Gaps = f.affected, gaps
 	return tellRebuilt(env, s, f)
 }
 
@@ -125,23 +129,39 @@ func noteAffected(images map[string]string, c *pipeline.Concern) {
 	}
 }
 
-// lines are all baselines that are locked. A lock whose recipe cannot be read is a gap.
+// lines are all baselines that are locked. A lock that cannot be read, or whose recipe
+// cannot, is a gap, and so is a second one: of the others more can be said.
 func (w *workshop) lines(ctx context.Context) ([]pipeline.Line, []pipeline.Gap, error) {
-	locks, err := w.locks(nil)
+	paths, err := w.lockFiles()
 	if err != nil {
 		return nil, nil, err
 	}
 	var lines []pipeline.Line
 	var gaps []pipeline.Gap
-	for _, lock := range locks {
-		recipe, err := w.recipe(ctx, lock.Baseline, lock.Architecture)
+	for _, path := range paths {
+		line, err := w.line(ctx, path)
 		if err != nil {
-			gaps = append(gaps, pipeline.Gap{Where: "the lock of " + lock.Baseline, Why: err.Error(), Mend: fault.HintOf(err)})
+			gaps = append(gaps, pipeline.Gap{Where: "the lock " + filepath.Base(path), Why: err.Error(), Mend: fault.HintOf(err)})
 			continue
 		}
-		lines = append(lines, pipeline.Line{Recipe: recipe, Lock: lock})
+		lines = append(lines, line)
 	}
 	return lines, gaps, nil
+}
+
+func (w *workshop) line(ctx context.Context, path string) (pipeline.Line, error) {
+	lock, err := updates.ReadLock(path)
+	if err != nil {
+		return pipeline.Line{}, err
+	}
+	recipe, err := w.recipe(ctx, lock.Baseline, lock.Architecture)
+	if err != nil {
+		return pipeline.Line{}, err
+	}
+	if own := filepath.Base(w.project.LockFile(recipe)); own != filepath.Base(path) {
+		return pipeline.Line{}, fault.Inputf("it is one of %s, whose lock is %s", recipe.Typed(), own).WithHint("take it away, or give it that name")
+	}
+	return pipeline.Line{Recipe: recipe, Lock: lock}, nil
 }
 
 // journal remembers what this machine rebuilds for the project.
@@ -161,7 +181,7 @@ func (w *workshop) rebuild(ctx context.Context, jobs []pipeline.Job, f rebuildFl
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, closeIt()) }()
-	r := &pipeline.Rebuild{Steps: bench, Journal: w.journal(), AtOnce: f.atOnce, Report: w.env.reporter()}
+	r := &pipeline.Rebuild{Steps: bench, Journal: w.journal(), Runs: host.Runs, AtOnce: f.atOnce, Report: w.env.reporter()}
 	if f.resume {
 		if err := r.Resume(ctx, jobs); err != nil {
 			return nil, err
@@ -213,6 +233,9 @@ func writeRebuilt(w io.Writer, s *pipeline.Summary) {
 		if o.Reason != "" {
 			fmt.Fprintf(w, "  because     %s\n", harmless(o.Reason))
 		}
+		if o.Hint != "" {
+			fmt.Fprintf(w, "  hint        %s\n", harmless(o.Hint))
+		}
 		if o.Trial != nil {
 			writeTrial(w, o.Trial)
 		}
@@ -257,15 +280,19 @@ func planRebuild(ctx context.Context, env *environment, w *workshop, jobs []pipe
 		p := plannedRebuild{Baseline: job.Recipe.Name, Architecture: job.Recipe.Architecture, For: job.For, Why: job.Why, Moves: []lockMove{}}
 		if len(job.Packages) > 0 {
 			c, err := bench.Candidate(ctx, job.Recipe, job.Lock, job.Packages)
-			if err != nil {
+			if err != nil && ctx.Err() != nil {
 				return err
+			}
+			if err != nil {
+				d.Gaps = append(d.Gaps, pipeline.Gap{Where: job.Recipe.Typed(), Why: err.Error(), Mend: fault.HintOf(err)})
+				continue
 			}
 			p.Moves, p.Left = append(p.Moves, describeMoves(debian.Check(c.Before, c.Lock).Moves)...), c.Left
 		}
 		d.Baselines = append(d.Baselines, p)
 	}
 	err = env.answer(d, d.write, "")
-	return errors.Join(err, incomplete(gaps))
+	return errors.Join(err, incomplete(d.Gaps))
 }
 
 func (d plannedRebuilds) write(w io.Writer) {

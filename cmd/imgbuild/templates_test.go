@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -103,6 +104,105 @@ func TestTheTemplateForGitLab(t *testing.T) {
 		if said, err := check.CombinedOutput(); err != nil {
 			t.Errorf("%v: %s", err, said)
 		}
+	}
+}
+
+// gitlabScript is the script of a job, as GitLab's runner has a shell do it.
+func gitlabScript(t *testing.T, job string) string {
+	t.Helper()
+	text, err := os.ReadFile("../../ci/gitlab/advisories.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var jobs map[string]any
+	if err := yaml.Unmarshal(text, &jobs); err != nil {
+		t.Fatal(err)
+	}
+	script := "set -eo pipefail\n"
+	for _, line := range jobs[job].(map[string]any)["script"].([]any) {
+		script += line.(string) + "\n"
+	}
+	return script
+}
+
+// inShell has a shell do a script in a directory, in which the program is another script.
+func inShell(t *testing.T, dir, script, program string) error {
+	t.Helper()
+	bin := t.TempDir()
+	for name, text := range map[string]string{"imgbuild": program, "curl": "exit 0"} {
+		if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command("bash", "-c", script)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "GIT_CONFIG_GLOBAL=/dev/null",
+		"CI_DEFAULT_BRANCH=main", "PUSH_TOKEN=x", "CI_SERVER_HOST=h", "CI_PROJECT_PATH=p",
+		"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=url."+dir+"/../origin.insteadOf", "GIT_CONFIG_VALUE_0=https://imgbuild:x@h/p.git")
+	said, err := cmd.CombinedOutput()
+	t.Logf("%s", said)
+	return err
+}
+
+// TestTheMergeRequestIsGoneOnFrom runs the script for GitLab again before anybody has
+// merged: nothing is locked a second time, and the branch is not written again; it is when
+// there is something else.
+func TestTheMergeRequestIsGoneOnFrom(t *testing.T) {
+	if _, err := exec.LookPath("git"); err != nil {
+		t.Skip("there is no git")
+	}
+	dir := t.TempDir() + "/clone"
+	const setup = `git init -q --bare -b main ../origin && git -C ../origin config receive.advertisePushOptions true
+git init -q -b main && git config user.name x && git config user.email x@localhost && git remote add origin ../origin
+mkdir locks && echo 1 > locks/shop.lock && echo 1 > locks/other.lock && git add . && git commit -qm 1 && git push -q origin main`
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := inShell(t, dir, setup, ""); err != nil {
+		t.Fatal(err)
+	}
+	for _, run := range []struct{ program, locked, branch string }{
+		{program: `grep -q 2 locks/shop.lock || { echo 2 > locks/shop.lock; echo shop >> ../locked; }`, locked: "shop", branch: "2"},
+		{program: `grep -q 2 locks/shop.lock || { echo 2 > locks/shop.lock; echo shop >> ../locked; }`, locked: "shop", branch: "2"},
+		{program: `echo 3 > locks/other.lock; echo other >> ../locked`, locked: "shop other", branch: "2"},
+	} {
+		before, _ := os.ReadFile(filepath.Join(dir, "../origin/refs/heads/imgbuild/advisories"))
+		if err := inShell(t, dir, "git checkout -q --force --detach main\n"+gitlabScript(t, "rebuild"), run.program); err != nil {
+			t.Fatal(err)
+		}
+		after, _ := os.ReadFile(filepath.Join(dir, "../origin/refs/heads/imgbuild/advisories"))
+		locked, _ := os.ReadFile(filepath.Join(dir, "../locked"))
+		if got := strings.Join(strings.Fields(string(locked)), " "); got != run.locked || bytes.Equal(before, after) != (len(before) > 0 && got == "shop") {
+			t.Errorf("locked %s, the branch went from %s to %s", got, before, after)
+		}
+		show := exec.Command("git", "--git-dir", "../origin", "show", "imgbuild/advisories:locks/shop.lock")
+		show.Dir = dir
+		if said, err := show.Output(); err != nil || strings.TrimSpace(string(said)) != run.branch {
+			t.Errorf("the branch has %s, %v", said, err)
+		}
+	}
+}
+
+// TestABakeThatIsRefusedKeepsNoOtherBack runs the script for GitLab on three locks.
+func TestABakeThatIsRefusedKeepsNoOtherBack(t *testing.T) {
+	dir := t.TempDir() + "/clone"
+	locks := `mkdir -p locks
+printf 'baseline: a\narchitecture: amd64\n' > locks/a.lock
+printf 'baseline: b\narchitecture: amd64\n' > locks/b.lock
+printf 'baseline: b\narchitecture: arm64\n' > locks/b.arm64.lock
+`
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	err := inShell(t, dir, locks+gitlabScript(t, "bake"), `echo "$1 $2 $3 $4 $6" >> ../done; [ "$1 $2" != "bake a" ] || exit 3`)
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 3 {
+		t.Errorf("it ends with %v", err)
+	}
+	const want = "bake a --arch amd64 candidate\nbake b --arch arm64 candidate-arm64\nscan b:candidate-arm64 --junit scans/b.arm64.xml scans/b.arm64.sarif\n" +
+		"bake b --arch amd64 candidate\nscan b:candidate --junit scans/b.amd64.xml scans/b.amd64.sarif\n"
+	if got, err := os.ReadFile(filepath.Join(dir, "../done")); err != nil || string(got) != want {
+		t.Errorf("it did %q, %v", got, err)
 	}
 }
 

@@ -122,8 +122,8 @@ func (d evaluatedUpdates) write(w io.Writer, l *ledger) {
 // maxLocks is how many locks a project may have.
 const maxLocks = 10_000
 
-// locks are those of the baselines that are named, or of all.
-func (w *workshop) locks(names []string) ([]*updates.Lock, error) {
+// lockFiles are the paths of all locks.
+func (w *workshop) lockFiles() ([]string, error) {
 	entries, err := os.ReadDir(w.project.LocksDir())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("looking for locks: %w", err)
@@ -131,13 +131,25 @@ func (w *workshop) locks(names []string) ([]*updates.Lock, error) {
 	if len(entries) > maxLocks {
 		return nil, fault.Inputf("%s has %d files, the limit is %d", w.project.LocksDir(), len(entries), maxLocks)
 	}
+	var paths []string
+	for _, e := range entries {
+		if e.Type().IsRegular() && strings.HasSuffix(e.Name(), ".lock") {
+			paths = append(paths, filepath.Join(w.project.LocksDir(), e.Name()))
+		}
+	}
+	return paths, nil
+}
+
+// locks are those of the baselines that are named, or of all.
+func (w *workshop) locks(names []string) ([]*updates.Lock, error) {
+	paths, err := w.lockFiles()
+	if err != nil {
+		return nil, err
+	}
 	missing := slices.Clone(names)
 	var locks []*updates.Lock
-	for _, e := range entries {
-		if !e.Type().IsRegular() || !strings.HasSuffix(e.Name(), ".lock") {
-			continue
-		}
-		lock, err := updates.ReadLock(filepath.Join(w.project.LocksDir(), e.Name()))
+	for _, path := range paths {
+		lock, err := updates.ReadLock(path)
 		if err != nil {
 			return nil, err
 		}

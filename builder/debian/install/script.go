@@ -76,6 +76,12 @@ func (e *ScriptError) Error() string {
 	return text + "\n" + e.Output
 }
 
+// Killed says that something made an end of it, such as a kernel without memory: that is no
+// word about the package.
+func (e *ScriptError) Killed() bool {
+	return strings.HasPrefix(e.Reason, "signal (Killed)") || e.Reason == "exit status 137"
+}
+
 // run visits the sandbox once for all steps. A shell in the root calls one
 // after the other; descriptor 3 carries what is done.
 func (l *layer) run(ctx context.Context, s *script, task progress.Task) error {

@@ -128,7 +128,7 @@ func (c *component) pkg() (p Package, ok bool) {
 	}
 	p.Source = cmp.Or(c.property("imgbuild:source"), c.property("aquasecurity:trivy:SrcName"), upstream)
 	p.SourceVersion = cmp.Or(c.property("imgbuild:source-version"), c.trivySourceVersion(), version)
-	p.complete()
+	p.Complete()
 	return p, true
 }
 

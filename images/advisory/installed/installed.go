@@ -34,8 +34,10 @@ type Package struct {
 // the same source (Debian Developer's Reference 5.10.2.1). No source has it.
 var rebuilt = regexp.MustCompile(`\+b[0-9]+$`)
 
-// complete fills in the source from the binary package.
-func (p *Package) complete() {
+// Complete fills in the source from the binary package where it is not known, and names
+// it as advisories do: without the number of a rebuild, and for one of Debian that only
+// signs what it was made from. A package made by hand is not matched without it.
+func (p *Package) Complete() {
 	if p.Source == "" {
 		p.Source = p.Name
 	}
@@ -69,7 +71,7 @@ func FromStatus(status []byte, id, version string) ([]Package, error) {
 	var packages []Package
 	for _, p := range found {
 		one := Package{Ecosystem: of, Name: p.Name, Version: p.Version, Architecture: p.Architecture, Source: p.Source, SourceVersion: p.SourceVersion}
-		one.complete()
+		one.Complete()
 		packages = append(packages, one)
 	}
 	return packages, nil

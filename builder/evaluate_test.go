@@ -1,0 +1,46 @@
+package builder_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"imgbuild/builder"
+	"imgbuild/images/advisory/installed"
+	"imgbuild/images/sbom"
+	"imgbuild/images/updates"
+)
+
+// TestALockIsCalledAsItsImageIs has what only signs, and what was built again: advisories
+// know neither, and a lock and the system that is made of it must not differ about that.
+func TestALockIsCalledAsItsImageIs(t *testing.T) {
+	const status = `Package: linux-image-6.1.0-50-cloud-amd64
+Status: install ok installed
+Version: 6.1.176-1
+Architecture: amd64
+Source: linux-signed-amd64 (6.1.176+1)
+
+Package: login
+Status: install ok installed
+Version: 1:4.13+dfsg1-1+b1
+Architecture: amd64
+Source: shadow
+`
+	want, err := installed.FromStatus([]byte(status), "debian", "12")
+	if err != nil {
+		t.Fatal(err)
+	}
+	packages, err := sbom.Installed([]byte(status))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lock := &updates.Lock{Suite: "bookworm", Packages: []updates.Package{{Name: "mkfs", Version: "1", Set: updates.Tools}}}
+	for _, p := range packages {
+		lock.Packages = append(lock.Packages, updates.Package{
+			Name: p.Name, Version: p.Version, Architecture: p.Architecture, Source: p.Source, SourceVersion: p.SourceVersion, Set: updates.Root,
+		})
+	}
+	if got := builder.Installed(lock); len(got) != 2 || got[0].Source != "linux" || got[0].SourceVersion != "6.1.176-1" || !cmp.Equal(want, got) {
+		t.Errorf("the lock and its image differ: %s", cmp.Diff(want, got))
+	}
+}
