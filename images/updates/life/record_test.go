@@ -81,6 +81,7 @@ func TestWhatNoRecordMaySay(t *testing.T) {
 		"another rule":           {"approved", func(r *life.Record) { r.Rule = "dice" }},
 		"a policy and no trial":  {"approved", func(r *life.Record) { r.Basis.Trial = "" }},
 		"a lock of no baseline":  {"first lock", func(r *life.Record) { r.Basis.Baseline = "" }},
+		"a lock of another cpu":  {"first lock", func(r *life.Record) { r.Basis.Architecture = "arm64" }},
 		"a hold for ever":        {"held", func(r *life.Record) { r.Until = time.Time{} }},
 		"a hold that is over":    {"held", func(r *life.Record) { r.Until = r.When }},
 	} {

@@ -1,6 +1,7 @@
 package life
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -38,12 +39,8 @@ func Replay(records []Signed) (*History, error) {
 
 func (h *History) add(r Signed) {
 	if r.Void == "" && r.Record.Action == Approved && r.Record.Rule == ByFirstLock {
-		b := r.Record.Basis
-		if first := h.FirstLock(b.Baseline, b.Architecture); first != "" {
-			r.Void = fmt.Sprintf("%s had its first lock for %s before, by record %s", b.Baseline, b.Architecture, short(first))
-		} else {
-			h.firstLocks[lockOf{b.Baseline, b.Architecture}] = r.Digest
-		}
+		of := lockOf{r.Record.Basis.Baseline, r.Record.Basis.Architecture}
+		h.firstLocks[of] = cmp.Or(h.firstLocks[of], r.Digest)
 	}
 	if r.Void != "" {
 		h.Disregarded = append(h.Disregarded, r)
