@@ -21,6 +21,7 @@ func samples() map[string]life.Record {
 		"trialled":   step(life.Trialled, when, failed),
 		"approved":   step(life.Approved, when, rule(life.ByPolicy)),
 		"first lock": step(life.Approved, when, rule(life.ByFirstLock)),
+		"locked":     step(life.Approved, when, func(r *life.Record) { r.Basis = life.Basis{Lock: lockID, Baseline: "shop", Architecture: "amd64"} }),
 		"held":       step(life.Held, when, func(r *life.Record) { r.Until = noon.Add(time.Hour) }),
 		"rejected":   step(life.Rejected, when),
 	}

@@ -113,6 +113,11 @@ func TestAnUpdateLives(t *testing.T) {
 	}
 	// The same person once more is still one.
 	s.add(ada, step(life.Approved))
+	// A lock is no decision about what it has.
+	s.add(bob, step(life.Approved, rule(life.ByOpenLock)))
+	if got := s.state(t).People(); !slices.Equal(got, []string{"ada"}) {
+		t.Errorf("approved by %v", got)
+	}
 	s.add(bob, step(life.Approved))
 	if got := s.state(t).People(); !slices.Equal(got, []string{"ada", "bob"}) {
 		t.Errorf("approved by %v", got)

@@ -118,12 +118,12 @@ type Step struct {
 // HeldAt says whether a person's hold lasts at a time.
 func (s *State) HeldAt(now time.Time) bool { return s.Hold != nil && now.Before(s.Hold.Until) }
 
-// People are the approvers who have approved it, by name, in the order in which
-// they did: each once.
+// People are the approvers who have decided to approve it, by name, in the order in
+// which they did: each once. A lock that one of them made is no such decision.
 func (s *State) People() []string {
 	var names []string
 	for _, a := range s.Approvals {
-		if a.By.Role == Approver && (a.Rule == ByPerson || a.Rule == ByOpenLock) && !slices.Contains(names, a.By.Name) {
+		if a.By.Role == Approver && a.Rule == ByPerson && !slices.Contains(names, a.By.Name) {
 			names = append(names, a.By.Name)
 		}
 	}
