@@ -181,7 +181,9 @@ func TestLockable(t *testing.T) {
 	hold := policy.Policy{Mode: policy.Approved, Hold: []policy.Hold{{Packages: "nginx"}}}
 	rejected := with(tried(person("ada")), func(s *life.State) { s.Stage, s.Rejection = life.StageRejected, &life.Decision{} })
 	first := with(tried(machine(life.ByFirstLock, "shop")), func(s *life.State) { s.Stage, s.Trial = life.StageDiscovered, nil })
-	byOpen := with(tried(person("ada")), func(s *life.State) { s.Approvals[0].Rule, s.Approvals[0].Baseline, s.Trial = life.ByOpenLock, "shop", nil })
+	byOpen := with(tried(person("ada")), func(s *life.State) {
+		s.Approvals[0].Rule, s.Approvals[0].Baseline, s.Trial = life.ByOpenLock, "shop", nil
+	})
 	byProject := with(tried(machine(life.ByOpenLock, "shop")), func(s *life.State) { s.Trial = nil })
 	failed := with(tried(person("ada"), machine(life.ByPolicy, "")), func(s *life.State) { s.Trial = &life.Trial{Failed: []string{"no"}} })
 	for name, c := range map[string]struct {
