@@ -18,6 +18,7 @@ type History struct {
 	Disregarded []Signed
 
 	firstLocks map[lockOf]string
+	payloads   map[[2]string]string // what was signed with which key, by the record
 }
 
 // Replay computes the state of every update from records that were verified, in any
@@ -30,7 +31,7 @@ func Replay(records []Signed) (*History, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &History{States: map[string]*State{}, Heads: heads, firstLocks: map[lockOf]string{}}
+	h := &History{States: map[string]*State{}, Heads: heads, firstLocks: map[lockOf]string{}, payloads: map[[2]string]string{}}
 	for _, r := range ordered {
 		h.add(r)
 	}
@@ -38,9 +39,16 @@ func Replay(records []Signed) (*History, error) {
 }
 
 func (h *History) add(r Signed) {
+	// One signature may have several forms, so that anybody may say again what another
+	// one has said; it counts where it stood first.
+	of := [2]string{r.By.Key, r.Payload}
+	if first := h.payloads[of]; r.Void == "" && r.Payload != "" && first != "" {
+		r.Void = "it is a copy of record " + short(first)
+	}
+	h.payloads[of] = cmp.Or(h.payloads[of], r.Digest)
 	if r.Void == "" && r.Record.Action == Approved && r.Record.Rule == ByFirstLock {
-		of := lockOf{r.Record.Basis.Baseline, r.Record.Basis.Architecture}
-		h.firstLocks[of] = cmp.Or(h.firstLocks[of], r.Digest)
+		lock := lockOf{r.Record.Basis.Baseline, r.Record.Basis.Architecture}
+		h.firstLocks[lock] = cmp.Or(h.firstLocks[lock], r.Digest)
 	}
 	if r.Void != "" {
 		h.Disregarded = append(h.Disregarded, r)

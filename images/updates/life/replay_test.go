@@ -227,6 +227,27 @@ func TestAFirstLockStaysApproved(t *testing.T) {
 	}
 }
 
+// Ada's clock is ahead when she reopens an update, and bob then rejects it. Her
+// signature in another form, which anybody can make of it, does not take that back.
+func TestACopyOfARecordTakesNothingBack(t *testing.T) {
+	var s story
+	s.add(ci, step(life.Discovered))
+	s.add(ci, step(life.Evaluated))
+	s.add(ada, step(life.Rejected))
+	reopened := s.add(ada, step(life.Reopened))
+	reopened.Payload, reopened.Record.When = strings.Repeat("1", 64), noon.Add(time.Hour)
+	copied := *reopened
+	s.add(bob, step(life.Rejected))
+	for _, digest := range []string{strings.Repeat("0", 64), strings.Repeat("f", 64)} {
+		copied.Digest = digest
+		h := append(s[:len(s):len(s)], copied).replay(t)
+		state := h.States[nginx().SHA256]
+		if state.Rejection == nil || state.Rejection.By != bob || len(h.Disregarded) != 1 || !strings.Contains(h.Disregarded[0].Void, "it is a copy of record") {
+			t.Errorf("copied as %.4s: %+v, disregarded %+v", digest, state, h.Disregarded)
+		}
+	}
+}
+
 func TestARecordThatWasTakenAwayIsMissed(t *testing.T) {
 	var s story
 	s.add(ci, step(life.Discovered))

@@ -43,8 +43,10 @@ type Signer struct {
 type Signed struct {
 	// Digest is the SHA-256 of the record's envelope, in lower-case hex.
 	Digest string
-	Record *Record
-	By     Signer
+	// Payload is the SHA-256 of what is signed.
+	Payload string
+	Record  *Record
+	By      Signer
 	// Void says why the record counts for nothing, such as that nobody in the roster
 	// signed it; empty when it counts. It is shown, and moves nothing.
 	Void string

@@ -98,7 +98,7 @@ func (l *loading) load(ctx context.Context, digests []string) error {
 		if err != nil {
 			return err
 		}
-		record, signature, by, err := open(ctx, envelope, l.store.Roster)
+		r, err := open(ctx, envelope, l.store.Roster)
 		if digestOf(envelope) != digest {
 			err = fault.Worldf("it is not what its name says")
 		}
@@ -106,8 +106,8 @@ func (l *loading) load(ctx context.Context, digests []string) error {
 			l.refused = append(l.refused, fmt.Sprintf("%s: %v", l.store.Path(digest), err))
 			continue
 		}
-		l.records = append(l.records, life.Signed{Digest: digest, Record: record, By: life.Signer{Key: signature.KeyID}})
-		l.found = append(l.found, by)
+		l.records = append(l.records, life.Signed{Digest: digest, Payload: r.payload, Record: r.record, By: life.Signer{Key: r.keyID}})
+		l.found = append(l.found, r.by)
 	}
 	return nil
 }

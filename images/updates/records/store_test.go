@@ -111,6 +111,24 @@ func TestWhatIsDamagedOrForgedIsRefused(t *testing.T) {
 	if err := os.Remove(s.Path(digestOf(forged))); err != nil {
 		t.Fatal(err)
 	}
+	// Nor may anybody give a record another name by writing it otherwise.
+	for name, copied := range map[string][]byte{
+		"a line more": append(bytes.Clone(envelope), '\n'),
+		"a blank":     bytes.Replace(envelope, []byte(`","payload"`), []byte(`", "payload"`), 1),
+		"base 64":     bytes.Replace(envelope, []byte(`"payload":"`), []byte(`"payload":"\n`), 1),
+		"a key more":  bytes.Replace(envelope, []byte(`{"payloadType"`), []byte(`{"x":1,"payloadType"`), 1),
+	} {
+		path := s.Path(digestOf(copied))
+		if err := os.WriteFile(path, copied, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Load(t.Context()); fault.KindOf(err) != fault.World || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: got %v", name, err)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
 	// A record that others stand on is missed; the newest alone is not.
 	mustAdd(t, s, approved("nginx"), shop.bob)
 	if err := os.Remove(s.Path(digest)); err != nil {
