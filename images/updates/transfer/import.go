@@ -105,7 +105,7 @@ func (i Import) read(ctx context.Context, path string) (*Imported, error) {
 	if err := i.verify(ctx, b, entries); err != nil {
 		return nil, err
 	}
-	arrival, err := i.arrival(b, m)
+	arrival, err := i.arrival(ctx, b, m)
 	if err != nil {
 		return nil, err
 	}
@@ -272,14 +272,14 @@ func (i Import) takePackage(ctx context.Context, b *bundle.Bundle, f File) (adde
 }
 
 // arrival judges the records of a bundle.
-func (i Import) arrival(b *bundle.Bundle, m *Manifest) (*records.Arrival, error) {
+func (i Import) arrival(ctx context.Context, b *bundle.Bundle, m *Manifest) (*records.Arrival, error) {
 	files := map[string]File{}
 	var digests []string
 	for _, f := range m.Records {
 		files[f.SHA256] = f
 		digests = append(digests, f.SHA256)
 	}
-	return i.Records.Arrive(digests, func(digest string) ([]byte, error) {
+	return i.Records.Arrive(ctx, digests, func(digest string) ([]byte, error) {
 		return readAll(b, recordEntry(files[digest]), files[digest])
 	})
 }
