@@ -135,9 +135,9 @@ func (s *State) apply(r Signed, i int) {
 
 var stages = []Stage{StageUnknown, StageDiscovered, StageEvaluated, StageTrialled}
 
-// reach moves a stage forward, never back.
+// reach moves a stage forward, never back, and never out of a rejection.
 func (s *State) reach(stage Stage) {
-	if slices.Index(stages, s.Stage) < slices.Index(stages, stage) {
+	if s.Rejection == nil && slices.Index(stages, s.Stage) < slices.Index(stages, stage) {
 		s.Stage = stage
 	}
 }

@@ -126,6 +126,12 @@ func TestAnUpdateLives(t *testing.T) {
 	if state = s.state(t); state.Stage != life.StageRejected || len(state.People()) > 0 {
 		t.Errorf("rejected: %+v", state)
 	}
+	// That somebody finds it anew does not end that, nor let anything be decided.
+	s.add(ci, step(life.Discovered))
+	s.add(ada, step(life.Approved))
+	if state = s.state(t); state.Stage != life.StageRejected || len(state.Disregarded) != 1 {
+		t.Errorf("rejected, and found again: %+v", state)
+	}
 	s.add(ada, step(life.Reopened))
 	if state = s.state(t); state.Stage != life.StageTrialled || len(state.People()) > 0 || state.Rejection != nil {
 		t.Errorf("reopened: %+v", state)
