@@ -104,12 +104,7 @@ func (s *State) apply(r Signed, i int) {
 		s.Evaluation = &r.Record.Evaluations[i]
 		s.reach(StageEvaluated)
 	case Trialled:
-		if !r.Record.Trial.Passed {
-			s.Tried = time.Time{}
-		} else if s.Tried.IsZero() {
-			s.Tried = r.Record.When
-		}
-		s.Trial = r.Record.Trial
+		s.try(r.Record.Trial, r.Record.When)
 		s.reach(StageTrialled)
 	case Approved:
 		s.reach(StageDiscovered)
@@ -131,6 +126,22 @@ func (s *State) apply(r Signed, i int) {
 			s.Stage, s.Rejection = s.Known, nil
 		}
 	}
+}
+
+func (s *State) try(t *Trial, when time.Time) {
+	if !t.Passed {
+		s.Tried = time.Time{}
+		s.Approvals = slices.Clone(s.Approvals)
+		for i := range s.Approvals {
+			s.Approvals[i].Outdated = true
+		}
+	} else if s.Tried.IsZero() {
+		s.Tried = when
+	}
+	s.Trial = t
+	s.Trials = append(slices.DeleteFunc(slices.Clone(s.Trials), func(was *Trial) bool {
+		return was.Baseline == t.Baseline && was.Architecture == t.Architecture
+	}), t)
 }
 
 var stages = []Stage{StageUnknown, StageDiscovered, StageEvaluated, StageTrialled}

@@ -254,6 +254,40 @@ func TestACopyOfARecordTakesNothingBack(t *testing.T) {
 	}
 }
 
+// What passes in one baseline has failed in another all the same, and a policy's
+// approval from before that does not come back.
+func TestATrialIsOfABaseline(t *testing.T) {
+	in := func(baseline string) func(*life.Record) { return func(r *life.Record) { r.Trial.Baseline = baseline } }
+	var s story
+	s.add(ci, step(life.Discovered))
+	s.add(ci, step(life.Evaluated))
+	s.add(ci, step(life.Trialled))
+	s.add(ci, step(life.Approved, rule(life.ByPolicy)))
+	if state := s.state(t); len(state.Approvals) != 1 || state.Approvals[0].Outdated {
+		t.Errorf("%+v", state.Approvals)
+	}
+	s.add(ci, step(life.Trialled, failed))
+	s.add(ci, step(life.Trialled, in("web")))
+	state := s.state(t)
+	if state.FailsIn() != "shop" || state.TrialIn("shop").Passed || !state.TrialIn("web").Passed || !state.TrialIn("other").Passed || !state.Approvals[0].Outdated {
+		t.Errorf("%+v", state)
+	}
+	s.add(ci, step(life.Approved, rule(life.ByPolicy)))
+	if state = s.state(t); len(state.Disregarded) != 1 || !strings.Contains(state.Disregarded[0].Void, "fails in a baseline, as in shop") {
+		t.Errorf("%+v", state.Disregarded)
+	}
+	elsewhere := slices.Clone(s)
+	elsewhere.add(ci, step(life.Evaluated, func(r *life.Record) { r.Evaluations[0].Applies[0].Baseline = "web" }))
+	if got := elsewhere.state(t).FailsIn(); got != "" {
+		t.Errorf("it fails in %s, which it does not apply to any more", got)
+	}
+	s.add(ci, step(life.Trialled))
+	s.add(ci, step(life.Approved, rule(life.ByPolicy)))
+	if state = s.state(t); state.FailsIn() != "" || len(state.Approvals) != 1 || state.Approvals[0].Outdated {
+		t.Errorf("%+v", state)
+	}
+}
+
 func TestARecordThatWasTakenAwayIsMissed(t *testing.T) {
 	var s story
 	s.add(ci, step(life.Discovered))

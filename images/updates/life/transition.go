@@ -51,6 +51,9 @@ func Refuses(s *State, r *Record, by Signer) string {
 		if r.Rule == ByPolicy && (s.Trial == nil || !s.Trial.Passed || s.Trial.ID != r.Basis.Trial) {
 			return "no policy approves what has not passed its newest trial"
 		}
+		if baseline := s.FailsIn(); r.Rule == ByPolicy && baseline != "" {
+			return "no policy approves what fails in a baseline, as in " + baseline
+		}
 	}
 	return ""
 }

@@ -24,15 +24,19 @@ func (p Policy) Lockable(s *life.State, facts Facts, baseline string, locked boo
 		return true, Decision{Verdict: Approve, Recorded: true, Why: fmt.Sprintf("the lock of %s before has it, by %s", baseline, a.By.Name)}
 	}
 	// What is locked was approved as it was then.
-	tried := locked || p.Trial == Optional || s.Trial != nil && s.Trial.Passed
+	trial, policy := s.TrialIn(baseline), byPolicy(s)
+	tried := locked || p.Trial == Optional || trial != nil && trial.Passed
 	people := s.People()
 	switch {
-	case tried && byPolicy(s) != nil && (locked || p.AutoApprove != nil):
-		return true, Decision{Verdict: Approve, Recorded: true, Why: "approved by the policy: " + byPolicy(s).Basis.Policy}
+	case tried && policy != nil && (locked || p.AutoApprove != nil && !policy.Outdated):
+		return true, Decision{Verdict: Approve, Recorded: true, Why: "approved by the policy: " + policy.Basis.Policy}
 	case tried && len(people) >= p.Needs():
 		return true, Decision{Verdict: Approve, Recorded: true, Why: "approved by " + strings.Join(people, " and ")}
 	}
 	d := Decide(s, facts, p, now)
+	if !tried && d.Verdict == Approve {
+		return false, untried(s, trial, facts) // it passed in another baseline
+	}
 	if d.Verdict == Approve && !d.Recorded {
 		// Only a record says it to everybody, and stays when the policy changes.
 		d.Verdict, d.For = Wait, []string{"pipeline"}
