@@ -77,13 +77,9 @@ goes on where it was.`,
 
 // needs are what locks, the catalog and updates on their way need of the archive.
 func (e *environment) needs(ctx context.Context, p *project.Project, names []string) (*custody.Needs, error) {
-	locks, err := p.Locks(names...)
-	if err != nil {
-		return nil, err
-	}
 	needs := &custody.Needs{}
-	for _, lock := range locks {
-		needs.AddLock(lock.Name, lock.Lock)
+	if err := addLocks(needs, p, names); err != nil {
+		return nil, err
 	}
 	c, err := e.catalogAt(ctx, p, p.Config.Catalog)
 	if err != nil {
@@ -101,6 +97,14 @@ func (e *environment) needs(ctx context.Context, p *project.Project, names []str
 		return nil, err
 	}
 	return needs, needs.AddRecords(records)
+}
+
+func addLocks(needs *custody.Needs, p *project.Project, names []string) error {
+	locks, err := p.Locks(names...)
+	for _, lock := range locks {
+		needs.AddLock(lock.Name, lock.Lock)
+	}
+	return err
 }
 
 // refetch fetches packages of a lock from where its files come from.

@@ -109,6 +109,11 @@ func (i Import) read(ctx context.Context, path string) (*Imported, error) {
 	if err != nil {
 		return nil, err
 	}
+	used, err := i.Archive.Use(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer used.Close()
 	if err := i.takePackages(ctx, b, done); err != nil {
 		return nil, err
 	}

@@ -110,7 +110,7 @@ func (s *site) visible(t testing.TB) []string {
 	t.Helper()
 	var names []string
 	err := filepath.WalkDir(s.dir, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() {
+		if err == nil && !d.IsDir() && d.Name() != "use" {
 			name, _ := filepath.Rel(s.dir, path)
 			names = append(names, name)
 		}
