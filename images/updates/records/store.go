@@ -89,6 +89,9 @@ func (s *Store) AddWhere(ctx context.Context, key Key, choose func(*life.History
 		return "", fmt.Errorf("adding a record of updates: %w", err)
 	}
 	defer held.Close()
+	if err := s.sweep(); err != nil {
+		return "", err
+	}
 	history, err := s.OwnHistory(ctx)
 	if err != nil {
 		return "", err
@@ -127,9 +130,6 @@ func (s *Store) prepare(history *life.History, r *life.Record, key Key) error {
 
 // put writes an envelope under its name, whole or not at all.
 func (s *Store) put(digest string, envelope []byte) (err error) {
-	if err := s.sweep(); err != nil {
-		return err
-	}
 	f, err := os.CreateTemp(s.dir, draftName)
 	if err != nil {
 		return fmt.Errorf("adding a record of updates: %w", err)

@@ -125,6 +125,9 @@ func (s *Store) Take(ctx context.Context, a *Arrival) (int, error) {
 		return 0, fmt.Errorf("adding records of updates: %w", err)
 	}
 	defer held.Close()
+	if err := s.sweep(); err != nil {
+		return 0, err
+	}
 	for i, digest := range a.digests {
 		if err := context.Cause(ctx); err != nil {
 			return i, err
