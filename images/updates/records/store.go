@@ -107,6 +107,11 @@ func (s *Store) AddWhere(ctx context.Context, key Key, choose func(*life.History
 	if err != nil {
 		return "", err
 	}
+	// A wrong signature, as of an agent that has another key, would end every command
+	// from then on.
+	if _, err := open(ctx, envelope, s.Roster); err != nil {
+		return "", fault.Failedf("signing record: what the key signed does not hold").Because(err).WithHint("see which key signs: ssh-add -l")
+	}
 	return digest, s.put(digest, envelope)
 }
 

@@ -184,3 +184,22 @@ func TestProjectsShareAnArchive(t *testing.T) {
 		t.Errorf("without bob: %+v", u)
 	}
 }
+
+// wrong has ada's name, and signs with a key of its own.
+type wrong struct {
+	ada records.Key
+	records.Key
+}
+
+func (w wrong) KeyID() (string, error) { return w.ada.KeyID() }
+
+func TestASignatureThatDoesNotHoldIsNotKept(t *testing.T) {
+	shop := newShop(t)
+	s := shop.open(t, twoApprovers)
+	if _, err := s.Add(t.Context(), discovered("nginx"), wrong{shop.ada, shop.stranger}); fault.KindOf(err) != fault.Failed {
+		t.Errorf("got %v", err)
+	}
+	if digests, err := s.Digests(); err != nil || len(digests) > 0 {
+		t.Errorf("there are %v, %v", digests, err)
+	}
+}
