@@ -113,6 +113,22 @@ func (r *Release) check() error {
 
 func (l *Lock) checkPackage(p *Package) error {
 	switch {
+	case p.Architecture != l.Architecture && p.Architecture != "all":
+		return fmt.Errorf("its architecture %.80q is not %s", p.Architecture, l.Architecture)
+	case p.Set != Root && p.Set != Boot && p.Set != Tools:
+		return fmt.Errorf("%.80q is no set", p.Set)
+	case p.Set == Tools && p.Layer != "":
+		return fmt.Errorf("the tools have no layer")
+	case p.Set != Tools && !slices.Contains(l.Layers, p.Layer):
+		return fmt.Errorf("there is no layer %.80q", p.Layer)
+	}
+	return p.CheckFile()
+}
+
+// CheckFile finds the first thing that no lock may say of a package's file, whatever
+// it is for there.
+func (p *Package) CheckFile() error {
+	switch {
 	case !packageForm.MatchString(p.Name):
 		return fmt.Errorf("it is no package's name")
 	case !packageForm.MatchString(p.Source):
@@ -121,8 +137,8 @@ func (l *Lock) checkPackage(p *Package) error {
 		return fmt.Errorf("%.80q is no version", p.Version)
 	case !versionForm.MatchString(p.SourceVersion):
 		return fmt.Errorf("%.80q is no version", p.SourceVersion)
-	case p.Architecture != l.Architecture && p.Architecture != "all":
-		return fmt.Errorf("its architecture %.80q is not %s", p.Architecture, l.Architecture)
+	case !architectureForm.MatchString(p.Architecture):
+		return fmt.Errorf("%.80q is no architecture", p.Architecture)
 	case (p.Archive == "") != (p.Suite == ""):
 		return fmt.Errorf("archive and suite go together")
 	case p.Archive != "" && (!archiveForm.MatchString(p.Archive) || !suiteForm.MatchString(p.Suite) || !isCleanPath(p.Suite)):
@@ -133,12 +149,6 @@ func (l *Lock) checkPackage(p *Package) error {
 		return fmt.Errorf("size %d is no file's", p.Size)
 	case !validSum(p.SHA256):
 		return fmt.Errorf("%.80q is no SHA-256 digest", p.SHA256)
-	case p.Set != Root && p.Set != Boot && p.Set != Tools:
-		return fmt.Errorf("%.80q is no set", p.Set)
-	case p.Set == Tools && p.Layer != "":
-		return fmt.Errorf("the tools have no layer")
-	case p.Set != Tools && !slices.Contains(l.Layers, p.Layer):
-		return fmt.Errorf("there is no layer %.80q", p.Layer)
 	}
 	return nil
 }

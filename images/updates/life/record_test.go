@@ -63,6 +63,8 @@ func TestWhatNoRecordMaySay(t *testing.T) {
 		"an update twice":        {"discovered", func(r *life.Record) { r.Updates = append(r.Updates, r.Updates[0]) }},
 		"a path out of archives": {"discovered", func(r *life.Record) { r.Updates[0].Path = "pool/../../x" }},
 		"a name with a blank":    {"discovered", func(r *life.Record) { r.Updates[0].Name = "a b" }},
+		"a name with a slash":    {"discovered", func(r *life.Record) { r.Updates[0].Name = "a/b" }},
+		"a path that is unclean": {"discovered", func(r *life.Record) { r.Updates[0].Path = "pool//x" }},
 		"no digest":              {"discovered", func(r *life.Record) { r.Updates[0].SHA256 = "x" }},
 		"another kind":           {"discovered", func(r *life.Record) { r.Updates[0].Kind = "rpm" }},
 		"nobody":                 {"discovered", func(r *life.Record) { r.Who = "" }},
