@@ -113,7 +113,7 @@ func (s *State) apply(r Signed, i int) {
 			a.Baseline = r.Record.Basis.Baseline
 		}
 		s.Approvals = append(slices.DeleteFunc(slices.Clone(s.Approvals), func(b Approval) bool {
-			return b.By.Name == a.By.Name && b.Rule == a.Rule && b.Baseline == a.Baseline
+			return b.By.Name == a.By.Name && b.By.Role == a.By.Role && b.Rule == a.Rule && b.Baseline == a.Baseline
 		}), a)
 	case Rejected:
 		// What was approved before is decided anew by whoever reopens it.

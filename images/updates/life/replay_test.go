@@ -122,6 +122,11 @@ func TestAnUpdateLives(t *testing.T) {
 	if got := s.state(t).People(); !slices.Equal(got, []string{"ada", "bob"}) {
 		t.Errorf("approved by %v", got)
 	}
+	// A machine that is called like a person says nothing for them.
+	s.add(life.Signer{Name: "bob", Role: life.Pipeline, Key: "c"}, step(life.Approved, rule(life.ByOpenLock)))
+	if got := len(s.state(t).Approvals); got != 4 {
+		t.Errorf("there are %d approvals", got)
+	}
 	s.add(bob, step(life.Rejected))
 	if state = s.state(t); state.Stage != life.StageRejected || len(state.People()) > 0 {
 		t.Errorf("rejected: %+v", state)
