@@ -96,6 +96,8 @@ func (r *Release) check() error {
 	switch {
 	case !archiveForm.MatchString(r.Archive):
 		return fmt.Errorf("%.80q is no archive's name", r.Archive)
+	case hasPassword(r.URL):
+		return fmt.Errorf("its URL has a password, which a lock shows to everybody")
 	case r.URL != "" && !urlForm.MatchString(r.URL):
 		return fmt.Errorf("%.80q is no URL of a repository", r.URL)
 	case !suiteForm.MatchString(r.Suite) || !isCleanPath(r.Suite):
@@ -109,6 +111,13 @@ func (r *Release) check() error {
 		return fmt.Errorf("%.80q is no date in UTC", r.Date)
 	}
 	return nil
+}
+
+func hasPassword(url string) bool {
+	_, rest, _ := strings.Cut(url, "://")
+	authority, _, _ := strings.Cut(rest, "/")
+	at := strings.LastIndex(authority, "@")
+	return at >= 0 && strings.Contains(authority[:at], ":")
 }
 
 func (l *Lock) checkPackage(p *Package) error {
