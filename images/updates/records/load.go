@@ -2,10 +2,14 @@ package records
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"imgbuild/images/fault"
 	"imgbuild/images/updates/life"
@@ -131,15 +135,11 @@ const tail = 2 << 10
 // isOwn tells whether a record may be signed with a key of the roster, by the end of
 // its file. What does not look like the files that are written here is read whole.
 func (s *Store) isOwn(digest string) (bool, error) {
-	f, err := os.Open(s.Path(digest))
+	f, info, err := s.open(digest)
 	if err != nil {
-		return false, fmt.Errorf("reading a record of updates: %w", err)
+		return false, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return false, fmt.Errorf("reading a record of updates: %w", err)
-	}
 	end := make([]byte, min(tail, info.Size()))
 	if _, err := f.ReadAt(end, info.Size()-int64(len(end))); err != nil {
 		return false, fmt.Errorf("reading a record of updates: %w", err)
@@ -149,10 +149,27 @@ func (s *Store) isOwn(digest string) (bool, error) {
 	return !ok || !closed || strings.Contains(id, `\`) || s.Roster.Knows(id), nil
 }
 
-func (s *Store) read(digest string) ([]byte, error) {
-	f, err := os.Open(s.Path(digest))
+// open opens a record's file; a pipe of that name, which nobody ever writes to, must
+// not hold up every command.
+func (s *Store) open(digest string) (*os.File, fs.FileInfo, error) {
+	f, err := os.OpenFile(s.Path(digest), os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, fmt.Errorf("reading a record of updates: %w", err)
+		return nil, nil, fmt.Errorf("reading a record of updates: %w", err)
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fault.Worldf("record %s is no regular file", s.Path(digest)).WithHint("see who put it there, and move it away")
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, f.Close())
+	}
+	return f, info, nil
+}
+
+func (s *Store) read(digest string) ([]byte, error) {
+	f, _, err := s.open(digest)
+	if err != nil {
+		return nil, err
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, MaxEnvelope+1))

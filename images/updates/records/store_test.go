@@ -2,10 +2,15 @@ package records_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"imgbuild/images/fault"
 	"imgbuild/images/updates/life"
@@ -201,5 +206,18 @@ func TestASignatureThatDoesNotHoldIsNotKept(t *testing.T) {
 	}
 	if digests, err := s.Digests(); err != nil || len(digests) > 0 {
 		t.Errorf("there are %v, %v", digests, err)
+	}
+}
+
+func TestAPipeIsNoRecord(t *testing.T) {
+	s := newShop(t).open(t, twoApprovers)
+	path := s.Path(strings.Repeat("a", 64))
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), unix.Mkfifo(path, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	for _, read := range []func(context.Context) (*life.History, error){s.History, s.OwnHistory} {
+		if _, err := read(t.Context()); fault.KindOf(err) != fault.World || !strings.Contains(err.Error(), "is no regular file") {
+			t.Errorf("got %v", err)
+		}
 	}
 }
