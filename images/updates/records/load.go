@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -42,6 +44,30 @@ func (s *Store) History(ctx context.Context) (*life.History, error) {
 // those that they stand on. Records of strangers change no state: in an archive that
 // several projects share they are the others' own, and are not read here.
 func (s *Store) OwnHistory(ctx context.Context) (*life.History, error) {
+	l, err := s.own(ctx)
+	if err != nil {
+		return nil, err
+	}
+	records, err := l.finish(nil)
+	if err != nil {
+		return nil, err
+	}
+	return life.Replay(records)
+}
+
+// OwnDigests are the digests of the records that OwnHistory is made of, sorted.
+func (s *Store) OwnDigests(ctx context.Context) ([]string, error) {
+	l, err := s.own(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := l.finish(nil); err != nil {
+		return nil, err
+	}
+	return slices.Sorted(maps.Keys(l.loaded)), nil
+}
+
+func (s *Store) own(ctx context.Context) (*loading, error) {
 	digests, err := s.Digests()
 	if err != nil {
 		return nil, err
@@ -73,11 +99,7 @@ func (s *Store) OwnHistory(ctx context.Context) (*life.History, error) {
 			}
 		}
 	}
-	records, err := l.finish(nil)
-	if err != nil {
-		return nil, err
-	}
-	return life.Replay(records)
+	return l, nil
 }
 
 // loading reads some records.

@@ -143,7 +143,11 @@ func exported(t testing.TB, key *signing.Key) (from *site, e transfer.Export, pa
 	if err != nil {
 		t.Fatal(err)
 	}
-	from.roster = from.roster.WithProject(trust)
+	// Another project has records in the archive, which are not for everybody.
+	other, others := trusting(t)
+	from.roster = newSite(t).roster.WithProject(others)
+	from.discover(t, "theirs", other)
+	from.roster = newSite(t).roster.WithProject(trust)
 	for _, name := range []string{"first", "second", "third"} {
 		from.discover(t, name, key)
 	}
