@@ -12,7 +12,7 @@ import (
 type History struct {
 	// States are by the digest of the update.
 	States map[string]*State
-	// Heads are the records that no other stands on, sorted.
+	// Heads are the records that no other stands on, the newest of each key first.
 	Heads []string
 	// Disregarded are the records that count for nothing as a whole, in order.
 	Disregarded []Signed

@@ -293,6 +293,29 @@ func TestATrialIsOfABaseline(t *testing.T) {
 	}
 }
 
+// Of many heads a new record names some alone: each signer's newest are among them.
+func TestTheNewestOfEachKeyComeFirst(t *testing.T) {
+	var all []life.Signed
+	for i := range 3 * life.MaxAfter {
+		r := step(life.Discovered)
+		r.When = noon.AddDate(50, 0, i) // whoever has a key may say any time
+		all = append(all, life.Signed{Digest: fmt.Sprintf("%064x", i), Record: &r, By: ci})
+	}
+	newest := strings.Repeat("f", 64)
+	for i, digest := range []string{newest, strings.Repeat("e", 64)} {
+		r := step(life.Discovered)
+		r.When = noon.AddDate(0, 0, -i)
+		all = append(all, life.Signed{Digest: digest, Record: &r, By: ada})
+	}
+	h, err := life.Replay(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(h.Heads) != len(all) || !slices.Equal(h.Heads[:2], []string{fmt.Sprintf("%064x", 3*life.MaxAfter-1), newest}) {
+		t.Errorf("%d heads, first %.8q", len(h.Heads), h.Heads[:2])
+	}
+}
+
 func TestARecordThatWasTakenAwayIsMissed(t *testing.T) {
 	var s story
 	s.add(ci, step(life.Discovered))

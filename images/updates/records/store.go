@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -118,9 +119,7 @@ func (s *Store) AddWhere(ctx context.Context, key Key, choose func(*life.History
 func (s *Store) prepare(history *life.History, r *life.Record, key Key) error {
 	now := s.Now().UTC().Truncate(time.Second)
 	r.Format, r.When, r.After = life.RecordFormat, now, history.Heads
-	if len(r.After) > life.MaxAfter {
-		r.After = r.After[:life.MaxAfter]
-	}
+	r.After = slices.Sorted(slices.Values(r.After[:min(life.MaxAfter, len(r.After))]))
 	id, err := key.KeyID()
 	if err != nil {
 		return fmt.Errorf("signing record: %w", err)
