@@ -40,6 +40,13 @@ func (w *workshop) approveLock(ctx context.Context, recipe *baseline.Recipe, pre
 	if !open && previous != nil {
 		return "", nil
 	}
+	if !open {
+		// A lock file that was taken away makes no second first lock.
+		l, err := w.env.ledgerOf(ctx, w.project)
+		if err != nil || l.history.FirstLock(recipe.Name, recipe.Architecture) != "" {
+			return "", err
+		}
+	}
 	if open && previous != nil {
 		if err := w.refuseHeld(ctx, recipe, previous, lock); err != nil {
 			return "", err
