@@ -22,12 +22,15 @@ type Needs struct {
 	Unknown []string
 }
 
+// mostBy is how many of those who need a file are named.
+const mostBy = 100
+
 // Need is one needed file.
 type Need struct {
 	SHA256 string
 	// Name is the package's, with its version where that is known.
 	Name string
-	// By names who needs it: "lock debian-12-nginx", "image debian-12-nginx:…".
+	// By names who needs it, the first hundred: "lock debian-12-nginx", "image debian-12-nginx:…".
 	By []string
 	// locked is what a lock says of it, with the lock; without one nobody knows
 	// where it comes from.
@@ -47,7 +50,7 @@ func (n *Needs) add(sum, name, by string) *Need {
 		need = &Need{SHA256: sum, Name: name, waiting: true}
 		n.bySum[sum] = need
 	}
-	if !slices.Contains(need.By, by) {
+	if len(need.By) < mostBy && !slices.Contains(need.By, by) {
 		need.By = append(need.By, by)
 	}
 	return need

@@ -133,6 +133,9 @@ func agentKey(line string) (*sshsig.Key, error) {
 	return sshsig.NewKey(&agentSigner{public: public, socket: os.Getenv("SSH_AUTH_SOCK")})
 }
 
+// agentWait is how long an agent has to answer.
+const agentWait = 2 * time.Minute
+
 // agentSigner asks an agent for each signature anew.
 type agentSigner struct {
 	public ssh.PublicKey
@@ -151,6 +154,10 @@ func (s *agentSigner) Sign(_ io.Reader, data []byte) (*ssh.Signature, error) {
 		return nil, fault.Failedf("asking the SSH agent").Because(err)
 	}
 	defer conn.Close()
+	// It may ask its user; others wait for the records meanwhile.
+	if err := conn.SetDeadline(time.Now().Add(agentWait)); err != nil {
+		return nil, fault.Failedf("asking the SSH agent").Because(err)
+	}
 	signature, err := agent.NewClient(conn).Sign(s.public, data)
 	if err != nil {
 		return nil, fault.Failedf("asking the SSH agent for a signature of %s", ssh.FingerprintSHA256(s.public)).Because(err).

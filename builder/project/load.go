@@ -37,6 +37,7 @@ func load(file, work string, flags *pflag.FlagSet, defaults map[string]string) (
 			return Config{}, fmt.Errorf("reading settings of %s: %w", file, err)
 		}
 		l.origins, l.rules = f.origins(), f.rules
+		l.approved = f.values["policy.mode"] == string(policy.Approved)
 	}
 	for _, s := range Settings() {
 		if err := v.BindEnv(s.Key, s.Variable()); err != nil {
@@ -69,6 +70,10 @@ func load(file, work string, flags *pflag.FlagSet, defaults map[string]string) (
 	l.makeAbsolute()
 	l.Policy.Policy = l.rules
 	l.Policy.Policy.Mode = policy.Mode(l.Policy.Mode)
+	if l.approved && l.Policy.Policy.Mode == policy.Open {
+		return Config{}, fault.Inputf("%s is open, and the project's file demands approval", l.subject("policy.mode")).
+			WithHint("change it in %s, where others see it", file)
+	}
 	return l.Config, l.check()
 }
 
@@ -78,6 +83,9 @@ type loaded struct {
 	origins map[string]origin
 	// rules are those of policy:, without the mode.
 	rules policy.Policy
+	// approved says that the file's mode is, which nothing else may loosen: the
+	// environment is nobody's to review.
+	approved bool
 	// work is where the relative paths of other settings start.
 	work string
 }

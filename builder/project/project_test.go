@@ -13,6 +13,7 @@ import (
 	"imgbuild/builder/host"
 	"imgbuild/builder/project"
 	"imgbuild/images/fault"
+	"imgbuild/images/updates/policy"
 )
 
 // home gives the test XDG directories and settings of its own.
@@ -80,6 +81,29 @@ func TestFlagsWinOverVariablesOverTheFile(t *testing.T) {
 	}
 	if got, err := p.Mirror(host.ArchiveDebian, "bookworm"); err != nil || got != "http://flag.example/debian" {
 		t.Errorf("Mirror: %q, %v", got, err)
+	}
+}
+
+func TestTheEnvironmentMayTightenTheModeOnly(t *testing.T) {
+	home(t)
+	for _, c := range []struct {
+		file, variable string
+		want           policy.Mode // empty where that is refused
+	}{
+		{"open", "approved", policy.Approved},
+		{"approved", "approved", policy.Approved},
+		{"approved", "", policy.Approved},
+		{"approved", "open", ""},
+	} {
+		dir := written(t, "policy: {mode: "+c.file+"}\n")
+		t.Setenv("IMGBUILD_POLICY_MODE", c.variable)
+		p, err := project.Open(project.Options{WorkDir: dir})
+		switch {
+		case c.want == "" && (fault.KindOf(err) != fault.Input || !strings.Contains(err.Error(), "IMGBUILD_POLICY_MODE is open")):
+			t.Errorf("%+v: got %v", c, err)
+		case c.want != "" && (err != nil || p.Config.Policy.Policy.Mode != c.want):
+			t.Errorf("%+v: got %v", c, err)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"imgbuild/images/fault"
 	"imgbuild/images/signing"
 	"imgbuild/images/updates"
+	"imgbuild/images/updates/life"
 	"imgbuild/images/updates/policy"
 	"imgbuild/images/updates/records"
 )
@@ -39,6 +40,18 @@ func (w *workshop) approveLock(ctx context.Context, recipe *baseline.Recipe, pre
 	if !open && previous != nil {
 		return "", nil
 	}
+	if !open {
+		// A lock file that was taken away makes no second first lock.
+		l, err := w.env.ledgerOf(ctx, w.project)
+		if err != nil || l.history.FirstLock(recipe.Name, recipe.Architecture) != "" {
+			return "", err
+		}
+	}
+	if open && previous != nil {
+		if err := w.refuseHeld(ctx, recipe, previous, lock); err != nil {
+			return "", err
+		}
+	}
 	store, err := w.project.Records()
 	if err != nil {
 		return "", err
@@ -56,6 +69,30 @@ func (w *workshop) approveLock(ctx context.Context, recipe *baseline.Recipe, pre
 		return "", nil
 	}
 	return record, err
+}
+
+// refuseHeld refuses a lock with what is kept back and the lock before does not have:
+// where locking is approving too.
+func (w *workshop) refuseHeld(ctx context.Context, recipe *baseline.Recipe, previous, lock *updates.Lock) error {
+	l, err := w.env.ledgerOf(ctx, w.project)
+	if err != nil {
+		return err
+	}
+	had := map[string]bool{}
+	for _, p := range previous.Packages {
+		had[p.SHA256] = true
+	}
+	for _, p := range lock.Packages {
+		s := l.history.States[p.SHA256]
+		if s == nil {
+			s = &life.State{Update: life.OfPackage(p)}
+		}
+		if d, held := l.policy.Held(s, l.now); held && !had[p.SHA256] {
+			return fault.Heldf("locking %s: %s is kept back: %s", recipe.Name, s.Update, d.Why).
+				WithHint("leave it out: name with --update what is to move; or end the hold, in imgbuild.yaml or by: imgbuild updates approve %s --reopen --why REASON", p.Name)
+		}
+	}
+	return nil
 }
 
 // signer opens the project's key. Where it was made for that, the records are opened

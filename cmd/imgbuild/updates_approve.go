@@ -12,6 +12,7 @@ import (
 	"imgbuild/images/updates"
 	"imgbuild/images/updates/life"
 	"imgbuild/images/updates/policy"
+	"imgbuild/images/updates/records"
 )
 
 // approveFlags are the flags of updates approve.
@@ -176,7 +177,8 @@ func (e *environment) tellDecided(ctx context.Context, before *ledger, digest st
 	}, next)
 }
 
-// approveLocked approves what a lock has and the policy would not let it have again.
+// approveLocked approves what a lock has, but what the user has approved before or as
+// many people as the policy wants.
 func approveLocked(ctx context.Context, env *environment, l *ledger, f approveFlags) error {
 	w, err := env.workshop(ctx)
 	if err != nil {
@@ -187,11 +189,23 @@ func approveLocked(ctx context.Context, env *environment, l *ledger, f approveFl
 	if err != nil {
 		return err
 	}
+	key, err := env.decider(l.project)
+	if err != nil {
+		return err
+	}
+	id, err := key.KeyID()
+	if err != nil {
+		return err
+	}
+	by, _ := l.store.Roster.SignerOf(id, l.now)
+	approved := func(s *life.State) bool {
+		return s != nil && (len(s.People()) >= l.policy.Needs() || slices.Contains(s.People(), by.Name))
+	}
 	var chosen []*life.State
 	known := map[string]bool{}
 	for _, lock := range locks {
 		for _, p := range lock.Packages {
-			if known[p.SHA256] || p.Archive == "" || personApproved(l.history.States[p.SHA256]) {
+			if known[p.SHA256] || p.Archive == "" || approved(l.history.States[p.SHA256]) {
 				continue
 			}
 			known[p.SHA256] = true
@@ -203,9 +217,9 @@ func approveLocked(ctx context.Context, env *environment, l *ledger, f approveFl
 		}
 	}
 	if len(chosen) == 0 {
-		return fault.Inputf("all that the lock of %s has is approved by people", f.locked).WithHint("see: %s", env.command("updates", "list", "--all"))
+		return fault.Inputf("all that the lock of %s has is approved by you, or by as many people as the policy wants", f.locked).WithHint("see: %s", env.command("updates", "list", "--all"))
 	}
-	if err := w.evaluateLocked(ctx, l, locks, chosen); err != nil {
+	if err := w.evaluateLocked(ctx, l, key, locks, chosen); err != nil {
 		return err
 	}
 	r := life.Record{Action: life.Approved, Rule: life.ByPerson, Basis: life.Basis{Baseline: locks[0].Baseline, Architecture: locks[0].Architecture}}
@@ -213,14 +227,8 @@ func approveLocked(ctx context.Context, env *environment, l *ledger, f approveFl
 	return env.decide(ctx, l, r, chosen, f)
 }
 
-func personApproved(s *life.State) bool { return s != nil && len(s.People()) > 0 }
-
 // evaluateLocked records of locked packages that nobody evaluated what they apply to.
-func (w *workshop) evaluateLocked(ctx context.Context, l *ledger, locks []*updates.Lock, chosen []*life.State) error {
-	key, err := w.env.decider(w.project)
-	if err != nil {
-		return err
-	}
+func (w *workshop) evaluateLocked(ctx context.Context, l *ledger, key records.Key, locks []*updates.Lock, chosen []*life.State) error {
 	discovered := life.Record{Action: life.Discovered, Who: orMe(""), Why: "a lock has it"}
 	evaluated := life.Record{Action: life.Evaluated, Who: orMe(""), Why: "a lock has it"}
 	for _, s := range chosen {

@@ -36,7 +36,7 @@ func newUpdatesExportCommand(env *environment) *cobra.Command {
 		Long: `Write locks, of all baselines or of those that are named, every package file that
 they name and the records of the life of updates to one file that the project's key
 signs. Each file is compared with its digest as it is written, and the same locks
-give the same bytes. In a DIR the file is called imgbuild-updates-DATE.zip.
+and records give the same bytes. In a DIR the file is called imgbuild-updates-DATE.zip.
 
 Where it goes, updates import takes it in; imgbuild bake then needs no network.`,
 		Example: "  imgbuild updates export /media/usb\n  imgbuild updates export web.zip debian-12-nginx",

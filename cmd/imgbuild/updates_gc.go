@@ -56,7 +56,12 @@ not known here: it is collected with --even-shared only.`,
 				return err
 			}
 			done, err := custody.Collect(cmd.Context(), archive, func(ctx context.Context) (*custody.Needs, error) {
-				return env.needs(ctx, p, nil)
+				needs, err := env.needs(ctx, p, nil)
+				if err != nil {
+					return nil, err
+				}
+				// Reading a catalog takes its time, in which locks may have come.
+				return needs, addLocks(needs, p, nil)
 			}, time.Now().Add(-time.Duration(age)))
 			if err != nil {
 				return err

@@ -1,14 +1,25 @@
 package main
 
 import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"imgbuild/builder"
+	"imgbuild/builder/debian"
 	"imgbuild/builder/progress"
+	"imgbuild/builder/project"
+	"imgbuild/images/fault"
 	"imgbuild/images/updates"
+	"imgbuild/images/updates/life"
+	"imgbuild/images/updates/policy"
 	"imgbuild/images/updates/transfer"
 )
 
@@ -20,17 +31,23 @@ type importedUpdates struct {
 	Signer string `json:"signer"`
 	// Packages and Records are how many the bundle has, Added and NewRecords how
 	// many of them were not here.
-	Packages   int      `json:"packages"`
-	Added      int      `json:"added"`
-	AddedBytes int64    `json:"added_bytes"`
-	Records    int      `json:"records"`
-	NewRecords int      `json:"new_records"`
-	NewLocks   []string `json:"new_locks"`
-	SameLocks  []string `json:"same_locks"`
+	Packages   int   `json:"packages"`
+	Added      int   `json:"added"`
+	AddedBytes int64 `json:"added_bytes"`
+	Records    int   `json:"records"`
+	NewRecords int   `json:"new_records"`
+	// NewLocks were written, with what differs in those that took another one's place.
+	NewLocks  []importedLock `json:"new_locks"`
+	SameLocks []string       `json:"same_locks"`
+}
+
+type importedLock struct {
+	Path  string     `json:"path"`
+	Moves []lockMove `json:"moves,omitempty"`
 }
 
 func newUpdatesImportCommand(env *environment) *cobra.Command {
-	var replace bool
+	var replace, older bool
 	cmd := &cobra.Command{
 		Use:   "import FILE",
 		Short: "Take in what updates export wrote elsewhere",
@@ -40,7 +57,9 @@ Its signer's public key must be listed under trust: in imgbuild.yaml. One that w
 interrupted goes on when it is started again.
 
 A lock that is here under the same name and is another one is kept, and nothing is
-taken in, unless --replace-locks says otherwise.`,
+taken in, unless --replace-locks says otherwise; one that is newer asks for --older
+too. With policy.mode approved, a lock takes another one's place only where all that
+is new in it is approved, by the records here and those of the bundle.`,
 		Example: "  imgbuild updates import /media/usb/imgbuild-updates-20260131.zip",
 		Args:    words("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -62,7 +81,8 @@ taken in, unless --replace-locks says otherwise.`,
 			}
 			var task progress.Task
 			done, err := transfer.Import{
-				Archive: archive, LocksDir: p.LocksDir(), Records: records, Trust: trust, Replace: replace,
+				Archive: archive, LocksDir: p.LocksDir(), Records: records, Trust: trust, Replace: replace, Older: older,
+				Approve: func(ctx context.Context, was, is *updates.Lock) error { return env.approveImported(ctx, p, was, is) },
 				Start: func(name string, total int64) func(int64) {
 					if task != nil {
 						task.Done("")
@@ -84,13 +104,67 @@ taken in, unless --replace-locks says otherwise.`,
 			answer := importedUpdates{
 				File: args[0], AsOf: done.AsOf, Signer: done.Signer.Name,
 				Packages: len(done.Packages), Added: done.Added, AddedBytes: done.Bytes, Records: len(done.Records), NewRecords: done.NewRecords,
-				NewLocks: append([]string{}, done.NewLocks...), SameLocks: append([]string{}, done.SameLocks...),
+				NewLocks: []importedLock{}, SameLocks: append([]string{}, done.SameLocks...),
+			}
+			for _, l := range done.NewLocks {
+				lock := importedLock{Path: l.Path}
+				if l.Was != nil {
+					lock.Moves = describeMoves(debian.Check(l.Was, l.Is).Moves)
+				}
+				answer.NewLocks = append(answer.NewLocks, lock)
 			}
 			return env.answer(answer, func(w io.Writer) { writeImportedUpdates(w, answer) }, env.command("bake", done.Baselines[0]))
 		},
 	}
 	cmd.Flags().BoolVar(&replace, "replace-locks", false, "take locks of the bundle in the place of other ones that are here")
+	cmd.Flags().BoolVar(&older, "older", false, "with --replace-locks, also of locks that are newer")
 	return cmd
+}
+
+// approveImported refuses a lock that would take the place of another one with what is
+// not approved. One that is the first here is its user's, as a first lock is.
+func (e *environment) approveImported(ctx context.Context, p *project.Project, was, is *updates.Lock) error {
+	if p.Config.Policy.Policy.Mode != policy.Approved || was == nil {
+		return nil
+	}
+	l, err := e.ledgerOf(ctx, p)
+	if err != nil {
+		return err
+	}
+	approval := builder.NewApproval(l.history, l.policy, l.approvers, is.Baseline, was, l.now)
+	var missing []string
+	for _, pkg := range is.Packages {
+		// What the lock here has already is not the bundle's to decide, and files of the
+		// project are reviewed with it.
+		if approval.Locked[pkg.SHA256] || pkg.Archive == "" && hasFile(p.Dir, pkg) {
+			continue
+		}
+		if ok, d := approval.Judge(pkg); !ok {
+			missing = append(missing, fmt.Sprintf("  %s: %s", life.OfPackage(pkg), d.Why))
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return fault.Heldf("the bundle's lock of %s has %d packages that are not approved here, such as:\n%s", is.Baseline, len(missing), strings.Join(missing[:min(20, len(missing))], "\n")).
+		WithHint("approve them (%s), and import it again", e.command("updates", "list"))
+}
+
+// hasFile tells whether a project has a package's file as it is locked.
+func hasFile(dir string, p updates.Package) bool {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return false
+	}
+	defer root.Close()
+	f, err := root.Open(p.Path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	h := sha256.New()
+	n, err := io.Copy(h, io.LimitReader(f, p.Size+1))
+	return err == nil && n == p.Size && hex.EncodeToString(h.Sum(nil)) == p.SHA256
 }
 
 func writeImportedUpdates(w io.Writer, i importedUpdates) {
@@ -100,7 +174,10 @@ func writeImportedUpdates(w io.Writer, i importedUpdates) {
 		fmt.Fprintf(w, "%s of updates, %d of them new\n", progress.Count(i.Records, "record"), i.NewRecords)
 	}
 	for _, lock := range i.NewLocks {
-		fmt.Fprintf(w, "wrote %s\n", lock)
+		fmt.Fprintf(w, "wrote %s\n", lock.Path)
+		for _, m := range lock.Moves {
+			fmt.Fprintf(w, "  %s\n", m.Why)
+		}
 	}
 	for _, lock := range i.SameLocks {
 		fmt.Fprintf(w, "%s is the same\n", lock)

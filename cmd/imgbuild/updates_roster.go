@@ -18,9 +18,11 @@ func newUpdatesRosterCommand(env *environment) *cobra.Command {
 		Long: `List those whose records count: the people and machines of approvers.yaml, and the
 project's own keys. Without that file, whoever has the project's key decides.
 
-For each key the newest record that it signed is shown. When a key goes, enter that
-record as last: beside its until:, so that nothing which is signed with it later can
-be dated back.`,
+For each key a record is shown that stands on what it signed before, and how much it
+does not stand on, as when the key was used on two machines at once. When a key goes,
+enter that record as last: beside its until:, so that nothing which is signed with it
+later can be dated back. Look at the record before: whoever had the key may have
+signed it.`,
 		Example: "  imgbuild updates roster\n  imgbuild updates roster --output json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -57,10 +59,15 @@ type rosterKey struct {
 	// Counts says whether what is signed with it now counts; else Why says why not.
 	Counts bool   `json:"counts"`
 	Why    string `json:"why,omitempty"`
-	// Records counts what it signed, and Last is the newest of it.
-	Records int    `json:"records"`
-	Last    string `json:"last,omitempty"`
-	Newest  string `json:"newest,omitempty"`
+	// Records counts what it signed. Last is the record of it that stands on the most
+	// of that, of the time Newest by its own word; Beside counts what it does not
+	// stand on, which would not count any more.
+	Records int       `json:"records"`
+	Last    string    `json:"last,omitempty"`
+	Newest  time.Time `json:"newest,omitzero"`
+	Beside  int       `json:"beside,omitempty"`
+	// Ahead says that the time has not come yet.
+	Ahead bool `json:"ahead,omitempty"`
 }
 
 func describeRoster(l *ledger, records []life.Signed) rosterDocument {
@@ -82,18 +89,17 @@ func describeRosterKey(l *ledger, k *roster.Key, records []life.Signed) rosterKe
 	out := rosterKey{ID: k.ID()}
 	_, out.Why = l.store.Roster.SignerOf(k.ID(), l.now)
 	out.Counts = out.Why == ""
-	var newest time.Time
+	var own []life.Signed
 	for _, r := range records {
-		if r.By.Key != k.ID() || r.Void != "" {
-			continue
-		}
-		out.Records++
-		if !r.Record.When.Before(newest) {
-			newest, out.Last = r.Record.When, r.Digest
+		if r.By.Key == k.ID() && r.Void == "" {
+			own = append(own, r)
 		}
 	}
-	if !newest.IsZero() {
-		out.Newest = newest.Format(time.RFC3339)
+	out.Records = len(own)
+	if len(own) > 0 {
+		last, known := roster.Last(records, own)
+		out.Last, out.Newest, out.Beside = last.Digest, last.Record.When, len(own)-known
+		out.Ahead = last.Record.When.After(l.now)
 	}
 	return out
 }
@@ -110,7 +116,13 @@ func (d rosterDocument) write(w io.Writer) {
 				fmt.Fprintf(w, "        counts no more: %s\n", harmless(k.Why))
 			}
 			if k.Records > 0 {
-				fmt.Fprintf(w, "  last  %s  (of %d, %s)\n", k.Last, k.Records, k.Newest)
+				fmt.Fprintf(w, "  last  %s  (of %d, %s)\n", k.Last, k.Records, k.Newest.Format(time.RFC3339))
+			}
+			if k.Beside > 0 {
+				fmt.Fprintf(w, "        it does not stand on %d others of this key, which would then count no more\n", k.Beside)
+			}
+			if k.Ahead {
+				fmt.Fprintln(w, "        its time has not come yet: look at who made it before you enter it")
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -20,6 +21,8 @@ type verifiedArchive struct {
 	// Archive is its directory.
 	Archive string `json:"archive"`
 	*custody.Report
+	// Records says what is wrong with the records of updates.
+	Records string `json:"records,omitempty"`
 }
 
 func newUpdatesVerifyCommand(env *environment) *cobra.Command {
@@ -29,7 +32,8 @@ func newUpdatesVerifyCommand(env *environment) *cobra.Command {
 		Short: "Read all of the archive, and say what is damaged or missing",
 		Long: `Read every file of the archive and compare it with its digest, and look for each
 file that a lock or a version of the catalog needs: of all locks, or of those that
-are named. Ends with exit code 4 when something is damaged or missing.
+are named; and verify every record of updates, and that none is missed that others
+stand on. Ends with exit code 4 when something is damaged, forged or missing.
 
 With --repair, damaged files are moved away, so that nothing is made of them, and
 what a lock names is fetched again from where locks' files come from. Interrupted, it
@@ -64,11 +68,22 @@ goes on where it was.`,
 			if damaged, missing := report.Left(); damaged+missing > 0 && !repair {
 				next = env.command(append([]string{"updates", "verify", "--repair"}, names...)...)
 			}
-			answer := verifiedArchive{p.Config.Archive.Dir, report}
+			records, err := p.Records()
+			if err != nil {
+				return err
+			}
+			_, wrong := records.History(ctx)
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			answer := verifiedArchive{Archive: p.Config.Archive.Dir, Report: report}
+			if wrong != nil {
+				answer.Records = wrong.Error()
+			}
 			if err := env.answer(answer, func(w io.Writer) { writeVerified(w, answer) }, next); err != nil {
 				return err
 			}
-			return verdictOn(report, failed)
+			return cmp.Or(verdictOn(report, failed), wrong)
 		},
 	}
 	cmd.Flags().BoolVar(&repair, "repair", false, "move damaged files away, and fetch what can be had again")
@@ -77,13 +92,9 @@ goes on where it was.`,
 
 // needs are what locks, the catalog and updates on their way need of the archive.
 func (e *environment) needs(ctx context.Context, p *project.Project, names []string) (*custody.Needs, error) {
-	locks, err := p.Locks(names...)
-	if err != nil {
-		return nil, err
-	}
 	needs := &custody.Needs{}
-	for _, lock := range locks {
-		needs.AddLock(lock.Name, lock.Lock)
+	if err := addLocks(needs, p, names); err != nil {
+		return nil, err
 	}
 	c, err := e.catalogAt(ctx, p, p.Config.Catalog)
 	if err != nil {
@@ -101,6 +112,14 @@ func (e *environment) needs(ctx context.Context, p *project.Project, names []str
 		return nil, err
 	}
 	return needs, needs.AddRecords(records)
+}
+
+func addLocks(needs *custody.Needs, p *project.Project, names []string) error {
+	locks, err := p.Locks(names...)
+	for _, lock := range locks {
+		needs.AddLock(lock.Name, lock.Lock)
+	}
+	return err
 }
 
 // refetch fetches packages of a lock from where its files come from.
@@ -175,7 +194,10 @@ func writeVerified(w io.Writer, v verifiedArchive) {
 	for _, unknown := range v.Unknown {
 		fmt.Fprintf(w, "UNKNOWN   %s\n", harmless(unknown))
 	}
-	if damaged, missing := v.Left(); damaged+missing+len(v.Unknown) == 0 {
+	if v.Records != "" {
+		fmt.Fprintf(w, "RECORDS   %s\n", harmless(v.Records))
+	}
+	if damaged, missing := v.Left(); damaged+missing+len(v.Unknown) == 0 && v.Records == "" {
 		fmt.Fprintln(w, "the archive is whole")
 	}
 }

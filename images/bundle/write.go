@@ -14,6 +14,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"imgbuild/images/fault"
 	"imgbuild/images/signing"
 )
@@ -153,10 +155,14 @@ func Create(path string, write func(io.Writer) error) (err error) {
 		return err
 	}
 	// A link does not replace what has come there meanwhile.
-	if err := os.Link(out.Name(), path); errors.Is(err, fs.ErrExist) {
+	err = os.Link(out.Name(), path)
+	switch {
+	case errors.Is(err, fs.ErrExist):
 		return fault.Inputf("%s is there already", path).WithHint("choose another name, or remove it")
-	} else if err != nil {
+	case errors.Is(err, unix.EPERM), errors.Is(err, errors.ErrUnsupported):
 		return os.Rename(out.Name(), path) // a file system without links
+	case err != nil:
+		return err
 	}
 	return os.Remove(out.Name())
 }

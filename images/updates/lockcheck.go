@@ -96,6 +96,8 @@ func (r *Release) check() error {
 	switch {
 	case !archiveForm.MatchString(r.Archive):
 		return fmt.Errorf("%.80q is no archive's name", r.Archive)
+	case hasPassword(r.URL):
+		return fmt.Errorf("its URL has a password, which a lock shows to everybody")
 	case r.URL != "" && !urlForm.MatchString(r.URL):
 		return fmt.Errorf("%.80q is no URL of a repository", r.URL)
 	case !suiteForm.MatchString(r.Suite) || !isCleanPath(r.Suite):
@@ -111,7 +113,30 @@ func (r *Release) check() error {
 	return nil
 }
 
+func hasPassword(url string) bool {
+	_, rest, _ := strings.Cut(url, "://")
+	authority, _, _ := strings.Cut(rest, "/")
+	at := strings.LastIndex(authority, "@")
+	return at >= 0 && strings.Contains(authority[:at], ":")
+}
+
 func (l *Lock) checkPackage(p *Package) error {
+	switch {
+	case p.Architecture != l.Architecture && p.Architecture != "all":
+		return fmt.Errorf("its architecture %.80q is not %s", p.Architecture, l.Architecture)
+	case p.Set != Root && p.Set != Boot && p.Set != Tools:
+		return fmt.Errorf("%.80q is no set", p.Set)
+	case p.Set == Tools && p.Layer != "":
+		return fmt.Errorf("the tools have no layer")
+	case p.Set != Tools && !slices.Contains(l.Layers, p.Layer):
+		return fmt.Errorf("there is no layer %.80q", p.Layer)
+	}
+	return p.CheckFile()
+}
+
+// CheckFile finds the first thing that no lock may say of a package's file, whatever
+// it is for there.
+func (p *Package) CheckFile() error {
 	switch {
 	case !packageForm.MatchString(p.Name):
 		return fmt.Errorf("it is no package's name")
@@ -121,8 +146,8 @@ func (l *Lock) checkPackage(p *Package) error {
 		return fmt.Errorf("%.80q is no version", p.Version)
 	case !versionForm.MatchString(p.SourceVersion):
 		return fmt.Errorf("%.80q is no version", p.SourceVersion)
-	case p.Architecture != l.Architecture && p.Architecture != "all":
-		return fmt.Errorf("its architecture %.80q is not %s", p.Architecture, l.Architecture)
+	case !architectureForm.MatchString(p.Architecture):
+		return fmt.Errorf("%.80q is no architecture", p.Architecture)
 	case (p.Archive == "") != (p.Suite == ""):
 		return fmt.Errorf("archive and suite go together")
 	case p.Archive != "" && (!archiveForm.MatchString(p.Archive) || !suiteForm.MatchString(p.Suite) || !isCleanPath(p.Suite)):
@@ -133,12 +158,6 @@ func (l *Lock) checkPackage(p *Package) error {
 		return fmt.Errorf("size %d is no file's", p.Size)
 	case !validSum(p.SHA256):
 		return fmt.Errorf("%.80q is no SHA-256 digest", p.SHA256)
-	case p.Set != Root && p.Set != Boot && p.Set != Tools:
-		return fmt.Errorf("%.80q is no set", p.Set)
-	case p.Set == Tools && p.Layer != "":
-		return fmt.Errorf("the tools have no layer")
-	case p.Set != Tools && !slices.Contains(l.Layers, p.Layer):
-		return fmt.Errorf("there is no layer %.80q", p.Layer)
 	}
 	return nil
 }

@@ -103,6 +103,7 @@ func TestHostileLocksAreRefused(t *testing.T) {
 		"unknown field":        {"    auto: true\n", "    automatic: true\n"},
 		"doubled field":        {"epoch: 1772352000\n", "epoch: 1772352000\nepoch: 1\n"},
 		"later format":         {"format: 1", "format: 2"},
+		"a password":           {"https://packages", "https://me:secret@packages"},
 		"path outside":         {"path: pool/updates", "path: ../updates"},
 		"absolute path":        {"path: pool/updates", "path: /updates"},
 		"unclean path":         {"path: pool/updates", "path: pool//updates"},

@@ -25,6 +25,7 @@ import (
 //	<dir>/tmp/put-…          files being written by Put
 //	<dir>/damaged/abcdef…    files that were damaged, see Quarantine
 //	<dir>/records/…          the life of updates, which the store leaves alone
+//	<dir>/use                held by who relies on files and by Collect, see Use
 //
 // Whoever writes a partial or temporary file holds a lock (flock(2)) on it,
 // so what a killed process leaves behind can be told from what is in use.

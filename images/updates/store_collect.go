@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
+
+	"imgbuild/images/hold"
 )
 
 // Collected is what Collect removed, in files and bytes, and what it left.
@@ -16,12 +20,30 @@ type Collected struct {
 	Kept         int   `json:"kept"`
 }
 
+// useName is the file that is held by who uses the store.
+const useName = "use"
+
+// Use keeps Collect away until what it returns is closed: for whoever finds files in
+// the store and only then writes the lock that needs them.
+func (s *Store) Use(ctx context.Context) (io.Closer, error) {
+	f, err := hold.File(ctx, filepath.Join(s.dir, useName), hold.Shared)
+	if err != nil {
+		return nil, fmt.Errorf("using the archive: %w", err)
+	}
+	return f, nil
+}
+
 // Collect removes the files that nothing needs and that came into the store
 // before a time. needed says which are needed, by digest; it is asked after the
 // store was looked through, so that a lock written meanwhile counts, and nothing
-// is removed when it cannot say.
+// is removed when it cannot say. It waits for whoever has the store in Use.
 func (s *Store) Collect(ctx context.Context, needed func(context.Context) (map[string]bool, error), before time.Time) (Collected, error) {
 	var sum Collected
+	held, err := hold.File(ctx, filepath.Join(s.dir, useName), hold.Exclusive)
+	if err != nil {
+		return sum, fmt.Errorf("collecting what nothing needs: %w", err)
+	}
+	defer held.Close()
 	items, err := s.List()
 	if err != nil {
 		return sum, err

@@ -134,6 +134,33 @@ func TestQuarantine(t *testing.T) {
 }
 
 // Whatever is needed stays, and of the rest what is young.
+func TestCollectWaitsForWhoUsesTheStore(t *testing.T) {
+	s, err := updates.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	used, err := s.Use(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := errors.New("asked")
+	collect := func(ctx context.Context) error {
+		_, err := s.Collect(ctx, func(context.Context) (map[string]bool, error) { return nil, asked }, time.Now())
+		return err
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if err := collect(ended); !errors.Is(err, context.Canceled) {
+		t.Errorf("while it is used: %v", err)
+	}
+	if err := used.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := collect(t.Context()); !errors.Is(err, asked) {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
 func TestCollectKeepsWhatIsNeeded(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	for range 50 {

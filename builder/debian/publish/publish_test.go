@@ -260,6 +260,11 @@ func TestWhatIsNotAsLockedIsNotServed(t *testing.T) {
 		"two paragraphs": {func(s *shop) {
 			s.addFile(t, "zz", "1", updates.Tools, packed(t, "Package: zz\nVersion: 1\nArchitecture: amd64\n\nPackage: evil\nVersion: 1\n"))
 		}, "its control file is wrong"},
+		"one file twice": {func(s *shop) {
+			again := s.lock.Packages[1]
+			again.Set, again.Name, again.Layer = updates.Tools, "zz", ""
+			s.lock.Packages = append(s.lock.Packages, again)
+		}, "the lock has one file as web 1 and as zz 1"},
 		"a suite with a way out": {func(s *shop) { s.lock.Suite = "a/../../b" }, "is no name of a folder"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -271,9 +276,14 @@ func TestWhatIsNotAsLockedIsNotServed(t *testing.T) {
 			}
 		})
 	}
+	s := newShop(t)
+	for _, name := range []string{"", "..", "a/b", "web\nSuite: sid"} {
+		if _, err := publish.Make(t.Context(), publish.Request{Name: name, Lock: s.lock, Archive: s.archive, Key: key}); fault.KindOf(err) != fault.Input {
+			t.Errorf("as %q: %v", name, err)
+		}
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	s := newShop(t)
 	if _, err := publish.Make(ctx, publish.Request{Name: "web", Lock: s.lock, Archive: s.archive, Key: key}); !errors.Is(err, context.Canceled) {
 		t.Errorf("after the end: %v", err)
 	}

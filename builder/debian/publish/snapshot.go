@@ -10,6 +10,7 @@ import (
 	"iter"
 	"maps"
 	"path"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -78,6 +79,9 @@ type File struct {
 	Size   int64
 }
 
+// nameForm is that of a folder below snapshots/, and of a field of the release.
+var nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,159}$`)
+
 // Make makes a snapshot. Every package is read from the archive and compared with
 // the lock; one that is missing, damaged or not what the lock says is a World
 // fault.
@@ -92,6 +96,9 @@ func Make(ctx context.Context, r Request) (*Snapshot, error) {
 func assemble(ctx context.Context, r Request) (*Snapshot, error) {
 	if err := r.Lock.Check(); err != nil {
 		return nil, fault.Inputf("the lock is wrong").Because(err)
+	}
+	if !nameForm.MatchString(r.Name) {
+		return nil, fault.Inputf("%.80q is no name of a snapshot", r.Name).WithHint("name the lock's file like its baseline")
 	}
 	if strings.Contains(r.Lock.Suite, "/") {
 		return nil, fault.Inputf("the suite %q is no name of a folder", r.Lock.Suite)
@@ -161,7 +168,11 @@ func (r Request) controls(ctx context.Context) (map[string]string, error) {
 	byDigest := map[string]updates.Package{}
 	var missing []string
 	for _, p := range r.Lock.Packages {
-		if _, seen := byDigest[p.SHA256]; !seen && !r.Archive.HasSized(p.SHA256, p.Size) {
+		was, seen := byDigest[p.SHA256]
+		if seen && (was.Name != p.Name || was.Version != p.Version) {
+			return nil, fault.Inputf("the lock has one file as %s %s and as %s %s", was.Name, was.Version, p.Name, p.Version)
+		}
+		if !seen && !r.Archive.HasSized(p.SHA256, p.Size) {
 			missing = append(missing, p.Name+" "+p.Version)
 		}
 		byDigest[p.SHA256] = p

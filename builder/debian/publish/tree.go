@@ -32,7 +32,10 @@ func (site *Site) Write(ctx context.Context, dir string) (err error) {
 	if err := site.write(ctx, draft); err != nil {
 		return fmt.Errorf("writing a repository: %w", err)
 	}
-	if err := errors.Join(os.Chmod(draft, 0o755), os.Rename(draft, dir)); err != nil {
+	if err := os.Chmod(draft, 0o755); err != nil {
+		return fmt.Errorf("writing a repository: %w", err)
+	}
+	if err := os.Rename(draft, dir); err != nil {
 		return fmt.Errorf("writing a repository: %w", err)
 	}
 	return nil

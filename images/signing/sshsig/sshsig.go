@@ -164,6 +164,9 @@ func (p PublicKey) Verify(message, sig []byte) error {
 	if err := ssh.Unmarshal(b.Signature, &s); err != nil {
 		return fault.Worldf("reading an SSH signature").Because(err)
 	}
+	if len(s.Rest) > 0 {
+		return fault.Worldf("reading an SSH signature: something follows it")
+	}
 	if err := p.key.Verify(toBeSigned(message), &s); err != nil {
 		return fault.Worldf("verifying an SSH signature: %s did not sign these bytes", p.ID())
 	}

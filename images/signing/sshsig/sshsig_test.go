@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/pem"
 	"errors"
 	"os"
@@ -58,6 +59,13 @@ func TestASignatureIsOfItsKeyAndMessage(t *testing.T) {
 		if err := key.Public().Verify(message, sig[:i]); err == nil {
 			t.Errorf("it holds when cut after %d bytes", i)
 		}
+	}
+	// What follows the signature proper says nothing, and would be another name for it.
+	at := bytes.LastIndex(sig, []byte("ssh-ed25519")) - 8
+	n := binary.BigEndian.Uint32(sig[at:])
+	longer := append(binary.BigEndian.AppendUint32(bytes.Clone(sig[:at]), n+1), sig[at+4:]...)
+	if err := key.Public().Verify(message, append(longer, 'x')); err == nil || !strings.Contains(err.Error(), "something follows it") {
+		t.Errorf("with something behind it: %v", err)
 	}
 	again, err := sshsig.ParsePublicKey(key.Public().Line() + " ada@desk")
 	if err != nil || again.ID() != key.Public().ID() {

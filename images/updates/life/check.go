@@ -76,8 +76,16 @@ func (r *Record) checkAction() error {
 		if !slices.Contains(rules, r.Rule) {
 			return fmt.Errorf("%.40q is no rule to approve by", r.Rule)
 		}
-		if (r.Rule == ByFirstLock || r.Rule == ByOpenLock) != (r.Basis.Lock != "") || (r.Basis.Lock == "") != (r.Basis.Baseline == "" || r.Basis.Architecture == "") {
+		byLock := r.Rule == ByFirstLock || r.Rule == ByOpenLock
+		if byLock && r.Basis.Lock == "" || (r.Basis.Lock == "") != (r.Basis.Baseline == "" || r.Basis.Architecture == "") {
 			return fmt.Errorf("who approves by locking names the lock and its baseline")
+		}
+		if byLock {
+			for _, u := range r.Updates {
+				if u.Architecture != r.Basis.Architecture && u.Architecture != "all" {
+					return fmt.Errorf("no lock for %s has %s", r.Basis.Architecture, u)
+				}
+			}
 		}
 		if r.Rule == ByPolicy && (r.Basis.Trial == "" || r.Basis.Policy == "") {
 			return fmt.Errorf("what the policy approves names its trial and the rule")

@@ -10,7 +10,7 @@ import (
 )
 
 // order sorts records so that each comes after those that it names as known, and
-// returns those that none names.
+// returns those that none names, as spread has them.
 func order(records []Signed) (sorted []Signed, heads []string, err error) {
 	at := make(map[string]*Signed, len(records))
 	for i := range records {
@@ -56,8 +56,23 @@ func order(records []Signed) (sorted []Signed, heads []string, err error) {
 			heads = append(heads, digest)
 		}
 	}
-	slices.Sort(heads)
-	return sorted, heads, nil
+	return sorted, spread(heads, at), nil
+}
+
+// spread sorts heads so that the newest of each key come first, then the second of
+// each: no key that signs many keeps others' from being named where not all can be.
+func spread(heads []string, at map[string]*Signed) []string {
+	slices.SortFunc(heads, func(a, b string) int { return later(at[a], at[b]) })
+	rank, of := map[string]int{}, map[string]int{}
+	for _, digest := range heads {
+		key := at[digest].By.Key
+		rank[digest] = of[key]
+		of[key]++
+	}
+	slices.SortFunc(heads, func(a, b string) int {
+		return cmp.Or(cmp.Compare(rank[a], rank[b]), strings.Compare(a, b))
+	})
+	return heads
 }
 
 // Ancestry is a record and all that it stands on, by digest.

@@ -54,8 +54,8 @@ const (
 	ByPerson Rule = "person"
 	// ByPolicy is what "auto-approve:" of the policy allows.
 	ByPolicy Rule = "policy"
-	// ByFirstLock is a baseline's first lock, which counts as approved for that
-	// baseline by who made it.
+	// ByFirstLock is a baseline's first lock, which keeps what it has, for that
+	// baseline, by who made it.
 	ByFirstLock Rule = "first-lock"
 	// ByOpenLock is a lock made while policy.mode was open.
 	ByOpenLock Rule = "open-lock"

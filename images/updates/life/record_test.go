@@ -21,6 +21,7 @@ func samples() map[string]life.Record {
 		"trialled":   step(life.Trialled, when, failed),
 		"approved":   step(life.Approved, when, rule(life.ByPolicy)),
 		"first lock": step(life.Approved, when, rule(life.ByFirstLock)),
+		"locked":     step(life.Approved, when, func(r *life.Record) { r.Basis = life.Basis{Lock: lockID, Baseline: "shop", Architecture: "amd64"} }),
 		"held":       step(life.Held, when, func(r *life.Record) { r.Until = noon.Add(time.Hour) }),
 		"rejected":   step(life.Rejected, when),
 	}
@@ -62,6 +63,8 @@ func TestWhatNoRecordMaySay(t *testing.T) {
 		"an update twice":        {"discovered", func(r *life.Record) { r.Updates = append(r.Updates, r.Updates[0]) }},
 		"a path out of archives": {"discovered", func(r *life.Record) { r.Updates[0].Path = "pool/../../x" }},
 		"a name with a blank":    {"discovered", func(r *life.Record) { r.Updates[0].Name = "a b" }},
+		"a name with a slash":    {"discovered", func(r *life.Record) { r.Updates[0].Name = "a/b" }},
+		"a path that is unclean": {"discovered", func(r *life.Record) { r.Updates[0].Path = "pool//x" }},
 		"no digest":              {"discovered", func(r *life.Record) { r.Updates[0].SHA256 = "x" }},
 		"another kind":           {"discovered", func(r *life.Record) { r.Updates[0].Kind = "rpm" }},
 		"nobody":                 {"discovered", func(r *life.Record) { r.Who = "" }},
@@ -81,6 +84,7 @@ func TestWhatNoRecordMaySay(t *testing.T) {
 		"another rule":           {"approved", func(r *life.Record) { r.Rule = "dice" }},
 		"a policy and no trial":  {"approved", func(r *life.Record) { r.Basis.Trial = "" }},
 		"a lock of no baseline":  {"first lock", func(r *life.Record) { r.Basis.Baseline = "" }},
+		"a lock of another cpu":  {"first lock", func(r *life.Record) { r.Basis.Architecture = "arm64" }},
 		"a hold for ever":        {"held", func(r *life.Record) { r.Until = time.Time{} }},
 		"a hold that is over":    {"held", func(r *life.Record) { r.Until = r.When }},
 	} {

@@ -1,6 +1,7 @@
 package life
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,12 +12,13 @@ import (
 type History struct {
 	// States are by the digest of the update.
 	States map[string]*State
-	// Heads are the records that no other stands on, sorted.
+	// Heads are the records that no other stands on, the newest of each key first.
 	Heads []string
 	// Disregarded are the records that count for nothing as a whole, in order.
 	Disregarded []Signed
 
 	firstLocks map[lockOf]string
+	payloads   map[[2]string]string // what was signed with which key, by the record
 }
 
 // Replay computes the state of every update from records that were verified, in any
@@ -29,7 +31,7 @@ func Replay(records []Signed) (*History, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &History{States: map[string]*State{}, Heads: heads, firstLocks: map[lockOf]string{}}
+	h := &History{States: map[string]*State{}, Heads: heads, firstLocks: map[lockOf]string{}, payloads: map[[2]string]string{}}
 	for _, r := range ordered {
 		h.add(r)
 	}
@@ -37,13 +39,16 @@ func Replay(records []Signed) (*History, error) {
 }
 
 func (h *History) add(r Signed) {
+	// One signature may have several forms, so that anybody may say again what another
+	// one has said; it counts where it stood first.
+	of := [2]string{r.By.Key, r.Payload}
+	if first := h.payloads[of]; r.Void == "" && r.Payload != "" && first != "" {
+		r.Void = "it is a copy of record " + short(first)
+	}
+	h.payloads[of] = cmp.Or(h.payloads[of], r.Digest)
 	if r.Void == "" && r.Record.Action == Approved && r.Record.Rule == ByFirstLock {
-		b := r.Record.Basis
-		if first := h.FirstLock(b.Baseline, b.Architecture); first != "" {
-			r.Void = fmt.Sprintf("%s had its first lock for %s before, by record %s", b.Baseline, b.Architecture, short(first))
-		} else {
-			h.firstLocks[lockOf{b.Baseline, b.Architecture}] = r.Digest
-		}
+		lock := lockOf{r.Record.Basis.Baseline, r.Record.Basis.Architecture}
+		h.firstLocks[lock] = cmp.Or(h.firstLocks[lock], r.Digest)
 	}
 	if r.Void != "" {
 		h.Disregarded = append(h.Disregarded, r)
@@ -99,12 +104,7 @@ func (s *State) apply(r Signed, i int) {
 		s.Evaluation = &r.Record.Evaluations[i]
 		s.reach(StageEvaluated)
 	case Trialled:
-		if !r.Record.Trial.Passed {
-			s.Tried = time.Time{}
-		} else if s.Tried.IsZero() {
-			s.Tried = r.Record.When
-		}
-		s.Trial = r.Record.Trial
+		s.try(r.Record.Trial, r.Record.When)
 		s.reach(StageTrialled)
 	case Approved:
 		s.reach(StageDiscovered)
@@ -113,7 +113,7 @@ func (s *State) apply(r Signed, i int) {
 			a.Baseline = r.Record.Basis.Baseline
 		}
 		s.Approvals = append(slices.DeleteFunc(slices.Clone(s.Approvals), func(b Approval) bool {
-			return b.By.Name == a.By.Name && b.Rule == a.Rule && b.Baseline == a.Baseline
+			return b.By.Name == a.By.Name && b.By.Role == a.By.Role && b.Rule == a.Rule && b.Baseline == a.Baseline
 		}), a)
 	case Rejected:
 		// What was approved before is decided anew by whoever reopens it.
@@ -128,11 +128,27 @@ func (s *State) apply(r Signed, i int) {
 	}
 }
 
+func (s *State) try(t *Trial, when time.Time) {
+	if !t.Passed {
+		s.Tried = time.Time{}
+		s.Approvals = slices.Clone(s.Approvals)
+		for i := range s.Approvals {
+			s.Approvals[i].Outdated = true
+		}
+	} else if s.Tried.IsZero() {
+		s.Tried = when
+	}
+	s.Trial = t
+	s.Trials = append(slices.DeleteFunc(slices.Clone(s.Trials), func(was *Trial) bool {
+		return was.Baseline == t.Baseline && was.Architecture == t.Architecture
+	}), t)
+}
+
 var stages = []Stage{StageUnknown, StageDiscovered, StageEvaluated, StageTrialled}
 
-// reach moves a stage forward, never back.
+// reach moves a stage forward, never back, and never out of a rejection.
 func (s *State) reach(stage Stage) {
-	if slices.Index(stages, s.Stage) < slices.Index(stages, stage) {
+	if s.Rejection == nil && slices.Index(stages, s.Stage) < slices.Index(stages, stage) {
 		s.Stage = stage
 	}
 }

@@ -113,13 +113,29 @@ func TestAnUpdateLives(t *testing.T) {
 	}
 	// The same person once more is still one.
 	s.add(ada, step(life.Approved))
+	// A lock is no decision about what it has.
+	s.add(bob, step(life.Approved, rule(life.ByOpenLock)))
+	if got := s.state(t).People(); !slices.Equal(got, []string{"ada"}) {
+		t.Errorf("approved by %v", got)
+	}
 	s.add(bob, step(life.Approved))
 	if got := s.state(t).People(); !slices.Equal(got, []string{"ada", "bob"}) {
 		t.Errorf("approved by %v", got)
 	}
+	// A machine that is called like a person says nothing for them.
+	s.add(life.Signer{Name: "bob", Role: life.Pipeline, Key: "c"}, step(life.Approved, rule(life.ByOpenLock)))
+	if got := len(s.state(t).Approvals); got != 4 {
+		t.Errorf("there are %d approvals", got)
+	}
 	s.add(bob, step(life.Rejected))
 	if state = s.state(t); state.Stage != life.StageRejected || len(state.People()) > 0 {
 		t.Errorf("rejected: %+v", state)
+	}
+	// That somebody finds it anew does not end that, nor let anything be decided.
+	s.add(ci, step(life.Discovered))
+	s.add(ada, step(life.Approved))
+	if state = s.state(t); state.Stage != life.StageRejected || len(state.Disregarded) != 1 {
+		t.Errorf("rejected, and found again: %+v", state)
 	}
 	s.add(ada, step(life.Reopened))
 	if state = s.state(t); state.Stage != life.StageTrialled || len(state.People()) > 0 || state.Rejection != nil {
@@ -204,19 +220,99 @@ func TestWhatIsOfAnotherKeyCountsForNothing(t *testing.T) {
 	}
 }
 
-func TestAFirstLockIsOne(t *testing.T) {
+// A record of a first lock that is dated back takes nothing away from the real one.
+func TestAFirstLockStaysApproved(t *testing.T) {
 	var s story
-	s.add(ci, step(life.Approved, rule(life.ByFirstLock)))
+	first := s.add(ci, step(life.Approved, rule(life.ByFirstLock))).Digest
 	s.add(ci, step(life.Approved, rule(life.ByFirstLock), func(r *life.Record) { r.Updates[0] = update("evil", "1") }))
+	if got := s.replay(t).FirstLock("shop", "amd64"); got != first {
+		t.Errorf("the first lock is %s, expected %s", got, first)
+	}
+	s[1].Record.After, s[1].Record.When = nil, noon.Add(-time.Hour)
 	h := s.replay(t)
 	if got := h.States[nginx().SHA256].Approvals; len(got) != 1 || got[0].Baseline != "shop" {
 		t.Errorf("%+v", got)
 	}
-	if got := h.States[update("evil", "1").SHA256]; len(got.Approvals) != 0 || !strings.Contains(got.Disregarded[0].Void, "shop had its first lock for amd64 before") {
-		t.Errorf("%+v", got)
+	if got := h.FirstLock("shop", "amd64"); got == "" || len(h.Disregarded) != 0 {
+		t.Errorf("first lock %q, disregarded %+v", got, h.Disregarded)
 	}
-	if len(h.Disregarded) != 1 {
-		t.Errorf("disregarded as a whole: %d", len(h.Disregarded))
+}
+
+// Ada's clock is ahead when she reopens an update, and bob then rejects it. Her
+// signature in another form, which anybody can make of it, does not take that back.
+func TestACopyOfARecordTakesNothingBack(t *testing.T) {
+	var s story
+	s.add(ci, step(life.Discovered))
+	s.add(ci, step(life.Evaluated))
+	s.add(ada, step(life.Rejected))
+	reopened := s.add(ada, step(life.Reopened))
+	reopened.Payload, reopened.Record.When = strings.Repeat("1", 64), noon.Add(time.Hour)
+	copied := *reopened
+	s.add(bob, step(life.Rejected))
+	for _, digest := range []string{strings.Repeat("0", 64), strings.Repeat("f", 64)} {
+		copied.Digest = digest
+		h := append(s[:len(s):len(s)], copied).replay(t)
+		state := h.States[nginx().SHA256]
+		if state.Rejection == nil || state.Rejection.By != bob || len(h.Disregarded) != 1 || !strings.Contains(h.Disregarded[0].Void, "it is a copy of record") {
+			t.Errorf("copied as %.4s: %+v, disregarded %+v", digest, state, h.Disregarded)
+		}
+	}
+}
+
+// What passes in one baseline has failed in another all the same, and a policy's
+// approval from before that does not come back.
+func TestATrialIsOfABaseline(t *testing.T) {
+	in := func(baseline string) func(*life.Record) { return func(r *life.Record) { r.Trial.Baseline = baseline } }
+	var s story
+	s.add(ci, step(life.Discovered))
+	s.add(ci, step(life.Evaluated))
+	s.add(ci, step(life.Trialled))
+	s.add(ci, step(life.Approved, rule(life.ByPolicy)))
+	if state := s.state(t); len(state.Approvals) != 1 || state.Approvals[0].Outdated {
+		t.Errorf("%+v", state.Approvals)
+	}
+	s.add(ci, step(life.Trialled, failed))
+	s.add(ci, step(life.Trialled, in("web")))
+	state := s.state(t)
+	if state.FailsIn() != "shop" || state.TrialIn("shop").Passed || !state.TrialIn("web").Passed || !state.TrialIn("other").Passed || !state.Approvals[0].Outdated {
+		t.Errorf("%+v", state)
+	}
+	s.add(ci, step(life.Approved, rule(life.ByPolicy)))
+	if state = s.state(t); len(state.Disregarded) != 1 || !strings.Contains(state.Disregarded[0].Void, "fails in a baseline, as in shop") {
+		t.Errorf("%+v", state.Disregarded)
+	}
+	elsewhere := slices.Clone(s)
+	elsewhere.add(ci, step(life.Evaluated, func(r *life.Record) { r.Evaluations[0].Applies[0].Baseline = "web" }))
+	if got := elsewhere.state(t).FailsIn(); got != "" {
+		t.Errorf("it fails in %s, which it does not apply to any more", got)
+	}
+	s.add(ci, step(life.Trialled))
+	s.add(ci, step(life.Approved, rule(life.ByPolicy)))
+	if state = s.state(t); state.FailsIn() != "" || len(state.Approvals) != 1 || state.Approvals[0].Outdated {
+		t.Errorf("%+v", state)
+	}
+}
+
+// Of many heads a new record names some alone: each signer's newest are among them.
+func TestTheNewestOfEachKeyComeFirst(t *testing.T) {
+	var all []life.Signed
+	for i := range 3 * life.MaxAfter {
+		r := step(life.Discovered)
+		r.When = noon.AddDate(50, 0, i) // whoever has a key may say any time
+		all = append(all, life.Signed{Digest: fmt.Sprintf("%064x", i), Record: &r, By: ci})
+	}
+	newest := strings.Repeat("f", 64)
+	for i, digest := range []string{newest, strings.Repeat("e", 64)} {
+		r := step(life.Discovered)
+		r.When = noon.AddDate(0, 0, -i)
+		all = append(all, life.Signed{Digest: digest, Record: &r, By: ada})
+	}
+	h, err := life.Replay(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(h.Heads) != len(all) || !slices.Equal(h.Heads[:2], []string{fmt.Sprintf("%064x", 3*life.MaxAfter-1), newest}) {
+		t.Errorf("%d heads, first %.8q", len(h.Heads), h.Heads[:2])
 	}
 }
 

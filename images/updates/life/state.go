@@ -43,8 +43,10 @@ type Signer struct {
 type Signed struct {
 	// Digest is the SHA-256 of the record's envelope, in lower-case hex.
 	Digest string
-	Record *Record
-	By     Signer
+	// Payload is the SHA-256 of what is signed.
+	Payload string
+	Record  *Record
+	By      Signer
 	// Void says why the record counts for nothing, such as that nobody in the roster
 	// signed it; empty when it counts. It is shown, and moves nothing.
 	Void string
@@ -67,6 +69,8 @@ type State struct {
 	// which none failed; zero when the newest has not passed.
 	Trial *Trial
 	Tried time.Time
+	// Trials are the newest of each baseline and architecture.
+	Trials []*Trial
 	// Approvals are one a signer and right, in their order.
 	Approvals []Approval
 	// Rejection is who rejected it, and Hold who put it off; nil when nobody did or it
@@ -98,6 +102,8 @@ type Approval struct {
 	Baseline string
 	// Basis is what it stands on.
 	Basis Basis
+	// Outdated says that a trial has failed since.
+	Outdated bool
 }
 
 // Step is one record in the life of an update.
@@ -118,12 +124,36 @@ type Step struct {
 // HeldAt says whether a person's hold lasts at a time.
 func (s *State) HeldAt(now time.Time) bool { return s.Hold != nil && now.Before(s.Hold.Until) }
 
-// People are the approvers who have approved it, by name, in the order in which
-// they did: each once.
+// TrialIn is what decides for a baseline: its newest trial, of several architectures
+// one that failed; where it was never tried there, the newest of any.
+func (s *State) TrialIn(baseline string) *Trial {
+	found := s.Trial
+	for _, t := range s.Trials {
+		if t.Baseline == baseline && (found == nil || found.Baseline != baseline || !t.Passed) {
+			found = t
+		}
+	}
+	return found
+}
+
+// FailsIn is a baseline whose newest trial failed, of those that it applies to by its
+// newest evaluation, or "".
+func (s *State) FailsIn() string {
+	for _, t := range s.Trials {
+		applies := s.Evaluation == nil || slices.ContainsFunc(s.Evaluation.Applies, func(a Applies) bool { return a.Baseline == t.Baseline })
+		if applies && !t.Passed {
+			return t.Baseline
+		}
+	}
+	return ""
+}
+
+// People are the approvers who have decided to approve it, by name, in the order in
+// which they did: each once. A lock that one of them made is no such decision.
 func (s *State) People() []string {
 	var names []string
 	for _, a := range s.Approvals {
-		if a.By.Role == Approver && (a.Rule == ByPerson || a.Rule == ByOpenLock) && !slices.Contains(names, a.By.Name) {
+		if a.By.Role == Approver && a.Rule == ByPerson && !slices.Contains(names, a.By.Name) {
 			names = append(names, a.By.Name)
 		}
 	}

@@ -11,9 +11,9 @@ import (
 // nil for an update that there is no record of. A step that says again what was said
 // is possible and changes nothing.
 func Refuses(s *State, r *Record, by Signer) string {
-	stage := StageUnknown
+	stage, rejected := StageUnknown, false
 	if s != nil {
-		stage = s.Stage
+		stage, rejected = s.Stage, s.Rejection != nil
 	}
 	if by.Role != Approver && !pipelineMay(r) {
 		return fmt.Sprintf("%s is a %s in the roster, and only an approver may have it %s", by.Name, by.Role, r.Action)
@@ -22,7 +22,7 @@ func Refuses(s *State, r *Record, by Signer) string {
 	case r.Action == Discovered:
 		return ""
 	case r.Action == Approved && (r.Rule == ByFirstLock || r.Rule == ByOpenLock):
-		if stage == StageRejected {
+		if rejected {
 			return rejectedBy(s)
 		}
 		return "" // whoever locks has found it by locking
@@ -33,7 +33,7 @@ func Refuses(s *State, r *Record, by Signer) string {
 			return "it is neither held nor rejected, so there is nothing to reopen"
 		}
 		return ""
-	case stage == StageRejected:
+	case rejected:
 		return rejectedBy(s)
 	}
 	switch r.Action {
@@ -50,6 +50,9 @@ func Refuses(s *State, r *Record, by Signer) string {
 		}
 		if r.Rule == ByPolicy && (s.Trial == nil || !s.Trial.Passed || s.Trial.ID != r.Basis.Trial) {
 			return "no policy approves what has not passed its newest trial"
+		}
+		if baseline := s.FailsIn(); r.Rule == ByPolicy && baseline != "" {
+			return "no policy approves what fails in a baseline, as in " + baseline
 		}
 	}
 	return ""

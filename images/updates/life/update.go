@@ -3,7 +3,6 @@ package life
 import (
 	"fmt"
 	"regexp"
-	"strings"
 
 	"imgbuild/images/updates"
 )
@@ -85,15 +84,7 @@ func (u Update) Check() error {
 			return fmt.Errorf("%.80q is no %s", f.value, f.what)
 		}
 	}
-	switch {
-	case !digestForm.MatchString(u.SHA256):
-		return fmt.Errorf("%.80q is no SHA-256 digest", u.SHA256)
-	case u.Size <= 0:
-		return fmt.Errorf("size %d is no file's", u.Size)
-	case (u.Archive == "") != (u.Suite == ""):
-		return fmt.Errorf("archive and suite go together")
-	case strings.HasPrefix(u.Path, "/") || strings.Contains("/"+u.Path+"/", "/../"):
-		return fmt.Errorf("%.80q is no path inside an archive", u.Path)
-	}
-	return nil
+	// An approved update must not make every lock of its baseline impossible.
+	p := u.Package()
+	return p.CheckFile()
 }

@@ -74,7 +74,7 @@ func Decide(s *life.State, facts Facts, p Policy, now time.Time) Decision {
 	}
 	passed := s.Trial != nil && s.Trial.Passed
 	if !passed && (p.Trial != Optional || p.Mode != Approved) {
-		return untried(s, p, facts)
+		return untried(s, s.Trial, facts)
 	}
 	return p.decideTried(s, facts, now, passed)
 }
@@ -84,7 +84,7 @@ func (p Policy) decideTried(s *life.State, facts Facts, now time.Time, passed bo
 	if p.Mode != Approved {
 		return Decision{Verdict: Approve, Why: "its trial passed, and policy.mode is open", Rule: life.ByPolicy, Policy: "policy.mode: open"}
 	}
-	if a := byPolicy(s); a != nil && p.AutoApprove != nil {
+	if a := byPolicy(s); a != nil && !a.Outdated && p.AutoApprove != nil {
 		return Decision{Verdict: Approve, Why: "approved by the policy: " + a.Basis.Policy, Recorded: true}
 	}
 	people := s.People()
@@ -96,6 +96,9 @@ func (p Policy) decideTried(s *life.State, facts Facts, now time.Time, passed bo
 		return wait
 	}
 	switch why := p.AutoApprove.misses(facts); {
+	case s.FailsIn() != "":
+		wait.Why += "; auto-approve does not cover it: its trial failed in " + s.FailsIn()
+		return wait
 	case why != "":
 		wait.Why += "; auto-approve does not cover it: " + why
 		return wait
@@ -147,9 +150,9 @@ func (p Policy) Held(s *life.State, now time.Time) (Decision, bool) {
 	return Decision{}, false
 }
 
-// untried is what an update without a passed trial waits for.
-func untried(s *life.State, p Policy, facts Facts) Decision {
-	if s.Trial == nil {
+// untried is what an update waits for without a trial that passed.
+func untried(s *life.State, trial *life.Trial, facts Facts) Decision {
+	if trial == nil {
 		why := "it waits for a trial"
 		if people := s.People(); len(people) > 0 {
 			why += "; approved by " + strings.Join(people, " and ") + " already"
@@ -158,7 +161,7 @@ func untried(s *life.State, p Policy, facts Facts) Decision {
 	}
 	return Decision{
 		Verdict: Wait, For: append([]string{ForTrial}, facts.Approvers...),
-		Why: "its trial failed: " + strings.Join(s.Trial.Failed[:min(3, len(s.Trial.Failed))], "; "),
+		Why: "its trial failed: " + strings.Join(trial.Failed[:min(3, len(trial.Failed))], "; "),
 	}
 }
 

@@ -64,26 +64,27 @@ func TestDecide(t *testing.T) {
 		why     string
 		waits   []string
 	}{
-		"unknown":                    {nil, policy.Facts{}, approved, 0, policy.Wait, "nothing is recorded", []string{policy.ForEvaluation}},
-		"discovered":                 {with(tried(), func(s *life.State) { s.Stage = life.StageDiscovered }), policy.Facts{}, approved, 0, policy.Wait, "not evaluated", []string{policy.ForEvaluation}},
-		"no trial":                   {untriedBy(), security("high"), approved, 0, policy.Wait, "it waits for a trial", []string{policy.ForTrial}},
-		"approved before its trial":  {untriedBy(person("ada")), security("high"), approved, 0, policy.Wait, "it waits for a trial; approved by ada already", []string{policy.ForTrial}},
-		"no trial, which is allowed": {untriedBy(person("ada")), security("high"), optional, 0, policy.Approve, "approved by ada", nil},
-		"nor an approval":            {untriedBy(), security("high"), optional, 0, policy.Wait, "not tried, which the policy leaves to people; it waits for ada or bob", []string{"ada", "bob"}},
-		"a trial that failed":        {with(tried(person("ada")), failed), security("high"), approved, 0, policy.Wait, "its trial failed: no answer", []string{policy.ForTrial, "ada", "bob"}},
-		"one person":                 {tried(person("ada")), security("high"), approved, 0, policy.Approve, "approved by ada", nil},
-		"nobody":                     {tried(), security("high"), approved, 0, policy.Wait, "its trial passed; it waits for ada or bob", []string{"ada", "bob"}},
-		"nobody who could":           {tried(), policy.Facts{}, approved, 0, policy.Wait, "the roster has nobody", nil},
-		"one of two":                 {tried(person("ada")), security("high"), two, 0, policy.Wait, "approved by ada; the policy wants two people, so it waits for bob", []string{"bob"}},
-		"the same twice":             {tried(person("ada"), person("ada")), security("high"), two, 0, policy.Wait, "waits for bob", []string{"bob"}},
-		"two of two":                 {tried(person("ada"), person("bob")), security("high"), two, 0, policy.Approve, "approved by ada and bob", nil},
-		"soaking":                    {tried(), security("high"), auto, 23 * time.Hour, policy.Wait, "it soaks until 2026-03-02T12:00:00Z", []string{policy.ForSoak, "ada", "bob"}},
-		"soaked":                     {tried(), security("critical"), auto, 24 * time.Hour, policy.Approve, "the policy approves security updates of severity high or worse whose trial passed 1d ago", nil},
-		"not severe":                 {tried(), security("medium"), auto, 24 * time.Hour, policy.Wait, "auto-approve does not cover it: severity medium is less than high", []string{"ada", "bob"}},
-		"of no known severity":       {tried(), security(""), auto, 24 * time.Hour, policy.Wait, "no severity is known", []string{"ada", "bob"}},
-		"no security update":         {tried(), policy.Facts{Facts: life.Facts{Severity: "critical"}}, auto, 24 * time.Hour, policy.Wait, "it is no security update", nil},
-		"held by the policy":         {tried(person("ada")), security("critical"), held, 24 * time.Hour, policy.OnHold, "the policy holds nginx* until 2026-03-03: the fair", nil},
-		"the hold is over":           {tried(), security("critical"), held, 48 * time.Hour, policy.Approve, "the policy approves", nil},
+		"unknown":                      {nil, policy.Facts{}, approved, 0, policy.Wait, "nothing is recorded", []string{policy.ForEvaluation}},
+		"discovered":                   {with(tried(), func(s *life.State) { s.Stage = life.StageDiscovered }), policy.Facts{}, approved, 0, policy.Wait, "not evaluated", []string{policy.ForEvaluation}},
+		"no trial":                     {untriedBy(), security("high"), approved, 0, policy.Wait, "it waits for a trial", []string{policy.ForTrial}},
+		"approved before its trial":    {untriedBy(person("ada")), security("high"), approved, 0, policy.Wait, "it waits for a trial; approved by ada already", []string{policy.ForTrial}},
+		"no trial, which is allowed":   {untriedBy(person("ada")), security("high"), optional, 0, policy.Approve, "approved by ada", nil},
+		"nor an approval":              {untriedBy(), security("high"), optional, 0, policy.Wait, "not tried, which the policy leaves to people; it waits for ada or bob", []string{"ada", "bob"}},
+		"a trial that failed":          {with(tried(person("ada")), failed), security("high"), approved, 0, policy.Wait, "its trial failed: no answer", []string{policy.ForTrial, "ada", "bob"}},
+		"one person":                   {tried(person("ada")), security("high"), approved, 0, policy.Approve, "approved by ada", nil},
+		"nobody":                       {tried(), security("high"), approved, 0, policy.Wait, "its trial passed; it waits for ada or bob", []string{"ada", "bob"}},
+		"nobody who could":             {tried(), policy.Facts{}, approved, 0, policy.Wait, "the roster has nobody", nil},
+		"one of two":                   {tried(person("ada")), security("high"), two, 0, policy.Wait, "approved by ada; the policy wants two people, so it waits for bob", []string{"bob"}},
+		"the same twice":               {tried(person("ada"), person("ada")), security("high"), two, 0, policy.Wait, "waits for bob", []string{"bob"}},
+		"two of two":                   {tried(person("ada"), person("bob")), security("high"), two, 0, policy.Approve, "approved by ada and bob", nil},
+		"soaking":                      {tried(), security("high"), auto, 23 * time.Hour, policy.Wait, "it soaks until 2026-03-02T12:00:00Z", []string{policy.ForSoak, "ada", "bob"}},
+		"soaked":                       {tried(), security("critical"), auto, 24 * time.Hour, policy.Approve, "the policy approves security updates of severity high or worse whose trial passed 1d ago", nil},
+		"not severe":                   {tried(), security("medium"), auto, 24 * time.Hour, policy.Wait, "auto-approve does not cover it: severity medium is less than high", []string{"ada", "bob"}},
+		"of no known severity":         {tried(), security(""), auto, 24 * time.Hour, policy.Wait, "no severity is known", []string{"ada", "bob"}},
+		"no security update":           {tried(), policy.Facts{Facts: life.Facts{Severity: "critical"}}, auto, 24 * time.Hour, policy.Wait, "it is no security update", nil},
+		"soaked, failed in a baseline": {with(tried(), func(s *life.State) { s.Trials = []*life.Trial{{Baseline: "shop", Failed: []string{"no"}}} }), security("critical"), auto, 24 * time.Hour, policy.Wait, "auto-approve does not cover it: its trial failed in shop", []string{"ada", "bob"}},
+		"held by the policy":           {tried(person("ada")), security("critical"), held, 24 * time.Hour, policy.OnHold, "the policy holds nginx* until 2026-03-03: the fair", nil},
+		"the hold is over":             {tried(), security("critical"), held, 48 * time.Hour, policy.Approve, "the policy approves", nil},
 		"held by a person": {with(tried(person("ada")), func(s *life.State) {
 			s.Hold = &life.Decision{By: life.Signer{Name: "bob"}, Until: noon.Add(time.Hour), Why: "the fair"}
 		}), security("critical"), auto, 0, policy.OnHold, "bob holds it until 2026-03-01T13:00:00Z: the fair", nil},
@@ -181,9 +182,16 @@ func TestLockable(t *testing.T) {
 	hold := policy.Policy{Mode: policy.Approved, Hold: []policy.Hold{{Packages: "nginx"}}}
 	rejected := with(tried(person("ada")), func(s *life.State) { s.Stage, s.Rejection = life.StageRejected, &life.Decision{} })
 	first := with(tried(machine(life.ByFirstLock, "shop")), func(s *life.State) { s.Stage, s.Trial = life.StageDiscovered, nil })
-	byOpen := with(tried(person("ada")), func(s *life.State) { s.Approvals[0].Rule, s.Trial = life.ByOpenLock, nil })
+	byOpen := with(tried(person("ada")), func(s *life.State) {
+		s.Approvals[0].Rule, s.Approvals[0].Baseline, s.Trial = life.ByOpenLock, "shop", nil
+	})
 	byProject := with(tried(machine(life.ByOpenLock, "shop")), func(s *life.State) { s.Trial = nil })
 	failed := with(tried(person("ada"), machine(life.ByPolicy, "")), func(s *life.State) { s.Trial = &life.Trial{Failed: []string{"no"}} })
+	elsewhere := with(tried(person("ada"), machine(life.ByPolicy, "")), func(s *life.State) {
+		s.Trial.Baseline = "other"
+		s.Trials = []*life.Trial{{Baseline: "shop", Failed: []string{"no"}}, s.Trial}
+	})
+	outdated := with(tried(machine(life.ByPolicy, "")), func(s *life.State) { s.Approvals[0].Outdated = true })
 	for name, c := range map[string]struct {
 		state    *life.State
 		policy   policy.Policy
@@ -201,12 +209,16 @@ func TestLockable(t *testing.T) {
 		"held":                              {tried(person("ada")), hold, "shop", false, false},
 		"held, and locked":                  {tried(person("ada")), hold, "shop", true, true},
 		"rejected, and locked":              {rejected, p, "shop", true, false},
-		"first locked":                      {first, two, "shop", false, true},
-		"first locked by another":           {first, p, "other", false, false},
+		"first locked":                      {first, two, "shop", true, true},
+		"first locked, gone from lock":      {first, two, "shop", false, false},
+		"first locked by another":           {first, p, "other", true, false},
 		"locked while open":                 {byOpen, p, "shop", true, true},
 		"locked while open, gone from lock": {byOpen, p, "shop", false, false},
 		"locked while open, by the project": {byProject, two, "shop", true, true},
 		"locked while open, by another":     {byProject, p, "other", true, false},
+		"failed in it, passed elsewhere":    {elsewhere, p, "shop", false, false},
+		"failed elsewhere, passed in it":    {elsewhere, p, "other", false, true},
+		"the policy, before a failed trial": {outdated, auto, "shop", false, false},
 		"failed since":                      {failed, p, "shop", false, false},
 		"failed since, and locked":          {failed, p, "shop", true, true},
 	} {

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -21,22 +20,23 @@ func (p Policy) Lockable(s *life.State, facts Facts, baseline string, locked boo
 			return false, d
 		}
 	}
-	if a := byFirstLock(s, baseline); a != nil {
-		return true, Decision{Verdict: Approve, Recorded: true, Why: fmt.Sprintf("%s was first locked with it, by %s", baseline, a.By.Name)}
-	}
-	if locked && byOpenLock(s, baseline) {
-		return true, Decision{Verdict: Approve, Recorded: true, Why: "locked while policy.mode was open"}
+	if a := byLock(s, baseline); locked && a != nil {
+		return true, Decision{Verdict: Approve, Recorded: true, Why: fmt.Sprintf("the lock of %s before has it, by %s", baseline, a.By.Name)}
 	}
 	// What is locked was approved as it was then.
-	tried := locked || p.Trial == Optional || s.Trial != nil && s.Trial.Passed
+	trial, policy := s.TrialIn(baseline), byPolicy(s)
+	tried := locked || p.Trial == Optional || trial != nil && trial.Passed
 	people := s.People()
 	switch {
-	case tried && byPolicy(s) != nil && (locked || p.AutoApprove != nil):
-		return true, Decision{Verdict: Approve, Recorded: true, Why: "approved by the policy: " + byPolicy(s).Basis.Policy}
+	case tried && policy != nil && (locked || p.AutoApprove != nil && !policy.Outdated):
+		return true, Decision{Verdict: Approve, Recorded: true, Why: "approved by the policy: " + policy.Basis.Policy}
 	case tried && len(people) >= p.Needs():
 		return true, Decision{Verdict: Approve, Recorded: true, Why: "approved by " + strings.Join(people, " and ")}
 	}
 	d := Decide(s, facts, p, now)
+	if !tried && d.Verdict == Approve {
+		return false, untried(s, trial, facts) // it passed in another baseline
+	}
 	if d.Verdict == Approve && !d.Recorded {
 		// Only a record says it to everybody, and stays when the policy changes.
 		d.Verdict, d.For = Wait, []string{"pipeline"}
@@ -45,15 +45,14 @@ func (p Policy) Lockable(s *life.State, facts Facts, baseline string, locked boo
 	return false, d
 }
 
-func byFirstLock(s *life.State, baseline string) *life.Approval {
+// byLock is the approval by a lock of a baseline. A machine may sign one, so it keeps
+// what the lock before has, which people have seen, and brings nothing in.
+func byLock(s *life.State, baseline string) *life.Approval {
 	for i := range s.Approvals {
-		if a := &s.Approvals[i]; a.Rule == life.ByFirstLock && a.Baseline == baseline {
+		a := &s.Approvals[i]
+		if (a.Rule == life.ByFirstLock || a.Rule == life.ByOpenLock) && a.Baseline == baseline {
 			return a
 		}
 	}
 	return nil
-}
-
-func byOpenLock(s *life.State, baseline string) bool {
-	return slices.ContainsFunc(s.Approvals, func(a life.Approval) bool { return a.Rule == life.ByOpenLock && a.Baseline == baseline })
 }

@@ -135,6 +135,9 @@ func Find(entries []Entry, word string) ([]Entry, error) {
 			}
 		}
 	}
+	if len(found) > 1 && len(word) >= 8 && slices.ContainsFunc(found, func(e Entry) bool { return strings.HasPrefix(e.State.Update.SHA256, word) }) {
+		return nil, fault.Inputf("%s means %d updates", word, len(found)).WithHint("give more of the digest, as imgbuild updates show has it")
+	}
 	switch {
 	case len(found) > 0:
 		return found, nil

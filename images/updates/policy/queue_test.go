@@ -75,6 +75,7 @@ func TestFind(t *testing.T) {
 	rejected.Stage, rejected.Rejection = life.StageRejected, &life.Decision{}
 	queue := policy.Queue(known(
 		waiting("nginx", "1", "shop", life.Facts{}), waiting("nginx", "2", "shop", life.Facts{}), waiting("nginx-common", "2", "shop", life.Facts{}), rejected,
+		waiting("libexpat1", "2", "shop", life.Facts{}), waiting("libexpat2", "2", "shop", life.Facts{}),
 	), policy.Policy{Mode: policy.Approved}, nil, noon)
 	for word, want := range map[string][]string{
 		"nginx":                {"nginx 2 trialled", "nginx-common 2 trialled"},
@@ -89,8 +90,9 @@ func TestFind(t *testing.T) {
 		}
 	}
 	for word, want := range map[string]string{
-		"ngnix":   `did you mean "nginx"?`,
-		"nginx=3": "there is no update of nginx to 3; known are",
+		"ngnix":    `did you mean "nginx"?`,
+		"libexpat": "libexpat means 2 updates",
+		"nginx=3":  "there is no update of nginx to 3; known are",
 	} {
 		if _, err := policy.Find(queue, word); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v", word, err)

@@ -48,18 +48,23 @@ func seal(ctx context.Context, r *life.Record, key Key) (envelope []byte, digest
 	if err != nil {
 		return nil, "", fmt.Errorf("signing record: %w", err)
 	}
-	envelope, err = json.Marshal(dsse.Envelope{
-		PayloadType: PayloadType, Payload: base64.StdEncoding.EncodeToString(payload),
-		Signatures: []dsse.Signature{{KeyID: id, Sig: base64.StdEncoding.EncodeToString(signature)}},
-	})
-	if err != nil {
+	if envelope, err = marshal(payload, roster.Signature{KeyID: id, Bytes: signature}); err != nil {
 		return nil, "", fmt.Errorf("signing record: %w", err)
 	}
-	envelope = append(envelope, '\n')
 	if len(envelope) > MaxEnvelope {
 		return nil, "", fault.Failedf("signing record: it has %d bytes, the limit is %d", len(envelope), MaxEnvelope)
 	}
 	return envelope, digestOf(envelope), nil
+}
+
+// marshal is the one way to write an envelope: written otherwise, the same record
+// would have another name.
+func marshal(payload []byte, s roster.Signature) ([]byte, error) {
+	envelope, err := json.Marshal(dsse.Envelope{
+		PayloadType: PayloadType, Payload: base64.StdEncoding.EncodeToString(payload),
+		Signatures: []dsse.Signature{{KeyID: s.KeyID, Sig: base64.StdEncoding.EncodeToString(s.Bytes)}},
+	})
+	return append(envelope, '\n'), err
 }
 
 func digestOf(envelope []byte) string {
@@ -67,40 +72,54 @@ func digestOf(envelope []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// open takes an envelope apart and verifies it; found is nil when the key that it
-// names is nobody's in the roster.
-func open(ctx context.Context, envelope []byte, who *roster.Roster) (*life.Record, roster.Signature, *roster.Found, error) {
-	fail := func(err error) (*life.Record, roster.Signature, *roster.Found, error) {
-		return nil, roster.Signature{}, nil, err
+// opened is a record with whose signature it has.
+type opened struct {
+	record *life.Record
+	// payload is the digest of what is signed, keyID the key that is named.
+	payload, keyID string
+	// by is nil when that key is nobody's in the roster.
+	by *roster.Found
+}
+
+// open takes an envelope apart and verifies it.
+func open(ctx context.Context, envelope []byte, who *roster.Roster) (*opened, error) {
+	payload, signature, err := parse(envelope)
+	if err != nil {
+		return nil, err
 	}
-	d := json.NewDecoder(bytes.NewReader(envelope))
-	d.DisallowUnknownFields()
+	found, err := who.Verify(ctx, envelope, PayloadType, dsse.PAE(PayloadType, payload), signature)
+	if err != nil {
+		return nil, err
+	}
+	record, err := life.Decode(payload)
+	if err != nil {
+		return nil, fault.Worldf("it is signed, but is no record").Because(err)
+	}
+	return &opened{record, digestOf(payload), signature.KeyID, found}, nil
+}
+
+// parse takes apart what marshal has written, and nothing else.
+func parse(envelope []byte) (payload []byte, s roster.Signature, err error) {
+	fail := func(err error) ([]byte, roster.Signature, error) { return nil, roster.Signature{}, err }
 	var e dsse.Envelope
-	if err := d.Decode(&e); err != nil {
+	if err := json.Unmarshal(envelope, &e); err != nil {
 		return fail(fault.Worldf("it is no envelope").Because(err))
 	}
 	if e.PayloadType != PayloadType || len(e.Signatures) != 1 {
 		return fail(fault.Worldf("it holds %.80q with %d signatures, expected %q with one", e.PayloadType, len(e.Signatures), PayloadType))
 	}
-	payload, err := base64.StdEncoding.DecodeString(e.Payload)
-	if err != nil {
+	if payload, err = base64.StdEncoding.DecodeString(e.Payload); err != nil {
 		return fail(fault.Worldf("its payload is not in base 64").Because(err))
 	}
-	bytes, err := base64.StdEncoding.DecodeString(e.Signatures[0].Sig)
-	if err != nil {
+	s.KeyID = e.Signatures[0].KeyID
+	if s.Bytes, err = base64.StdEncoding.DecodeString(e.Signatures[0].Sig); err != nil {
 		return fail(fault.Worldf("its signature is not in base 64").Because(err))
 	}
-	signature := roster.Signature{KeyID: e.Signatures[0].KeyID, Bytes: bytes}
-	if len(signature.KeyID) > 200 || signature.KeyID == "" {
+	if len(s.KeyID) > 200 || s.KeyID == "" {
 		return fail(fault.Worldf("its signature names no key"))
 	}
-	found, err := who.Verify(ctx, envelope, PayloadType, dsse.PAE(PayloadType, payload), signature)
-	if err != nil {
-		return fail(err)
+	if written, err := marshal(payload, s); err != nil || !bytes.Equal(written, envelope) {
+		return fail(fault.Worldf("it is not written as records are: somebody has copied one under another name"))
 	}
-	record, err := life.Decode(payload)
-	if err != nil {
-		return fail(fault.Worldf("it is signed, but is no record").Because(err))
-	}
-	return record, signature, found, nil
+	return payload, s, nil
 }

@@ -2,10 +2,16 @@ package records
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"maps"
 	"os"
+	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"imgbuild/images/fault"
 	"imgbuild/images/updates/life"
@@ -38,6 +44,30 @@ func (s *Store) History(ctx context.Context) (*life.History, error) {
 // those that they stand on. Records of strangers change no state: in an archive that
 // several projects share they are the others' own, and are not read here.
 func (s *Store) OwnHistory(ctx context.Context) (*life.History, error) {
+	l, err := s.own(ctx)
+	if err != nil {
+		return nil, err
+	}
+	records, err := l.finish(nil)
+	if err != nil {
+		return nil, err
+	}
+	return life.Replay(records)
+}
+
+// OwnDigests are the digests of the records that OwnHistory is made of, sorted.
+func (s *Store) OwnDigests(ctx context.Context) ([]string, error) {
+	l, err := s.own(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := l.finish(nil); err != nil {
+		return nil, err
+	}
+	return slices.Sorted(maps.Keys(l.loaded)), nil
+}
+
+func (s *Store) own(ctx context.Context) (*loading, error) {
 	digests, err := s.Digests()
 	if err != nil {
 		return nil, err
@@ -69,11 +99,7 @@ func (s *Store) OwnHistory(ctx context.Context) (*life.History, error) {
 			}
 		}
 	}
-	records, err := l.finish(nil)
-	if err != nil {
-		return nil, err
-	}
-	return life.Replay(records)
+	return l, nil
 }
 
 // loading reads some records.
@@ -98,7 +124,7 @@ func (l *loading) load(ctx context.Context, digests []string) error {
 		if err != nil {
 			return err
 		}
-		record, signature, by, err := open(ctx, envelope, l.store.Roster)
+		r, err := open(ctx, envelope, l.store.Roster)
 		if digestOf(envelope) != digest {
 			err = fault.Worldf("it is not what its name says")
 		}
@@ -106,8 +132,8 @@ func (l *loading) load(ctx context.Context, digests []string) error {
 			l.refused = append(l.refused, fmt.Sprintf("%s: %v", l.store.Path(digest), err))
 			continue
 		}
-		l.records = append(l.records, life.Signed{Digest: digest, Record: record, By: life.Signer{Key: signature.KeyID}})
-		l.found = append(l.found, by)
+		l.records = append(l.records, life.Signed{Digest: digest, Payload: r.payload, Record: r.record, By: life.Signer{Key: r.keyID}})
+		l.found = append(l.found, r.by)
 	}
 	return nil
 }
@@ -131,15 +157,11 @@ const tail = 2 << 10
 // isOwn tells whether a record may be signed with a key of the roster, by the end of
 // its file. What does not look like the files that are written here is read whole.
 func (s *Store) isOwn(digest string) (bool, error) {
-	f, err := os.Open(s.Path(digest))
+	f, info, err := s.open(digest)
 	if err != nil {
-		return false, fmt.Errorf("reading a record of updates: %w", err)
+		return false, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return false, fmt.Errorf("reading a record of updates: %w", err)
-	}
 	end := make([]byte, min(tail, info.Size()))
 	if _, err := f.ReadAt(end, info.Size()-int64(len(end))); err != nil {
 		return false, fmt.Errorf("reading a record of updates: %w", err)
@@ -149,10 +171,27 @@ func (s *Store) isOwn(digest string) (bool, error) {
 	return !ok || !closed || strings.Contains(id, `\`) || s.Roster.Knows(id), nil
 }
 
-func (s *Store) read(digest string) ([]byte, error) {
-	f, err := os.Open(s.Path(digest))
+// open opens a record's file; a pipe of that name, which nobody ever writes to, must
+// not hold up every command.
+func (s *Store) open(digest string) (*os.File, fs.FileInfo, error) {
+	f, err := os.OpenFile(s.Path(digest), os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, fmt.Errorf("reading a record of updates: %w", err)
+		return nil, nil, fmt.Errorf("reading a record of updates: %w", err)
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fault.Worldf("record %s is no regular file", s.Path(digest)).WithHint("see who put it there, and move it away")
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, f.Close())
+	}
+	return f, info, nil
+}
+
+func (s *Store) read(digest string) ([]byte, error) {
+	f, _, err := s.open(digest)
+	if err != nil {
+		return nil, err
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, MaxEnvelope+1))

@@ -130,5 +130,5 @@ func forge(t *testing.T, envelope []byte) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return out
+	return append(out, '\n')
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -89,6 +90,9 @@ func (s *Store) AddWhere(ctx context.Context, key Key, choose func(*life.History
 		return "", fmt.Errorf("adding a record of updates: %w", err)
 	}
 	defer held.Close()
+	if err := s.sweep(); err != nil {
+		return "", err
+	}
 	history, err := s.OwnHistory(ctx)
 	if err != nil {
 		return "", err
@@ -104,15 +108,18 @@ func (s *Store) AddWhere(ctx context.Context, key Key, choose func(*life.History
 	if err != nil {
 		return "", err
 	}
+	// A wrong signature, as of an agent that has another key, would end every command
+	// from then on.
+	if _, err := open(ctx, envelope, s.Roster); err != nil {
+		return "", fault.Failedf("signing record: what the key signed does not hold").Because(err).WithHint("see which key signs: ssh-add -l")
+	}
 	return digest, s.put(digest, envelope)
 }
 
 func (s *Store) prepare(history *life.History, r *life.Record, key Key) error {
 	now := s.Now().UTC().Truncate(time.Second)
 	r.Format, r.When, r.After = life.RecordFormat, now, history.Heads
-	if len(r.After) > life.MaxAfter {
-		r.After = r.After[:life.MaxAfter]
-	}
+	r.After = slices.Sorted(slices.Values(r.After[:min(life.MaxAfter, len(r.After))]))
 	id, err := key.KeyID()
 	if err != nil {
 		return fmt.Errorf("signing record: %w", err)
@@ -127,9 +134,6 @@ func (s *Store) prepare(history *life.History, r *life.Record, key Key) error {
 
 // put writes an envelope under its name, whole or not at all.
 func (s *Store) put(digest string, envelope []byte) (err error) {
-	if err := s.sweep(); err != nil {
-		return err
-	}
 	f, err := os.CreateTemp(s.dir, draftName)
 	if err != nil {
 		return fmt.Errorf("adding a record of updates: %w", err)

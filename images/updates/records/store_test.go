@@ -2,10 +2,15 @@ package records_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"imgbuild/images/fault"
 	"imgbuild/images/updates/life"
@@ -111,6 +116,24 @@ func TestWhatIsDamagedOrForgedIsRefused(t *testing.T) {
 	if err := os.Remove(s.Path(digestOf(forged))); err != nil {
 		t.Fatal(err)
 	}
+	// Nor may anybody give a record another name by writing it otherwise.
+	for name, copied := range map[string][]byte{
+		"a line more": append(bytes.Clone(envelope), '\n'),
+		"a blank":     bytes.Replace(envelope, []byte(`","payload"`), []byte(`", "payload"`), 1),
+		"base 64":     bytes.Replace(envelope, []byte(`"payload":"`), []byte(`"payload":"\n`), 1),
+		"a key more":  bytes.Replace(envelope, []byte(`{"payloadType"`), []byte(`{"x":1,"payloadType"`), 1),
+	} {
+		path := s.Path(digestOf(copied))
+		if err := os.WriteFile(path, copied, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Load(t.Context()); fault.KindOf(err) != fault.World || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: got %v", name, err)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
 	// A record that others stand on is missed; the newest alone is not.
 	mustAdd(t, s, approved("nginx"), shop.bob)
 	if err := os.Remove(s.Path(digest)); err != nil {
@@ -164,5 +187,37 @@ func TestProjectsShareAnArchive(t *testing.T) {
 	}
 	if u := gone.States[update("nginx").SHA256]; !slices.Equal(u.People(), []string{"ada"}) || len(gone.Disregarded) != 1 {
 		t.Errorf("without bob: %+v", u)
+	}
+}
+
+// wrong has ada's name, and signs with a key of its own.
+type wrong struct {
+	ada records.Key
+	records.Key
+}
+
+func (w wrong) KeyID() (string, error) { return w.ada.KeyID() }
+
+func TestASignatureThatDoesNotHoldIsNotKept(t *testing.T) {
+	shop := newShop(t)
+	s := shop.open(t, twoApprovers)
+	if _, err := s.Add(t.Context(), discovered("nginx"), wrong{shop.ada, shop.stranger}); fault.KindOf(err) != fault.Failed {
+		t.Errorf("got %v", err)
+	}
+	if digests, err := s.Digests(); err != nil || len(digests) > 0 {
+		t.Errorf("there are %v, %v", digests, err)
+	}
+}
+
+func TestAPipeIsNoRecord(t *testing.T) {
+	s := newShop(t).open(t, twoApprovers)
+	path := s.Path(strings.Repeat("a", 64))
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), unix.Mkfifo(path, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	for _, read := range []func(context.Context) (*life.History, error){s.History, s.OwnHistory} {
+		if _, err := read(t.Context()); fault.KindOf(err) != fault.World || !strings.Contains(err.Error(), "is no regular file") {
+			t.Errorf("got %v", err)
+		}
 	}
 }

@@ -2,13 +2,10 @@ package records
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
-
-	"github.com/secure-systems-lab/go-securesystemslib/dsse"
 
 	"imgbuild/images/fault"
 	"imgbuild/images/hold"
@@ -21,13 +18,9 @@ func Peek(envelope []byte) (*life.Record, error) {
 	if len(envelope) > MaxEnvelope {
 		return nil, fault.Worldf("reading a record of updates: it has more than %d bytes", MaxEnvelope)
 	}
-	var e dsse.Envelope
-	if err := json.Unmarshal(envelope, &e); err != nil {
-		return nil, fault.Worldf("reading a record of updates: it is no envelope").Because(err)
-	}
-	payload, err := base64.StdEncoding.DecodeString(e.Payload)
-	if err != nil || e.PayloadType != PayloadType {
-		return nil, fault.Worldf("reading a record of updates: it holds %.80q, expected %q in base 64", e.PayloadType, PayloadType)
+	payload, _, err := parse(envelope)
+	if err != nil {
+		return nil, fmt.Errorf("reading a record of updates: %w", err)
 	}
 	record, err := life.Decode(payload)
 	if err != nil {
@@ -53,10 +46,10 @@ type Arrival struct {
 	read    func(digest string) ([]byte, error)
 }
 
-// Arrive judges records that were made elsewhere by what they are and what they
-// stand on, which must be among them or here; their signatures are judged by whoever
-// reads them. read gives a record's envelope by its digest. Nothing is added yet.
-func (s *Store) Arrive(digests []string, read func(digest string) ([]byte, error)) (*Arrival, error) {
+// Arrive judges records that were made elsewhere as a reading would: one that is
+// forged would end every command from then on. What they stand on must be among
+// them or here. read gives a record's envelope by its digest. Nothing is added yet.
+func (s *Store) Arrive(ctx context.Context, digests []string, read func(digest string) ([]byte, error)) (*Arrival, error) {
 	here, err := s.Digests()
 	if err != nil {
 		return nil, err
@@ -69,8 +62,12 @@ func (s *Store) Arrive(digests []string, read func(digest string) ([]byte, error
 	follows, waits := map[string][]string{}, map[string]int{}
 	var ready []string
 	coming := map[string]bool{}
+	all := maps.Clone(known)
 	for _, digest := range digests {
-		coming[digest] = !known[digest]
+		coming[digest], all[digest] = !known[digest], true
+	}
+	if len(all) > maxRecords {
+		return nil, fault.Worldf("%d records of updates are here or would come, the limit is %d", len(all), maxRecords)
 	}
 	for _, digest := range digests {
 		if known[digest] {
@@ -80,14 +77,14 @@ func (s *Store) Arrive(digests []string, read func(digest string) ([]byte, error
 		if err != nil {
 			return nil, err
 		}
-		record, err := Peek(envelope)
+		r, err := open(ctx, envelope, s.Roster)
 		if err == nil && digestOf(envelope) != digest {
 			err = fault.Worldf("it is not what its name says")
 		}
 		if err != nil {
 			return nil, fmt.Errorf("record %.12s: %w", digest, err)
 		}
-		for _, before := range record.After {
+		for _, before := range r.record.After {
 			switch {
 			case coming[before]:
 				follows[before] = append(follows[before], digest)
@@ -128,6 +125,9 @@ func (s *Store) Take(ctx context.Context, a *Arrival) (int, error) {
 		return 0, fmt.Errorf("adding records of updates: %w", err)
 	}
 	defer held.Close()
+	if err := s.sweep(); err != nil {
+		return 0, err
+	}
 	for i, digest := range a.digests {
 		if err := context.Cause(ctx); err != nil {
 			return i, err

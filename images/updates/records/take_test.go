@@ -2,7 +2,9 @@ package records_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"strings"
@@ -29,7 +31,7 @@ func TestRecordsOfElsewhereArrive(t *testing.T) {
 		rand.Shuffle(len(digests), func(i, j int) { digests[i], digests[j] = digests[j], digests[i] })
 		to := records.Open(t.TempDir(), from.Roster, from.Now)
 		left := -1 // as many as are asked for
-		arrival, err := to.Arrive(digests, func(digest string) ([]byte, error) {
+		arrival, err := to.Arrive(t.Context(), digests, func(digest string) ([]byte, error) {
 			if left == 0 {
 				return nil, broken
 			}
@@ -48,7 +50,7 @@ func TestRecordsOfElsewhereArrive(t *testing.T) {
 			t.Fatalf("after %d records: %v", most, err)
 		}
 		// Again: what is there is left alone.
-		if arrival, err = to.Arrive(digests, from.Read); err != nil {
+		if arrival, err = to.Arrive(t.Context(), digests, from.Read); err != nil {
 			t.Fatal(err)
 		}
 		if taken, err := to.Take(t.Context(), arrival); err != nil || taken != len(digests)-most {
@@ -62,19 +64,25 @@ func TestRecordsOfElsewhereAreJudged(t *testing.T) {
 	from := s.open(t, twoApprovers)
 	first, second := mustAdd(t, from, discovered("a"), s.project), mustAdd(t, from, discovered("b"), s.project)
 	to := records.Open(t.TempDir(), from.Roster, from.Now)
-	if _, err := to.Arrive([]string{second}, from.Read); fault.KindOf(err) != fault.World || !strings.Contains(err.Error(), "stands on record "+first[:12]) {
+	if _, err := to.Arrive(t.Context(), []string{second}, from.Read); fault.KindOf(err) != fault.World || !strings.Contains(err.Error(), "stands on record "+first[:12]) {
 		t.Errorf("without the first: %v", err)
 	}
 	for name, change := range map[string]func([]byte) []byte{
-		"changed":     func(b []byte) []byte { return append(b, '\n') },
+		"changed": func(b []byte) []byte { return append(b, '\n') },
+		"forged":  func(b []byte) []byte { return bytes.Replace(b, []byte(`"sig":"M`), []byte(`"sig":"N`), 1) },
+		"two of them": func(b []byte) []byte {
+			return bytes.Replace(b, []byte(`"signatures":[`), []byte(`"signatures":[{},`), 1)
+		},
 		"no envelope": func([]byte) []byte { return []byte("x") },
 		"no record":   func(b []byte) []byte { return bytes.Replace(b, []byte(`"payload":"`), []byte(`"payload":"AAAA`), 1) },
 		"other kind":  func(b []byte) []byte { return bytes.Replace(b, []byte("imgbuild.update"), []byte("imgbuild.other"), 1) },
 	} {
-		_, err := to.Arrive([]string{first}, func(digest string) ([]byte, error) {
-			b, err := from.Read(digest)
-			return change(b), err
-		})
+		b, err := from.Read(first)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b = change(b)
+		_, err = to.Arrive(t.Context(), []string{fmt.Sprintf("%x", sha256.Sum256(b))}, func(string) ([]byte, error) { return b, nil })
 		if fault.KindOf(err) != fault.World {
 			t.Errorf("%s: %v", name, err)
 		}

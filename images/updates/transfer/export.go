@@ -49,7 +49,7 @@ func (e Export) AsOf() time.Time {
 // package that is missing or damaged is a World fault.
 func (e Export) Write(ctx context.Context, path string) (*Manifest, error) {
 	fail := func(err error) (*Manifest, error) { return nil, fmt.Errorf("exporting updates: %w", err) }
-	m, locks, err := e.manifest()
+	m, locks, err := e.manifest(ctx)
 	if err != nil {
 		return fail(err)
 	}
@@ -85,7 +85,7 @@ func (t telling) Write(p []byte) (int, error) {
 }
 
 // manifest lists what there is; locks are the texts of the locks by name.
-func (e Export) manifest() (m *Manifest, locks map[string][]byte, err error) {
+func (e Export) manifest(ctx context.Context) (m *Manifest, locks map[string][]byte, err error) {
 	m, locks = &Manifest{Version: manifestVersion, AsOf: e.AsOf(), Locks: []Lock{}, Packages: []File{}}, map[string][]byte{}
 	packages := map[string]File{}
 	var missing []string
@@ -108,7 +108,7 @@ func (e Export) manifest() (m *Manifest, locks map[string][]byte, err error) {
 			WithHint("fetch them: imgbuild updates verify --repair")
 	}
 	m.Packages = slices.SortedFunc(maps.Values(packages), byDigest)
-	m.Records, err = e.records()
+	m.Records, err = e.records(ctx)
 	return m, locks, err
 }
 
@@ -119,9 +119,10 @@ func fileOf(data []byte) File {
 	return File{hex.EncodeToString(sum[:]), int64(len(data))}
 }
 
-// records lists the records.
-func (e Export) records() ([]File, error) {
-	digests, err := e.Records.Digests()
+// records lists the project's records, and what they stand on: those of others in an
+// archive that several share are not for everybody.
+func (e Export) records(ctx context.Context) ([]File, error) {
+	digests, err := e.Records.OwnDigests(ctx)
 	if err != nil {
 		return nil, err
 	}

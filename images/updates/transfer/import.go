@@ -5,11 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -29,6 +28,11 @@ type Import struct {
 	Trust signing.Trust
 	// Replace takes a lock of the bundle in the place of another one here.
 	Replace bool
+	// Older lets that be one of an earlier epoch.
+	Older bool
+	// Approve, which may be nil, is asked of every lock before any is written, and
+	// when the records are in; was is nil for one that is new here.
+	Approve func(ctx context.Context, was, is *updates.Lock) error
 	// Start, which may be nil, is told how many bytes there are, and gives what is
 	// told of them: once as they are verified, and once as they are taken in.
 	Start func(name string, total int64) (done func(bytes int64))
@@ -45,9 +49,10 @@ type Imported struct {
 	Bytes int64
 	// NewRecords counts the records that were not here.
 	NewRecords int
-	// NewLocks are the paths of the locks that were written, and SameLocks of those
-	// that were here already.
-	NewLocks, SameLocks []string
+	// NewLocks are the locks that were written, and SameLocks the paths of those that
+	// were here already.
+	NewLocks  []Placed
+	SameLocks []string
 }
 
 // Read takes a bundle in. It verifies the signature, every digest and every lock
@@ -100,22 +105,22 @@ func (i Import) read(ctx context.Context, path string) (*Imported, error) {
 	if err := i.verify(ctx, b, entries); err != nil {
 		return nil, err
 	}
-	arrival, err := i.arrival(b, m)
+	arrival, err := i.arrival(ctx, b, m)
 	if err != nil {
 		return nil, err
 	}
+	used, err := i.Archive.Use(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer used.Close()
 	if err := i.takePackages(ctx, b, done); err != nil {
 		return nil, err
 	}
 	if done.NewRecords, err = i.Records.Take(ctx, arrival); err != nil {
 		return nil, err
 	}
-	for _, name := range done.NewLocks {
-		if err := locks[name].Write(name); err != nil {
-			return nil, err
-		}
-	}
-	return done, nil
+	return done, i.writeLocks(ctx, done)
 }
 
 // named are the files that a manifest names, by entry. Each must be there, and
@@ -143,13 +148,13 @@ func named(b *bundle.Bundle, m *Manifest) (map[string]File, error) {
 }
 
 // locks reads the locks, by where they go to. The bundle must have every package
-// of theirs.
+// of theirs, and no other: what an archive has, a lock may take.
 func (i Import) locks(b *bundle.Bundle, m *Manifest) (map[string]*updates.Lock, error) {
 	sizes := map[string]int64{} // by digest
 	for _, f := range m.Packages {
 		sizes[f.SHA256] = f.Bytes
 	}
-	locks := map[string]*updates.Lock{}
+	locks, unnamed := map[string]*updates.Lock{}, maps.Clone(sizes)
 	for _, l := range m.Locks {
 		lock, err := readLock(b, l)
 		if err != nil {
@@ -159,8 +164,12 @@ func (i Import) locks(b *bundle.Bundle, m *Manifest) (map[string]*updates.Lock, 
 			if sizes[p.SHA256] != p.Size {
 				return nil, fault.Worldf("lock %s is wrong: the bundle does not have its %s %s", l.Name, p.Name, p.Version)
 			}
+			delete(unnamed, p.SHA256)
 		}
 		locks[filepath.Join(i.LocksDir, l.Name+".lock")] = lock
+	}
+	for digest := range unnamed {
+		return nil, fault.Worldf("it has package %.12s, which none of its locks names", digest)
 	}
 	return locks, nil
 }
@@ -226,34 +235,6 @@ func readAll(b *bundle.Bundle, name string, f File) ([]byte, error) {
 	return data, nil
 }
 
-// place sorts the locks by whether they are here. Another lock under one of their
-// names is a person's to judge.
-func (i Import) place(done *Imported, locks map[string]*updates.Lock) error {
-	var other []string
-	for _, l := range done.Locks {
-		path := filepath.Join(i.LocksDir, l.Name+".lock")
-		done.Baselines = append(done.Baselines, locks[path].Baseline)
-		present, err := os.ReadFile(path)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			done.NewLocks = append(done.NewLocks, path)
-		case err != nil:
-			return fmt.Errorf("reading the lock that is here: %w", err)
-		case string(present) == string(locks[path].Marshal()):
-			done.SameLocks = append(done.SameLocks, path)
-		case i.Replace:
-			done.NewLocks = append(done.NewLocks, path)
-		default:
-			other = append(other, path)
-		}
-	}
-	if len(other) > 0 {
-		return fault.Inputf("other locks are here under its names: %s", strings.Join(other, ", ")).
-			WithHint("keep them in version control, and take those of the bundle instead with --replace-locks")
-	}
-	return nil
-}
-
 // takePackages puts what is not here, or not whole, into the archive.
 func (i Import) takePackages(ctx context.Context, b *bundle.Bundle, done *Imported) error {
 	var total int64
@@ -296,14 +277,14 @@ func (i Import) takePackage(ctx context.Context, b *bundle.Bundle, f File) (adde
 }
 
 // arrival judges the records of a bundle.
-func (i Import) arrival(b *bundle.Bundle, m *Manifest) (*records.Arrival, error) {
+func (i Import) arrival(ctx context.Context, b *bundle.Bundle, m *Manifest) (*records.Arrival, error) {
 	files := map[string]File{}
 	var digests []string
 	for _, f := range m.Records {
 		files[f.SHA256] = f
 		digests = append(digests, f.SHA256)
 	}
-	return i.Records.Arrive(digests, func(digest string) ([]byte, error) {
+	return i.Records.Arrive(ctx, digests, func(digest string) ([]byte, error) {
 		return readAll(b, recordEntry(files[digest]), files[digest])
 	})
 }

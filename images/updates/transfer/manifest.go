@@ -41,8 +41,8 @@ var form = bundle.Form{
 // Manifest is what a bundle says that it has.
 type Manifest struct {
 	Version int `json:"version"`
-	// AsOf is the newest epoch of the locks: the same locks give the same bytes,
-	// whenever they are packed.
+	// AsOf is the newest epoch of the locks: the same locks and records give the
+	// same bytes, whenever they are packed.
 	AsOf time.Time `json:"as_of"`
 	// Locks are by name, Packages by digest, Records by digest.
 	Locks    []Lock `json:"locks"`

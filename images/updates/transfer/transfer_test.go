@@ -110,7 +110,7 @@ func (s *site) visible(t testing.TB) []string {
 	t.Helper()
 	var names []string
 	err := filepath.WalkDir(s.dir, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() {
+		if err == nil && !d.IsDir() && d.Name() != "use" {
 			name, _ := filepath.Rel(s.dir, path)
 			names = append(names, name)
 		}
@@ -143,7 +143,11 @@ func exported(t testing.TB, key *signing.Key) (from *site, e transfer.Export, pa
 	if err != nil {
 		t.Fatal(err)
 	}
-	from.roster = from.roster.WithProject(trust)
+	// Another project has records in the archive, which are not for everybody.
+	other, others := trusting(t)
+	from.roster = newSite(t).roster.WithProject(others)
+	from.discover(t, "theirs", other)
+	from.roster = newSite(t).roster.WithProject(trust)
 	for _, name := range []string{"first", "second", "third"} {
 		from.discover(t, name, key)
 	}
