@@ -161,10 +161,7 @@ func (e *extraction) put(ctx context.Context, f entry, depth int, regular chan<-
 		if err != nil {
 			return err
 		}
-		if err := e.root.Symlink(target, below(f.name)); err != nil {
-			return err
-		}
-		return e.root.Lchown(below(f.name), f.info.UID, f.info.GID)
+		return e.symlink(f, target)
 	case !f.info.Mode.IsRegular():
 		return nil
 	}
@@ -224,6 +221,23 @@ func (e *extraction) describe(f entry) (err error) {
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
 	return e.dress(d, f)
+}
+
+// symlink makes a symbolic link with its owner and time.
+func (e *extraction) symlink(f entry, target string) (err error) {
+	if err := e.root.Symlink(target, below(f.name)); err != nil {
+		return err
+	}
+	if err := e.root.Lchown(below(f.name), f.info.UID, f.info.GID); err != nil {
+		return err
+	}
+	dir, err := e.root.Open(path.Dir(below(f.name)))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	at := unix.Timespec{Sec: f.info.ModTime}
+	return unix.UtimesNanoAt(int(dir.Fd()), path.Base(f.name), []unix.Timespec{at, at}, unix.AT_SYMLINK_NOFOLLOW)
 }
 
 // kept are the extended attributes that rules ask for: capabilities(7) and

@@ -34,10 +34,11 @@ func TestACopyIsTheSame(t *testing.T) {
 		}
 	}
 	capability := "\x01\x00\x00\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00" // cap_net_bind_service=ep, revision 2
+	early := []unix.Timeval{{Sec: 1_500_000_000}, {Sec: 1_500_000_000}}
 	for _, step := range []error{
 		os.Link(at("etc/motd"), at("srv/motd")),
 		os.Symlink("/etc/passwd", at("etc/link")),
-		os.Symlink("../../../../etc", at("srv/up")),
+		os.Symlink("../../../../etc", at("srv/up")), unix.Lutimes(at("srv/up"), early),
 		os.Chown(at("srv/a/tool"), 33, 34), os.Chmod(at("srv/a/tool"), 0o755|fs.ModeSetuid|fs.ModeSetgid),
 		os.Lchown(at("etc/link"), 5, 6), os.Chown(at("srv/a"), 7, 8), os.Chmod(at("srv/a"), 0o750|fs.ModeSticky),
 		unix.Mkfifo(at("srv/pipe"), 0o644),
