@@ -12,33 +12,11 @@ import (
 	"testing"
 
 	"imgbuild/images/unzip"
+	"imgbuild/images/unzip/ziptest"
 )
 
 // limit is how long a file may be in these tests.
 const limit = 1 << 20
-
-// archive makes a zip archive; fill fills it.
-func archive(t testing.TB, fill func(*zip.Writer)) []byte {
-	t.Helper()
-	var out bytes.Buffer
-	w := zip.NewWriter(&out)
-	fill(w)
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return out.Bytes()
-}
-
-func add(t testing.TB, w *zip.Writer, name, text string) {
-	t.Helper()
-	f, err := w.Create(name)
-	if err == nil {
-		_, err = f.Write([]byte(text))
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-}
 
 // raw adds what is in an entry of a stranger's making.
 func raw(t testing.TB, w *zip.Writer, h *zip.FileHeader, packed io.Reader) {
@@ -78,15 +56,15 @@ func read(data []byte) (map[string]string, error) {
 }
 
 func TestFilesAreReadAndFoldersPassedOver(t *testing.T) {
-	got, err := read(archive(t, func(w *zip.Writer) {
-		add(t, w, "dir/", "")
-		add(t, w, "dir/a", "one")
-		add(t, w, "b", "")
+	got, err := read(ziptest.Make(t, func(w *zip.Writer) {
+		ziptest.Add(t, w, "dir/", "")
+		ziptest.Add(t, w, "dir/a", "one")
+		ziptest.Add(t, w, "b", "")
 	}))
 	if err != nil || len(got) != 2 || got["dir/a"] != "one" {
 		t.Errorf("got %q, %v", got, err)
 	}
-	if got, err := read(archive(t, func(*zip.Writer) {})); err != nil || len(got) > 0 {
+	if got, err := read(ziptest.Make(t, func(*zip.Writer) {})); err != nil || len(got) > 0 {
 		t.Errorf("of none: %q, %v", got, err)
 	}
 }
@@ -108,9 +86,9 @@ func manyEntries(n int) []byte {
 }
 
 func TestHostileArchives(t *testing.T) {
-	good := archive(t, func(w *zip.Writer) {
-		add(t, w, "a", strings.Repeat("a", 100))
-		add(t, w, "b", "b")
+	good := ziptest.Make(t, func(w *zip.Writer) {
+		ziptest.Add(t, w, "a", strings.Repeat("a", 100))
+		ziptest.Add(t, w, "b", "b")
 	})
 	const cut, escape = "cut short", "no plain file"
 	for name, c := range map[string]struct {
@@ -122,18 +100,18 @@ func TestHostileArchives(t *testing.T) {
 		"cut short":       {good[:len(good)/2], cut},
 		"its end missing": {good[:len(good)-1], cut},
 		"its begin gone":  {good[50:], cut},
-		"another in it":   {append(good[:40:40], archive(t, func(w *zip.Writer) { add(t, w, "x", "") })...), cut},
-		"a way out":       {archive(t, func(w *zip.Writer) { add(t, w, "a", ""); add(t, w, "../a", "") }), escape},
-		"absolute":        {archive(t, func(w *zip.Writer) { add(t, w, "/etc/a", "") }), escape},
-		"backslashes":     {archive(t, func(w *zip.Writer) { add(t, w, `..\a`, "") }), escape},
-		"a link": {archive(t, func(w *zip.Writer) {
+		"another in it":   {append(good[:40:40], ziptest.Of(t, "x", "")...), cut},
+		"a way out":       {ziptest.Make(t, func(w *zip.Writer) { ziptest.Add(t, w, "a", ""); ziptest.Add(t, w, "../a", "") }), escape},
+		"absolute":        {ziptest.Of(t, "/etc/a", ""), escape},
+		"backslashes":     {ziptest.Of(t, `..\a`, ""), escape},
+		"a link": {ziptest.Make(t, func(w *zip.Writer) {
 			h := &zip.FileHeader{Name: "a"}
 			h.SetMode(fs.ModeSymlink | 0o777)
 			raw(t, w, h, strings.NewReader(""))
 		}), escape},
-		"a bomb": {archive(t, func(w *zip.Writer) { add(t, w, "a", strings.Repeat(" ", 16<<20)) }), "the limit is"},
-		"a bomb that lies": {archive(t, func(w *zip.Writer) {
-			packed := archive(t, func(w *zip.Writer) { add(t, w, "a", strings.Repeat(" ", 16<<20)) })
+		"a bomb": {ziptest.Of(t, "a", strings.Repeat(" ", 16<<20)), "the limit is"},
+		"a bomb that lies": {ziptest.Make(t, func(w *zip.Writer) {
+			packed := ziptest.Of(t, "a", strings.Repeat(" ", 16<<20))
 			r, err := zip.NewReader(bytes.NewReader(packed), int64(len(packed)))
 			if err != nil {
 				t.Fatal(err)
@@ -146,7 +124,7 @@ func TestHostileArchives(t *testing.T) {
 			h.UncompressedSize64 = 10
 			raw(t, w, &h, from)
 		}), "not a valid zip file"},
-		"a wrong sum": {archive(t, func(w *zip.Writer) {
+		"a wrong sum": {ziptest.Make(t, func(w *zip.Writer) {
 			raw(t, w, &zip.FileHeader{Name: "a", CRC32: crc32.ChecksumIEEE([]byte("another")), CompressedSize64: 3, UncompressedSize64: 3}, strings.NewReader("one"))
 		}), "checksum"},
 		"entries that are none":    {manyEntries(600_000), "500000"},
@@ -163,7 +141,7 @@ func TestHostileArchives(t *testing.T) {
 }
 
 func FuzzOpen(f *testing.F) {
-	f.Add(archive(f, func(w *zip.Writer) { add(f, w, "a/b", "text"); add(f, w, "c/", "") }))
+	f.Add(ziptest.Make(f, func(w *zip.Writer) { ziptest.Add(f, w, "a/b", "text"); ziptest.Add(f, w, "c/", "") }))
 	f.Add([]byte("PK\x05\x06"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		got, err := read(data)

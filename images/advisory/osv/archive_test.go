@@ -11,32 +11,10 @@ import (
 
 	"imgbuild/images/advisory"
 	"imgbuild/images/advisory/osv"
+	"imgbuild/images/unzip/ziptest"
 )
 
 const record = `{"id": "CVE-%d", "affected": [{"package": {"ecosystem": "Debian:12", "name": "a"}, "versions": ["1"]}]}`
-
-// archive makes a zip archive; make fills it.
-func archive(t testing.TB, fill func(*zip.Writer)) []byte {
-	t.Helper()
-	var out bytes.Buffer
-	w := zip.NewWriter(&out)
-	fill(w)
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return out.Bytes()
-}
-
-func add(t testing.TB, w *zip.Writer, name, text string) {
-	t.Helper()
-	f, err := w.Create(name)
-	if err == nil {
-		_, err = f.Write([]byte(text))
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-}
 
 func read(data []byte, each func(*advisory.Record) error) error {
 	return osv.Read(context.Background(), bytes.NewReader(data), int64(len(data)), each)
@@ -44,11 +22,11 @@ func read(data []byte, each func(*advisory.Record) error) error {
 
 func TestArchivesAreReadInOrder(t *testing.T) {
 	const n = 1000
-	data := archive(t, func(w *zip.Writer) {
-		add(t, w, "dir/", "")
-		add(t, w, "README", "no record")
+	data := ziptest.Make(t, func(w *zip.Writer) {
+		ziptest.Add(t, w, "dir/", "")
+		ziptest.Add(t, w, "README", "no record")
 		for i := range n {
-			add(t, w, fmt.Sprintf("dir/CVE-%d.json", i), fmt.Sprintf(record, i))
+			ziptest.Add(t, w, fmt.Sprintf("dir/CVE-%d.json", i), fmt.Sprintf(record, i))
 		}
 	})
 	next := 0
@@ -74,9 +52,9 @@ func TestArchivesAreReadInOrder(t *testing.T) {
 }
 
 func TestHostileArchives(t *testing.T) {
-	good := archive(t, func(w *zip.Writer) {
+	good := ziptest.Make(t, func(w *zip.Writer) {
 		for i := range 50 {
-			add(t, w, fmt.Sprintf("CVE-%d.json", i), fmt.Sprintf(record, i))
+			ziptest.Add(t, w, fmt.Sprintf("CVE-%d.json", i), fmt.Sprintf(record, i))
 		}
 	})
 	one := fmt.Sprintf(record, 1)
@@ -87,15 +65,15 @@ func TestHostileArchives(t *testing.T) {
 		"cut short":       {good[:len(good)/2], "cut short"},
 		"its end missing": {good[:len(good)-1], "cut short"},
 		"PK alone":        {[]byte("PK"), "cut short"},
-		"empty":           {archive(t, func(*zip.Writer) {}), "holds no record"},
-		"a packed record": {archive(t, func(w *zip.Writer) { add(t, w, "a.json", one); add(t, w, "b.json.gz", "") }), `"b.json.gz": records are .json files`},
-		"a large name":    {archive(t, func(w *zip.Writer) { add(t, w, "a.json", one); add(t, w, "B.JSON", "{") }), `"B.JSON"`},
-		"no record":       {archive(t, func(w *zip.Writer) { add(t, w, "a.txt", "") }), "holds no record"},
-		"an escape":       {archive(t, func(w *zip.Writer) { add(t, w, "a.json", one); add(t, w, "../a.txt", "") }), "which is no plain file"},
-		"a bomb":          {archive(t, func(w *zip.Writer) { add(t, w, "a.json", strings.Repeat(" ", 64<<20)) }), "the limit is"},
-		"one record that is none": {archive(t, func(w *zip.Writer) {
-			add(t, w, "a.json", one)
-			add(t, w, "b.json", "{")
+		"empty":           {ziptest.Make(t, func(*zip.Writer) {}), "holds no record"},
+		"a packed record": {ziptest.Make(t, func(w *zip.Writer) { ziptest.Add(t, w, "a.json", one); ziptest.Add(t, w, "b.json.gz", "") }), `"b.json.gz": records are .json files`},
+		"a large name":    {ziptest.Make(t, func(w *zip.Writer) { ziptest.Add(t, w, "a.json", one); ziptest.Add(t, w, "B.JSON", "{") }), `"B.JSON"`},
+		"no record":       {ziptest.Of(t, "a.txt", ""), "holds no record"},
+		"an escape":       {ziptest.Make(t, func(w *zip.Writer) { ziptest.Add(t, w, "a.json", one); ziptest.Add(t, w, "../a.txt", "") }), "which is no plain file"},
+		"a bomb":          {ziptest.Of(t, "a.json", strings.Repeat(" ", 64<<20)), "the limit is"},
+		"one record that is none": {ziptest.Make(t, func(w *zip.Writer) {
+			ziptest.Add(t, w, "a.json", one)
+			ziptest.Add(t, w, "b.json", "{")
 		}), `"b.json"`},
 	} {
 		err := read(c.data, func(*advisory.Record) error { return nil })
@@ -106,7 +84,7 @@ func TestHostileArchives(t *testing.T) {
 }
 
 func FuzzRead(f *testing.F) {
-	f.Add(archive(f, func(w *zip.Writer) { add(f, w, "a.json", fmt.Sprintf(record, 1)) }))
+	f.Add(ziptest.Of(f, "a.json", fmt.Sprintf(record, 1)))
 	f.Add([]byte(fmt.Sprintf(record, 1)))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		n := 0
