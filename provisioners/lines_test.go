@@ -1,11 +1,10 @@
 package provisioners_test
 
 import (
-	"io/fs"
 	"strings"
 	"testing"
 
-	"imgbuild/images/baselines"
+	"imgbuild/images/baselines/baselinestest"
 	"imgbuild/images/control"
 	"imgbuild/provisioners"
 	"imgbuild/provisioners/system"
@@ -45,14 +44,7 @@ func TestShippedLinesArePartOfALanguageThatIsRead(t *testing.T) {
 // allControls are the shipped controls of all platforms, decoded.
 func allControls(t *testing.T) []provisioners.Control {
 	t.Helper()
-	files, err := fs.Sub(baselines.FS(), "controls")
-	if err != nil {
-		t.Fatal(err)
-	}
-	set, err := control.Load(control.Source{Name: "controls", Files: files})
-	if err != nil {
-		t.Fatal(err)
-	}
+	set := baselinestest.Controls(t)
 	var all []provisioners.Control
 	for _, platform := range []string{"debian-12", "debian-13"} {
 		for _, output := range []control.Output{control.Machine, control.Container} {

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"imgbuild/images/baselines"
+	"imgbuild/images/baselines/baselinestest"
 	"imgbuild/images/control"
 	"imgbuild/images/fault"
 	"imgbuild/images/peertest"
@@ -23,14 +24,7 @@ import (
 // benchmarkControls are the shipped controls of one benchmark, decoded.
 func benchmarkControls(t *testing.T, benchmark string) []provisioners.Control {
 	t.Helper()
-	files, err := fs.Sub(baselines.FS(), "controls")
-	if err != nil {
-		t.Fatal(err)
-	}
-	set, err := control.Load(control.Source{Name: "controls", Files: files})
-	if err != nil {
-		t.Fatal(err)
-	}
+	set := baselinestest.Controls(t)
 	list, err := set.Of("debian-12", control.Machine, 2, benchmark)
 	if err != nil {
 		t.Fatal(err)

@@ -3,8 +3,6 @@ package custody_test
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -14,26 +12,22 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"imgbuild/builder/custody"
 	"imgbuild/builder/progress"
 	"imgbuild/images/fault"
 	"imgbuild/images/signing"
+	"imgbuild/images/signing/signingtest"
 	"imgbuild/images/updates"
-	"imgbuild/images/updates/life"
 	"imgbuild/images/updates/records"
-	"imgbuild/images/updates/roster"
+	"imgbuild/images/updates/updatestest"
 )
-
-func sumOf(b []byte) string {
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
-}
 
 // content is a file of the archive by its number.
 func content(i int) []byte { return []byte(fmt.Sprintf("file %d", i)) }
+
+func packageName(i int) string { return fmt.Sprintf("p%03d", i) }
 
 func newArchive(t testing.TB, files int) *updates.Store {
 	t.Helper()
@@ -42,7 +36,7 @@ func newArchive(t testing.TB, files int) *updates.Store {
 		t.Fatal(err)
 	}
 	for i := range files {
-		lay(t, archive.Path(sumOf(content(i))), content(i))
+		lay(t, archive.Path(updatestest.Sum(content(i))), content(i))
 	}
 	return archive
 }
@@ -64,7 +58,7 @@ func lockOf(files ...int) *updates.Lock {
 	l := &updates.Lock{Format: updates.LockFormat, Baseline: "web", Architecture: "amd64", Suite: "bookworm", Layers: []string{"web"}}
 	for _, i := range files {
 		l.Packages = append(l.Packages, updates.Package{
-			Name: fmt.Sprintf("p%03d", i), Version: "1", Architecture: "all", SHA256: sumOf(content(i)), Size: int64(len(content(i))), Set: updates.Root, Layer: "web",
+			Name: packageName(i), Version: "1", Architecture: "all", SHA256: updatestest.Sum(content(i)), Size: int64(len(content(i))), Set: updates.Root, Layer: "web",
 		})
 	}
 	return l
@@ -73,31 +67,8 @@ func lockOf(files ...int) *updates.Lock {
 // history is an archive's records, and the key that signs them.
 func history(t testing.TB, archive *updates.Store) (*records.Store, *signing.Key) {
 	t.Helper()
-	key, err := signing.GenerateKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	nobody, err := roster.Parse("approvers.yaml", fstest.MapFS{}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	trust, err := signing.NewTrust(signing.TrustedKey{Name: "this project", Key: key.Public()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return records.Open(archive.Dir(), nobody.WithProject(trust), time.Now), key
-}
-
-func discover(t testing.TB, store *records.Store, key *signing.Key, file int) {
-	t.Helper()
-	name := fmt.Sprintf("p%03d", file)
-	_, err := store.Add(t.Context(), life.Record{Action: life.Discovered, Who: "ci@factory", Why: "it is there", Updates: []life.Update{{
-		Kind: life.Deb, Name: name, Version: "1", Architecture: "amd64", Source: name, SourceVersion: "1",
-		SHA256: sumOf(content(file)), Size: int64(len(content(file))), Archive: "debian", Suite: "bookworm", Path: "pool/" + name + ".deb",
-	}}}, key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key, trust := signingtest.Keyring(t, "this project")
+	return records.Open(archive.Dir(), updatestest.Nobody(t).WithProject(trust), time.Now), key
 }
 
 func some(random *rand.Rand, of, most int) []int {
@@ -116,11 +87,11 @@ func TestCollectingKeepsWhatAnyoneNeeds(t *testing.T) {
 		want := map[string]bool{}
 		locks := [][]int{some(random, files, 8), some(random, files, 8)}
 		for _, file := range slices.Concat(locks...) {
-			want[sumOf(content(file))] = true
+			want[updatestest.Sum(content(file))] = true
 		}
 		for _, file := range some(random, files, 4) {
-			discover(t, store, key, file) // and neither approved nor locked
-			want[sumOf(content(file))] = true
+			updatestest.Discover(t, store, key, packageName(file), content(file)) // and neither approved nor locked
+			want[updatestest.Sum(content(file))] = true
 		}
 		gather := func(context.Context) (*custody.Needs, error) {
 			needs := &custody.Needs{}
@@ -151,7 +122,7 @@ func TestCollectingKeepsWhatAnyoneNeeds(t *testing.T) {
 func TestADamagedRecordKeepsAll(t *testing.T) {
 	archive := newArchive(t, 3)
 	store, key := history(t, archive)
-	discover(t, store, key, 0)
+	updatestest.Discover(t, store, key, packageName(0), content(0))
 	digests, err := store.Digests()
 	if err != nil {
 		t.Fatal(err)
@@ -187,12 +158,12 @@ func TestADamagedRecordKeepsAll(t *testing.T) {
 func TestRepair(t *testing.T) {
 	archive := newArchive(t, 6)
 	lock := lockOf(0, 1, 2, 3)
-	damage := func(file int) { lay(t, archive.Path(sumOf(content(file))), []byte("damaged")) }
+	damage := func(file int) { lay(t, archive.Path(updatestest.Sum(content(file))), []byte("damaged")) }
 	damage(0) // fetched again
 	damage(1) // not to be had
 	damage(5) // nobody needs it
 	for _, file := range []int{2, 3} {
-		if err := archive.Remove(sumOf(content(file))); err != nil {
+		if err := archive.Remove(updatestest.Sum(content(file))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -211,7 +182,7 @@ func TestRepair(t *testing.T) {
 		for _, p := range packages {
 			asked = append(asked, p.Name)
 			for i := range 6 {
-				if sumOf(content(i)) == p.SHA256 && i != 1 {
+				if updatestest.Sum(content(i)) == p.SHA256 && i != 1 {
 					if err := archive.Put(ctx, p.SHA256, p.Size, bytes.NewReader(content(i))); err != nil {
 						return err
 					}
@@ -225,7 +196,7 @@ func TestRepair(t *testing.T) {
 		t.Errorf("asked for %v, %v", asked, err)
 	}
 	for _, w := range report.Wrong {
-		file := slices.IndexFunc([]int{0, 1, 2, 3, 4, 5}, func(i int) bool { return sumOf(content(i)) == w.SHA256 })
+		file := slices.IndexFunc([]int{0, 1, 2, 3, 4, 5}, func(i int) bool { return updatestest.Sum(content(i)) == w.SHA256 })
 		repaired := file == 0 || file == 2 || file == 3
 		if w.Repaired != repaired || (w.Unrepaired == "") != repaired || (w.Moved == "") != w.Missing {
 			t.Errorf("file %d: %+v", file, w)
@@ -234,7 +205,7 @@ func TestRepair(t *testing.T) {
 	if damaged, missing := report.Left(); damaged != 1 || missing != 0 {
 		t.Errorf("%d damaged and %d missing are left", damaged, missing)
 	}
-	if archive.Has(sumOf(content(1))) || archive.Has(sumOf(content(5))) {
+	if archive.Has(updatestest.Sum(content(1))) || archive.Has(updatestest.Sum(content(5))) {
 		t.Error("a damaged file is still served")
 	}
 }

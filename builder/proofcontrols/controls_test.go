@@ -16,7 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"imgbuild/images/baselines"
+	"imgbuild/images/baselines/baselinestest"
 	"imgbuild/images/control"
 	"imgbuild/provisioners"
 	"imgbuild/provisioners/system"
@@ -26,14 +26,7 @@ import (
 // order of their application.
 func controls(t *testing.T, p *platform, output control.Output) []provisioners.Control {
 	t.Helper()
-	files, err := fs.Sub(baselines.FS(), "controls")
-	if err != nil {
-		t.Fatal(err)
-	}
-	set, err := control.Load(control.Source{Name: "controls", Files: files})
-	if err != nil {
-		t.Fatal(err)
-	}
+	set := baselinestest.Controls(t)
 	list, err := set.Of(p.name, output, 2)
 	if err != nil {
 		t.Fatal(err)

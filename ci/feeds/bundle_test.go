@@ -1,10 +1,8 @@
 package feeds_test
 
 import (
-	"archive/zip"
 	"bytes"
 	"context"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,20 +13,9 @@ import (
 	"imgbuild/ci/feeds"
 	"imgbuild/images/fault"
 	"imgbuild/images/signing"
+	"imgbuild/images/signing/signingtest"
+	"imgbuild/images/unzip/ziptest"
 )
-
-func trusting(t testing.TB) (*signing.Key, signing.Trust) {
-	t.Helper()
-	key, err := signing.GenerateKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	trust, err := signing.NewTrust(signing.TrustedKey{Name: "factory", Key: key.Public()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key, trust
-}
 
 // exported is a bundle of two feeds, and the store that it is of.
 func exported(t testing.TB, key *signing.Key) (string, *feeds.Store, []*feeds.Feed) {
@@ -52,7 +39,7 @@ func exported(t testing.TB, key *signing.Key) (string, *feeds.Store, []*feeds.Fe
 }
 
 func TestABundleCarriesFeeds(t *testing.T) {
-	key, trust := trusting(t)
+	key, trust := signingtest.Keyring(t, "factory")
 	path, from, list := exported(t, key)
 	s := store(t, nil)
 	s.Now = func() time.Time { return now.Add(36 * time.Hour) }
@@ -171,49 +158,9 @@ func contentOf(t testing.TB, path string) []byte {
 	return data
 }
 
-// changed copies a bundle, with entries changed; nil drops one.
-func changed(t testing.TB, bundle []byte, change func(name string, data []byte) []byte, more map[string]string) []byte {
-	t.Helper()
-	r, err := zip.NewReader(bytes.NewReader(bundle), int64(len(bundle)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out bytes.Buffer
-	w := zip.NewWriter(&out)
-	add := func(name string, data []byte) {
-		f, err := w.Create(name)
-		if err == nil {
-			_, err = f.Write(data)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, f := range r.File {
-		c, err := f.Open()
-		if err != nil {
-			t.Fatal(err)
-		}
-		data, err := io.ReadAll(c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if data = change(f.Name, data); data != nil {
-			add(f.Name, data)
-		}
-	}
-	for name, text := range more {
-		add(name, []byte(text))
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return out.Bytes()
-}
-
 func TestBundlesThatAreNotWhatTheySay(t *testing.T) {
-	key, trust := trusting(t)
-	other, _ := trusting(t)
+	key, trust := signingtest.Keyring(t, "factory")
+	other, _ := signingtest.Keyring(t, "factory")
 	path, _, _ := exported(t, nil)
 	plain := contentOf(t, path)
 	path, _, _ = exported(t, key)
@@ -244,24 +191,24 @@ func TestBundlesThatAreNotWhatTheySay(t *testing.T) {
 	}{
 		"nobody signed it":        {plain, feeds.RefuseUnsigned, "nobody has signed it"},
 		"somebody else signed it": {strange, feeds.AcceptUnsigned, "sign"},
-		"its signed text was changed": {changed(t, signed, func(name string, data []byte) []byte {
+		"its signed text was changed": {ziptest.Rewrite(t, signed, func(name string, data []byte) []byte {
 			return bytes.Replace(data, []byte(`"payload":"e`), []byte(`"payload":"f`), 1)
-		}, nil), feeds.AcceptUnsigned, ""},
-		"a file was changed": {changed(t, signed, inFiles(func(data []byte) []byte {
+		}), feeds.AcceptUnsigned, ""},
+		"a file was changed": {ziptest.Rewrite(t, signed, inFiles(func(data []byte) []byte {
 			data = slices.Clone(data)
 			data[len(data)/2] ^= 1
 			return data
-		}), nil), feeds.RefuseUnsigned, "is not the file that the bundle's manifest names"},
-		"a file is shorter":       {changed(t, signed, inFiles(func(data []byte) []byte { return data[:10] }), nil), feeds.RefuseUnsigned, "has 10 bytes in it"},
-		"a file is missing":       {changed(t, signed, inFiles(func([]byte) []byte { return nil }), nil), feeds.RefuseUnsigned, "is not in it"},
-		"an entry escapes":        {changed(t, signed, same, map[string]string{"../x": ""}), feeds.RefuseUnsigned, "no plain file"},
-		"it has two manifests":    {changed(t, signed, same, map[string]string{"imgbuild-feeds.json": "{}"}), feeds.RefuseUnsigned, "two manifests"},
-		"it has two of a name":    {changed(t, plain, same, map[string]string{"imgbuild-feeds.json": "{}"}), feeds.AcceptUnsigned, "there twice"},
+		})), feeds.RefuseUnsigned, "is not the file that the bundle's manifest names"},
+		"a file is shorter":       {ziptest.Rewrite(t, signed, inFiles(func(data []byte) []byte { return data[:10] })), feeds.RefuseUnsigned, "has 10 bytes in it"},
+		"a file is missing":       {ziptest.Rewrite(t, signed, inFiles(func([]byte) []byte { return nil })), feeds.RefuseUnsigned, "is not in it"},
+		"an entry escapes":        {ziptest.Rewrite(t, signed, same, ziptest.Entry{Name: "../x"}), feeds.RefuseUnsigned, "no plain file"},
+		"it has two manifests":    {ziptest.Rewrite(t, signed, same, ziptest.Entry{Name: "imgbuild-feeds.json", Content: []byte("{}")}), feeds.RefuseUnsigned, "two manifests"},
+		"it has two of a name":    {ziptest.Rewrite(t, plain, same, ziptest.Entry{Name: "imgbuild-feeds.json", Content: []byte("{}")}), feeds.AcceptUnsigned, "there twice"},
 		"it is cut":               {signed[:len(signed)-30], feeds.RefuseUnsigned, "cut short"},
 		"it is another archive":   {records(t, 1), feeds.AcceptUnsigned, "no bundle of feeds"},
-		"its version is unknown":  {changed(t, plain, inManifest(`"version": 1`, `"version": 2`), nil), feeds.AcceptUnsigned, "version 2"},
-		"a name escapes":          {changed(t, plain, inManifest(`"feed": "ours"`, `"feed": "../o"`), nil), feeds.AcceptUnsigned, "no name of a feed"},
-		"it says it was tomorrow": {changed(t, plain, inManifest(`"read": "2026`, `"read": "2099`), nil), feeds.AcceptUnsigned, "-"},
+		"its version is unknown":  {ziptest.Rewrite(t, plain, inManifest(`"version": 1`, `"version": 2`)), feeds.AcceptUnsigned, "version 2"},
+		"a name escapes":          {ziptest.Rewrite(t, plain, inManifest(`"feed": "ours"`, `"feed": "../o"`)), feeds.AcceptUnsigned, "no name of a feed"},
+		"it says it was tomorrow": {ziptest.Rewrite(t, plain, inManifest(`"read": "2026`, `"read": "2099`)), feeds.AcceptUnsigned, "-"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "b.zip")
@@ -312,20 +259,7 @@ func FuzzReadBundle(f *testing.F) {
 
 func FuzzParseManifest(f *testing.F) {
 	path, _, _ := exported(f, nil)
-	data := contentOf(f, path)
-	r, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
-	if err != nil {
-		f.Fatal(err)
-	}
-	c, err := r.File[0].Open()
-	if err != nil {
-		f.Fatal(err)
-	}
-	text, err := io.ReadAll(c)
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(text)
+	f.Add(ziptest.Entries(f, contentOf(f, path))[0].Content)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, err := feeds.ParseManifest(data)
 		if err != nil {

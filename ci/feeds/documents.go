@@ -16,12 +16,12 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"imgbuild/images/advisory"
-	"imgbuild/images/bundle"
+	"imgbuild/images/unzip"
 )
 
 // Limits on what a file unpacks to, besides that of its kind.
 const (
-	maxEntries = bundle.MaxEntries
+	maxEntries = unzip.MaxEntries
 	maxWindow  = 128 << 20
 )
 
@@ -172,13 +172,11 @@ func (c content) entries(b *budget, each func(string, io.Reader) error) error {
 	if err != nil {
 		return err
 	}
-	for _, f := range archive.File {
-		if f.FileInfo().IsDir() {
-			continue
-		}
-		if !fs.ValidPath(f.Name) || strings.Contains(f.Name, `\`) || !f.Mode().IsRegular() {
-			return fmt.Errorf("the archive has an entry %.200q, which is no plain file below it", f.Name)
-		}
+	files, err := unzip.Files(archive)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
 		r, err := f.Open()
 		if err == nil {
 			err = errors.Join(each(f.Name, b.reader(r)), r.Close())
@@ -191,4 +189,4 @@ func (c content) entries(b *budget, each func(string, io.Reader) error) error {
 }
 
 // openZip reads an archive's list of entries, within bounds.
-func (c content) openZip() (*zip.Reader, error) { return bundle.OpenZip(c.file, c.size) }
+func (c content) openZip() (*zip.Reader, error) { return unzip.Open(c.file, c.size) }

@@ -18,6 +18,7 @@ import (
 	"imgbuild/images/advisory"
 	"imgbuild/images/fault"
 	"imgbuild/images/hold"
+	"imgbuild/images/unzip/ziptest"
 )
 
 func TestTheIndexIsMadeAnewOnlyWhenAFeedHasChanged(t *testing.T) {
@@ -139,21 +140,15 @@ func TestFeedsTooLargeForOneIndex(t *testing.T) {
 	dir := t.TempDir()
 	feed := func(name string, n int) *feeds.Feed {
 		t.Helper()
-		var out bytes.Buffer
-		w := zip.NewWriter(&out)
-		for i := range n {
-			f, err := w.Create(fmt.Sprintf("%s-%04d.json", name, i))
-			if err != nil {
-				t.Fatal(err)
+		data := ziptest.Make(t, func(w *zip.Writer) {
+			for i := range n {
+				ziptest.Add(t, w, fmt.Sprintf("%s-%04d.json", name, i), fmt.Appendf(nil,
+					`{"id": "%s-%04d", "modified": %q, "aliases": ["a"%s], "affected": [{"package": {"ecosystem": "Debian:12", "name": "sizer"}, "versions": ["1"]}]}`,
+					name, i, now.Add(-time.Hour).Format(time.RFC3339), strings.Repeat(`,"a"`, advisory.MaxNames-1)))
 			}
-			fmt.Fprintf(f, `{"id": "%s-%04d", "modified": %q, "aliases": ["a"%s], "affected": [{"package": {"ecosystem": "Debian:12", "name": "sizer"}, "versions": ["1"]}]}`,
-				name, i, now.Add(-time.Hour).Format(time.RFC3339), strings.Repeat(`,"a"`, advisory.MaxNames-1))
-		}
-		if err := w.Close(); err != nil {
-			t.Fatal(err)
-		}
+		})
 		path := filepath.Join(dir, name+".zip")
-		if err := os.WriteFile(path, out.Bytes(), 0o644); err != nil {
+		if err := os.WriteFile(path, data, 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return &feeds.Feed{Name: name, Kind: feeds.OSV, File: path}
@@ -184,24 +179,6 @@ func TestFeedsTooLargeForOneIndex(t *testing.T) {
 // TestHostileFiles has files that would take time or memory without end, or lead
 // elsewhere.
 func TestHostileFiles(t *testing.T) {
-	zipped := func(fill func(w *zip.Writer)) []byte {
-		var out bytes.Buffer
-		w := zip.NewWriter(&out)
-		fill(w)
-		if err := w.Close(); err != nil {
-			t.Fatal(err)
-		}
-		return out.Bytes()
-	}
-	entry := func(w *zip.Writer, name, text string) {
-		f, err := w.Create(name)
-		if err == nil {
-			_, err = f.Write([]byte(text))
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
 	for name, c := range map[string]struct {
 		kind feeds.Kind
 		data []byte
@@ -210,9 +187,9 @@ func TestHostileFiles(t *testing.T) {
 	}{
 		"a bomb in gzip":        {feeds.EOL, gzipped(make([]byte, 64<<20)), feeds.Unreadable, ""},
 		"a bomb in zstd":        {feeds.KEV, zstandard(t, make([]byte, 256<<20)), feeds.Unreadable, ""},
-		"a bomb in zip":         {feeds.OSV, zipped(func(w *zip.Writer) { entry(w, "a.json", strings.Repeat(" ", 64<<20)) }), feeds.Unreadable, "the limit is"},
-		"a bomb of months":      {feeds.MSRC, zipped(func(w *zip.Writer) { entry(w, "a.xml", "<a>"+strings.Repeat(" ", 80<<20)) }), feeds.Unreadable, ""},
-		"an escape":             {feeds.CSAF, zipped(func(w *zip.Writer) { entry(w, "../a.json", "{}") }), feeds.Unreadable, "no plain file"},
+		"a bomb in zip":         {feeds.OSV, ziptest.Of(t, "a.json", strings.Repeat(" ", 64<<20)), feeds.Unreadable, "the limit is"},
+		"a bomb of months":      {feeds.MSRC, ziptest.Of(t, "a.xml", "<a>"+strings.Repeat(" ", 80<<20)), feeds.Unreadable, ""},
+		"an escape":             {feeds.CSAF, ziptest.Of(t, "../a.json", "{}"), feeds.Unreadable, "no plain file"},
 		"gzip cut short":        {feeds.KEV, gzipped([]byte(exploited))[:60], feeds.Truncated, "too early"},
 		"JSON cut short":        {feeds.KEV, []byte(exploited[:200]), feeds.Truncated, "too early"},
 		"XML cut short":         {feeds.MSRC, month(t)[:2000], feeds.Truncated, "too early"},
@@ -220,7 +197,7 @@ func TestHostileFiles(t *testing.T) {
 		"the tracker cut short": {feeds.DebianTracker, []byte(tracker[:60]), feeds.Truncated, "too early"},
 		"UTF-16":                {feeds.KEV, []byte("\xff\xfe{\x00"), feeds.Unreadable, ""},
 		"an empty object":       {feeds.DebianTracker, []byte("{}\n"), feeds.Empty, "is empty"},
-		"two catalogues":        {feeds.KEV, zipped(func(w *zip.Writer) { entry(w, "a.json", exploited); entry(w, "b.json", exploited) }), feeds.Unreadable, "a feed of kind kev is one document"},
+		"two catalogues":        {feeds.KEV, ziptest.Make(t, func(w *zip.Writer) { ziptest.Add(t, w, "a.json", exploited); ziptest.Add(t, w, "b.json", exploited) }), feeds.Unreadable, "a feed of kind kev is one document"},
 		"another kind":          {feeds.EPSS, []byte(exploited), feeds.Unreadable, "kind epss"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 
 	"imgbuild/builder/progress"
 	"imgbuild/ci/feeds"
+	"imgbuild/images/unzip/ziptest"
 )
 
 // now is when the tests take place.
@@ -86,20 +87,13 @@ func records(t testing.TB, n int) []byte { return recordsOf(t, n, now.Add(-24*ti
 
 func recordsOf(t testing.TB, n int, modified time.Time) []byte {
 	t.Helper()
-	var out bytes.Buffer
-	w := zip.NewWriter(&out)
-	for i := range n {
-		f, err := w.Create(fmt.Sprintf("CVE-2026-%04d.json", i))
-		if err != nil {
-			t.Fatal(err)
+	return ziptest.Make(t, func(w *zip.Writer) {
+		for i := range n {
+			ziptest.Add(t, w, fmt.Sprintf("CVE-2026-%04d.json", i), fmt.Appendf(nil,
+				`{"id": "CVE-2026-%04d", "modified": %q, "affected": [{"package": {"ecosystem": "Debian:12", "name": "sizer"}, "versions": ["%d"]}]}`,
+				i, modified.Format(time.RFC3339), i))
 		}
-		fmt.Fprintf(f, `{"id": "CVE-2026-%04d", "modified": %q, "affected": [{"package": {"ecosystem": "Debian:12", "name": "sizer"}, "versions": ["%d"]}]}`,
-			i, modified.Format(time.RFC3339), i)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return out.Bytes()
+	})
 }
 
 func sync1(t testing.TB, s *feeds.Store, f *feeds.Feed) *feeds.State {

@@ -11,29 +11,12 @@ import (
 	"imgbuild/ci/feeds"
 	"imgbuild/ci/pipeline"
 	"imgbuild/images/advisory"
+	"imgbuild/images/advisory/advisorytest"
 	"imgbuild/images/advisory/kev"
 	"imgbuild/images/control"
 )
 
 var now = time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
-
-func index(t *testing.T, records ...advisory.Record) *advisory.Index {
-	t.Helper()
-	b, err := advisory.NewBuilder()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range records {
-		if err := b.Add(&records[i]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	x, err := b.Index()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return x
-}
 
 // record is about all versions of a package before fixed, or about all.
 func record(id, name, fixed string, severity control.Severity) advisory.Record {
@@ -49,7 +32,7 @@ func question(t *testing.T, records ...advisory.Record) (*pipeline.Question, []*
 	t.Helper()
 	from, images := three()
 	stock := &pipeline.Stock{Dir: t.TempDir(), Read: from.read}
-	return &pipeline.Question{Index: index(t, records...), Facts: &feeds.Facts{}, Stock: update(t, stock, images, images), Now: now}, images
+	return &pipeline.Question{Index: advisorytest.Index(t, records...), Facts: &feeds.Facts{}, Stock: update(t, stock, images, images), Now: now}, images
 }
 
 // lines are concerns as text, one a line.
@@ -127,13 +110,13 @@ func TestWhatCannotBeReadIsAGap(t *testing.T) {
 	from, images := three()
 	delete(from.contents, "20260101.1")
 	stock := &pipeline.Stock{Dir: t.TempDir(), Read: from.read}
-	q := &pipeline.Question{Index: index(t, record("CVE-2026-0001", "openssl", "3", "")), Facts: &feeds.Facts{}, Stock: update(t, stock, images, images), Now: now}
+	q := &pipeline.Question{Index: advisorytest.Index(t, record("CVE-2026-0001", "openssl", "3", "")), Facts: &feeds.Facts{}, Stock: update(t, stock, images, images), Now: now}
 	a, err := q.Concerns(t.Context(), images)
 	if err != nil || len(a.Gaps) != 1 || a.Gaps[0].Where != "web:20260101.1" || len(a.Concerns) != 1 {
 		t.Errorf("%v: %v, %s", err, a.Gaps, lines(a.Concerns))
 	}
-	q.Index = index(t, record("CVE-2026-0001", "openssl", "3", ""))
-	q.Index = index(t)
+	q.Index = advisorytest.Index(t, record("CVE-2026-0001", "openssl", "3", ""))
+	q.Index = advisorytest.Index(t)
 	if a, err = q.Concerns(t.Context(), images[1:]); err != nil || len(a.Gaps) != 4 || !strings.Contains(a.Gaps[0].Why, "no advisory speaks of Debian:12") {
 		t.Errorf("%v: %v", err, a.Gaps)
 	}

@@ -119,6 +119,31 @@ func (e *environment) advised(ctx context.Context, f advisoryFlags, words []stri
 	return a, a.published(ctx, store, list)
 }
 
+// advisedAnew reads the feeds that are due, or all of them where it is now, and asks
+// what concerns the images that servers may run. Whoever calls it closes what it gives.
+func (e *environment) advisedAnew(ctx context.Context, now bool) (*advised, *pipeline.Answer, error) {
+	_, store, list, err := e.feeds()
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(list.Feeds) == 0 {
+		return nil, nil, noFeed(e, list)
+	}
+	due := func(f *feeds.Feed, s *feeds.State) bool { return now || feeds.Due(f, s, store.Now()) }
+	if _, err := store.SyncAll(ctx, list.Feeds, feeds.Options{}, due); err != nil {
+		return nil, nil, err
+	}
+	a, err := e.advised(ctx, advisoryFlags{}, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	answer, err := a.Concerns(ctx, a.images)
+	if err != nil {
+		return nil, nil, errors.Join(err, a.close())
+	}
+	return a, answer, nil
+}
+
 // published opens what feeds say.
 func (a *advised) published(ctx context.Context, store *feeds.Store, list *feeds.List) (err error) {
 	var basis *feeds.Basis

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"imgbuild/builder/sandbox"
-	"imgbuild/ci/feeds"
 	"imgbuild/ci/pipeline"
 	"imgbuild/images/fault"
 )
@@ -83,26 +82,11 @@ func runEvery(ctx context.Context, env *environment, every time.Duration, now bo
 }
 
 func runAdvisories(ctx context.Context, env *environment, now bool, f rebuildFlags) (err error) {
-	_, store, list, err := env.feeds()
-	if err != nil {
-		return err
-	}
-	if len(list.Feeds) == 0 {
-		return noFeed(env, list)
-	}
-	_, err = store.SyncAll(ctx, list.Feeds, feeds.Options{}, func(f *feeds.Feed, s *feeds.State) bool { return now || feeds.Due(f, s, store.Now()) })
-	if err != nil {
-		return err
-	}
-	a, err := env.advised(ctx, advisoryFlags{}, nil)
+	a, answer, err := env.advisedAnew(ctx, now)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, a.close()) }()
-	answer, err := a.Concerns(ctx, a.images)
-	if err != nil {
-		return err
-	}
 	names, images := map[string]bool{}, map[string]string{}
 	for _, c := range answer.Concerns {
 		if c.Open() && len(c.Fixed) > 0 {

@@ -57,26 +57,11 @@ new. That there is news is no failure.`,
 }
 
 func syncAdvisories(ctx context.Context, env *environment, now bool) (err error) {
-	_, store, list, err := env.feeds()
-	if err != nil {
-		return err
-	}
-	if len(list.Feeds) == 0 {
-		return noFeed(env, list)
-	}
-	_, err = store.SyncAll(ctx, list.Feeds, feeds.Options{}, func(f *feeds.Feed, s *feeds.State) bool { return now || feeds.Due(f, s, store.Now()) })
-	if err != nil {
-		return err
-	}
-	a, err := env.advised(ctx, advisoryFlags{}, nil)
+	a, answer, err := env.advisedAnew(ctx, now)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, a.close()) }()
-	answer, err := a.Concerns(ctx, a.images)
-	if err != nil {
-		return err
-	}
 	// What could not be matched stays known. That a repository does not answer, or a release
 	// gets no support any more, hides nothing that was matched.
 	unmatched := slices.Concat(a.gaps, answer.Gaps)
@@ -94,7 +79,7 @@ func syncAdvisories(ctx context.Context, env *environment, now bool) (err error)
 	}
 	d := syncDocument{Support: support, Newer: append([]pipeline.Newer{}, newer...), Gaps: append(a.gaps, answer.Gaps...), Feeds: a.reports, Images: lookedAtAll(a.images), News: []pipeline.News{}}
 	d.Complete = len(d.Gaps) == 0
-	known := pipeline.Know(answer.Concerns, store.Now())
+	known := pipeline.Know(answer.Concerns, a.Now)
 	d.Open = len(known.Has)
 	before, err := pipeline.Notice(ctx, filepath.Join(a.project.FeedsDir(), ".seen.json"), known, unmatched)
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"os"
 	"strings"
 
-	"imgbuild/builder/project"
 	"imgbuild/images/catalog"
 	"imgbuild/images/signing"
 )
@@ -25,15 +24,7 @@ func fixturePackages() {
 }
 
 func attachPackages(ctx context.Context, image, list string) error {
-	p, err := project.Open(project.Options{})
-	if err != nil {
-		return err
-	}
-	trust, err := p.Trust(p.Config.Catalog)
-	if err != nil {
-		return err
-	}
-	c, err := catalog.Open(ctx, catalog.Config{Location: p.Config.Catalog, Trust: trust})
+	p, c, err := openFixture(ctx)
 	if err != nil {
 		return err
 	}

@@ -31,16 +31,22 @@ func fixtureImage() {
 	}
 }
 
-func makeFixture(ctx context.Context, args []string) error {
+// openFixture opens the project of a script, and its catalog.
+func openFixture(ctx context.Context) (*project.Project, *catalog.Catalog, error) {
 	p, err := project.Open(project.Options{})
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	trust, err := p.Trust(p.Config.Catalog)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	c, err := catalog.Open(ctx, catalog.Config{Location: p.Config.Catalog, Trust: trust})
+	return p, c, err
+}
+
+func makeFixture(ctx context.Context, args []string) error {
+	p, c, err := openFixture(ctx)
 	if err != nil {
 		return err
 	}

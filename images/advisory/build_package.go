@@ -64,13 +64,7 @@ func (p *packageEntries) write(o *out, recordNumber []uint32, about [][]uint32) 
 		o.number(uint64(recordNumber[e.record]))
 		// Which vulnerabilities that is about is in the record too, but far away.
 		o.ascending(about[e.record])
-		o.number(uint64(e.ecosystem))
-		o.number(uint64(e.urgency))
-		o.byte(e.status)
-		o.byte(e.disposition)
-		o.byte(e.severity)
-		o.text(e.note)
-		o.text(e.unreadable)
+		e.writeWords(o)
 		ranges := e.placed(places)
 		o.count(len(ranges))
 		for _, r := range ranges {
@@ -91,13 +85,7 @@ func (p *packageEntries) write(o *out, recordNumber []uint32, about [][]uint32) 
 // write writes an entry as it is held until the index is written.
 func (e *entryOf) write(o *out) {
 	o.number(uint64(e.record))
-	o.number(uint64(e.ecosystem))
-	o.number(uint64(e.urgency))
-	o.byte(e.status)
-	o.byte(e.disposition)
-	o.byte(e.severity)
-	o.text(e.note)
-	o.text(e.unreadable)
+	e.writeWords(o)
 	o.count(len(e.ranges))
 	for _, r := range e.ranges {
 		o.count(len(r))
@@ -107,6 +95,17 @@ func (e *entryOf) write(o *out) {
 	}
 	slices.Sort(e.versions)
 	o.ascending(e.versions)
+}
+
+// writeWords writes all of an entry but its record and its versions.
+func (e *entryOf) writeWords(o *out) {
+	o.number(uint64(e.ecosystem))
+	o.number(uint64(e.urgency))
+	o.byte(e.status)
+	o.byte(e.disposition)
+	o.byte(e.severity)
+	o.text(e.note)
+	o.text(e.unreadable)
 }
 
 // readEntry reads what write has written, and gives what follows it.

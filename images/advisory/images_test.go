@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"imgbuild/images/advisory"
+	"imgbuild/images/advisory/advisorytest"
 	"imgbuild/images/advisory/installed"
 )
 
@@ -44,7 +45,7 @@ func TestAnAdvisoryFindsItsImages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := index(t,
+	x := advisorytest.Index(t,
 		advisory.Record{ID: "DSA-1-1", Upstream: []string{"CVE-1"}, Affected: []advisory.Affected{affected("ssl", begins)}},
 		advisory.Record{ID: "CVE-2", Affected: with(affected("ssl", begins), func(a *advisory.Affected) { a.Ecosystem = "Debian" })},
 		advisory.Record{ID: "CVE-3", Affected: with(affected("libssl", begins), func(a *advisory.Affected) { a.Ecosystem = "AlmaLinux:9" })},

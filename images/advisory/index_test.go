@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"imgbuild/images/advisory"
+	"imgbuild/images/advisory/advisorytest"
 	"imgbuild/images/advisory/installed"
 	"imgbuild/images/control"
 )
@@ -47,17 +48,8 @@ const lengths = len("imgbuild advisories") + 2
 
 func write(t testing.TB, records ...advisory.Record) []byte {
 	t.Helper()
-	b, err := advisory.NewBuilder()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range records {
-		if err := b.Add(&records[i]); err != nil {
-			t.Fatal(err)
-		}
-	}
 	var out bytes.Buffer
-	if err := b.Write(&out); err != nil {
+	if err := advisorytest.Builder(t, records...).Write(&out); err != nil {
 		t.Fatal(err)
 	}
 	return out.Bytes()

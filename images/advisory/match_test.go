@@ -10,28 +10,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"imgbuild/images/advisory"
+	"imgbuild/images/advisory/advisorytest"
 	"imgbuild/images/advisory/installed"
 	"imgbuild/images/control"
 )
-
-// index makes an index of records.
-func index(t testing.TB, records ...advisory.Record) *advisory.Index {
-	t.Helper()
-	b, err := advisory.NewBuilder()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range records {
-		if err := b.Add(&records[i]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	x, err := b.Index()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return x
-}
 
 // said is what an index says of one version of a source package of Debian 12,
 // by vulnerability.
@@ -136,7 +118,7 @@ func TestStates(t *testing.T) {
 		"in all releases": {[]advisory.Record{{ID: "CVE-1", Affected: with(affected("ssl", begins), func(a *advisory.Affected) { a.Ecosystem = "Debian" })}},
 			"1", "affected", "no version of Debian:12 is without it", ""},
 	} {
-		f := said(t, index(t, c.records...), "ssl", c.version)["CVE-1"]
+		f := said(t, advisorytest.Index(t, c.records...), "ssl", c.version)["CVE-1"]
 		if f.State != c.state || f.Reason != c.reason || f.Fixed != c.fixed {
 			t.Errorf("%s: %s, %q, %q; want %s, %q, %q", name, f.State, f.Reason, f.Fixed, c.state, c.reason, c.fixed)
 		}
@@ -147,7 +129,7 @@ func TestWhatIsNotSpokenOfHasNoFinding(t *testing.T) {
 	withdrawn := advisory.Record{ID: "CVE-2", Withdrawn: time.Unix(1, 0), Affected: []advisory.Affected{affected("ssl", begins)}}
 	elsewhere := advisory.Record{ID: "CVE-3", Affected: with(affected("ssl", begins), func(a *advisory.Affected) { a.Ecosystem = "Debian:11" })}
 	other := advisory.Record{ID: "CVE-4", Affected: []advisory.Affected{affected("ssh", begins)}}
-	if found := said(t, index(t, withdrawn, elsewhere, other), "ssl", "1"); len(found) > 0 {
+	if found := said(t, advisorytest.Index(t, withdrawn, elsewhere, other), "ssl", "1"); len(found) > 0 {
 		t.Errorf("there is %v", found)
 	}
 }
@@ -157,7 +139,7 @@ func TestWhatIsNotSpokenOfHasNoFinding(t *testing.T) {
 func TestOneAdvisoryOfTenVulnerabilities(t *testing.T) {
 	dsa := advisory.Record{ID: "DSA-1-1", Severity: control.Critical, Upstream: strings.Fields("CVE-0 CVE-1 CVE-2 CVE-3 CVE-4 CVE-5 CVE-6 CVE-7 CVE-8 CVE-9"), Affected: []advisory.Affected{affected("ssl", begins, ends("2"))}}
 	cve := advisory.Record{ID: "CVE-3", Aliases: []string{"GHSA-3"}, Severity: control.Low, Affected: []advisory.Affected{affected("ssl", begins, ends("2"))}}
-	found := said(t, index(t, cve, dsa), "ssl", "1")
+	found := said(t, advisorytest.Index(t, cve, dsa), "ssl", "1")
 	if len(found) != 10 {
 		t.Errorf("there are %d", len(found))
 	}
@@ -181,7 +163,7 @@ func TestNobodyTakesANameAway(t *testing.T) {
 	for i := range 257 {
 		hostile.Aliases = append(hostile.Aliases, fmt.Sprintf("CVE-9-%d", i))
 	}
-	found := said(t, index(t, debian, hostile), "ssl", "1")
+	found := said(t, advisorytest.Index(t, debian, hostile), "ssl", "1")
 	if f, ok := found["CVE-1"]; !ok || f.State != advisory.StateAffected || len(found) != 1 {
 		t.Errorf("found %v", found)
 	}
@@ -206,7 +188,7 @@ func TestARatingOfThePackageGoesFirst(t *testing.T) {
 		"one of other versions": {[]advisory.Affected{rated(control.Low, begins), rated(control.High, begins, ends("0.5"))}, control.Low},
 	} {
 		r := advisory.Record{ID: "CVE-1", Severity: control.Critical, Affected: c.entries}
-		if got := said(t, index(t, r), "ssl", "1")["CVE-1"].Severity; got != c.want {
+		if got := said(t, advisorytest.Index(t, r), "ssl", "1")["CVE-1"].Severity; got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)
 		}
 	}
@@ -230,7 +212,7 @@ func TestAliasesAreOneVulnerability(t *testing.T) {
 		"upstream by another name":  {[]advisory.Record{of("CVE-1", "GHSA-1"), {ID: "DSA-1", Upstream: []string{"GHSA-1"}, Affected: []advisory.Affected{affected("ssl", begins)}}}, "CVE-1"},
 	} {
 		var got []string
-		for id := range said(t, index(t, c.records...), "ssl", "1") {
+		for id := range said(t, advisorytest.Index(t, c.records...), "ssl", "1") {
 			got = append(got, id)
 		}
 		slices.Sort(got)
@@ -248,14 +230,14 @@ func TestChainedAliasesHideNothing(t *testing.T) {
 		id := "CVE-" + strings.Repeat("0", i%7) + string(rune('a'+i%26)) + strings.Repeat("1", i/26)
 		records = append(records, advisory.Record{ID: id, Aliases: []string{"GHSA-1"}, Affected: []advisory.Affected{affected("ssl", begins)}})
 	}
-	x := index(t, append(records, advisory.Record{ID: "GHSA-1", Affected: []advisory.Affected{affected("ssl", begins)}})...)
+	x := advisorytest.Index(t, append(records, advisory.Record{ID: "GHSA-1", Affected: []advisory.Affected{affected("ssl", begins)}})...)
 	if found := said(t, x, "ssl", "1"); len(found) != 3001 {
 		t.Errorf("there are %d", len(found))
 	}
 }
 
 func TestPackagesThatCannotBeJudgedAreNamed(t *testing.T) {
-	x := index(t, advisory.Record{ID: "CVE-1", Affected: []advisory.Affected{affected("ssl", begins)}})
+	x := advisorytest.Index(t, advisory.Record{ID: "CVE-1", Affected: []advisory.Affected{affected("ssl", begins)}})
 	r, err := x.Match([]installed.Package{
 		{Ecosystem: "npm", Name: "left-pad", Version: "1", Source: "left-pad", SourceVersion: "1"},
 		{Ecosystem: "Debian:12", Name: "ssl", Version: "one", Source: "ssl", SourceVersion: "one two"},
@@ -282,7 +264,7 @@ func TestManyVersions(t *testing.T) {
 	for i := range 10_000 {
 		a.Versions = append(a.Versions, fmt.Sprint("1.", i%5000*2))
 	}
-	x := index(t, advisory.Record{ID: "CVE-1", Affected: []advisory.Affected{a}})
+	x := advisorytest.Index(t, advisory.Record{ID: "CVE-1", Affected: []advisory.Affected{a}})
 	for version, want := range map[string]advisory.State{"1.0": "affected", "1.9998": "affected", "1.9997": "not-affected", "1.5000": "affected", "1.10000": "not-affected"} {
 		if got := said(t, x, "ssl", version)["CVE-1"].State; got != want {
 			t.Errorf("%s is %s", version, got)
@@ -329,7 +311,7 @@ func TestHostilePackages(t *testing.T) {
 		v := fmt.Sprint(i)
 		packages = append(packages, installed.Package{Ecosystem: "Debian:12", Name: "ssl", Version: v, Source: "ssl", SourceVersion: v})
 	}
-	if _, err := index(t, records...).Match(packages); err == nil || !strings.Contains(err.Error(), "more than 500000 findings") {
+	if _, err := advisorytest.Index(t, records...).Match(packages); err == nil || !strings.Contains(err.Error(), "more than 500000 findings") {
 		t.Errorf("the error is %v", err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"imgbuild/images/advisory"
+	"imgbuild/images/advisory/advisorytest"
 	"imgbuild/images/advisory/installed"
 )
 
@@ -22,7 +23,7 @@ func TestAMatcherSaysOfEachImageWhatItsIndexDoes(t *testing.T) {
 			Affected: []advisory.Affected{affected(fmt.Sprint("source", i%9), begins, ends(fmt.Sprint(i%7)))},
 		})
 	}
-	x := index(t, records...)
+	x := advisorytest.Index(t, records...)
 	m := x.Matcher()
 	var all sync.WaitGroup
 	for worker := range 4 {
@@ -53,7 +54,7 @@ func TestAMatcherSaysOfEachImageWhatItsIndexDoes(t *testing.T) {
 }
 
 func TestANameLeadsToItsVulnerabilities(t *testing.T) {
-	x := index(t,
+	x := advisorytest.Index(t,
 		advisory.Record{ID: "DSA-1-1", Upstream: []string{"CVE-2026-2", "GHSA-1"}, Affected: []advisory.Affected{affected("ssl", begins)}},
 		advisory.Record{ID: "CVE-2026-1", Aliases: []string{"GHSA-1"}, Severity: "high", Affected: []advisory.Affected{affected("ssl", begins)}},
 		advisory.Record{ID: "GHSA-3", Affected: []advisory.Affected{affected("ssl", begins)}},

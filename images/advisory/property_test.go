@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"imgbuild/images/advisory"
+	"imgbuild/images/advisory/advisorytest"
 	"imgbuild/images/advisory/ecosystem"
 	"imgbuild/images/advisory/installed"
 )
@@ -251,7 +252,7 @@ func TestMatchingIsOSVs(t *testing.T) {
 
 func check(t *testing.T, m maker, records []advisory.Record, seen map[string]int) {
 	t.Helper()
-	x := index(t, records...)
+	x := advisorytest.Index(t, records...)
 	records = slices.DeleteFunc(slices.Clone(records), func(r advisory.Record) bool { return !r.Withdrawn.IsZero() })
 	stands := canonical(records)
 	of, err := ecosystem.Of(m.release)

@@ -3,7 +3,6 @@ package baselines_test
 import (
 	"bufio"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -15,23 +14,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"imgbuild/images/baseline/node"
-	"imgbuild/images/baselines"
+	"imgbuild/images/baselines/baselinestest"
 	"imgbuild/images/control"
 	"imgbuild/provisioners"
 )
-
-func load(t *testing.T) *control.Set {
-	t.Helper()
-	files, err := fs.Sub(baselines.FS(), "controls")
-	if err != nil {
-		t.Fatal(err)
-	}
-	set, err := control.Load(control.Source{Name: "controls", Files: files})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return set
-}
 
 func all(set *control.Set) []*control.Control {
 	var list []*control.Control
@@ -42,7 +28,7 @@ func all(set *control.Set) []*control.Control {
 }
 
 func TestEveryControlIsOfResourcesThatAreKnown(t *testing.T) {
-	if _, err := provisioners.DecodeControls(all(load(t)), nil); err != nil {
+	if _, err := provisioners.DecodeControls(all(baselinestest.Controls(t)), nil); err != nil {
 		t.Error(err)
 	}
 }
@@ -51,7 +37,7 @@ func TestEveryControlIsOfResourcesThatAreKnown(t *testing.T) {
 // recommendation (of those of systems, in their server profiles), and the level
 // that asks for it.
 func TestBenchmarksAreCompleteBySection(t *testing.T) {
-	set := load(t)
+	set := baselinestest.Controls(t)
 	for id := range set.Benchmarks {
 		f, err := os.Open(filepath.Join("testdata", id+".sections"))
 		if err != nil {
@@ -72,7 +58,7 @@ func TestBenchmarksAreCompleteBySection(t *testing.T) {
 }
 
 func TestEveryControlIsThereForASection(t *testing.T) {
-	set := load(t)
+	set := baselinestest.Controls(t)
 	for id, c := range set.Controls {
 		references := set.References(id)
 		if len(references) == 0 {
@@ -89,7 +75,7 @@ func TestEveryControlIsThereForASection(t *testing.T) {
 // A section whose controls are all made for another platform would count as
 // not applicable for ever.
 func TestSectionsAreMetOnTheirOwnPlatform(t *testing.T) {
-	set := load(t)
+	set := baselinestest.Controls(t)
 	for id, b := range set.Benchmarks {
 		for _, s := range b.Sections {
 			for _, name := range s.Controls {
@@ -106,7 +92,7 @@ func TestSectionsAreMetOnTheirOwnPlatform(t *testing.T) {
 // A program's controls are about systems that have it: on all others they say
 // nothing, and its benchmark has no score.
 func TestControlsOfAProgramAskForIt(t *testing.T) {
-	set := load(t)
+	set := baselinestest.Controls(t)
 	for id, b := range set.Benchmarks {
 		if len(b.Platforms) > 0 {
 			continue
@@ -123,7 +109,7 @@ func TestControlsOfAProgramAskForIt(t *testing.T) {
 }
 
 func TestTextsAreWordsOfTheirOwn(t *testing.T) {
-	set := load(t)
+	set := baselinestest.Controls(t)
 	seen := map[string]string{}
 	unique := func(owner, text string) {
 		key := strings.ToLower(text)
@@ -171,7 +157,7 @@ func checkTitle(t *testing.T, owner, title string) {
 }
 
 func TestProfilesTakeMoreFromLevelToLevel(t *testing.T) {
-	set := load(t)
+	set := baselinestest.Controls(t)
 	for _, platform := range []string{"debian-12", "debian-13"} {
 		count := func(output control.Output, profile string) int {
 			list, err := set.Select(node.Position{}, platform, output, profile)
@@ -201,7 +187,7 @@ func TestGuidesNameRequirementsAsTheirAuthorsDo(t *testing.T) {
 		"disa-stig-apache": regexp.MustCompile(`^AS24-U1-[0-9]{6}$`),
 		"disa-stig-nginx":  regexp.MustCompile(`^NGNX-APP-[0-9]{6}$`),
 	}
-	set := load(t)
+	set := baselinestest.Controls(t)
 	for id, guide := range set.Guides {
 		form := forms[id]
 		if form == nil {

@@ -12,6 +12,7 @@ import (
 
 	"imgbuild/images/fault"
 	"imgbuild/images/signing"
+	"imgbuild/images/unzip"
 )
 
 // Unsigned says whether a bundle that nobody has signed will do.
@@ -45,7 +46,7 @@ func (f *Form) Read(ctx context.Context, file io.ReaderAt, size int64, trust sig
 	if size > f.MaxBytes {
 		return nil, fmt.Errorf("it has %d bytes, the limit is %d", size, f.MaxBytes)
 	}
-	archive, err := OpenZip(file, size)
+	archive, err := unzip.Open(file, size)
 	if err != nil {
 		return nil, err
 	}
@@ -54,8 +55,8 @@ func (f *Form) Read(ctx context.Context, file io.ReaderAt, size int64, trust sig
 		if b.files[entry.Name] != nil {
 			return nil, fmt.Errorf("the entry %.200q is there twice", entry.Name)
 		}
-		if !fs.ValidPath(entry.Name) || !entry.Mode().IsRegular() {
-			return nil, fmt.Errorf("the entry %.200q is no plain file", entry.Name)
+		if err := unzip.CheckPlain(entry); err != nil {
+			return nil, err
 		}
 		b.files[entry.Name] = entry
 	}
@@ -84,15 +85,12 @@ func (f *Form) Read(ctx context.Context, file io.ReaderAt, size int64, trust sig
 }
 
 func readManifest(entry *zip.File, limit int64) ([]byte, error) {
-	if entry.UncompressedSize64 > uint64(limit) {
-		return nil, fmt.Errorf("it has %d bytes, the limit is %d", entry.UncompressedSize64, limit)
-	}
-	r, err := entry.Open()
+	r, err := unzip.OpenFile(entry, limit)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	return io.ReadAll(io.LimitReader(r, limit))
+	return io.ReadAll(r)
 }
 
 // Name says that the manifest names an entry of so many bytes, which must be
@@ -119,24 +117,14 @@ func (b *Bundle) Complete() error {
 	return nil
 }
 
-// Open opens an entry. It gives no more bytes than its size says; what they are
-// its reader verifies.
+// Open opens an entry. It gives no more bytes than [Bundle.Name] was told; what they
+// are its reader verifies.
 func (b *Bundle) Open(name string) (io.ReadCloser, error) {
 	entry := b.files[name]
 	if entry == nil {
 		return nil, fmt.Errorf("opening %.200q of a bundle: %w", name, fs.ErrNotExist)
 	}
-	r, err := entry.Open()
-	if err != nil {
-		return nil, err
-	}
-	return &limited{io.LimitReader(r, int64(entry.UncompressedSize64)+1), r}, nil
-}
-
-// limited is an entry of which one byte more than it should have can be read.
-type limited struct {
-	io.Reader
-	io.Closer
+	return entry.Open()
 }
 
 // Verify reads an entry and compares its digest, in lower-case hex; a difference

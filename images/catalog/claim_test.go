@@ -19,6 +19,7 @@ import (
 	"imgbuild/images/catalog/registrytest"
 	"imgbuild/images/fault"
 	"imgbuild/images/signing"
+	"imgbuild/images/signing/signingtest"
 )
 
 // machine is a catalog as one machine sees it: locks are not shared.
@@ -147,7 +148,7 @@ func TestAChannelIsMovedByOneMachineAtATime(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	addr := registrytest.Start(t, "")
-	key, trust := keyring(t, "release")
+	key, trust := signingtest.Keyring(t, "release")
 	c := machine(t, addr, trust, nil)
 	one, two := mustBake(t, c, "web", "one", nil), mustBake(t, c, "web", "two", nil)
 	promote := func(c *catalog.Catalog, v *catalog.Version) error {
@@ -177,7 +178,7 @@ func TestTwoMachinesRevokeAtOnce(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	addr := registrytest.Start(t, "")
-	key, trust := keyring(t, "release")
+	key, trust := signingtest.Keyring(t, "release")
 	c := machine(t, addr, trust, nil)
 	v := mustBake(t, c, "web", "one", nil)
 	attach := func(ctx context.Context, a *catalog.Attacher) error {
@@ -210,7 +211,7 @@ func TestAClaimThatWasLeftDoesNoHarm(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	addr := registrytest.Start(t, "")
-	key, trust := keyring(t, "release")
+	key, trust := signingtest.Keyring(t, "release")
 	c := machine(t, addr, trust, nil)
 	one := mustBake(t, c, "web", "one", nil)
 	leaveClaim(t, addr, one, "20261122.2", time.Now().Add(-time.Hour))
@@ -238,7 +239,7 @@ func TestARegistryThatDeletesNothingKeepsNobodyWaiting(t *testing.T) {
 	t.Setenv("REGISTRY_STORAGE_DELETE_ENABLED", "false")
 	ctx := t.Context()
 	addr := registrytest.Start(t, "")
-	key, trust := keyring(t, "release")
+	key, trust := signingtest.Keyring(t, "release")
 	c := machine(t, addr, trust, nil)
 	for i := range 3 {
 		v := mustBake(t, c, "web", fmt.Sprint(i), nil)

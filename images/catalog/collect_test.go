@@ -17,11 +17,12 @@ import (
 	"imgbuild/images/catalog"
 	"imgbuild/images/catalog/registrytest"
 	"imgbuild/images/fault"
+	"imgbuild/images/signing/signingtest"
 )
 
 func TestRemovedVersionFreesItsSpace(t *testing.T) {
 	ctx := context.Background()
-	key, trust := keyring(t, "release")
+	key, trust := signingtest.Keyring(t, "release")
 	dir := t.TempDir()
 	c := open(t, catalog.Config{Location: dir, Trust: trust})
 	one, two := mustBake(t, c, "web", "one", nil), mustBake(t, c, "web", "two", nil)

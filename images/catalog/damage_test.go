@@ -15,6 +15,7 @@ import (
 	"imgbuild/images/catalog/registrytest"
 	"imgbuild/images/fault"
 	"imgbuild/images/signing"
+	"imgbuild/images/signing/signingtest"
 )
 
 // losses are the ways in which a blob of a directory is lost.
@@ -65,7 +66,7 @@ const (
 func TestDamageConcernsItsVersionOnly(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	key, trust := keyring(t, "release")
+	key, trust := signingtest.Keyring(t, "release")
 	for part, find := range map[string]func(*testing.T, *catalog.Catalog, *catalog.Version) digest.Digest{
 		"index":     func(_ *testing.T, _ *catalog.Catalog, v *catalog.Version) digest.Digest { return v.Index.Digest },
 		"container": func(_ *testing.T, _ *catalog.Catalog, v *catalog.Version) digest.Digest { return v.Container.Digest },
@@ -151,7 +152,7 @@ func TestDamageConcernsItsVersionOnly(t *testing.T) {
 
 func TestLostRevocationStopsItsVersion(t *testing.T) {
 	ctx := t.Context()
-	key, trust := keyring(t, "release")
+	key, trust := signingtest.Keyring(t, "release")
 	for how, lost := range losses {
 		t.Run(how, func(t *testing.T) {
 			cfg := catalog.Config{Location: t.TempDir(), Trust: trust}
@@ -184,7 +185,7 @@ func TestLostRevocationStopsItsVersion(t *testing.T) {
 
 func TestLostMoveStopsItsChannel(t *testing.T) {
 	ctx := t.Context()
-	key, trust := keyring(t, "release")
+	key, trust := signingtest.Keyring(t, "release")
 	for _, serial := range []string{"1", "2"} {
 		cfg := catalog.Config{Location: t.TempDir(), Trust: trust}
 		c := open(t, cfg)
@@ -221,7 +222,7 @@ func TestLostMoveStopsItsChannel(t *testing.T) {
 // program did not write: what an entry refers to.
 func TestEntriesOfOldGoOn(t *testing.T) {
 	ctx := t.Context()
-	key, trust := keyring(t, "release")
+	key, trust := signingtest.Keyring(t, "release")
 	cfg := catalog.Config{Location: t.TempDir(), Trust: trust}
 	c := open(t, cfg)
 	bad, good := mustBake(t, c, "web", "bad", nil), mustBake(t, c, "web", "good", nil)
@@ -331,7 +332,7 @@ func TestCollectorWaitsForADiskThatFails(t *testing.T) {
 
 func TestCascadeNamesWhatItMayHaveMissed(t *testing.T) {
 	ctx := t.Context()
-	key, trust := keyring(t, "release")
+	key, trust := signingtest.Keyring(t, "release")
 	cfg := catalog.Config{Location: t.TempDir(), Trust: trust}
 	c := open(t, cfg)
 	base := mustBake(t, c, "base", "one", nil)

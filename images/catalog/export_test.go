@@ -18,11 +18,12 @@ import (
 	"imgbuild/images/catalog/registrytest"
 	"imgbuild/images/fault"
 	"imgbuild/images/signing"
+	"imgbuild/images/signing/signingtest"
 )
 
 func TestCopyCarriesEvidenceAndSignatures(t *testing.T) {
 	ctx := context.Background()
-	key, trust := keyring(t, "release")
+	key, trust := signingtest.Keyring(t, "release")
 	here := open(t, catalog.Config{Location: t.TempDir(), Trust: trust})
 	v := mustBake(t, here, "web", "one", nil)
 	sig, err := signing.SignImage(ctx, "registry.example/web", v.Container.Digest.String(), day, key)

@@ -18,25 +18,10 @@ import (
 	"oras.land/oras-go/v2/errdef"
 
 	"imgbuild/images/catalog"
-	"imgbuild/images/signing"
 )
 
 // day is when everything happens in these tests.
 var day = time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
-
-// keyring is a key and a trust in it.
-func keyring(t testing.TB, name string) (*signing.Key, signing.Trust) {
-	t.Helper()
-	key, err := signing.GenerateKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	trust, err := signing.NewTrust(signing.TrustedKey{Name: name, Key: key.Public()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key, trust
-}
 
 func open(t testing.TB, cfg catalog.Config) *catalog.Catalog {
 	t.Helper()

@@ -8,13 +8,14 @@ import (
 
 	"imgbuild/images/catalog"
 	"imgbuild/images/fault"
+	"imgbuild/images/signing/signingtest"
 )
 
 // TestAnOlderCopyIsToldFromTheCatalog puts a catalog back to what it was before
 // a channel moved on and a version was revoked: every signature in it is good.
 func TestAnOlderCopyIsToldFromTheCatalog(t *testing.T) {
 	ctx := t.Context()
-	key, trust := keyring(t, "release")
+	key, trust := signingtest.Keyring(t, "release")
 	cfg := catalog.Config{Location: t.TempDir(), Trust: trust, Memory: filepath.Join(t.TempDir(), "memory")}
 	old, mended := mustBake(t, open(t, cfg), "web", "old", nil), mustBake(t, open(t, cfg), "web", "mended", nil)
 	promote := func(v *catalog.Version) {

@@ -14,6 +14,7 @@ import (
 	"imgbuild/images/catalog"
 	"imgbuild/images/fault"
 	"imgbuild/images/signing"
+	"imgbuild/images/signing/signingtest"
 )
 
 func promotion(channel string) catalog.Promotion {
@@ -23,7 +24,7 @@ func promotion(channel string) catalog.Promotion {
 func TestChannelMovesBySignedRecords(t *testing.T) {
 	everywhere(t, func(t *testing.T, cfg catalog.Config) {
 		ctx := context.Background()
-		key, trust := keyring(t, "release")
+		key, trust := signingtest.Keyring(t, "release")
 		cfg.Trust = trust
 		c := open(t, cfg)
 		one, two := mustBake(t, c, "web", "one", nil), mustBake(t, c, "web", "two", nil)
@@ -52,7 +53,7 @@ func TestChannelMovesBySignedRecords(t *testing.T) {
 		if _, err := c.Resolve(ctx, "web:candidate", catalog.RefuseRevoked); fault.KindOf(err) != fault.Input {
 			t.Errorf("a channel that is not there: got %v", err)
 		}
-		stranger, strangers := keyring(t, "stranger")
+		stranger, strangers := signingtest.Keyring(t, "stranger")
 		if _, err := c.Promote(ctx, two, promotion("released"), catalog.Keys{stranger}, catalog.RefuseRevoked); fault.KindOf(err) != fault.Input {
 			t.Errorf("a key that is not trusted: got %v", err)
 		}
@@ -86,7 +87,7 @@ func editIndex(t *testing.T, dir string, edit func(*ocispec.Index)) {
 
 func TestChannelThatDisagreesWithItsRecordIsRefused(t *testing.T) {
 	ctx := context.Background()
-	key, trust := keyring(t, "release")
+	key, trust := signingtest.Keyring(t, "release")
 	for name, edit := range map[string]func(string, *ocispec.Index, *catalog.Version){
 		"moved tag": func(_ string, i *ocispec.Index, to *catalog.Version) {
 			for j, d := range i.Manifests {
@@ -169,7 +170,7 @@ func isRecord(t *testing.T, dir string, d ocispec.Descriptor, serial string) boo
 func TestRevokedVersionIsRefusedWithItsChildren(t *testing.T) {
 	everywhere(t, func(t *testing.T, cfg catalog.Config) {
 		ctx := context.Background()
-		key, trust := keyring(t, "release")
+		key, trust := signingtest.Keyring(t, "release")
 		cfg.Trust = trust
 		c := open(t, cfg)
 		old := mustBake(t, c, "base", "zero", nil)
@@ -223,8 +224,8 @@ func TestRevokedVersionIsRefusedWithItsChildren(t *testing.T) {
 
 func TestForgedRevocationStopsInsteadOfPassing(t *testing.T) {
 	ctx := context.Background()
-	_, trust := keyring(t, "release")
-	stranger, strangers := keyring(t, "stranger")
+	_, trust := signingtest.Keyring(t, "release")
+	stranger, strangers := signingtest.Keyring(t, "stranger")
 	dir := t.TempDir()
 	c := open(t, catalog.Config{Location: dir, Trust: trust})
 	v := mustBake(t, c, "web", "one", nil)
@@ -240,7 +241,7 @@ func TestForgedRevocationStopsInsteadOfPassing(t *testing.T) {
 func TestPutTaggedCarriesCosignsSignature(t *testing.T) {
 	everywhere(t, func(t *testing.T, cfg catalog.Config) {
 		ctx := context.Background()
-		key, trust := keyring(t, "release")
+		key, trust := signingtest.Keyring(t, "release")
 		c := open(t, cfg)
 		v := mustBake(t, c, "web", "one", nil)
 		sig, err := signing.SignImage(ctx, "registry.example/web", v.Index.Digest.String(), day, key)

@@ -10,6 +10,7 @@ import (
 
 	"imgbuild/images/catalog"
 	"imgbuild/images/fault"
+	"imgbuild/images/signing/signingtest"
 )
 
 // judgement is what the gates said in these tests, a reason for each refusal.
@@ -24,7 +25,7 @@ func judgement(scope string, why ...string) catalog.Judgement {
 func TestARejectedVersionEntersNoChannel(t *testing.T) {
 	everywhere(t, func(t *testing.T, cfg catalog.Config) {
 		ctx := context.Background()
-		key, trust := keyring(t, "release")
+		key, trust := signingtest.Keyring(t, "release")
 		cfg.Trust = trust
 		c := open(t, cfg)
 		v := mustBake(t, c, "web", "one", nil)
@@ -99,8 +100,8 @@ func TestARejectedVersionEntersNoChannel(t *testing.T) {
 func TestAVerdictThatCannotBeBelievedStops(t *testing.T) {
 	everywhere(t, func(t *testing.T, cfg catalog.Config) {
 		ctx := context.Background()
-		key, trust := keyring(t, "release")
-		stranger, strangers := keyring(t, "stranger")
+		key, trust := signingtest.Keyring(t, "release")
+		stranger, strangers := signingtest.Keyring(t, "stranger")
 		cfg.Trust = trust
 		c := open(t, cfg)
 		v := mustBake(t, c, "web", "one", nil)
@@ -119,7 +120,7 @@ func TestAVerdictThatCannotBeBelievedStops(t *testing.T) {
 
 func TestAVerdictOfTheFutureStops(t *testing.T) {
 	ctx := t.Context()
-	key, trust := keyring(t, "release")
+	key, trust := signingtest.Keyring(t, "release")
 	c := open(t, catalog.Config{Location: t.TempDir(), Trust: trust})
 	v := mustBake(t, c, "web", "one", nil)
 	j := judgement("", "a token")
@@ -136,7 +137,7 @@ func TestAVerdictOfTheFutureStops(t *testing.T) {
 // version was rejected.
 func TestARejectionTakenAwayIsNoticed(t *testing.T) {
 	ctx := t.Context()
-	key, trust := keyring(t, "release")
+	key, trust := signingtest.Keyring(t, "release")
 	cfg := catalog.Config{Location: t.TempDir(), Trust: trust, Memory: filepath.Join(t.TempDir(), "memory")}
 	c := open(t, cfg)
 	v := mustBake(t, c, "web", "one", nil)

@@ -25,6 +25,7 @@ import (
 	"imgbuild/images/gate"
 	"imgbuild/images/integrity"
 	"imgbuild/images/signing"
+	"imgbuild/images/signing/signingtest"
 )
 
 // now is when the versions of these tests were made.
@@ -42,13 +43,8 @@ type shop struct {
 func newShop(t *testing.T) *shop {
 	t.Helper()
 	s := &shop{t: t, dir: t.TempDir()}
+	s.key, s.trust = signingtest.Keyring(t, "release")
 	var err error
-	if s.key, err = signing.GenerateKey(); err != nil {
-		t.Fatal(err)
-	}
-	if s.trust, err = signing.NewTrust(signing.TrustedKey{Name: "release", Key: s.key.Public()}); err != nil {
-		t.Fatal(err)
-	}
 	if s.catalog, err = catalog.Open(t.Context(), catalog.Config{Location: s.dir, Trust: s.trust}); err != nil {
 		t.Fatal(err)
 	}

@@ -2,12 +2,11 @@ package report_test
 
 import (
 	"fmt"
-	"io/fs"
 	"testing"
 	"time"
 
 	"imgbuild/images/advisory"
-	"imgbuild/images/baselines"
+	"imgbuild/images/baselines/baselinestest"
 	"imgbuild/images/control"
 	"imgbuild/images/integrity"
 	"imgbuild/images/report"
@@ -16,14 +15,7 @@ import (
 // whole is a report of every shipped control, of each result some.
 func whole(t *testing.T) *report.Report {
 	t.Helper()
-	files, err := fs.Sub(baselines.FS(), "controls")
-	if err != nil {
-		t.Fatal(err)
-	}
-	set, err := control.Load(control.Source{Name: "shipped", Files: files})
-	if err != nil {
-		t.Fatal(err)
-	}
+	set := baselinestest.Controls(t)
 	var findings []control.Finding
 	for n, id := range set.IDs() {
 		c := set.Controls[id]

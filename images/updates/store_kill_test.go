@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"imgbuild/images/updates"
+	"imgbuild/images/updates/updatestest"
 )
 
 const killDir = "IMGBUILD_TEST_STORE"
@@ -35,7 +36,7 @@ func writeForever(dir string) error {
 	for {
 		for _, i := range rand.Perm(30) {
 			b := contents()[i]
-			sum, size := sumOf(b), int64(len(b))
+			sum, size := updatestest.Sum(b), int64(len(b))
 			if i%2 == 0 {
 				err = s.Put(ctx, sum, size, bytes.NewReader(b))
 			} else {
@@ -117,7 +118,7 @@ func TestKilledWritersLeaveNoHalfFile(t *testing.T) {
 	}
 	// What the killed left is either continued or swept.
 	for _, b := range contents() {
-		if err := download(s, sumOf(b), b); err != nil {
+		if err := download(s, updatestest.Sum(b), b); err != nil {
 			t.Fatal(err)
 		}
 	}

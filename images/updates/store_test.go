@@ -3,8 +3,6 @@ package updates_test
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"io"
 	"io/fs"
@@ -19,6 +17,7 @@ import (
 
 	"imgbuild/images/fault"
 	"imgbuild/images/updates"
+	"imgbuild/images/updates/updatestest"
 )
 
 func open(t testing.TB, dir string) *updates.Store {
@@ -28,11 +27,6 @@ func open(t testing.TB, dir string) *updates.Store {
 		t.Fatal(err)
 	}
 	return s
-}
-
-func sumOf(b []byte) string {
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
 }
 
 // files returns the paths of all files below dir, relative to it.
@@ -56,7 +50,7 @@ func TestPutThenRead(t *testing.T) {
 	s := open(t, t.TempDir())
 	for _, size := range []int{0, 1, 4095, 1 << 20} {
 		b := bytes.Repeat([]byte{byte(size)}, size)
-		sum := sumOf(b)
+		sum := updatestest.Sum(b)
 		for _, announced := range []int64{int64(size), -1} {
 			if err := s.Put(t.Context(), sum, announced, bytes.NewReader(b)); err != nil {
 				t.Fatal(err)
@@ -94,7 +88,7 @@ func TestPutThenRead(t *testing.T) {
 
 func TestPutRefusals(t *testing.T) {
 	good := []byte("the right bytes")
-	sum, size := sumOf(good), int64(len(good))
+	sum, size := updatestest.Sum(good), int64(len(good))
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	broken := errors.New("broken off")
@@ -106,7 +100,7 @@ func TestPutRefusals(t *testing.T) {
 		kind fault.Kind
 		text string
 	}{
-		"wrong bytes":   {t.Context(), sum, size, strings.NewReader("the wrong bytes"), fault.World, "expected sha256 " + sum + ", found " + sumOf([]byte("the wrong bytes"))},
+		"wrong bytes":   {t.Context(), sum, size, strings.NewReader("the wrong bytes"), fault.World, "expected sha256 " + sum + ", found " + updatestest.Sum([]byte("the wrong bytes"))},
 		"too short":     {t.Context(), sum, size, strings.NewReader("the right"), fault.World, "expected 15 bytes, found 9"},
 		"too long":      {t.Context(), sum, size, strings.NewReader(string(good) + "!"), fault.World, "expected 15 bytes, found more"},
 		"endless":       {t.Context(), sum, size, endless{}, fault.World, "expected 15 bytes, found more"},
@@ -146,27 +140,27 @@ func TestPathStaysInside(t *testing.T) {
 func TestVerifyFindsDamage(t *testing.T) {
 	s := open(t, t.TempDir())
 	b := []byte("sound")
-	if err := s.Put(t.Context(), sumOf(b), 5, bytes.NewReader(b)); err != nil {
+	if err := s.Put(t.Context(), updatestest.Sum(b), 5, bytes.NewReader(b)); err != nil {
 		t.Fatal(err)
 	}
-	path := s.Path(sumOf(b))
+	path := s.Path(updatestest.Sum(b))
 	if err := errors.Join(os.Chmod(path, 0o600), os.WriteFile(path, []byte("s0und"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Verify(t.Context(), sumOf(b)); fault.KindOf(err) != fault.World || fault.HintOf(err) == "" {
+	if err := s.Verify(t.Context(), updatestest.Sum(b)); fault.KindOf(err) != fault.World || fault.HintOf(err) == "" {
 		t.Errorf("got %v", err)
 	}
 	// A file that lost its tail is not there, and putting it mends it.
 	if err := os.Truncate(path, 3); err != nil {
 		t.Fatal(err)
 	}
-	if s.HasSized(sumOf(b), 5) {
+	if s.HasSized(updatestest.Sum(b), 5) {
 		t.Error("a truncated file counts as there")
 	}
-	if err := s.Put(t.Context(), sumOf(b), 5, bytes.NewReader(b)); err != nil {
+	if err := s.Put(t.Context(), updatestest.Sum(b), 5, bytes.NewReader(b)); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Verify(t.Context(), sumOf(b)); err != nil {
+	if err := s.Verify(t.Context(), updatestest.Sum(b)); err != nil {
 		t.Error(err)
 	}
 }
@@ -177,7 +171,7 @@ func TestPartialContinues(t *testing.T) {
 	for i := range b {
 		b[i] = byte(rand.Uint32())
 	}
-	sum := sumOf(b)
+	sum := updatestest.Sum(b)
 	for at := 0; at < len(b); {
 		p, err := s.Partial(t.Context(), sum, int64(len(b)))
 		if err != nil {
@@ -220,18 +214,18 @@ func TestPartialContinues(t *testing.T) {
 func TestPartialHasOneHolder(t *testing.T) {
 	s := open(t, t.TempDir())
 	b := []byte("contested")
-	held, err := s.Partial(t.Context(), sumOf(b), int64(len(b)))
+	held, err := s.Partial(t.Context(), updatestest.Sum(b), int64(len(b)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	soon, cancel := context.WithTimeout(t.Context(), 60*time.Millisecond)
 	defer cancel()
-	if _, err := s.Partial(soon, sumOf(b), int64(len(b))); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := s.Partial(soon, updatestest.Sum(b), int64(len(b))); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("a second holder: %v", err)
 	}
 	waited := make(chan error)
 	go func() {
-		_, err := s.Partial(t.Context(), sumOf(b), int64(len(b)))
+		_, err := s.Partial(t.Context(), updatestest.Sum(b), int64(len(b)))
 		waited <- err
 	}()
 	if _, err := held.Write(b); err != nil {
@@ -250,22 +244,22 @@ func TestSweepSparesWhatIsInUse(t *testing.T) {
 	b := bytes.Repeat([]byte("busy"), 1000)
 	reading, feed := io.Pipe()
 	putting := make(chan error)
-	go func() { putting <- s.Put(t.Context(), sumOf(b), int64(len(b)), reading) }()
+	go func() { putting <- s.Put(t.Context(), updatestest.Sum(b), int64(len(b)), reading) }()
 	if _, err := feed.Write(b[:100]); err != nil {
 		t.Fatal(err)
 	}
-	old := sumOf([]byte("old"))
-	held, err := s.Partial(t.Context(), sumOf([]byte("held")), 4)
+	old := updatestest.Sum([]byte("old"))
+	held, err := s.Partial(t.Context(), updatestest.Sum([]byte("held")), 4)
 	if err != nil {
 		t.Fatal(err)
 	}
 	long := time.Now().Add(-30 * 24 * time.Hour)
-	for _, name := range []string{"tmp/put-dead", "partial/" + old, "partial/" + sumOf([]byte("young"))} {
+	for _, name := range []string{"tmp/put-dead", "partial/" + old, "partial/" + updatestest.Sum([]byte("young"))} {
 		if err := os.WriteFile(filepath.Join(s.Dir(), name), []byte("x"), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, sum := range []string{old, sumOf([]byte("held"))} {
+	for _, sum := range []string{old, updatestest.Sum([]byte("held"))} {
 		if err := os.Chtimes(filepath.Join(s.Dir(), "partial", sum), long, long); err != nil {
 			t.Fatal(err)
 		}
@@ -303,7 +297,7 @@ func TestManyPuttersAndSweepers(t *testing.T) {
 			s := open(t, dir)
 			for _, i := range rand.Perm(len(contents)) {
 				b := contents[i]
-				if err := s.Put(t.Context(), sumOf(b), int64(len(b)), bytes.NewReader(b)); err != nil {
+				if err := s.Put(t.Context(), updatestest.Sum(b), int64(len(b)), bytes.NewReader(b)); err != nil {
 					t.Error(err)
 				}
 				if err := s.Sweep(t.Context()); err != nil {
@@ -321,7 +315,7 @@ func TestManyPuttersAndSweepers(t *testing.T) {
 		t.Errorf("%d files for %d contents: %v", len(left), len(contents), left)
 	}
 	for _, b := range contents {
-		if err := s.Verify(t.Context(), sumOf(b)); err != nil {
+		if err := s.Verify(t.Context(), updatestest.Sum(b)); err != nil {
 			t.Error(err)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"imgbuild/images/updates"
+	"imgbuild/images/updates/updatestest"
 )
 
 // stored lays n files into a store and returns their digests. Put would wait for
@@ -24,11 +25,11 @@ func stored(t testing.TB, s *updates.Store, n int) []string {
 	var sums []string
 	for i := range n {
 		b := bytes.Repeat([]byte{byte(i), byte(i >> 8)}, 100+i)
-		path := s.Path(sumOf(b))
+		path := s.Path(updatestest.Sum(b))
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, b, 0o444)); err != nil {
 			t.Fatal(err)
 		}
-		sums = append(sums, sumOf(b))
+		sums = append(sums, updatestest.Sum(b))
 	}
 	return sums
 }

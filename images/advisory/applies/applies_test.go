@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"imgbuild/images/advisory"
+	"imgbuild/images/advisory/advisorytest"
 	"imgbuild/images/advisory/applies"
 	"imgbuild/images/advisory/installed"
 	"imgbuild/images/control"
@@ -39,24 +40,6 @@ func records() []advisory.Record {
 		{ID: "CVE-2026-0011", Affected: []advisory.Affected{since("Debian:12", "odd", fixed("2"))}},
 		{ID: "CVE-2026-0012", Affected: []advisory.Affected{since("Debian:12", "openssl", advisory.Event{Fixed: "not a version"})}},
 	}
-}
-
-func index(t *testing.T) *advisory.Index {
-	t.Helper()
-	b, err := advisory.NewBuilder()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, r := range records() {
-		if err := b.Add(&r); err != nil {
-			t.Fatal(err)
-		}
-	}
-	x, err := b.Index()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return x
 }
 
 func pkg(name, source, version string) installed.Package {
@@ -113,7 +96,7 @@ func waiver(id string, expires string, change func(*control.Waiver)) *control.Wa
 }
 
 func TestEachStateHasItsReason(t *testing.T) {
-	x := index(t)
+	x := advisorytest.Index(t, records()...)
 	for _, c := range []struct {
 		about  string
 		disk   bool
@@ -167,7 +150,7 @@ func TestEachStateHasItsReason(t *testing.T) {
 }
 
 func TestAWaiverOfACustomerIsForThemAlone(t *testing.T) {
-	x := index(t)
+	x := advisorytest.Index(t, records()...)
 	w := waiver("CVE-2026-0001", "2026-06-01", func(w *control.Waiver) { w.Fleets = []string{"acme/web"} })
 	for scope, want := range map[control.Scope]applies.State{"": applies.Affected, "acme": applies.Affected, "acme/web": applies.Waived, "acme/db": applies.Affected} {
 		container, _ := version()
@@ -181,7 +164,7 @@ func TestAWaiverOfACustomerIsForThemAlone(t *testing.T) {
 // TestTheStatesPartition holds outputs made by chance against what each state
 // means, told apart from the words: exactly one holds, and it is the one given.
 func TestTheStatesPartition(t *testing.T) {
-	x := index(t)
+	x := advisorytest.Index(t, records()...)
 	rng := rand.New(rand.NewPCG(7, 7))
 	pick := func(list ...string) string { return list[rng.IntN(len(list))] }
 	seen := map[applies.State]int{}

@@ -7,28 +7,21 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"path"
 	"runtime"
 	"strings"
-	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 
 	"imgbuild/images/advisory"
+	"imgbuild/images/unzip"
 )
 
-// Limits on an archive. All that OSV.dev knows of Debian has 44,000 records
-// and half a gigabyte, of all ecosystems some ten
+// maxTotal is how many bytes the records of an archive may have. All that OSV.dev
+// knows of Debian has 44,000 records and half a gigabyte, of all ecosystems some ten
 // times as much.
-const (
-	maxTotal = 8 << 30
-	// maxDirectory is how much of an archive its list of entries may take, and
-	// maxEntries how many it may have: they are held in memory.
-	maxDirectory = 32 << 20
-	maxEntries   = 500_000
-)
+const maxTotal = 8 << 30
 
 // Read reads a file that is a zip archive of records or one record in JSON, and
 // gives each record in turn, in the order of the archive. It ends with the first
@@ -53,50 +46,30 @@ func Read(ctx context.Context, file io.ReaderAt, size int64, each func(*advisory
 	return each(r)
 }
 
-// budget fails when more is read than an archive's list of entries may have,
-// until that is read.
-type budget struct {
-	io.ReaderAt
-	left   int64
-	listed bool
-}
-
-func (b *budget) ReadAt(p []byte, off int64) (int, error) {
-	if !b.listed {
-		if b.left -= int64(len(p)); b.left < 0 {
-			return 0, fmt.Errorf("its list of entries has more than %d bytes", maxDirectory)
-		}
-	}
-	return b.ReaderAt.ReadAt(p, off)
-}
-
 func readArchive(ctx context.Context, file io.ReaderAt, size int64, each func(*advisory.Record) error) error {
-	limited := &budget{ReaderAt: file, left: maxDirectory}
-	archive, err := zip.NewReader(limited, size)
-	if errors.Is(err, zip.ErrFormat) {
-		return fmt.Errorf("reading OSV records: %w, or is no zip archive", advisory.ErrTruncated)
-	}
+	archive, err := unzip.Open(file, size)
 	if err != nil {
 		return fmt.Errorf("reading OSV records: %w", err)
 	}
-	limited.listed = true
-	if len(archive.File) > maxEntries {
-		return fmt.Errorf("reading OSV records: the archive has %d entries, the limit is %d", len(archive.File), maxEntries)
+	files, err := unzip.Files(archive)
+	if err != nil {
+		return fmt.Errorf("reading OSV records: %w", err)
 	}
 	var records []*zip.File
-	for _, f := range archive.File {
-		if f.FileInfo().IsDir() {
-			continue
-		}
-		if !fs.ValidPath(f.Name) || strings.Contains(f.Name, `\`) || !f.Mode().IsRegular() {
-			return fmt.Errorf("reading OSV records: the archive has an entry %q, which is no plain file below it", f.Name)
-		}
+	left := uint64(maxTotal)
+	for _, f := range files {
 		switch name := strings.ToLower(f.Name); {
 		case strings.HasSuffix(name, ".json"):
 			records = append(records, f)
 		case strings.Contains(path.Base(name), ".json."):
-			return fmt.Errorf("reading OSV records: the archive has an entry %q: records are .json files, and not packed ones", f.Name)
+			return fmt.Errorf("reading OSV records: the archive has an entry %.200q: records are .json files, and not packed ones", f.Name)
+		default:
+			continue
 		}
+		if f.UncompressedSize64 > left {
+			return fmt.Errorf("reading OSV records: the archive unpacks to more than %d bytes", int64(maxTotal))
+		}
+		left -= f.UncompressedSize64
 	}
 	if len(records) == 0 {
 		return errors.New("reading OSV records: the archive holds no record: there is no .json file in it")
@@ -162,7 +135,6 @@ func decodeAll(ctx context.Context, files []*zip.File, each func(*advisory.Recor
 		}
 		return nil
 	})
-	var total atomic.Int64
 	for range workers {
 		g.Go(func() error {
 			var buffer bytes.Buffer
@@ -174,10 +146,7 @@ func decodeAll(ctx context.Context, files []*zip.File, each func(*advisory.Recor
 					}
 					r, err := decodeEntry(f, &buffer)
 					if err != nil {
-						return fmt.Errorf("%q: %w", f.Name, err)
-					}
-					if total.Add(int64(buffer.Len())) > maxTotal {
-						return fmt.Errorf("the archive unpacks to more than %d bytes", int64(maxTotal))
+						return fmt.Errorf("%.200q: %w", f.Name, err)
 					}
 					list = append(list, r)
 				}
@@ -206,24 +175,18 @@ func decodeAll(ctx context.Context, files []*zip.File, each func(*advisory.Recor
 }
 
 func decodeEntry(f *zip.File, buffer *bytes.Buffer) (*advisory.Record, error) {
-	if f.UncompressedSize64 > maxRecord {
-		return nil, fmt.Errorf("it has %d bytes, the limit is %d", f.UncompressedSize64, maxRecord)
-	}
-	content, err := f.Open()
+	content, err := unzip.OpenFile(f, maxRecord)
 	if err != nil {
 		return nil, err
 	}
 	buffer.Reset()
 	buffer.Grow(int(f.UncompressedSize64) + bytes.MinRead)
-	_, err = buffer.ReadFrom(io.LimitReader(content, int64(f.UncompressedSize64)+1))
+	_, err = buffer.ReadFrom(content)
 	if closing := content.Close(); err == nil {
 		err = closing
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		err = advisory.ErrTruncated
-	}
-	if err == nil && uint64(buffer.Len()) > f.UncompressedSize64 {
-		err = fmt.Errorf("it has more than the %d bytes that the archive says", f.UncompressedSize64)
 	}
 	if err != nil {
 		return nil, err

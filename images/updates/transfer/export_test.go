@@ -10,11 +10,13 @@ import (
 	"testing"
 
 	"imgbuild/images/fault"
+	"imgbuild/images/signing/signingtest"
 	"imgbuild/images/updates/transfer"
+	"imgbuild/images/updates/updatestest"
 )
 
 func TestWhatIsMissingOrDamagedIsNotExported(t *testing.T) {
-	key, _ := trusting(t)
+	key, _ := signingtest.Keyring(t, "factory")
 	from, e, _, _ := exported(t, key)
 	path := filepath.Join(t.TempDir(), "out.zip")
 	file := from.archive.Path(e.Locks["web"].Packages[4].SHA256)
@@ -52,7 +54,7 @@ func TestWhatIsMissingOrDamagedIsNotExported(t *testing.T) {
 }
 
 func FuzzParseManifest(f *testing.F) {
-	sum := sumOf(nil)
+	sum := updatestest.Sum(nil)
 	f.Add([]byte(`{"version":1,"as_of":"2026-01-01T00:00:00Z","locks":[{"name":"web","sha256":"` + sum + `","bytes":10}],"packages":[{"sha256":"` + sum + `","bytes":4}]}`))
 	f.Add([]byte(`{"version":1,"locks":[{"name":"../web"}],"packages":null}`))
 	f.Add([]byte(`{"version":2}{}`))

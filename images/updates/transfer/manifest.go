@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"imgbuild/images/bundle"
+	"imgbuild/images/unzip"
 )
 
 const (
@@ -102,8 +103,8 @@ func parseManifest(data []byte) (*Manifest, error) {
 		return nil, fmt.Errorf("it is of version %d, and this program reads version %d", m.Version, manifestVersion)
 	case len(m.Locks) == 0 || len(m.Locks) > maxLocks:
 		return nil, fmt.Errorf("it has %d locks, expected 1 to %d", len(m.Locks), maxLocks)
-	case len(m.Locks)+len(m.Packages)+len(m.Records) >= bundle.MaxEntries:
-		return nil, fmt.Errorf("it has more than %d files", bundle.MaxEntries-1)
+	case len(m.Locks)+len(m.Packages)+len(m.Records) >= unzip.MaxEntries:
+		return nil, fmt.Errorf("it has more than %d files", unzip.MaxEntries-1)
 	}
 	last := ""
 	for _, l := range m.Locks {

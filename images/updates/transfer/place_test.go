@@ -1,12 +1,9 @@
 package transfer_test
 
 import (
-	"archive/zip"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,14 +13,17 @@ import (
 	"github.com/secure-systems-lab/go-securesystemslib/dsse"
 
 	"imgbuild/images/signing"
+	"imgbuild/images/signing/signingtest"
+	"imgbuild/images/unzip/ziptest"
 	"imgbuild/images/updates"
 	"imgbuild/images/updates/transfer"
+	"imgbuild/images/updates/updatestest"
 )
 
 // A lock that is here is replaced by nothing that is older, that is not approved, or
 // that another one has taken the place of meanwhile.
 func TestLocksThatAreKept(t *testing.T) {
-	key, trust := trusting(t)
+	key, trust := signingtest.Keyring(t, "factory")
 	_, e, path, _ := exported(t, key)
 	to := newSite(t)
 	lock := filepath.Join(to.dir, "locks", "web.lock")
@@ -74,15 +74,11 @@ func TestLocksThatAreKept(t *testing.T) {
 
 // What an archive has, a lock may take: a bundle brings in what its locks name alone.
 func TestAPackageOfNoLock(t *testing.T) {
-	key, trust := trusting(t)
+	key, trust := signingtest.Keyring(t, "factory")
 	_, _, _, data := exported(t, key)
-	archive, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
-	if err != nil {
-		t.Fatal(err)
-	}
 	evil := []byte("nginx 999")
 	path := filepath.Join(t.TempDir(), "evil.zip")
-	if err := os.WriteFile(path, resigned(t, archive, key, evil), 0o644); err != nil {
+	if err := os.WriteFile(path, resigned(t, data, key, evil), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	to := newSite(t)
@@ -95,38 +91,15 @@ func TestAPackageOfNoLock(t *testing.T) {
 }
 
 // resigned is a bundle with one package more, signed as a whole.
-func resigned(t *testing.T, archive *zip.Reader, key *signing.Key, more []byte) []byte {
+func resigned(t *testing.T, bundle []byte, key *signing.Key, more []byte) []byte {
 	t.Helper()
-	var out bytes.Buffer
-	w := zip.NewWriter(&out)
-	add := func(name string, text []byte) {
-		entry, err := w.Create(name)
-		if err == nil {
-			_, err = entry.Write(text)
+	sum := updatestest.Sum(more)
+	return ziptest.Rewrite(t, bundle, func(name string, content []byte) []byte {
+		if strings.HasPrefix(name, "imgbuild-updates") {
+			return withPackage(t, content, key, more)
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, f := range archive.File {
-		r, err := f.Open()
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := io.ReadAll(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if strings.HasPrefix(f.Name, "imgbuild-updates") {
-			text = withPackage(t, text, key, more)
-		}
-		add(f.Name, text)
-	}
-	add("sha256/"+sumOf(more)[:2]+"/"+sumOf(more), more)
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return out.Bytes()
+		return content
+	}, ziptest.Entry{Name: "sha256/" + sum[:2] + "/" + sum, Content: more})
 }
 
 // withPackage is a signed manifest that names one package more.
@@ -144,7 +117,7 @@ func withPackage(t *testing.T, envelope []byte, key *signing.Key, more []byte) [
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.Packages = append(m.Packages, transfer.File{SHA256: sumOf(more), Bytes: int64(len(more))})
+	m.Packages = append(m.Packages, transfer.File{SHA256: updatestest.Sum(more), Bytes: int64(len(more))})
 	slices.SortFunc(m.Packages, func(a, b transfer.File) int { return strings.Compare(a.SHA256, b.SHA256) })
 	text, err := json.Marshal(m)
 	if err == nil {

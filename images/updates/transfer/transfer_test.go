@@ -1,14 +1,10 @@
 package transfer_test
 
 import (
-	"archive/zip"
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -16,22 +12,18 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"imgbuild/images/fault"
 	"imgbuild/images/signing"
+	"imgbuild/images/signing/signingtest"
+	"imgbuild/images/unzip/ziptest"
 	"imgbuild/images/updates"
-	"imgbuild/images/updates/life"
 	"imgbuild/images/updates/records"
 	"imgbuild/images/updates/roster"
 	"imgbuild/images/updates/transfer"
+	"imgbuild/images/updates/updatestest"
 )
-
-func sumOf(b []byte) string {
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
-}
 
 // site is a place with an archive, locks and records.
 type site struct {
@@ -47,11 +39,7 @@ func newSite(t testing.TB) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nobody, err := roster.Parse("approvers.yaml", fstest.MapFS{}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &site{dir, archive, nobody}
+	return &site{dir, archive, updatestest.Nobody(t)}
 }
 
 // records are the site's; whose signatures count is of no matter here.
@@ -60,8 +48,8 @@ func (s *site) records() *records.Store { return records.Open(s.archive.Dir(), s
 // put lays a file into the archive; Store.Put would wait for the disk.
 func (s *site) put(t testing.TB, b []byte) string {
 	t.Helper()
-	s.write(t, s.archive.Path(sumOf(b)), b)
-	return sumOf(b)
+	s.write(t, s.archive.Path(updatestest.Sum(b)), b)
+	return updatestest.Sum(b)
 }
 
 func (s *site) write(t testing.TB, path string, b []byte) {
@@ -76,7 +64,7 @@ func (s *site) lock(t testing.TB, name string, n int) *updates.Lock {
 	t.Helper()
 	l := &updates.Lock{
 		Format: updates.LockFormat, Baseline: name, Architecture: "amd64", Suite: "bookworm", Epoch: 1_700_000_000,
-		Releases: []updates.Release{{Archive: "debian", Suite: "bookworm", Path: "dists/bookworm/InRelease", SHA256: sumOf(nil), Date: "2023-11-14T22:13:20Z"}},
+		Releases: []updates.Release{{Archive: "debian", Suite: "bookworm", Path: "dists/bookworm/InRelease", SHA256: updatestest.Sum(nil), Date: "2023-11-14T22:13:20Z"}},
 		Layers:   []string{name},
 	}
 	for i := range n {
@@ -92,13 +80,7 @@ func (s *site) lock(t testing.TB, name string, n int) *updates.Lock {
 // discover adds a record, which stands on those before it.
 func (s *site) discover(t testing.TB, name string, key *signing.Key) {
 	t.Helper()
-	_, err := s.records().Add(t.Context(), life.Record{Action: life.Discovered, Who: "ci@factory", Why: "it is there", Updates: []life.Update{{
-		Kind: life.Deb, Name: name, Version: "2", Architecture: "amd64", Source: name, SourceVersion: "2",
-		SHA256: sumOf([]byte(name)), Size: 1, Archive: "debian", Suite: "bookworm", Path: "pool/" + name + ".deb",
-	}}}, key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	updatestest.Discover(t, s.records(), key, name, []byte(name))
 }
 
 func (s *site) take(ctx context.Context, path string, trust signing.Trust) (*transfer.Imported, error) {
@@ -122,19 +104,6 @@ func (s *site) visible(t testing.TB) []string {
 	return names
 }
 
-func trusting(t testing.TB) (*signing.Key, signing.Trust) {
-	t.Helper()
-	key, err := signing.GenerateKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	trust, err := signing.NewTrust(signing.TrustedKey{Name: "factory", Key: key.Public()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key, trust
-}
-
 // exported is a bundle of two locks and a record, and its bytes.
 func exported(t testing.TB, key *signing.Key) (from *site, e transfer.Export, path string, data []byte) {
 	t.Helper()
@@ -144,10 +113,10 @@ func exported(t testing.TB, key *signing.Key) (from *site, e transfer.Export, pa
 		t.Fatal(err)
 	}
 	// Another project has records in the archive, which are not for everybody.
-	other, others := trusting(t)
-	from.roster = newSite(t).roster.WithProject(others)
+	other, others := signingtest.Keyring(t, "another")
+	from.roster = updatestest.Nobody(t).WithProject(others)
 	from.discover(t, "theirs", other)
-	from.roster = newSite(t).roster.WithProject(trust)
+	from.roster = updatestest.Nobody(t).WithProject(trust)
 	for _, name := range []string{"first", "second", "third"} {
 		from.discover(t, name, key)
 	}
@@ -167,7 +136,7 @@ func exported(t testing.TB, key *signing.Key) (from *site, e transfer.Export, pa
 }
 
 func TestABundleCarriesWhatLocksName(t *testing.T) {
-	key, trust := trusting(t)
+	key, trust := signingtest.Keyring(t, "factory")
 	from, e, path, data := exported(t, key)
 	again := filepath.Join(t.TempDir(), "again.zip")
 	if _, err := e.Write(t.Context(), again); err != nil {
@@ -222,7 +191,7 @@ func TestABundleCarriesWhatLocksName(t *testing.T) {
 // Whatever byte is changed and wherever it is cut, a bundle is taken in as it was
 // made or nothing of it is to be seen.
 func TestNothingIsSeenOfADamagedBundle(t *testing.T) {
-	key, trust := trusting(t)
+	key, trust := signingtest.Keyring(t, "factory")
 	_, _, path, data := exported(t, key)
 	whole := newSite(t)
 	if _, err := whole.take(t.Context(), path, trust); err != nil {
@@ -260,7 +229,7 @@ func TestNothingIsSeenOfADamagedBundle(t *testing.T) {
 
 // Wherever it is interrupted no lock is to be seen, and doing it again finishes it.
 func TestAnInterruptedImport(t *testing.T) {
-	key, trust := trusting(t)
+	key, trust := signingtest.Keyring(t, "factory")
 	_, _, path, _ := exported(t, key)
 	for _, at := range []struct {
 		step  string
@@ -294,49 +263,19 @@ func TestAnInterruptedImport(t *testing.T) {
 }
 
 func TestBundlesThatAreNotWhatWasSigned(t *testing.T) {
-	key, trust := trusting(t)
-	stranger, _ := trusting(t)
+	key, trust := signingtest.Keyring(t, "factory")
+	stranger, _ := signingtest.Keyring(t, "factory")
 	_, _, path, data := exported(t, key)
 	_, _, foreign, _ := exported(t, stranger)
 
 	// rewritten is the bundle with entries changed, added or left out.
 	rewritten := func(change func(name string, data []byte) []byte, more ...string) string {
-		archive, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		var out bytes.Buffer
-		w := zip.NewWriter(&out)
-		add := func(name string, text []byte) {
-			entry, err := w.Create(name)
-			if err == nil {
-				_, err = entry.Write(text)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-		for _, f := range archive.File {
-			r, err := f.Open()
-			if err != nil {
-				t.Fatal(err)
-			}
-			text, err := io.ReadAll(r)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if text = change(f.Name, text); text != nil {
-				add(f.Name, text)
-			}
-		}
+		var added []ziptest.Entry
 		for _, name := range more {
-			add(name, []byte("more"))
-		}
-		if err := w.Close(); err != nil {
-			t.Fatal(err)
+			added = append(added, ziptest.Entry{Name: name, Content: []byte("more")})
 		}
 		path := filepath.Join(t.TempDir(), "rewritten.zip")
-		if err := os.WriteFile(path, out.Bytes(), 0o644); err != nil {
+		if err := os.WriteFile(path, ziptest.Rewrite(t, data, change, added...), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return path
