@@ -210,8 +210,26 @@ func Error(image string, scope control.Scope, refusals []Refusal) error {
 		whom, flag = " for "+string(scope), " "+scope.Flag()
 	}
 	no := fault.Gatef("%s does not pass the gates of its recipe%s:%s%s", image, whom, between, strings.Join(all, between))
+	again := scanAgain(image, flag, refusals)
 	if Aged(refusals) {
-		return no.WithHint("read the feeds and scan it again: imgbuild feeds check && imgbuild scan %s%s --attach", image, flag)
+		return no.WithHint("read the feeds and scan it again: imgbuild feeds check && %s", again)
 	}
-	return no.WithHint("change the recipe or its gates and bake again; after a change of waivers, imgbuild scan %s%s --attach", image, flag)
+	return no.WithHint("change the recipe or its gates and bake again; after a change of waivers, %s", again)
+}
+
+// scanAgain is what scans the forms that refusals are about, a command for each: one
+// that says none scans the disk of a version that has one.
+func scanAgain(image, flag string, refusals []Refusal) string {
+	about := func(form control.Output) bool {
+		return slices.ContainsFunc(refusals, func(r Refusal) bool { return strings.HasSuffix(r.Gate, "."+string(form)) })
+	}
+	disk := fmt.Sprintf("imgbuild scan %s%s --attach", image, flag)
+	container := fmt.Sprintf("imgbuild scan %s%s --form %s --attach", image, flag, control.Container)
+	switch {
+	case !about(control.Container):
+		return disk
+	case !about(control.Machine):
+		return container
+	}
+	return disk + "; " + container
 }
