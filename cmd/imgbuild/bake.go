@@ -151,7 +151,7 @@ func bake(ctx context.Context, env *environment, f bakeFlags) error {
 	}
 	result := describeBaked(w, baked)
 	next := env.command("run", result.Version)
-	if result.Rejected {
+	if len(result.Refusals) > 0 {
 		next = env.command("images", "show", result.Version)
 	}
 	if err := env.answer(result, result.write, next); err != nil {
@@ -178,11 +178,15 @@ func bakeTar(ctx context.Context, env *environment, b *builder.Builder, plan *bu
 	return errors.Join(err, b.Tidy(ctx, plan))
 }
 
-// refused is the error of a rejected version. Text has told the reasons before.
+// refused is the error of a version that its gates refuse. Text has told the reasons
+// before.
 func refused(env *environment, b *bakedImage) error {
 	err := gate.Error(b.Version, "", b.Refusals)
 	if err == nil || env.output == outputJSON {
 		return err
+	}
+	if !b.Rejected {
+		return fault.Gatef("the scan of %s has grown old", b.Version).WithHint("%s", fault.HintOf(err))
 	}
 	return fault.Gatef("%s is rejected: it does not pass the gates of its recipe", b.Version).WithHint("%s", fault.HintOf(err))
 }
@@ -203,8 +207,8 @@ type bakedImage struct {
 	CVEs *report.Tally `json:"cves,omitempty"`
 	// Trials are the boot trials of its forms.
 	Trials map[control.Output]*report.Trial `json:"trials,omitempty"`
-	// Rejected is true when gates said no; Refusals are those, and Exit is what
-	// the program then ends with.
+	// Rejected is true when gates said no to the version, and not to the age of its
+	// scan alone; Refusals are those, and Exit is what the program then ends with.
 	Rejected bool `json:"rejected,omitempty"`
 	// Channel was moved to it, or stood there already.
 	Channel  string         `json:"channel,omitempty"`
@@ -255,10 +259,7 @@ func describeBaked(w *workshop, b *builder.Baked) *bakedImage {
 	if b.Move != nil {
 		out.Channel = b.Move.Channel
 	}
-	out.Rejected = len(b.Refusals) > 0
-	if out.Rejected || trialError(out.Version, b.Trials) != nil {
-		out.Exit = int(fault.Gate)
-	}
+	out.judge()
 	if v.Container != nil {
 		out.Container = v.Container.Digest.String()
 	}
@@ -268,14 +269,25 @@ func describeBaked(w *workshop, b *builder.Baked) *bakedImage {
 	return out
 }
 
+// judge says what follows from its refusals and trials.
+func (r *bakedImage) judge() {
+	r.Rejected = len(r.Refusals) > 0 && !gate.Aged(r.Refusals)
+	if len(r.Refusals) > 0 || trialError(r.Version, r.Trials) != nil {
+		r.Exit = int(fault.Gate)
+	}
+}
+
 func (r *bakedImage) write(w io.Writer) {
 	what := "baked"
 	if r.Known {
 		what = "nothing changed: this is"
 	}
 	state := ""
-	if r.Rejected {
+	switch {
+	case r.Rejected:
 		state = ", rejected by its gates: no channel takes it"
+	case len(r.Refusals) > 0:
+		state = ", its scan has grown old: no channel takes it until it is scanned again"
 	}
 	fmt.Fprintf(w, "%s %s%s\n", what, r.Version, state)
 	fmt.Fprintf(w, "  image      %s\n", r.Digest)
