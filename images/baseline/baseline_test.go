@@ -452,6 +452,32 @@ func TestTheGateAboutCVEs(t *testing.T) {
 	}
 }
 
+// TestAChildAddsToTheGateAboutCVEs: a map adds to what its parent has, in whatever form
+// that is, and the short form takes its place.
+func TestAChildAddsToTheGateAboutCVEs(t *testing.T) {
+	both := baseline.CVEs{Severity: control.High, Exploited: baseline.Refuse}
+	for _, c := range []struct {
+		parent, child string
+		want          baseline.CVEs
+	}{
+		{"high", "{exploited: refuse}", both},
+		{"{severity: high}", "{exploited: refuse}", both},
+		{"{exploited: refuse}", "{severity: high}", both},
+		{"high", "{unfixed: ignore}", baseline.CVEs{Severity: control.High, Unfixed: baseline.Ignore}},
+		{"high", "{severity: low}", baseline.CVEs{Severity: control.Low}},
+		{"high", "critical", baseline.CVEs{Severity: control.Critical}},
+		{"{severity: low, exploited: refuse}", "high", baseline.CVEs{Severity: control.High}},
+	} {
+		recipe := load(t, project(t, map[string]string{
+			"baselines/parent.yaml": base + "gates: {clean: true, cves: " + c.parent + "}\n",
+			"baselines/web.yaml":    "name: web\nextends: parent\ngates: {cves: " + c.child + "}\n",
+		}), "web")
+		if got := recipe.Gates; got.CVEs == nil || *got.CVEs != c.want || !got.Clean {
+			t.Errorf("%s over %s: %+v", c.child, c.parent, got.CVEs)
+		}
+	}
+}
+
 func TestCanonicalKeepsTheValuesOfVariables(t *testing.T) {
 	recipe := base + "vars: {port: 8080, motd: \"a: #b\", on: true, hosts: [a, \"1\"]}\n"
 	data, err := load(t, project(t, map[string]string{"baselines/web.yaml": recipe}), "web").Canonical()

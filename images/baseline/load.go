@@ -267,10 +267,24 @@ func mergeChain(chain []*node.Node) (*node.Node, error) {
 		if tree == nil {
 			tree = &node.Node{Kind: node.Map, Pos: generation.Pos}
 		}
+		if over := own.Get("gates").Get("cves"); over != nil && over.Kind == node.Map {
+			spellOut(tree.Get("gates"))
+		}
 		tree = node.Merge(tree, own, reflect.TypeFor[Recipe]())
 		tree.Pos = generation.Pos
 	}
 	return tree, problems.Err()
+}
+
+// spellOut writes cves: high of gates as the map that it stands for, so that a map
+// laid over it adds to it and does not take its place.
+func spellOut(gates *node.Node) {
+	for i, e := range entries(gates) {
+		if e.Key == "cves" && e.Value.Kind == node.String {
+			severity := node.Entry{Key: "severity", Pos: e.Pos, Value: e.Value}
+			gates.Entries[i].Value = &node.Node{Kind: node.Map, Pos: e.Value.Pos, Entries: []node.Entry{severity}}
+		}
+	}
 }
 
 func set(tree *node.Node, key string, value *node.Node) {
