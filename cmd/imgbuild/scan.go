@@ -65,10 +65,11 @@ alone and reach nothing, and do so again after a restart. The image itself is ne
 written to.
 
 Ends with exit code 3 when a control of at least medium severity fails or cannot be
-told, when a file is not what was baked, when something lies in the image that must
-not, when a vulnerability of medium severity or above, or one that nobody has rated,
-has a fix or is known to be exploited, when the feeds cannot be relied on or say
-nothing of a package, or when something is wrong in its boot trial.`,
+told, when a file is not what was baked or a part was not looked at, when something
+lies in the image that must not, when a vulnerability of medium severity or above, or
+one that nobody has rated, has a fix or cannot be told, when one of any severity is
+known to be exploited, when the feeds cannot be relied on or say nothing of a package,
+or when something is wrong in its boot trial.`,
 		Example: `  imgbuild scan debian-12-nginx
   imgbuild scan debian-12-nginx:released --form container
   imgbuild scan web.qcow2 --report report.html --sarif scan.sarif --junit scan.xml
