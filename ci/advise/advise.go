@@ -71,8 +71,7 @@ func (a *Feeds) unread(ctx context.Context, why error) (*report.Advised, []repor
 	return &report.Advised{Feeds: list}, nil, nil
 }
 
-// tell adds a feed to a list as reports have it. What a feed says of the support of
-// systems alone is no part of it.
+// tell adds a feed to a list as reports have it.
 func tell(list []report.Feed, f feeds.Report) []report.Feed {
 	says, ok := speaks(f.Kind)
 	if !ok {
@@ -95,6 +94,8 @@ func speaks(kind feeds.Kind) (says report.Says, ok bool) {
 		return report.OfExploits, true
 	case kind == feeds.EPSS:
 		return report.OfLikelihood, true
+	case kind == feeds.EOL:
+		return report.OfSupport, true
 	}
 	return "", false
 }

@@ -64,8 +64,9 @@ func TestFeedsAnswerTogether(t *testing.T) {
 	if advised.Packages != 2 || len(advised.Unjudged) != 1 || advised.Unjudged[0].Package != "bash" {
 		t.Errorf("%+v", advised)
 	}
-	// What is said of the support of systems is no part of it, nor are its alarms.
-	if len(advised.Feeds) != 3 || len(advised.Lacks(report.OfPackages, now)) != 0 || len(advised.Lacks(report.OfExploits, now)) != 0 {
+	// What says until when systems are supported may be in alarm: it is not known then.
+	if len(advised.Feeds) != 4 || len(advised.Feeds[3].Alarms) == 0 || len(advised.Lacks(report.OfPackages, now)) != 0 || len(advised.Lacks(report.OfExploits, now)) != 0 ||
+		strings.Contains(advised.Sources(), "eol") {
 		t.Errorf("%+v", advised.Feeds)
 	}
 	told, err := a.Feeds(t.Context())
@@ -87,6 +88,7 @@ func TestFeedsAnswerTogether(t *testing.T) {
 // more is no fact about it.
 func TestAReleaseWithoutSupportIsNotJudged(t *testing.T) {
 	a := watched(t)
+	var before *report.Advised
 	for ends, want := range map[string]int{"2026-11-27": 1, "2026-11-28": 0} {
 		f := &feeds.Feed{Name: "eol", Kind: feeds.EOL, File: filepath.Join(t.TempDir(), "debian.json")}
 		if err := os.WriteFile(f.File, []byte(`[{"cycle": "12", "codename": "Bookworm", "releaseDate": "2023-06-10", "eol": "`+ends+`"}]`), 0o644); err != nil {
@@ -103,6 +105,12 @@ func TestAReleaseWithoutSupportIsNotJudged(t *testing.T) {
 		if len(advised.Unjudged) != want || want > 0 && !strings.HasPrefix(advised.Unjudged[0].String(), "all packages of Debian:12: ") {
 			t.Errorf("supported until %s: %v", ends, advised.Unjudged)
 		}
+		// What was asked before that was known is asked again.
+		told, err := a.Feeds(t.Context())
+		if err != nil || !advised.Answers(told, now) || before != nil && before.Answers(told, now) {
+			t.Errorf("supported until %s: asked again they are others, or are not after another end: %v", ends, err)
+		}
+		before = advised
 	}
 }
 

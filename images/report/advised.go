@@ -61,6 +61,9 @@ const (
 	OfExploits Says = "exploits"
 	// OfLikelihood is how likely it is that one will be.
 	OfLikelihood Says = "likelihood"
+	// OfSupport is until when systems get security fixes. Without it that is not known,
+	// which is no lack.
+	OfSupport Says = "support"
 )
 
 // UnjudgedPackage is one of which it cannot be told what concerns it.

@@ -56,7 +56,7 @@ func enums(t reflect.Type) *jsonschema.Schema {
 	case reflect.TypeFor[Offered]():
 		return enum(InLock, InSuites, NotInLock, Nowhere)
 	case reflect.TypeFor[Says]():
-		return enum(OfPackages, OfAdvisories, OfExploits, OfLikelihood)
+		return enum(OfPackages, OfAdvisories, OfExploits, OfLikelihood, OfSupport)
 	case reflect.TypeFor[control.Output]():
 		return enum(control.Container, control.Machine)
 	case reflect.TypeFor[integrity.Kind]():

@@ -123,10 +123,13 @@ func (v *Vulnerability) fix() string {
 
 var offeredWords = map[Offered]string{InLock: "in the lock", InSuites: "in the suites", NotInLock: "not in the lock", Nowhere: "not in the suites"}
 
-// Sources names the feeds, and of when they are.
+// Sources names the feeds of vulnerabilities, and of when they are.
 func (a *Advised) Sources() string {
 	var list []string
 	for _, f := range a.feeds() {
+		if f.Says == OfSupport {
+			continue
+		}
 		text := plain(f.Name)
 		if f.Records > 0 {
 			text += fmt.Sprintf(" (%d records", f.Records)
