@@ -75,8 +75,16 @@ func (e *environment) catalogAt(ctx context.Context, p *project.Project, place s
 // newest version; revoked says whether a revoked one will do. A damaged one is
 // not passed over: whoever wants an older version says so.
 func find(ctx context.Context, c *catalog.Catalog, image string, revoked catalog.Revoked) (*catalog.Version, error) {
-	if strings.ContainsAny(image, ":@") {
-		return c.Resolve(ctx, image, revoked)
+	if at := strings.IndexAny(image, ":@"); at >= 0 {
+		v, err := c.Resolve(ctx, image, revoked)
+		if fault.KindOf(err) != fault.Input || catalog.CheckBaseline(image[:at]) != nil {
+			return v, err
+		}
+		// Whose baseline was never baked has no use for a word about channels.
+		if versions, damaged, failed := c.ListAll(ctx, image[:at]); failed == nil && len(versions)+len(damaged) == 0 {
+			return nil, noImages(image[:at])
+		}
+		return nil, err
 	}
 	if err := catalog.CheckBaseline(image); err != nil {
 		return nil, err
