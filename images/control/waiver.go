@@ -138,9 +138,10 @@ func (w *Waiver) CoversStray(kind, path string, of Subject) bool {
 }
 
 // CoversCVE tells whether the waiver is about a vulnerability, given by all its
-// names, in a source package of a subject.
+// names, in a source package of a subject. Whether letters are large means nothing.
 func (w *Waiver) CoversCVE(names []string, source string, of Subject) bool {
-	return w.CVE != "" && slices.Contains(names, w.CVE) && (w.Package == "" || w.Package == source) && w.covers(of)
+	named := slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(name, w.CVE) })
+	return w.CVE != "" && named && (w.Package == "" || w.Package == source) && w.covers(of)
 }
 
 // vulnerabilityName is a name as advisories give it: CVE-2026-1234, TEMP-0000000-ABCDEF,
