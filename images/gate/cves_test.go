@@ -147,16 +147,6 @@ func TestAScanGrowsOld(t *testing.T) {
 	if hint := fault.HintOf(gate.Error("web:1", "acme", got)); hint != "read the feeds and scan it again: imgbuild feeds check && imgbuild scan web:1 --customer acme --attach" {
 		t.Errorf("the hint is %q", hint)
 	}
-	// A command scans one form; each that is refused is named.
-	container := gate.Refusal{Gate: "cves-aged.container"}
-	for hint, refusals := range map[string][]gate.Refusal{
-		"imgbuild scan web:1 --form container --attach":                               {container},
-		"imgbuild scan web:1 --attach; imgbuild scan web:1 --form container --attach": {container, got[0]},
-	} {
-		if says := fault.HintOf(gate.Error("web:1", "", refusals)); says != "read the feeds and scan it again: imgbuild feeds check && "+hint {
-			t.Errorf("of %v the hint is %q", refusals, says)
-		}
-	}
 	if got := judged(baseline.CVEs{Severity: control.High}, later, advised(now, nil)); len(got) != 5 || gate.Aged(got) {
 		t.Errorf("with vulnerabilities: %v", got)
 	}

@@ -217,19 +217,31 @@ func Error(image string, scope control.Scope, refusals []Refusal) error {
 	return no.WithHint("change the recipe or its gates and bake again; after a change of waivers, %s", again)
 }
 
-// scanAgain is what scans the forms that refusals are about, a command for each: one
-// that says none scans the disk of a version that has one.
+// scanAgain is what scans the forms that refusals are about, and starts those whose
+// trial is missing or failed, a command for each: one that says no form scans the disk
+// of a version that has one.
 func scanAgain(image, flag string, refusals []Refusal) string {
-	about := func(form control.Output) bool {
-		return slices.ContainsFunc(refusals, func(r Refusal) bool { return strings.HasSuffix(r.Gate, "."+string(form)) })
+	var commands []string
+	for _, form := range []control.Output{control.Machine, control.Container} {
+		about := func(gate string) bool {
+			return slices.ContainsFunc(refusals, func(r Refusal) bool {
+				return strings.HasPrefix(r.Gate, gate) && strings.HasSuffix(r.Gate, "."+string(form))
+			})
+		}
+		if !about("") {
+			continue
+		}
+		command := "imgbuild scan " + image + flag
+		if form == control.Container {
+			command += " --form container"
+		}
+		if about("boot-trial.") {
+			command += " --boot-trial"
+		}
+		commands = append(commands, command+" --attach")
 	}
-	disk := fmt.Sprintf("imgbuild scan %s%s --attach", image, flag)
-	container := fmt.Sprintf("imgbuild scan %s%s --form %s --attach", image, flag, control.Container)
-	switch {
-	case !about(control.Container):
-		return disk
-	case !about(control.Machine):
-		return container
+	if len(commands) == 0 {
+		return "imgbuild scan " + image + flag + " --attach"
 	}
-	return disk + "; " + container
+	return strings.Join(commands, "; ")
 }

@@ -1,6 +1,7 @@
 package gate_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -116,6 +117,28 @@ func TestWhatWasNotLookedAtIsNotPassed(t *testing.T) {
 	} {
 		if got := gate.Judge(gates, gate.Facts{Now: now}); len(got) != 1 || got[0].Gate != "scan" {
 			t.Errorf("%s of a version without any form: %v", name, got)
+		}
+	}
+}
+
+// TestTheHintMends: a command scans one form, so each that is refused has its own, and
+// one whose trial is wanting is started.
+func TestTheHintMends(t *testing.T) {
+	for gates, want := range map[string]string{
+		"cves.vm no-fail.a.vm":                "imgbuild scan web:1 --attach",
+		"forbid-packages.x":                   "imgbuild scan web:1 --attach",
+		"cves.container":                      "imgbuild scan web:1 --form container --attach",
+		"boot-trial.container cves.container": "imgbuild scan web:1 --form container --boot-trial --attach",
+		"cves.container cves.vm":              "imgbuild scan web:1 --attach; imgbuild scan web:1 --form container --attach",
+		"boot-trial.vm cves.container":        "imgbuild scan web:1 --boot-trial --attach; imgbuild scan web:1 --form container --attach",
+	} {
+		var refusals []gate.Refusal
+		for name := range strings.FieldsSeq(gates) {
+			refusals = append(refusals, gate.Refusal{Gate: name})
+		}
+		want = "change the recipe or its gates and bake again; after a change of waivers, " + want
+		if got := fault.HintOf(gate.Error("web:1", "", refusals)); got != want {
+			t.Errorf("of %s the hint is %q, not %q", gates, got, want)
 		}
 	}
 }
