@@ -75,7 +75,9 @@ func (a *Approval) allowed(p updates.Package) bool {
 }
 
 // archived are the approved updates for the baseline, of which the archive may have
-// the file when no mirror does any more.
+// the file when no mirror does any more. No signed index vouches for them: only what
+// the lock before has, or as many people as the policy wants have looked at, is one. A
+// machine that may write records and files could else bring in whatever it likes.
 func (a *Approval) archived(store *updates.Store) []updates.Package {
 	var out []updates.Package
 	if a.Candidate {
@@ -83,6 +85,9 @@ func (a *Approval) archived(store *updates.Store) []updates.Package {
 	}
 	for _, s := range a.History.Sorted() {
 		u := s.Update
+		if !a.Locked[u.SHA256] && len(s.People()) < a.Policy.Needs() {
+			continue
+		}
 		if !concerns(s, a.Baseline) || u.Archive == "" || !store.HasSized(u.SHA256, u.Size) {
 			continue
 		}

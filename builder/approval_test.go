@@ -1,6 +1,9 @@
 package builder_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +55,53 @@ func TestACandidateTakesWhatIsNeitherHeldNorRejected(t *testing.T) {
 	a.Candidate = false
 	if ok, _ := a.Judge(pkg("waiting")); ok {
 		t.Error("what nobody approved can be locked")
+	}
+}
+
+// TestTheArchiveOffersWhatPeopleApproved has what a machine alone can have approved: no
+// signed index need ever have listed it.
+func TestTheArchiveOffersWhatPeopleApproved(t *testing.T) {
+	archive, err := updates.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	h, lock := &life.History{States: map[string]*life.State{}}, &updates.Lock{}
+	by := func(name string, role life.Role, rule life.Rule) life.Approval {
+		a := life.Approval{Decision: life.Decision{By: life.Signer{Name: name, Role: role}}, Rule: rule}
+		if rule == life.ByFirstLock || rule == life.ByOpenLock {
+			a.Baseline = "shop"
+		}
+		return a
+	}
+	for name, approvals := range map[string][]life.Approval{
+		"by-policy":     {by("ci", life.Pipeline, life.ByPolicy)},
+		"by-first-lock": {by("ci", life.Pipeline, life.ByFirstLock)},
+		"by-open-lock":  {by("ada", life.Approver, life.ByOpenLock)},
+		"by-one":        {by("ada", life.Approver, life.ByPerson), by("ci", life.Pipeline, life.ByPolicy)},
+		"by-two":        {by("ada", life.Approver, life.ByPerson), by("bob", life.Approver, life.ByPerson)},
+		"locked":        {by("ci", life.Pipeline, life.ByFirstLock)},
+	} {
+		sum := sha256.Sum256([]byte(name))
+		p := updates.Package{Name: name, Source: name, Version: "999", Archive: "debian", Suite: "bookworm", SHA256: hex.EncodeToString(sum[:]), Size: int64(len(name))}
+		if err := archive.Put(t.Context(), p.SHA256, p.Size, strings.NewReader(name)); err != nil {
+			t.Fatal(err)
+		}
+		h.States[p.SHA256] = &life.State{
+			Update: life.OfPackage(p), Stage: life.StageTrialled, Approvals: approvals, Trial: &life.Trial{Passed: true, Baseline: "shop"},
+			Evaluation: &life.Evaluation{Applies: []life.Applies{{Baseline: "shop"}}},
+		}
+		if name == "locked" {
+			lock.Packages = append(lock.Packages, p)
+		}
+	}
+	p := policy.Policy{Mode: policy.Approved, TwoPerson: true, AutoApprove: &policy.AutoApprove{Severity: control.Low}}
+	var got []string
+	for _, p := range builder.NewApproval(h, p, nil, "shop", lock, now).Archived(archive) {
+		got = append(got, p.Name)
+	}
+	if want := []string{"by-two", "locked"}; !slices.Equal(got, want) {
+		t.Errorf("the archive offers %v, expected %v", got, want)
 	}
 }
 
