@@ -82,6 +82,10 @@ func lock(ctx context.Context, env *environment, name string, f lockFlags) error
 		return err
 	}
 	path := w.project.LockFile(recipe)
+	was, err := updates.DigestAt(path)
+	if err != nil {
+		return err
+	}
 	previous, err := builder.ReadLock(path)
 	if f.fresh && fault.KindOf(err) == fault.Input {
 		env.reporter().Note("%v; it is replaced, and the numbers of its system accounts are not kept", err)
@@ -100,6 +104,12 @@ func lock(ctx context.Context, env *environment, name string, f lockFlags) error
 	if f.check {
 		return checkLock(ctx, w, locker, recipe, previous)
 	}
+	// What is found in the archive now must be there when the lock names it.
+	used, err := locker.Archive.Use(ctx)
+	if err != nil {
+		return err
+	}
+	defer used.Close()
 	approval, err := w.approval(ctx, recipe, previous)
 	if err != nil {
 		return err
@@ -116,7 +126,7 @@ func lock(ctx context.Context, env *environment, name string, f lockFlags) error
 	if err != nil {
 		return err
 	}
-	if err := next.Write(path); err != nil {
+	if err := next.Replace(ctx, path, was); err != nil {
 		return err
 	}
 	result := &lockedBaseline{

@@ -278,6 +278,11 @@ func (e *environment) fetchApproved(ctx context.Context, chosen []*life.State) e
 	if err != nil {
 		return err
 	}
+	used, err := archive.Use(ctx)
+	if err != nil {
+		return err
+	}
+	defer used.Close()
 	type user struct{ baseline, architecture string }
 	of := map[user][]updates.Package{}
 	for _, s := range chosen {
