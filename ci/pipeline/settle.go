@@ -194,6 +194,16 @@ func (b *Bench) Bake(ctx context.Context, recipe *baseline.Recipe, lock *updates
 	if err != nil {
 		return nil, err
 	}
+	if b.Policy.Mode == policy.Approved {
+		history, err := b.History(ctx)
+		if err != nil {
+			return nil, err
+		}
+		// An earlier run, or a person, has written it.
+		if err := builder.NewApproval(history, b.Policy, b.approvers(), recipe.Name, lock, b.Now()).Refuse(recipe, lock); err != nil {
+			return nil, err
+		}
+	}
 	release, err := at.Lease(ctx, recipe.Name, true)
 	if err != nil {
 		return nil, err

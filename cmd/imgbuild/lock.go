@@ -39,8 +39,8 @@ a lock of its own: --arch arm64 writes locks/BASELINE.arm64.lock.
 Where a lock exists, its packages stay and only what the recipe newly needs is
 added; --update moves the named packages, --fresh moves all. --check writes
 nothing: it tells what has moved since and why it matters, and ends with exit
-code 4 when something has, and 2 when the recipe asks for other packages than
-the lock was made for.
+code 4 when something has, 2 when the recipe asks for other packages than the lock
+was made for, and with policy.mode approved 5 when the lock has what is not approved.
 
 With policy.mode approved, a lock takes what is approved (imgbuild updates) and
 nothing else: the latest of all packages, or of those that --update names. Where
@@ -168,6 +168,9 @@ func checkLock(ctx context.Context, w *workshop, locker *builder.Locker, recipe 
 		next = env.command("lock", recipe.Typed(), "--fresh")
 	}
 	if err := env.answer(result, result.writeCheck, next); err != nil {
+		return err
+	}
+	if err := w.refuseUnapproved(ctx, recipe, previous); err != nil {
 		return err
 	}
 	if edited {
