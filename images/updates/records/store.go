@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -118,8 +117,12 @@ func (s *Store) AddWhere(ctx context.Context, key Key, choose func(*life.History
 
 func (s *Store) prepare(history *life.History, r *life.Record, key Key) error {
 	now := s.Now().UTC().Truncate(time.Second)
-	r.Format, r.When, r.After = life.RecordFormat, now, history.Heads
-	r.After = slices.Sorted(slices.Values(r.After[:min(life.MaxAfter, len(r.After))]))
+	r.Format, r.When = life.RecordFormat, now
+	known, err := history.Known(r)
+	if err != nil {
+		return err
+	}
+	r.After = known
 	id, err := key.KeyID()
 	if err != nil {
 		return fmt.Errorf("signing record: %w", err)
