@@ -112,7 +112,10 @@ func (s *Store) AddWhere(ctx context.Context, key Key, choose func(*life.History
 	if _, err := open(ctx, envelope, s.Roster); err != nil {
 		return "", fault.Failedf("signing record: what the key signed does not hold").Because(err).WithHint("see which key signs: ssh-add -l")
 	}
-	return digest, s.put(digest, envelope)
+	if err := s.put(digest, envelope); err != nil {
+		return digest, err
+	}
+	return digest, s.syncDir()
 }
 
 func (s *Store) prepare(history *life.History, r *life.Record, key Key) error {
@@ -135,7 +138,8 @@ func (s *Store) prepare(history *life.History, r *life.Record, key Key) error {
 	return life.CheckStep(history, r, by)
 }
 
-// put writes an envelope under its name, whole or not at all.
+// put writes an envelope under its name, whole or not at all. syncDir makes the name
+// durable.
 func (s *Store) put(digest string, envelope []byte) (err error) {
 	f, err := os.CreateTemp(s.dir, draftName)
 	if err != nil {
@@ -152,19 +156,19 @@ func (s *Store) put(digest string, envelope []byte) (err error) {
 	if err = errors.Join(err, f.Chmod(0o444), f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(f.Name(), s.Path(digest)); err != nil {
-		return err
-	}
-	return s.syncDir()
+	return os.Rename(f.Name(), s.Path(digest))
 }
 
 // syncDir makes names durable.
 func (s *Store) syncDir() error {
 	d, err := os.Open(s.dir)
-	if err != nil {
-		return err
+	if err == nil {
+		err = errors.Join(d.Sync(), d.Close())
 	}
-	return errors.Join(d.Sync(), d.Close())
+	if err != nil {
+		return fmt.Errorf("adding a record of updates: %w", err)
+	}
+	return nil
 }
 
 // sweep takes away drafts of processes that were killed. Who adds holds the lock, so

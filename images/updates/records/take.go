@@ -115,5 +115,5 @@ func (s *Store) Take(ctx context.Context, a *Arrival) (int, error) {
 			return i, err
 		}
 	}
-	return len(a.digests), nil
+	return len(a.digests), s.syncDir()
 }
