@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"imgbuild/images/control"
+	"imgbuild/images/fault"
 	"imgbuild/images/updates/life"
 	"imgbuild/images/updates/policy"
 )
@@ -67,6 +68,35 @@ func TestTheWorstComesFirst(t *testing.T) {
 	}
 	if got := names(pending); len(got) != 7 || slices.Contains(got, "tool 2 approved") || slices.Contains(got, "base 1 locked") {
 		t.Errorf("pending: %q", got)
+	}
+}
+
+func TestAWordThatMeansSeveralIsNotClear(t *testing.T) {
+	from := func(archive string, s *life.State) *life.State {
+		s.Update.Archive = archive
+		s.Update.SHA256 = archive + s.Update.SHA256
+		return s
+	}
+	none := life.Facts{}
+	queue := policy.Queue(known(
+		from("debian-security", waiting("nginx", "2", "shop", none)), from("debian", waiting("nginx-common", "2", "shop", none)),
+		from("debian", waiting("ssl", "1", "shop", none)), from("debian", waiting("ssl", "2", "blog", none)),
+		from("debian", waiting("web", "3", "shop", none)), from("somebody", waiting("web-common", "3", "shop", none)),
+	), policy.Policy{Mode: policy.Approved}, nil, noon)
+	for word, want := range map[string]string{
+		"nginx": "", "nginx-common": "", "ssl=2": "", "web-common": "", "somebodyweb-common": "",
+		"ssl":   "ssl means several updates:\n  ssl 1 () of debian, debianssl100\n  ssl 2 () of debian,",
+		"web":   "web-common 3 () of somebody,",
+		"web=3": "web-common 3 () of somebody,",
+	} {
+		found, err := policy.Find(queue, word)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = policy.Clear(word, found)
+		if want == "" && err != nil || want != "" && (fault.KindOf(err) != fault.Input || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v", word, err)
+		}
 	}
 }
 
