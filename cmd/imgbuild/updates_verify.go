@@ -147,6 +147,10 @@ func (e *environment) refetch(p *project.Project, archive *updates.Store) custod
 // verdictOn is the end of a command that found the archive so.
 func verdictOn(r *custody.Report, failed error) error {
 	damaged, missing := r.Left()
+	if failed != nil && damaged+missing > 0 {
+		// Whatever kept a file from being had, the archive is not whole.
+		return fault.Worldf("repairing the archive").Because(failed)
+	}
 	if failed != nil {
 		return fmt.Errorf("repairing the archive: %w", failed)
 	}
