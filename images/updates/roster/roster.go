@@ -66,7 +66,7 @@ type Key struct {
 	Until Moment `json:"until,omitzero"`
 	// Last is the newest record that counts of a key that has gone, by its digest:
 	// that one and those it stands on, and nothing that the key signs from now on,
-	// whatever time it claims.
+	// whatever time it claims. One of another key that stands on all of them will do.
 	Last string `json:"last,omitempty"`
 	// Revoked is why nothing that the key ever signed counts.
 	Revoked string `json:"revoked,omitempty"`
