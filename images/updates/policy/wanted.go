@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"strings"
 	"time"
 
 	"imgbuild/images/advisory/ecosystem/debversion"
@@ -12,12 +11,12 @@ import (
 // decide, and of those that are approved the latest for each baseline, and what is newer.
 // A lock takes nothing else that it does not have.
 func Wanted(h *life.History, p Policy, now time.Time) []*life.State {
-	entries := Queue(h, p, nil, now)
+	entries := Queue(h, p, nil, nil, now)
 	latest := map[string]string{}
 	approved := func(e Entry, visit func(key string)) {
 		for _, a := range e.applies() {
 			if p.lets(e.State, a.Baseline, now) {
-				visit(strings.Join([]string{e.State.Update.Name, a.Architecture, a.Baseline}, "\x00"))
+				visit(key(e.State.Update.Name, a.Architecture, a.Baseline))
 			}
 		}
 	}
