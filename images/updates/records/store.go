@@ -1,6 +1,7 @@
 package records
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,8 @@ const (
 // that do.
 type Store struct {
 	dir string
+	// most is how many records there may be.
+	most int
 	// Roster says whose signatures count.
 	Roster *roster.Roster
 	// Now is the clock that records are dated by.
@@ -41,7 +44,7 @@ type Store struct {
 // Open returns the records of the archive in a directory. Nothing is made before the
 // first record.
 func Open(archive string, who *roster.Roster, now func() time.Time) *Store {
-	return &Store{dir: filepath.Join(archive, Dir), Roster: who, Now: now}
+	return &Store{dir: filepath.Join(archive, Dir), most: maxRecords, Roster: who, Now: now}
 }
 
 var nameForm = regexp.MustCompile(`^[0-9a-f]{64}\.json$`)
@@ -61,10 +64,15 @@ func (s *Store) Digests() ([]string, error) {
 			digests = append(digests, strings.TrimSuffix(e.Name(), suffix))
 		}
 	}
-	if len(digests) > maxRecords {
-		return nil, fault.Worldf("the archive has %d records of updates, the limit is %d", len(digests), maxRecords)
+	if len(digests) > s.most {
+		return nil, s.full(len(digests))
 	}
 	return digests, nil
+}
+
+func (s *Store) full(records int) error {
+	return fault.Worldf("%d records of updates are here or would come, the limit is %d", records, s.most).
+		WithHint("keep this archive, and go on in a new one: archive.dir, then imgbuild updates approve --locked BASELINE for each lock")
 }
 
 // Path is where the record with a digest lies.
@@ -99,6 +107,10 @@ func (s *Store) AddWhere(ctx context.Context, key Key, choose func(*life.History
 	r, err := choose(history)
 	if r == nil || err != nil {
 		return "", err
+	}
+	// One too many would end every later command.
+	if digests, err := s.Digests(); err != nil || len(digests) >= s.most {
+		return "", cmp.Or(err, s.full(len(digests)+1))
 	}
 	if err := s.prepare(history, r, key); err != nil {
 		return "", err

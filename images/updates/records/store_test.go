@@ -45,6 +45,21 @@ func TestRecordsStandOnEachOther(t *testing.T) {
 	}
 }
 
+// An archive that is full takes nothing more in, and can be read as before.
+func TestAFullArchiveIsRead(t *testing.T) {
+	shop := newShop(t)
+	s := shop.open(t, twoApprovers)
+	s.Hold(2)
+	mustAdd(t, s, discovered("nginx"), shop.project)
+	mustAdd(t, s, evaluated("nginx"), shop.project)
+	if _, err := s.Add(t.Context(), approved("nginx"), shop.ada); fault.KindOf(err) != fault.World || !strings.Contains(err.Error(), "the limit is 2") {
+		t.Errorf("one too many: %v", err)
+	}
+	if got := state(t, s, "nginx"); got.Stage != life.StageEvaluated {
+		t.Errorf("%+v", got)
+	}
+}
+
 // A hold and a rejection that others have long stood on are named by who takes them back.
 func TestWhatIsTakenBackIsNamed(t *testing.T) {
 	shop := newShop(t)

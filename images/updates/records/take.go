@@ -38,8 +38,8 @@ func (s *Store) Arrive(ctx context.Context, digests []string, read func(digest s
 	for _, digest := range digests {
 		coming[digest], all[digest] = !known[digest], true
 	}
-	if len(all) > maxRecords {
-		return nil, fault.Worldf("%d records of updates are here or would come, the limit is %d", len(all), maxRecords)
+	if len(all) > s.most {
+		return nil, s.full(len(all))
 	}
 	for _, digest := range digests {
 		if known[digest] {
