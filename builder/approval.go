@@ -71,7 +71,7 @@ func (a *Approval) Refuse(recipe *baseline.Recipe, lock *updates.Lock) error {
 	}
 	return fault.Heldf("the lock of %s is not approved (policy.mode: approved), because of %d of its %d packages:\n%s",
 		recipe.Typed(), len(lines), len(lock.Packages), first(lines)).
-		WithHint("lock what is approved: %s; or approve what it has: imgbuild updates approve --locked %s --why REASON; "+
+		WithHint("take it back from version control, or lock what is approved: %s; or approve what it has: imgbuild updates approve --locked %s --why REASON; "+
 			"if that was done elsewhere, bring the records of that archive: imgbuild updates import", lockCommand(recipe), recipe.Name)
 }
 

@@ -57,6 +57,7 @@ not known here: it is collected with --even-shared only.`,
 			if err != nil {
 				return err
 			}
+			task := env.reporter().Start("collect, once nothing uses the archive", 0, 0)
 			done, err := custody.Collect(cmd.Context(), archive, func(ctx context.Context) (*custody.Needs, error) {
 				needs, wrong, err := env.needs(ctx, p, nil)
 				if err = cmp.Or(err, wrong); err != nil {
@@ -66,8 +67,10 @@ not known here: it is collected with --even-shared only.`,
 				return needs, addLocks(needs, p, nil)
 			}, time.Now().Add(-time.Duration(age)))
 			if err != nil {
+				task.Fail(err)
 				return err
 			}
+			task.Done(progress.Count(done.Removed, "file"))
 			answer := collectedArchive{dir, done}
 			return env.answer(answer, func(w io.Writer) {
 				fmt.Fprintf(w, "%s: %s removed, %d MiB; %d kept\n", dir, progress.Count(done.Removed, "file"), done.RemovedBytes>>20, done.Kept)
