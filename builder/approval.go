@@ -8,6 +8,7 @@ import (
 
 	"imgbuild/builder/debian"
 	"imgbuild/builder/debian/repo"
+	"imgbuild/images/baseline"
 	"imgbuild/images/fault"
 	"imgbuild/images/updates"
 	"imgbuild/images/updates/life"
@@ -54,6 +55,51 @@ func (a *Approval) Judge(p updates.Package) (bool, policy.Decision) {
 	return a.Policy.Lockable(s, facts, a.Baseline, a.Locked[p.SHA256], a.Now)
 }
 
+// Refuse refuses a lock that has what the policy does not let it have: whatever way that
+// came into it. It is a Held fault, which says of each update what it waits for. An
+// approval for this is one whose lock before is that lock itself, so that what was
+// approved by locking stays good. A package file of the project is approved by the
+// recipe that names it.
+func (a *Approval) Refuse(recipe *baseline.Recipe, lock *updates.Lock) error {
+	named := map[string]bool{}
+	for _, s := range recipe.Sources {
+		named[s.SHA256] = s.Deb != nil
+	}
+	lines := a.refused(lock, func(p updates.Package) bool { return p.Archive == "" && named[p.SHA256] })
+	if len(lines) == 0 {
+		return nil
+	}
+	return fault.Heldf("the lock of %s is not approved (policy.mode: approved), because of %d of its %d packages:\n%s",
+		recipe.Typed(), len(lines), len(lock.Packages), first(lines)).
+		WithHint("take it back from version control, or lock what is approved: %s; or approve what it has: imgbuild updates approve --locked %s --why REASON; "+
+			"if that was done elsewhere, bring the records of that archive: imgbuild updates import", lockCommand(recipe), recipe.Name)
+}
+
+// refused says of each package of a lock that may not be locked what it waits for, but
+// for those that are left out.
+func (a *Approval) refused(lock *updates.Lock, left func(updates.Package) bool) []string {
+	var lines []string
+	seen := map[string]bool{}
+	for _, p := range lock.Packages {
+		if left(p) || seen[p.SHA256] {
+			continue
+		}
+		seen[p.SHA256] = true
+		if ok, d := a.Judge(p); !ok {
+			lines = append(lines, fmt.Sprintf("  %s: %s", life.OfPackage(p), d.Why))
+		}
+	}
+	return lines
+}
+
+// first are the first of many lines, and how many more there are.
+func first(lines []string) string {
+	if len(lines) > 20 {
+		lines = append(lines[:20:20], fmt.Sprintf("  and %d more", len(lines)-20))
+	}
+	return strings.Join(lines, "\n")
+}
+
 func (a *Approval) judgeCandidate(s *life.State, p updates.Package) (bool, policy.Decision) {
 	free := policy.Decision{Verdict: policy.Wait, Why: "it is to be tried"}
 	if s == nil {
@@ -75,7 +121,9 @@ func (a *Approval) allowed(p updates.Package) bool {
 }
 
 // archived are the approved updates for the baseline, of which the archive may have
-// the file when no mirror does any more.
+// the file when no mirror does any more. No signed index vouches for them: only what
+// the lock before has, or as many people as the policy wants have looked at, is one. A
+// machine that may write records and files could else bring in whatever it likes.
 func (a *Approval) archived(store *updates.Store) []updates.Package {
 	var out []updates.Package
 	if a.Candidate {
@@ -83,6 +131,9 @@ func (a *Approval) archived(store *updates.Store) []updates.Package {
 	}
 	for _, s := range a.History.Sorted() {
 		u := s.Update
+		if !a.Locked[u.SHA256] && len(s.People()) < a.Policy.Needs() {
+			continue
+		}
 		if !concerns(s, a.Baseline) || u.Archive == "" || !store.HasSized(u.SHA256, u.Size) {
 			continue
 		}
@@ -139,27 +190,14 @@ func (l *Locker) missing(ctx context.Context, indexes []*repo.Index, request deb
 	if err != nil {
 		return err // it does not do whatever is approved
 	}
-	var lines []string
-	seen := map[string]bool{}
-	for _, p := range lock.Packages {
-		ok, d := a.Judge(p)
-		if ok || p.Archive == "" || seen[p.SHA256] {
-			continue
-		}
-		seen[p.SHA256] = true
-		lines = append(lines, fmt.Sprintf("  %s: %s", life.OfPackage(p), d.Why))
-	}
+	lines := a.refused(lock, func(p updates.Package) bool { return p.Archive == "" })
 	if len(lines) == 0 {
 		return refused
-	}
-	shown := lines
-	if len(lines) > 20 {
-		shown = append(lines[:20:20], fmt.Sprintf("  and %d more", len(lines)-20))
 	}
 	state := "not approved"
 	if a.Candidate {
 		state = "held or rejected"
 	}
-	return fault.Heldf("locking %s: of what it needs, %d are %s:\n%s", request.Baseline, len(lines), state, strings.Join(shown, "\n")).
+	return fault.Heldf("locking %s: of what it needs, %d are %s:\n%s", request.Baseline, len(lines), state, first(lines)).
 		WithHint("see what each waits for: imgbuild updates evaluate, then: imgbuild updates list")
 }

@@ -2,6 +2,7 @@ package builder
 
 import (
 	"context"
+	"errors"
 
 	"imgbuild/builder/host"
 	"imgbuild/images/updates"
@@ -11,7 +12,8 @@ import (
 // nothing after it needs the network, and begins to unpack those of the later
 // ones: the scripts of a layer leave all processors but one idle. The caller
 // ends that with stop. A machine that cannot run the packages' programs is
-// refused before it fetches them.
+// refused before it fetches them. Until stop, nothing is collected from the archive:
+// what is tried or has just been replaced no lock names.
 func (b *Builder) supply(ctx context.Context, plan *Plan, steps []Step) (stop func(), err error) {
 	var now, later []updates.Package
 	for _, s := range steps {
@@ -29,8 +31,12 @@ func (b *Builder) supply(ctx context.Context, plan *Plan, steps []Step) (stop fu
 	if err := host.Runs(ctx, plan.Lock.Architecture); err != nil {
 		return nil, err
 	}
-	if err := b.Fetch.All(ctx, append(later, now...)); err != nil {
+	used, err := b.Archive.Use(ctx)
+	if err != nil {
 		return nil, err
+	}
+	if err := b.Fetch.All(ctx, append(later, now...)); err != nil {
+		return nil, errors.Join(err, used.Close())
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
@@ -43,5 +49,9 @@ func (b *Builder) supply(ctx context.Context, plan *Plan, steps []Step) (stop fu
 			}
 		}
 	}()
-	return func() { cancel(); <-done }, nil
+	return func() {
+		cancel()
+		<-done
+		_ = used.Close() // it was opened to be held, and lets go whatever this says
+	}, nil
 }

@@ -36,8 +36,8 @@ type Need struct {
 	// where it comes from.
 	locked *updates.Package
 	lock   *updates.Lock
-	// waiting is true when only updates that are on their way need it: they may
-	// have been fetched or not.
+	// waiting is true when only updates that a lock may take need it: they may have
+	// been fetched or not.
 	waiting bool
 }
 
@@ -72,6 +72,15 @@ func (n *Needs) AddCatalog(ctx context.Context, c *catalog.Catalog, trust signin
 	baselines, err := c.Baselines(ctx)
 	if err != nil {
 		return err
+	}
+	remembered, err := c.Remembered()
+	if err != nil {
+		return err
+	}
+	for _, baseline := range remembered {
+		if !slices.Contains(baselines, baseline) {
+			n.Unknown = append(n.Unknown, fmt.Sprintf("the catalog has shown %s here before, and shows it no more: it was lost, or its place cannot be reached", baseline))
+		}
 	}
 	for _, baseline := range baselines {
 		versions, damaged, err := c.ListAll(ctx, baseline)

@@ -1,36 +1,33 @@
 package custody
 
 import (
-	"fmt"
+	"time"
 
-	"imgbuild/images/updates/records"
+	"imgbuild/images/updates/life"
+	"imgbuild/images/updates/policy"
 )
 
-// AddRecords adds, after locks and catalogs, the files of updates that are on their
-// way: what any record names, whatever became of it. No signature is asked for, for the worst that a forged
-// record does here is to keep a file. What a damaged record names is not known.
-func (n *Needs) AddRecords(store *records.Store) error {
-	digests, err := store.Digests()
-	if err != nil {
-		return err
+// AddUpdates adds, after locks and catalogs, the files of updates that a lock may still
+// take by a policy. What was rejected, what a later one has taken the place of, and what
+// locks have had and have no more is not needed for its records. Of records by strangers,
+// such as other projects that share the archive, it is not known what came of them: what
+// they name is needed.
+func (n *Needs) AddUpdates(h *life.History, p policy.Policy, now time.Time) {
+	for _, s := range policy.Wanted(h, p, now) {
+		n.addUpdate(s.Update, "update "+s.Update.String())
 	}
-	for _, digest := range digests {
-		envelope, err := store.Read(digest)
-		if err != nil {
-			n.Unknown = append(n.Unknown, err.Error())
+	for _, r := range h.Disregarded {
+		if !r.Stranger {
 			continue
 		}
-		record, err := records.Peek(envelope)
-		if err != nil {
-			n.Unknown = append(n.Unknown, fmt.Sprintf("record %s: %s", store.Path(digest), err))
-			continue
-		}
-		for _, u := range record.Updates {
-			if need := n.bySum[u.SHA256]; need != nil && !need.waiting {
-				continue // needed by something that says more
-			}
-			n.add(u.SHA256, u.Name+" "+u.Version, "record "+digest[:12])
+		for _, u := range r.Record.Updates {
+			n.addUpdate(u, "record "+r.Digest[:12])
 		}
 	}
-	return nil
+}
+
+func (n *Needs) addUpdate(u life.Update, by string) {
+	if need := n.bySum[u.SHA256]; need == nil || need.waiting {
+		n.add(u.SHA256, u.Name+" "+u.Version, by)
+	}
 }

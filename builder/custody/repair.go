@@ -13,8 +13,8 @@ type Fetch func(ctx context.Context, lock *updates.Lock, packages []updates.Pack
 
 // Repair moves damaged files out of the way, so that nothing uses them, and
 // fetches what is damaged or missing as far as a lock says where it comes from.
-// The report says afterwards what came of each. The error is what ended the work;
-// a file that cannot be had is none.
+// The report says afterwards what came of each. The error is what ended the work, or
+// why files could not be had.
 func (r *Report) Repair(ctx context.Context, archive *updates.Store, fetch Fetch) error {
 	wanted := map[*updates.Lock][]updates.Package{}
 	var locks []*updates.Lock // in their order

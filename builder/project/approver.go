@@ -2,6 +2,7 @@ package project
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -145,20 +146,30 @@ type agentSigner struct {
 func (s *agentSigner) PublicKey() ssh.PublicKey { return s.public }
 
 func (s *agentSigner) Sign(_ io.Reader, data []byte) (*ssh.Signature, error) {
+	return s.SignContext(context.Background(), data)
+}
+
+var _ sshsig.ContextSigner = (*agentSigner)(nil)
+
+func (s *agentSigner) SignContext(ctx context.Context, data []byte) (*ssh.Signature, error) {
 	if s.socket == "" {
 		return nil, fault.Inputf("asking the SSH agent: SSH_AUTH_SOCK is not set").
 			WithHint("start one (eval $(ssh-agent); ssh-add), or give the private key's file as approver-key")
 	}
-	conn, err := net.Dial("unix", s.socket)
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", s.socket)
 	if err != nil {
 		return nil, fault.Failedf("asking the SSH agent").Because(err)
 	}
 	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	// It may ask its user; others wait for the records meanwhile.
 	if err := conn.SetDeadline(time.Now().Add(agentWait)); err != nil {
 		return nil, fault.Failedf("asking the SSH agent").Because(err)
 	}
 	signature, err := agent.NewClient(conn).Sign(s.public, data)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	if err != nil {
 		return nil, fault.Failedf("asking the SSH agent for a signature of %s", ssh.FingerprintSHA256(s.public)).Because(err).
 			WithHint("see whether it has the key: ssh-add -l")

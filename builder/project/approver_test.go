@@ -1,9 +1,12 @@
 package project_test
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/pem"
+	"errors"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -198,5 +201,41 @@ func TestAnApproversKeyIsWhereTheySay(t *testing.T) {
 	}
 	if _, err := sign(publicFile, socket, nil); err == nil || !strings.Contains(err.Error(), "asking the SSH agent for a signature") {
 		t.Errorf("a key that the agent has not: %v", err)
+	}
+}
+
+// An agent may ask its user, who is not there; whoever waits for it can be interrupted.
+func TestAnAgentThatDoesNotAnswerIsNotWaitedForForEver(t *testing.T) {
+	public, _ := newSSHKey(t)
+	file, socket := filepath.Join(t.TempDir(), "ada.pub"), filepath.Join(t.TempDir(), "agent")
+	if err := os.WriteFile(file, ssh.MarshalAuthorizedKey(public), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	ctx, cancel := context.WithCancelCause(t.Context())
+	gone := errors.New("the user has gone")
+	go func() {
+		conn, err := listener.Accept()
+		if err != nil {
+			cancel(err)
+			return
+		}
+		_, err = conn.Read(make([]byte, 1)) // it is asked by now
+		cancel(errors.Join(gone, err))
+		_, _ = io.Copy(io.Discard, conn) // until the other end closes
+	}()
+	t.Setenv("SSH_AUTH_SOCK", socket)
+	p := opened(t, project.Options{WorkDir: home(t)})
+	p.Config.ApproverKey = file
+	key, _, err := p.ApproverKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := key.Sign(ctx, []byte("an update")); !errors.Is(err, gone) {
+		t.Errorf("got %v", err)
 	}
 }

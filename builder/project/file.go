@@ -21,7 +21,7 @@ const trustKey = "trust"
 // policyKeys are those of policy: which are no text and have no flag.
 var policyKeys = []string{"policy.trial", "policy.two-person", "policy.auto-approve", "policy.hold", "policy.hold-for"}
 
-var trustFields = []string{"name", "key", "catalog", "not-after", "withdrawn"}
+var trustFields = []string{"name", "key", "catalog", "not-after", "withdrawn", "for"}
 
 // origin is where the value of a setting was written.
 type origin struct {

@@ -141,9 +141,25 @@ func (p *Project) publicKey(path string) (signing.PublicKey, error) {
 // replaced. A catalog for which no key is listed trusts nobody, and whatever
 // has a signature there is refused when it is looked at.
 func (p *Project) Trust(catalog string) (signing.Trust, error) {
+	return p.trust(func(entry TrustConfig) bool {
+		return entry.For == "" && (entry.Catalog == "" || entry.Catalog == catalog)
+	})
+}
+
+// BundleTrust returns the keys whose bundles of updates and feeds are taken in: those of
+// Trust, and those that are for bundles alone.
+func (p *Project) BundleTrust() (signing.Trust, error) {
+	return p.trust(func(entry TrustConfig) bool { return entry.Catalog == "" || entry.Catalog == p.Config.Catalog })
+}
+
+func (p *Project) trust(counts func(TrustConfig) bool) (signing.Trust, error) {
 	var keys []signing.TrustedKey
 	for i, entry := range p.Config.Trust {
-		if entry.Catalog != "" && entry.Catalog != catalog {
+		if entry.For != "" && entry.For != ForBundles {
+			return signing.Trust{}, fault.Inputf("%s: trust: entry %d: for: %q is no purpose of a key", p.File, i+1, entry.For).
+				WithHint("write for: %s for one that signs only what is imported, or leave it out", ForBundles)
+		}
+		if !counts(entry) {
 			continue
 		}
 		key, err := p.trusted(entry)

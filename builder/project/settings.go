@@ -98,6 +98,10 @@ type PolicyConfig struct {
 	policy.Policy `mapstructure:"-"`
 }
 
+// ForBundles is a key that signs bundles which are taken in here, of updates and of
+// feeds, and nothing else: no image, and no record of an update.
+const ForBundles = "bundles"
+
 // TrustConfig is one accepted public key.
 type TrustConfig struct {
 	Name string `mapstructure:"name"`
@@ -105,6 +109,8 @@ type TrustConfig struct {
 	Key string `mapstructure:"key"`
 	// Catalog limits the key to one catalog; empty means every one.
 	Catalog string `mapstructure:"catalog"`
+	// For limits the key to one purpose, ForBundles; empty means every one.
+	For string `mapstructure:"for"`
 	// NotAfter ends a key that was rotated out, in RFC 3339.
 	NotAfter string `mapstructure:"not-after"`
 	// Withdrawn is the reason why none of its signatures counts any more.

@@ -39,6 +39,35 @@ func TestAKeyCountsInItsCatalogAlone(t *testing.T) {
 	}
 }
 
+// A key of who sends bundles makes no image and no record count here.
+func TestAKeyForBundlesCountsForNothingElse(t *testing.T) {
+	dir := home(t)
+	p := owners["project"](t, dir)(dir)
+	signature := signed(t, p, rotation)
+	with := func(purpose string) *project.Project {
+		yaml := "trust:\n  - {name: us, key: keys/signing.pub, for: " + purpose + "}\n"
+		if err := os.WriteFile(p.File, []byte(yaml), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return opened(t, project.Options{Dir: p.Dir})
+	}
+	p = with("bundles")
+	if err := verified(t, p, signature); err == nil || !strings.Contains(err.Error(), "no public key is trusted") {
+		t.Errorf("it counts for images: %v", err)
+	}
+	trust, err := p.BundleTrust()
+	if err != nil || len(trust.Keys()) != 1 {
+		t.Errorf("%d keys count for bundles, %v", len(trust.Keys()), err)
+	}
+	records, err := p.Records()
+	if err != nil || len(records.Roster.Members()) != 0 {
+		t.Errorf("%d keys count for records, %v", len(records.Roster.Members()), err)
+	}
+	if _, err := with("bundels").BundleTrust(); fault.KindOf(err) != fault.Input || !strings.Contains(err.Error(), `for: "bundels" is no purpose`) {
+		t.Errorf("a purpose that there is not: %v", err)
+	}
+}
+
 func TestAKeysEndAndWithdrawalAreReadFromTheSettings(t *testing.T) {
 	dir := home(t)
 	p := owners["project"](t, dir)(dir)

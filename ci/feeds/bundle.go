@@ -87,7 +87,7 @@ var form = bundle.Form{
 	Hints: struct{ Other, Unsigned, Untrusted string }{
 		Other:     "imgbuild feeds export makes one",
 		Unsigned:  "export it with --sign, or accept it as it is: --unsigned",
-		Untrusted: "list the key of who made the bundle under trust: in imgbuild.yaml",
+		Untrusted: "list the key of who made the bundle under trust: in imgbuild.yaml, with for: bundles",
 	},
 }
 

@@ -85,6 +85,12 @@ func (b *Bench) Approve(ctx context.Context, c *Candidate) ([]Judged, error) {
 // tried where all of it may be locked, else one of what may be. It returns nil, and
 // writes nothing, where that is what is locked already.
 func (b *Bench) Lock(ctx context.Context, c *Candidate, tried *Tried) (*updates.Lock, error) {
+	// What is found in the archive now must be there when the lock names it.
+	used, err := b.Locker.Archive.Use(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer used.Close()
 	lock, err := b.lockable(ctx, c, tried)
 	if lock == nil || err != nil || len(updates.Diff(c.Before, lock)) == 0 {
 		return nil, err
@@ -101,7 +107,7 @@ func (b *Bench) Lock(ctx context.Context, c *Candidate, tried *Tried) (*updates.
 			return nil, err
 		}
 	}
-	if err := lock.Write(b.LockFile(c.Recipe)); err != nil {
+	if err := lock.Replace(ctx, b.LockFile(c.Recipe), c.Before.Digest()); err != nil {
 		if now, unknown := b.Current(c.Recipe); unknown != nil || now.Digest() != lock.Digest() {
 			lock = nil
 		}
@@ -187,6 +193,16 @@ func (b *Bench) Bake(ctx context.Context, recipe *baseline.Recipe, lock *updates
 	plan, err := builder.NewPlan(recipe, lock)
 	if err != nil {
 		return nil, err
+	}
+	if b.Policy.Mode == policy.Approved {
+		history, err := b.History(ctx)
+		if err != nil {
+			return nil, err
+		}
+		// An earlier run, or a person, has written it.
+		if err := builder.NewApproval(history, b.Policy, b.approvers(), recipe.Name, lock, b.Now()).Refuse(recipe, lock); err != nil {
+			return nil, err
+		}
 	}
 	release, err := at.Lease(ctx, recipe.Name, true)
 	if err != nil {

@@ -45,7 +45,10 @@ catalog has already is only named.
 
 The first bake of a baseline locks it. Later bakes use that lock and need no
 network once the archive has its packages. A bake that was interrupted goes on
-from its newest finished stage.`,
+from its newest finished stage.
+
+With policy.mode approved, a lock that has what is not approved is not baked: exit
+code 5, and what each update waits for (imgbuild updates).`,
 		Example: `  imgbuild bake --baseline debian-12-nginx
   imgbuild bake debian-12-nginx --boot-trial  start it too, and see whether it works
   imgbuild bake web --promote candidate       move the channel web:candidate to it
@@ -112,6 +115,11 @@ func bake(ctx context.Context, env *environment, f bakeFlags) error {
 	}
 	if f.plan || f.explain {
 		return look(env, w, plan, first, f.plan)
+	}
+	if !first {
+		if err := w.refuseUnapproved(ctx, recipe, lock); err != nil {
+			return err
+		}
 	}
 	b, err := w.builder(ctx, recipe, lock)
 	if err != nil {

@@ -41,7 +41,7 @@ The public sources:` + public.String(),
 			if err != nil {
 				return err
 			}
-			if w.Trust, err = p.Trust(p.Config.Catalog); err != nil {
+			if w.Trust, err = p.BundleTrust(); err != nil {
 				return err
 			}
 			w.Kind, w.Unsigned = feeds.Kind(kind), feeds.Unsigned(unsigned)

@@ -39,8 +39,8 @@ a lock of its own: --arch arm64 writes locks/BASELINE.arm64.lock.
 Where a lock exists, its packages stay and only what the recipe newly needs is
 added; --update moves the named packages, --fresh moves all. --check writes
 nothing: it tells what has moved since and why it matters, and ends with exit
-code 4 when something has, and 2 when the recipe asks for other packages than
-the lock was made for.
+code 4 when something has, 2 when the recipe asks for other packages than the lock
+was made for, and with policy.mode approved 5 when the lock has what is not approved.
 
 With policy.mode approved, a lock takes what is approved (imgbuild updates) and
 nothing else: the latest of all packages, or of those that --update names. Where
@@ -82,6 +82,10 @@ func lock(ctx context.Context, env *environment, name string, f lockFlags) error
 		return err
 	}
 	path := w.project.LockFile(recipe)
+	was, err := updates.DigestAt(path)
+	if err != nil {
+		return err
+	}
 	previous, err := builder.ReadLock(path)
 	if f.fresh && fault.KindOf(err) == fault.Input {
 		env.reporter().Note("%v; it is replaced, and the numbers of its system accounts are not kept", err)
@@ -100,6 +104,12 @@ func lock(ctx context.Context, env *environment, name string, f lockFlags) error
 	if f.check {
 		return checkLock(ctx, w, locker, recipe, previous)
 	}
+	// What is found in the archive now must be there when the lock names it.
+	used, err := locker.Archive.Use(ctx)
+	if err != nil {
+		return err
+	}
+	defer used.Close()
 	approval, err := w.approval(ctx, recipe, previous)
 	if err != nil {
 		return err
@@ -116,7 +126,7 @@ func lock(ctx context.Context, env *environment, name string, f lockFlags) error
 	if err != nil {
 		return err
 	}
-	if err := next.Write(path); err != nil {
+	if err := next.Replace(ctx, path, was); err != nil {
 		return err
 	}
 	result := &lockedBaseline{
@@ -158,6 +168,9 @@ func checkLock(ctx context.Context, w *workshop, locker *builder.Locker, recipe 
 		next = env.command("lock", recipe.Typed(), "--fresh")
 	}
 	if err := env.answer(result, result.writeCheck, next); err != nil {
+		return err
+	}
+	if err := w.refuseUnapproved(ctx, recipe, previous); err != nil {
 		return err
 	}
 	if edited {

@@ -31,6 +31,19 @@ func (w *workshop) approval(ctx context.Context, recipe *baseline.Recipe, previo
 	return builder.NewApproval(l.history, l.policy, l.approvers, recipe.Name, previous, l.now), nil
 }
 
+// refuseUnapproved refuses a lock that, with policy.mode approved, has what is not:
+// somebody has changed it by hand, or locked it where the mode was another one.
+func (w *workshop) refuseUnapproved(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock) error {
+	if w.project.Config.Policy.Policy.Mode != policy.Approved {
+		return nil
+	}
+	l, err := w.env.ledgerOf(ctx, w.project)
+	if err != nil {
+		return err
+	}
+	return builder.NewApproval(l.history, l.policy, l.approvers, recipe.Name, lock, l.now).Refuse(recipe, lock)
+}
+
 // approveLock records what locking approves: a first lock, and with policy.mode open
 // every one. It comes before the lock is written, so that no lock is without it, and
 // returns the record's digest, or "" where nothing is new. key may be nil, and is then

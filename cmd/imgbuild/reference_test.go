@@ -66,7 +66,7 @@ func settingsPage() string {
 	for _, s := range project.Settings() {
 		fmt.Fprintf(&page, "| `%s` | `%s` | `--%s` | %s |\n", s.Key, s.Variable(), s.Flag(), strings.ReplaceAll(s.Usage, "|", "\\|"))
 	}
-	fmt.Fprintf(&page, "| `trust` | | | the public keys whose signatures count: `name`, `key`, `catalog`, `not-after`, `withdrawn` |\n"+
+	fmt.Fprintf(&page, "| `trust` | | | the public keys whose signatures count: `name`, `key`, `catalog`, `for`, `not-after`, `withdrawn` |\n"+
 		"| | `%s` | | the password of the signing key |\n\n"+
 		"An empty value is as good as none.\n\nWithout a project everything lives below the user's XDG directories, and the settings are read\n"+
 		"from `~/.config/imgbuild/imgbuild.yaml`.\n", project.PasswordVariable)

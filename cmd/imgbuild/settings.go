@@ -18,7 +18,7 @@ func newSettingsTopic() *cobra.Command {
 		_, usage := pflag.UnquoteUsage(&pflag.Flag{Usage: s.Usage, Value: new(text)})
 		fmt.Fprintf(&page, "  %s (%s)\n      %s\n", s.Key, s.Variable(), usage)
 	}
-	page.WriteString("\n  trust (only in imgbuild.yaml)\n      the public keys whose signatures count: name, key, catalog, not-after, withdrawn\n")
+	page.WriteString("\n  trust (only in imgbuild.yaml)\n      the public keys whose signatures count: name, key, catalog, for, not-after, withdrawn\n")
 	fmt.Fprintf(&page, "\n  %s\n      the password of the signing key\n", project.PasswordVariable)
 	return &cobra.Command{Use: "settings", Short: "Every setting, variable and flag", Long: page.String()}
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"imgbuild/builder/project"
+	"imgbuild/images/updates"
 	"imgbuild/images/updates/life"
 	"imgbuild/images/updates/policy"
 	"imgbuild/images/updates/records"
@@ -93,7 +94,19 @@ func (e *environment) ledgerOf(ctx context.Context, p *project.Project) (*ledger
 	}, nil
 }
 
-func (l *ledger) queue() []policy.Entry { return policy.Queue(l.history, l.policy, l.approvers, l.now) }
+// queue is what is known of all updates. Where locks cannot be read, what was locked is
+// told by records alone.
+func (l *ledger) queue() []policy.Entry {
+	var now *policy.Locks
+	if named, err := l.project.Locks(); err == nil {
+		var locks []*updates.Lock
+		for _, lock := range named {
+			locks = append(locks, lock.Lock)
+		}
+		now = policy.LocksOf(locks...)
+	}
+	return policy.Queue(l.history, l.policy, l.approvers, now, l.now)
+}
 
 // disregardedShown is how many records that count for nothing are told of.
 const disregardedShown = 3

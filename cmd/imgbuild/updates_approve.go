@@ -32,7 +32,8 @@ approval by anybody else is refused here, and counts for nothing elsewhere. Wher
 policy wants two people, the update then waits for the second.
 
 UPDATE is a package's name, that of its source package for all that is built from it,
-NAME=VERSION, or the beginning of a digest. With --locked, approve all that the lock of
+NAME=VERSION, or the beginning of a digest. One that means several versions of a
+package, or packages of several vendors, is refused. With --locked, approve all that the lock of
 a baseline has and nobody has approved, as after a change from mode open to approved.`,
 		Example: `  imgbuild updates approve nginx --why 'fixes DSA-5678-1'
   imgbuild updates approve nginx=1.22.1-9 openssl --why 'tried' --approver-key ~/.ssh/id_ed25519
@@ -84,6 +85,9 @@ func (l *ledger) choose(words []string) ([]*life.State, error) {
 	queue := l.queue()
 	for _, word := range words {
 		found, err := policy.Find(queue, word)
+		if err == nil {
+			err = policy.Clear(word, found)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -278,6 +282,11 @@ func (e *environment) fetchApproved(ctx context.Context, chosen []*life.State) e
 	if err != nil {
 		return err
 	}
+	used, err := archive.Use(ctx)
+	if err != nil {
+		return err
+	}
+	defer used.Close()
 	type user struct{ baseline, architecture string }
 	of := map[user][]updates.Package{}
 	for _, s := range chosen {

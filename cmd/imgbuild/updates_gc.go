@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -29,9 +30,10 @@ func newUpdatesGCCommand(env *environment) *cobra.Command {
 		Use:   "gc",
 		Short: "Free the space of package files that nothing needs any more",
 		Long: `Remove the files of the archive that no lock names, that no version of the catalog
-was baked from, and that no record of an update speaks of, if they came a month ago
-or earlier. When it is not known what one of these needs, for it is damaged or cannot
-be believed, nothing is removed.
+was baked from, and that are of no update which a lock may still take, if they came a
+month ago or earlier: what was rejected, and what a later one has taken the place of,
+goes. When it is not known what one of these needs, for it is damaged or cannot be
+believed, nothing is removed.
 
 An archive that archive.dir puts elsewhere may serve other projects, whose locks are
 not known here: it is collected with --even-shared only.`,
@@ -55,17 +57,20 @@ not known here: it is collected with --even-shared only.`,
 			if err != nil {
 				return err
 			}
+			task := env.reporter().Start("collect, once nothing uses the archive", 0, 0)
 			done, err := custody.Collect(cmd.Context(), archive, func(ctx context.Context) (*custody.Needs, error) {
-				needs, err := env.needs(ctx, p, nil)
-				if err != nil {
+				needs, wrong, err := env.needs(ctx, p, nil)
+				if err = cmp.Or(err, wrong); err != nil {
 					return nil, err
 				}
 				// Reading a catalog takes its time, in which locks may have come.
 				return needs, addLocks(needs, p, nil)
 			}, time.Now().Add(-time.Duration(age)))
 			if err != nil {
+				task.Fail(err)
 				return err
 			}
+			task.Done(progress.Count(done.Removed, "file"))
 			answer := collectedArchive{dir, done}
 			return env.answer(answer, func(w io.Writer) {
 				fmt.Fprintf(w, "%s: %s removed, %d MiB; %d kept\n", dir, progress.Count(done.Removed, "file"), done.RemovedBytes>>20, done.Kept)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -16,6 +17,7 @@ import (
 	"imgbuild/builder/debian"
 	"imgbuild/builder/progress"
 	"imgbuild/builder/project"
+	"imgbuild/images/baseline"
 	"imgbuild/images/fault"
 	"imgbuild/images/updates"
 	"imgbuild/images/updates/life"
@@ -53,13 +55,15 @@ func newUpdatesImportCommand(env *environment) *cobra.Command {
 		Short: "Take in what updates export wrote elsewhere",
 		Long: `Verify the signature of a bundle, every digest in it and every lock, and only then
 take it in: packages into the archive, records to the records, locks to the locks.
-Its signer's public key must be listed under trust: in imgbuild.yaml. One that was
+Its signer's public key must be listed under trust: in imgbuild.yaml, where
+for: bundles trusts it with nothing else. One that was
 interrupted goes on when it is started again.
 
 A lock that is here under the same name and is another one is kept, and nothing is
 taken in, unless --replace-locks says otherwise; one that is newer asks for --older
 too. With policy.mode approved, a lock takes another one's place only where all that
-is new in it is approved, by the records here and those of the bundle.`,
+is new in it is approved, by the records here and those of the bundle. A baseline's
+first lock counts as approved by who takes it in.`,
 		Example: "  imgbuild updates import /media/usb/imgbuild-updates-20260131.zip",
 		Args:    words("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -71,7 +75,7 @@ is new in it is approved, by the records here and those of the bundle.`,
 			if err != nil {
 				return err
 			}
-			trust, err := p.Trust(p.Config.Catalog)
+			trust, err := p.BundleTrust()
 			if err != nil {
 				return err
 			}
@@ -122,21 +126,22 @@ is new in it is approved, by the records here and those of the bundle.`,
 }
 
 // approveImported refuses a lock that would take the place of another one with what is
-// not approved. One that is the first here is its user's, as a first lock is.
+// not approved. One that is the first here is its user's, as a first lock is: what the
+// records do not say of it already is recorded.
 func (e *environment) approveImported(ctx context.Context, p *project.Project, was, is *updates.Lock) error {
-	if p.Config.Policy.Policy.Mode != policy.Approved || was == nil {
+	if p.Config.Policy.Policy.Mode != policy.Approved {
 		return nil
 	}
 	l, err := e.ledgerOf(ctx, p)
 	if err != nil {
 		return err
 	}
-	approval := builder.NewApproval(l.history, l.policy, l.approvers, is.Baseline, was, l.now)
+	approval := builder.NewApproval(l.history, l.policy, l.approvers, is.Baseline, cmp.Or(was, is), l.now)
 	var missing []string
 	for _, pkg := range is.Packages {
 		// What the lock here has already is not the bundle's to decide, and files of the
 		// project are reviewed with it.
-		if approval.Locked[pkg.SHA256] || pkg.Archive == "" && hasFile(p.Dir, pkg) {
+		if was != nil && approval.Locked[pkg.SHA256] || pkg.Archive == "" && hasFile(p.Dir, pkg) {
 			continue
 		}
 		if ok, d := approval.Judge(pkg); !ok {
@@ -146,8 +151,32 @@ func (e *environment) approveImported(ctx context.Context, p *project.Project, w
 	if len(missing) == 0 {
 		return nil
 	}
+	if was == nil && l.history.FirstLock(is.Baseline, is.Architecture) == "" {
+		return e.recordImported(ctx, p, is)
+	}
 	return fault.Heldf("the bundle's lock of %s has %d packages that are not approved here, such as:\n%s", is.Baseline, len(missing), strings.Join(missing[:min(20, len(missing))], "\n")).
 		WithHint("approve them (%s), and import it again", e.command("updates", "list"))
+}
+
+// recordImported records that who takes in a baseline's first lock approves it.
+func (e *environment) recordImported(ctx context.Context, p *project.Project, lock *updates.Lock) error {
+	key, made, err := p.SigningKey(e.ask())
+	if err != nil {
+		return err
+	}
+	if made != nil {
+		e.reporter().Note("made a signing key for you in %s; its password is in %s", made.Dir, made.PasswordFile)
+	}
+	store, err := p.Records() // which trusts a new key
+	if err != nil {
+		return err
+	}
+	of := &baseline.Recipe{Name: lock.Baseline, Architecture: lock.Architecture}
+	record, err := builder.RecordLock(ctx, store, key, orMe(""), of, nil, lock)
+	if err == nil && record != "" {
+		e.reporter().Note("a first lock counts as approved by who takes it in: %s, record %s", lock.Baseline, record[:12])
+	}
+	return err
 }
 
 // hasFile tells whether a project has a package's file as it is locked.

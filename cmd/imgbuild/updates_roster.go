@@ -119,7 +119,7 @@ func (d rosterDocument) write(w io.Writer) {
 				fmt.Fprintf(w, "  last  %s  (of %d, %s)\n", k.Last, k.Records, k.Newest.Format(time.RFC3339))
 			}
 			if k.Beside > 0 {
-				fmt.Fprintf(w, "        it does not stand on %d others of this key, which would then count no more\n", k.Beside)
+				fmt.Fprintf(w, "        it does not stand on %d others of this key, which would then count no more: see whether a later record stands on all\n", k.Beside)
 			}
 			if k.Ahead {
 				fmt.Fprintln(w, "        its time has not come yet: look at who made it before you enter it")

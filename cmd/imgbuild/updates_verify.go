@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -45,7 +46,7 @@ goes on where it was.`,
 			if err != nil {
 				return err
 			}
-			needs, err := env.needs(ctx, p, names)
+			needs, wrong, err := env.needs(ctx, p, names)
 			if err != nil {
 				return err
 			}
@@ -68,14 +69,6 @@ goes on where it was.`,
 			if damaged, missing := report.Left(); damaged+missing > 0 && !repair {
 				next = env.command(append([]string{"updates", "verify", "--repair"}, names...)...)
 			}
-			records, err := p.Records()
-			if err != nil {
-				return err
-			}
-			_, wrong := records.History(ctx)
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
 			answer := verifiedArchive{Archive: p.Config.Archive.Dir, Report: report}
 			if wrong != nil {
 				answer.Records = wrong.Error()
@@ -90,28 +83,36 @@ goes on where it was.`,
 	return cmd
 }
 
-// needs are what locks, the catalog and updates on their way need of the archive.
-func (e *environment) needs(ctx context.Context, p *project.Project, names []string) (*custody.Needs, error) {
-	needs := &custody.Needs{}
+// needs are what locks, the catalog and updates that locks may take need of the archive.
+// Where something is wrong with the records of those, it is not known of them.
+func (e *environment) needs(ctx context.Context, p *project.Project, names []string) (needs *custody.Needs, wrong, err error) {
+	needs = &custody.Needs{}
 	if err := addLocks(needs, p, names); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	c, err := e.catalogAt(ctx, p, p.Config.Catalog)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	trust, err := p.Trust(p.Config.Catalog)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := needs.AddCatalog(ctx, c, trust); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	records, err := p.Records()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return needs, needs.AddRecords(records)
+	history, wrong := records.History(ctx)
+	if ctx.Err() != nil {
+		return nil, nil, context.Cause(ctx)
+	}
+	if wrong == nil {
+		needs.AddUpdates(history, p.Config.Policy.Policy, time.Now().UTC())
+	}
+	return needs, wrong, nil
 }
 
 func addLocks(needs *custody.Needs, p *project.Project, names []string) error {
@@ -146,6 +147,10 @@ func (e *environment) refetch(p *project.Project, archive *updates.Store) custod
 // verdictOn is the end of a command that found the archive so.
 func verdictOn(r *custody.Report, failed error) error {
 	damaged, missing := r.Left()
+	if failed != nil && damaged+missing > 0 {
+		// Whatever kept a file from being had, the archive is not whole.
+		return fault.Worldf("repairing the archive").Because(failed)
+	}
 	if failed != nil {
 		return fmt.Errorf("repairing the archive: %w", failed)
 	}

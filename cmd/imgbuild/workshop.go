@@ -135,9 +135,17 @@ func (w *workshop) builder(ctx context.Context, recipe *baseline.Recipe, lock *u
 		SCAPContent: c.OpenSCAP.Content,
 		Waivers:     waivers,
 		Report:      w.env.reporter(),
-		WriteLock:   func(l *updates.Lock) error { return l.Write(w.project.LockFile(recipe)) },
+		WriteLock:   w.lockWriter(ctx, recipe, lock),
 		Program:     "imgbuild " + version,
 	}, nil
+}
+
+// lockWriter completes the lock that a bake has begun with.
+func (w *workshop) lockWriter(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock) func(*updates.Lock) error {
+	was := lock.Digest()
+	return func(l *updates.Lock) error {
+		return l.Complete(ctx, w.project.LockFile(recipe), was)
+	}
 }
 
 // addCatalog opens what versions are committed to and signed with.
@@ -233,7 +241,7 @@ func (w *workshop) keepLock(ctx context.Context, recipe *baseline.Recipe, lock *
 	if _, err := w.approveLock(ctx, recipe, nil, lock, key); err != nil {
 		return err
 	}
-	if err := lock.Write(path); err != nil {
+	if err := lock.Replace(ctx, path, updates.NoLock); err != nil {
 		return err
 	}
 	w.env.reporter().Note("locked %d packages of today in %s (policy.mode: %s); later bakes use this lock until told otherwise",

@@ -91,6 +91,39 @@ func (m *memory) update(baseline string, change func(*seen) (changed bool, err e
 	return nil
 }
 
+// Remembered are the baselines that the catalog has shown on this machine, in order:
+// one that it has not any more was lost, or its place cannot be reached.
+func (c *Catalog) Remembered() ([]string, error) {
+	m := &c.memory
+	if m.dir == "" {
+		return nil, nil
+	}
+	paths, err := os.ReadDir(m.dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("reading what %s has shown before: %w", m.location, err)
+	}
+	var found []string
+	for _, d := range paths {
+		path := filepath.Join(m.dir, d.Name())
+		if filepath.Ext(path) != ".json" {
+			continue
+		}
+		var s seen
+		text, err := os.ReadFile(path)
+		if err == nil {
+			err = json.Unmarshal(text, &s)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading what %s has shown before: %w", m.location, err)
+		}
+		if s.Location == m.location && m.file(s.Baseline) == path {
+			found = append(found, s.Baseline)
+		}
+	}
+	slices.Sort(found)
+	return found, nil
+}
+
 // move compares a channel's newest record, nil for none, with the newest that
 // was seen, and remembers it.
 func (m *memory) move(baseline, channel string, newest *Move) error {

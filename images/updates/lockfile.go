@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -86,39 +85,6 @@ func ParseLock(data []byte) (*Lock, error) {
 		return nil, err
 	}
 	return &l, nil
-}
-
-// Write replaces the lock file at path, whole or not at all. The same lock
-// always gives the same bytes.
-func (l *Lock) Write(path string) (err error) {
-	if err := l.Check(); err != nil {
-		return fmt.Errorf("writing lock: %w", err)
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
-		return fmt.Errorf("writing lock: %w", err)
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".lock-*")
-	if err != nil {
-		return fmt.Errorf("writing lock: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-		}
-	}()
-	mode := fs.FileMode(0o644)
-	if info, err := os.Stat(path); err == nil {
-		mode = info.Mode().Perm()
-	}
-	_, err = f.Write(l.Marshal())
-	if err = cmp.Or(err, f.Chmod(mode), f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("writing lock: %w", err)
-	}
-	return nil
 }
 
 const lockHeader = `# The exact packages that %s bakes from, made by "imgbuild lock %[1]s".

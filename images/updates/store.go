@@ -182,7 +182,8 @@ func (s *Store) Remove(sum string) error {
 	return nil
 }
 
-// install makes a fully written file durable and gives it its final name.
+// install makes a fully written file durable and gives it its final name. That name may
+// be lost with the power; what is not there is fetched again.
 func (s *Store) install(f *os.File, sum string) error {
 	if err := f.Sync(); err != nil {
 		return err

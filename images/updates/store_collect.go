@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"imgbuild/images/hold"
 )
 
@@ -24,9 +26,22 @@ type Collected struct {
 const useName = "use"
 
 // Use keeps Collect away until what it returns is closed: for whoever finds files in
-// the store and only then writes the lock that needs them.
+// the store and only then writes the lock that needs them, or bakes from them. Whoever
+// may only read the store uses it too.
 func (s *Store) Use(ctx context.Context) (io.Closer, error) {
-	f, err := hold.File(ctx, filepath.Join(s.dir, useName), hold.Shared)
+	path := filepath.Join(s.dir, useName)
+	f, err := hold.File(ctx, path, hold.Shared)
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
+		f, err = os.Open(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return io.NopCloser(nil), nil // nobody has ever collected here
+		}
+		if err == nil {
+			if err = hold.Wait(ctx, f, hold.Shared); err != nil {
+				err = errors.Join(err, f.Close())
+			}
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("using the archive: %w", err)
 	}

@@ -131,9 +131,20 @@ func toBeSigned(message []byte) []byte {
 	return append([]byte(magic), ssh.Marshal(signed{Namespace: Namespace, Hash: hash, Sum: sum[:]})...)
 }
 
+// ContextSigner is a signer that may take its time, such as an agent that asks its user.
+type ContextSigner interface {
+	ssh.Signer
+	// SignContext is Sign that ends with its context.
+	SignContext(ctx context.Context, data []byte) (*ssh.Signature, error)
+}
+
 // Sign returns the signature of a message: the bytes that an armoured one holds.
-func (k *Key) Sign(_ context.Context, message []byte) ([]byte, error) {
-	signature, err := k.signer.Sign(rand.Reader, toBeSigned(message))
+func (k *Key) Sign(ctx context.Context, message []byte) ([]byte, error) {
+	sign := func(data []byte) (*ssh.Signature, error) { return k.signer.Sign(rand.Reader, data) }
+	if waits, ok := k.signer.(ContextSigner); ok {
+		sign = func(data []byte) (*ssh.Signature, error) { return waits.SignContext(ctx, data) }
+	}
+	signature, err := sign(toBeSigned(message))
 	if err != nil {
 		return nil, fmt.Errorf("signing with SSH key %s: %w", k.public.ID(), err)
 	}

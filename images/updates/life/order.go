@@ -2,6 +2,7 @@ package life
 
 import (
 	"cmp"
+	"container/heap"
 	"maps"
 	"slices"
 	"strings"
@@ -28,22 +29,18 @@ func order(records []Signed) (sorted []Signed, heads []string, err error) {
 			standing[known] = append(standing[known], digest)
 		}
 	}
-	// ready are those that wait for none, the earliest last.
-	var ready []*Signed
+	ready := &earliest{} // those that wait for none
 	for digest, r := range at {
 		if waits[digest] == 0 {
-			ready = append(ready, r)
+			heap.Push(ready, r)
 		}
 	}
-	slices.SortFunc(ready, later)
-	for len(ready) > 0 {
-		r := ready[len(ready)-1]
-		ready = ready[:len(ready)-1]
+	for ready.Len() > 0 {
+		r := heap.Pop(ready).(*Signed)
 		sorted = append(sorted, *r)
 		for _, digest := range standing[r.Digest] {
 			if waits[digest]--; waits[digest] == 0 {
-				place, _ := slices.BinarySearchFunc(ready, at[digest], later)
-				ready = slices.Insert(ready, place, at[digest])
+				heap.Push(ready, at[digest])
 			}
 		}
 	}
@@ -57,6 +54,20 @@ func order(records []Signed) (sorted []Signed, heads []string, err error) {
 		}
 	}
 	return sorted, spread(heads, at), nil
+}
+
+// earliest is a heap (container/heap) of records, the earliest first.
+type earliest []*Signed
+
+func (h earliest) Len() int           { return len(h) }
+func (h earliest) Less(i, j int) bool { return later(h[j], h[i]) < 0 }
+func (h earliest) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *earliest) Push(r any)        { *h = append(*h, r.(*Signed)) }
+
+func (h *earliest) Pop() any {
+	last := (*h)[len(*h)-1]
+	*h = (*h)[:len(*h)-1]
+	return last
 }
 
 // spread sorts heads so that the newest of each key come first, then the second of

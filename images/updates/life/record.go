@@ -39,7 +39,8 @@ const (
 	Rejected Action = "rejected"
 	// Held puts off a decision until a day.
 	Held Action = "held"
-	// Reopened ends a hold or a rejection before.
+	// Reopened ends the holds and rejections that it names in After: whoever takes a
+	// word back has heard it.
 	Reopened Action = "reopened"
 )
 

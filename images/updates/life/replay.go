@@ -3,9 +3,12 @@ package life
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
+
+	"imgbuild/images/fault"
 )
 
 // History is what a set of records comes to.
@@ -121,8 +124,10 @@ func (s *State) apply(r Signed, i int) {
 	case Held:
 		s.Hold = &decision
 	case Reopened:
-		s.Hold = nil
-		if s.Rejection != nil {
+		if s.Hold.namedBy(r.Record) {
+			s.Hold = nil
+		}
+		if s.Rejection.namedBy(r.Record) {
 			s.Stage, s.Rejection = s.Known, nil
 		}
 	}
@@ -151,6 +156,32 @@ func (s *State) reach(stage Stage) {
 	if s.Rejection == nil && slices.Index(stages, s.Stage) < slices.Index(stages, stage) {
 		s.Stage = stage
 	}
+}
+
+// Known are the records that a new one names: those that it takes back, and the newest
+// that there are, as many as fit.
+func (h *History) Known(r *Record) ([]string, error) {
+	known := map[string]bool{}
+	for _, u := range r.Updates {
+		s := h.States[u.SHA256]
+		if s == nil || r.Action != Reopened {
+			continue
+		}
+		for _, d := range []*Decision{s.Rejection, s.Hold} {
+			if d != nil {
+				known[d.Record] = true
+			}
+		}
+	}
+	if len(known) > MaxAfter {
+		return nil, fault.Inputf("a record can take back %d others, and these would be %d", MaxAfter, len(known)).WithHint("name fewer updates at once")
+	}
+	for _, digest := range h.Heads {
+		if len(known) < MaxAfter {
+			known[digest] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(known)), nil
 }
 
 // FirstLock is the record by which a baseline's first lock for an architecture was

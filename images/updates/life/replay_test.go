@@ -75,6 +75,12 @@ func (s *story) add(by life.Signer, r life.Record) *life.Signed {
 	if n := len(*s); n > 0 {
 		r.After = []string{(*s)[n-1].Digest}
 	}
+	for _, d := range *s {
+		named := slices.Contains(r.After, d.Digest)
+		if r.Action == life.Reopened && !named && (d.Record.Action == life.Held || d.Record.Action == life.Rejected) {
+			r.After = append(r.After, d.Digest)
+		}
+	}
 	if r.Action == life.Held && r.Until.IsZero() {
 		r.Until = r.When.Add(24 * time.Hour)
 	}
@@ -256,6 +262,39 @@ func TestACopyOfARecordTakesNothingBack(t *testing.T) {
 		if state.Rejection == nil || state.Rejection.By != bob || len(h.Disregarded) != 1 || !strings.Contains(h.Disregarded[0].Void, "it is a copy of record") {
 			t.Errorf("copied as %.4s: %+v, disregarded %+v", digest, state, h.Disregarded)
 		}
+	}
+}
+
+// Bob takes back what ada said first, on a machine where nobody has heard that carol has
+// done so and ada has rejected it again.
+func TestOnlyWhatIsKnownIsTakenBack(t *testing.T) {
+	for _, action := range []life.Action{life.Rejected, life.Held} {
+		var s story
+		s.add(ci, step(life.Discovered))
+		s.add(ci, step(life.Evaluated))
+		first := s.add(ada, step(action)).Digest
+		s.add(bob, step(life.Reopened))
+		s.add(ada, step(action, func(r *life.Record) { r.Why = "again" }))
+		r := s.add(bob, step(life.Reopened)).Record
+		r.After = []string{first}
+		state := s.state(t)
+		word := state.Rejection
+		if word == nil {
+			word = state.Hold
+		}
+		if word == nil || word.Why != "again" || len(state.Disregarded) != 1 || !strings.Contains(state.Disregarded[0].Void, "what ada said was not known to who reopened it: again") {
+			t.Errorf("%s: %+v, disregarded %+v", action, word, state.Disregarded)
+		}
+	}
+	// What is known of two is taken back, and the other stands.
+	var s story
+	s.add(ci, step(life.Discovered))
+	s.add(ci, step(life.Evaluated))
+	hold := s.add(ada, step(life.Held)).Digest
+	s.add(bob, step(life.Rejected))
+	s.add(ada, step(life.Reopened)).Record.After = []string{hold}
+	if state := s.state(t); state.Hold != nil || state.Rejection == nil || state.Stage != life.StageRejected {
+		t.Errorf("of two: %+v", state)
 	}
 }
 

@@ -94,6 +94,9 @@ type Decision struct {
 	Record string
 }
 
+// namedBy says whether there is a decision that a record names as known.
+func (d *Decision) namedBy(r *Record) bool { return d != nil && slices.Contains(r.After, d.Record) }
+
 // Approval is a decision to take an update.
 type Approval struct {
 	Decision

@@ -1,6 +1,7 @@
 package life
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -29,8 +30,12 @@ func Refuses(s *State, r *Record, by Signer) string {
 	case stage == StageUnknown:
 		return "it is not discovered yet"
 	case r.Action == Reopened:
-		if s.Rejection == nil && s.Hold == nil {
+		switch {
+		case s.Rejection == nil && s.Hold == nil:
 			return "it is neither held nor rejected, so there is nothing to reopen"
+		case !s.Rejection.namedBy(r) && !s.Hold.namedBy(r):
+			by := cmp.Or(s.Rejection, s.Hold)
+			return fmt.Sprintf("what %s said was not known to who reopened it: %s", by.By.Name, by.Why)
 		}
 		return ""
 	case rejected:

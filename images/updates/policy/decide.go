@@ -84,7 +84,7 @@ func (p Policy) decideTried(s *life.State, facts Facts, now time.Time, passed bo
 	if p.Mode != Approved {
 		return Decision{Verdict: Approve, Why: "its trial passed, and policy.mode is open", Rule: life.ByPolicy, Policy: "policy.mode: open"}
 	}
-	if a := byPolicy(s); a != nil && !a.Outdated && p.AutoApprove != nil {
+	if a := p.byPolicy(s, facts, false); a != nil {
 		return Decision{Verdict: Approve, Why: "approved by the policy: " + a.Basis.Policy, Recorded: true}
 	}
 	people := s.People()
@@ -184,11 +184,19 @@ func (p Policy) waitForPeople(people []string, facts Facts, passed bool) Decisio
 	return d
 }
 
-// byPolicy is an approval of the policy that was recorded for every baseline.
-func byPolicy(s *life.State) *life.Approval {
+// byPolicy is an approval of the policy that was recorded for every baseline. A machine
+// has signed it, so it is held against the rule as that is now, soak and all, unless the
+// lock before has the update.
+func (p Policy) byPolicy(s *life.State, facts Facts, locked bool) *life.Approval {
 	for i := range s.Approvals {
-		if s.Approvals[i].Rule == life.ByPolicy {
-			return &s.Approvals[i]
+		a := &s.Approvals[i]
+		if a.Rule != life.ByPolicy {
+			continue
+		}
+		covered := p.AutoApprove != nil && !a.Outdated && p.AutoApprove.misses(facts) == "" &&
+			!s.Tried.IsZero() && !a.When.Before(s.Tried.Add(time.Duration(p.AutoApprove.Soak)))
+		if covered || locked {
+			return a
 		}
 	}
 	return nil

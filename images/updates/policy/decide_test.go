@@ -125,6 +125,11 @@ func TestNothingIsApprovedThatMustNotBe(t *testing.T) {
 		if random.IntN(8) == 0 {
 			s.Approvals = append(s.Approvals, machine(life.ByFirstLock, "shop"))
 		}
+		if random.IntN(4) == 0 {
+			by := machine(life.ByPolicy, "")
+			by.When, by.Outdated = noon.Add(time.Duration(random.IntN(48))*time.Hour), coin()
+			s.Approvals = append(s.Approvals, by)
+		}
 		if random.IntN(6) == 0 {
 			s.Hold = &life.Decision{Until: noon.Add(time.Duration(random.IntN(60)-10) * time.Hour)}
 		}
@@ -147,6 +152,11 @@ func TestNothingIsApprovedThatMustNotBe(t *testing.T) {
 			p.Trial = policy.Optional
 		}
 		now := noon.Add(time.Duration(random.IntN(48)) * time.Hour)
+		for i := range s.Approvals {
+			if s.Approvals[i].When.After(now) {
+				s.Approvals[i].When = now
+			}
+		}
 		got := policy.Decide(s, facts, p, now)
 		verdicts[got.Verdict]++
 		if got.Why == "" {
@@ -192,6 +202,10 @@ func TestLockable(t *testing.T) {
 		s.Trials = []*life.Trial{{Baseline: "shop", Failed: []string{"no"}}, s.Trial}
 	})
 	outdated := with(tried(machine(life.ByPolicy, "")), func(s *life.State) { s.Approvals[0].Outdated = true })
+	slow, strict := auto, auto
+	slow.AutoApprove = &policy.AutoApprove{Severity: control.Low, Soak: policy.Span(time.Hour)}
+	strict.AutoApprove = &policy.AutoApprove{Severity: control.Critical}
+	later := with(tried(machine(life.ByPolicy, "")), func(s *life.State) { s.Approvals[0].When = noon.Add(time.Hour) })
 	for name, c := range map[string]struct {
 		state    *life.State
 		policy   policy.Policy
@@ -206,6 +220,9 @@ func TestLockable(t *testing.T) {
 		"the policy, on record":             {tried(machine(life.ByPolicy, "")), auto, "shop", false, true},
 		"the policy, which has no rule":     {tried(machine(life.ByPolicy, "")), p, "shop", false, false},
 		"the policy, and locked":            {tried(machine(life.ByPolicy, "")), p, "shop", true, true},
+		"the policy, before its soak":       {tried(machine(life.ByPolicy, "")), slow, "shop", false, false},
+		"the policy, after its soak":        {later, slow, "shop", false, true},
+		"the policy, not severe enough":     {tried(machine(life.ByPolicy, "")), strict, "shop", false, false},
 		"held":                              {tried(person("ada")), hold, "shop", false, false},
 		"held, and locked":                  {tried(person("ada")), hold, "shop", true, true},
 		"rejected, and locked":              {rejected, p, "shop", true, false},
@@ -222,7 +239,7 @@ func TestLockable(t *testing.T) {
 		"failed since":                      {failed, p, "shop", false, false},
 		"failed since, and locked":          {failed, p, "shop", true, true},
 	} {
-		got, d := c.policy.Lockable(c.state, policy.Facts{}, c.baseline, c.locked, noon)
+		got, d := c.policy.Lockable(c.state, security("high"), c.baseline, c.locked, noon)
 		if got != c.want || d.Why == "" || got != (d.Verdict == policy.Approve) {
 			t.Errorf("%s: got %v, %+v", name, got, d)
 		}

@@ -24,11 +24,11 @@ func (p Policy) Lockable(s *life.State, facts Facts, baseline string, locked boo
 		return true, Decision{Verdict: Approve, Recorded: true, Why: fmt.Sprintf("the lock of %s before has it, by %s", baseline, a.By.Name)}
 	}
 	// What is locked was approved as it was then.
-	trial, policy := s.TrialIn(baseline), byPolicy(s)
+	trial, policy := s.TrialIn(baseline), p.byPolicy(s, facts, locked)
 	tried := locked || p.Trial == Optional || trial != nil && trial.Passed
 	people := s.People()
 	switch {
-	case tried && policy != nil && (locked || p.AutoApprove != nil && !policy.Outdated):
+	case tried && policy != nil:
 		return true, Decision{Verdict: Approve, Recorded: true, Why: "approved by the policy: " + policy.Basis.Policy}
 	case tried && len(people) >= p.Needs():
 		return true, Decision{Verdict: Approve, Recorded: true, Why: "approved by " + strings.Join(people, " and ")}

@@ -11,6 +11,7 @@ import (
 	"imgbuild/images/baseline/node"
 	"imgbuild/images/control"
 	"imgbuild/images/fault"
+	"imgbuild/images/updates"
 	"imgbuild/images/updates/life"
 )
 
@@ -21,6 +22,39 @@ type Entry struct {
 	// Superseded is the later version of the package that is known too, for the same
 	// baselines; empty when this is the latest.
 	Superseded string
+
+	locks *Locks
+}
+
+// Locks are the versions that a project's locks have now.
+type Locks struct{ versions map[string]string }
+
+// LocksOf is what some locks have; of a package in several versions the oldest.
+func LocksOf(locks ...*updates.Lock) *Locks {
+	l := &Locks{versions: map[string]string{}}
+	for _, lock := range locks {
+		for _, p := range lock.Packages {
+			k := key(p.Name, lock.Architecture, lock.Baseline)
+			if v := l.versions[k]; v == "" || debversion.Compare(p.Version, v) < 0 {
+				l.versions[k] = p.Version
+			}
+		}
+	}
+	return l
+}
+
+// older says whether a lock still has an older version of what was recorded as locked
+// there. Whatever signed that record, the update waits.
+func (l *Locks) older(u life.Update, a life.Applies) bool {
+	if l == nil {
+		return false
+	}
+	v := l.versions[key(u.Name, a.Architecture, a.Baseline)]
+	return v != "" && debversion.Compare(v, u.Version) < 0
+}
+
+func key(name, architecture, baseline string) string {
+	return strings.Join([]string{name, architecture, baseline}, "\x00")
 }
 
 // Pending says whether the update is one that somebody has to do something about.
@@ -30,13 +64,14 @@ func (e Entry) Pending() bool {
 }
 
 // locked says that every baseline which the update applies to was locked with it while
-// locking was approving.
+// locking was approving, and has no older one now.
 func (e Entry) locked() bool {
 	if e.State.Evaluation == nil {
 		return len(e.State.Approvals) > 0
 	}
 	for _, a := range e.State.Evaluation.Applies {
-		if !slices.ContainsFunc(e.State.Approvals, func(b life.Approval) bool { return b.Baseline == a.Baseline }) {
+		if e.locks.older(e.State.Update, a) ||
+			!slices.ContainsFunc(e.State.Approvals, func(b life.Approval) bool { return b.Baseline == a.Baseline }) {
 			return false
 		}
 	}
@@ -44,14 +79,15 @@ func (e Entry) locked() bool {
 }
 
 // Queue judges every update that was evaluated, locked or decided on, the worst first:
-// those that are exploited, by severity, then security updates, then by name.
-func Queue(h *life.History, p Policy, approvers []string, now time.Time) []Entry {
+// those that are exploited, by severity, then security updates, then by name. Without
+// locks, which may be nil, what was locked is told by records alone.
+func Queue(h *life.History, p Policy, approvers []string, locks *Locks, now time.Time) []Entry {
 	var entries []Entry
 	for _, s := range h.Sorted() {
 		if s.Stage == life.StageUnknown {
 			continue // nothing but what does not count
 		}
-		entries = append(entries, Entry{State: s, Decision: Decide(s, Facts{Facts: s.Facts(), Approvers: approvers}, p, now)})
+		entries = append(entries, Entry{State: s, locks: locks, Decision: Decide(s, Facts{Facts: s.Facts(), Approvers: approvers}, p, now)})
 	}
 	supersede(entries)
 	slices.SortStableFunc(entries, func(a, b Entry) int {
@@ -65,9 +101,6 @@ func Queue(h *life.History, p Policy, approvers []string, now time.Time) []Entry
 // all of its baselines.
 func supersede(entries []Entry) {
 	latest := map[string]string{}
-	key := func(u life.Update, a life.Applies) string {
-		return strings.Join([]string{u.Name, a.Architecture, a.Baseline}, "\x00")
-	}
 	each := func(visit func(e *Entry, keys []string)) {
 		for i := range entries {
 			e := &entries[i]
@@ -76,7 +109,7 @@ func supersede(entries []Entry) {
 			}
 			var keys []string
 			for _, a := range e.State.Evaluation.Applies {
-				keys = append(keys, key(e.State.Update, a))
+				keys = append(keys, key(e.State.Update.Name, a.Architecture, a.Baseline))
 			}
 			visit(e, keys)
 		}

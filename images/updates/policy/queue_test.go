@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"imgbuild/images/control"
+	"imgbuild/images/fault"
+	"imgbuild/images/updates"
 	"imgbuild/images/updates/life"
 	"imgbuild/images/updates/policy"
 )
@@ -51,7 +53,7 @@ func TestTheWorstComesFirst(t *testing.T) {
 		waiting("nginx", "2+deb12u9.1", "other", life.Facts{Severity: control.High}),
 		locked, approved,
 	)
-	queue := policy.Queue(h, policy.Policy{Mode: policy.Approved}, []string{"ada"}, noon)
+	queue := policy.Queue(h, policy.Policy{Mode: policy.Approved}, []string{"ada"}, nil, noon)
 	want := []string{
 		"x 2 trialled", "tool 2 approved", "nginx 2+deb12u10 trialled", "nginx 2+deb12u9 superseded", "nginx 2+deb12u9.1 trialled",
 		"m 2 trialled", "s 2 trialled", "a 2 trialled", "b 2 trialled", "base 1 locked",
@@ -70,13 +72,75 @@ func TestTheWorstComesFirst(t *testing.T) {
 	}
 }
 
+// What a machine says of a lock hides no update that the lock does not have.
+func TestWhatIsLockedIsInTheLock(t *testing.T) {
+	by := func(version string) *life.State {
+		s := waiting("nginx", version, "shop", life.Facts{Severity: control.Critical})
+		s.Approvals = []life.Approval{machine(life.ByOpenLock, "shop")}
+		return s
+	}
+	lock := func(versions ...string) *updates.Lock {
+		l := &updates.Lock{Baseline: "shop", Architecture: "amd64"}
+		for _, v := range versions {
+			l.Packages = append(l.Packages, updates.Package{Name: "nginx", Version: v})
+		}
+		return l
+	}
+	for name, c := range map[string]struct {
+		locks   *policy.Locks
+		pending bool
+	}{
+		"no locks are known":        {nil, false},
+		"it is locked":              {policy.LocksOf(lock("2")), false},
+		"a later one is":            {policy.LocksOf(lock("10")), false},
+		"an older one is":           {policy.LocksOf(lock("1")), true},
+		"an older one in the tools": {policy.LocksOf(lock("2", "1")), true},
+		"nobody wants it any more":  {policy.LocksOf(lock()), false},
+		"another's lock":            {policy.LocksOf(&updates.Lock{Baseline: "blog", Architecture: "amd64", Packages: lock("1").Packages}), false},
+	} {
+		queue := policy.Queue(known(by("2")), policy.Policy{Mode: policy.Approved}, nil, c.locks, noon)
+		if len(queue) != 1 || queue[0].Pending() != c.pending {
+			t.Errorf("%s: %+v", name, queue)
+		}
+	}
+}
+
+func TestAWordThatMeansSeveralIsNotClear(t *testing.T) {
+	from := func(archive string, s *life.State) *life.State {
+		s.Update.Archive = archive
+		s.Update.SHA256 = archive + s.Update.SHA256
+		return s
+	}
+	none := life.Facts{}
+	queue := policy.Queue(known(
+		from("debian-security", waiting("nginx", "2", "shop", none)), from("debian", waiting("nginx-common", "2", "shop", none)),
+		from("debian", waiting("ssl", "1", "shop", none)), from("debian", waiting("ssl", "2", "blog", none)),
+		from("debian", waiting("web", "3", "shop", none)), from("somebody", waiting("web-common", "3", "shop", none)),
+	), policy.Policy{Mode: policy.Approved}, nil, nil, noon)
+	for word, want := range map[string]string{
+		"nginx": "", "nginx-common": "", "ssl=2": "", "web-common": "", "somebodyweb-common": "",
+		"ssl":   "ssl means several updates:\n  ssl 1 () of debian, debianssl100\n  ssl 2 () of debian,",
+		"web":   "web-common 3 () of somebody,",
+		"web=3": "web-common 3 () of somebody,",
+	} {
+		found, err := policy.Find(queue, word)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = policy.Clear(word, found)
+		if want == "" && err != nil || want != "" && (fault.KindOf(err) != fault.Input || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v", word, err)
+		}
+	}
+}
+
 func TestFind(t *testing.T) {
 	rejected := waiting("kernel", "2", "shop", life.Facts{})
 	rejected.Stage, rejected.Rejection = life.StageRejected, &life.Decision{}
 	queue := policy.Queue(known(
 		waiting("nginx", "1", "shop", life.Facts{}), waiting("nginx", "2", "shop", life.Facts{}), waiting("nginx-common", "2", "shop", life.Facts{}), rejected,
 		waiting("libexpat1", "2", "shop", life.Facts{}), waiting("libexpat2", "2", "shop", life.Facts{}),
-	), policy.Policy{Mode: policy.Approved}, nil, noon)
+	), policy.Policy{Mode: policy.Approved}, nil, nil, noon)
 	for word, want := range map[string][]string{
 		"nginx":                {"nginx 2 trialled", "nginx-common 2 trialled"},
 		"nginx-common":         {"nginx-common 2 trialled"},

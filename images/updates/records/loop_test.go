@@ -61,13 +61,13 @@ func TestALoopByPolicy(t *testing.T) {
 	if d.Recorded {
 		t.Error("it is approved before somebody said so")
 	}
-	if ok, _ := rules.Lockable(state(t, s, "nginx"), policy.Facts{}, "shop", false, shop.now); ok {
+	if ok, _ := rules.Lockable(state(t, s, "nginx"), policy.Facts{Facts: state(t, s, "nginx").Facts()}, "shop", false, shop.now); ok {
 		t.Error("it can be locked before somebody said so")
 	}
 	r = approved("nginx")
 	r.Rule, r.Basis, r.Why = d.Rule, life.Basis{Trial: trial.ID, Policy: d.Policy, Advisories: []string{"DSA-5678-1"}}, d.Why
 	mustAdd(t, s, r, shop.project)
-	if ok, d := rules.Lockable(state(t, s, "nginx"), policy.Facts{}, "shop", false, shop.now); !ok {
+	if ok, d := rules.Lockable(state(t, s, "nginx"), policy.Facts{Facts: state(t, s, "nginx").Facts()}, "shop", false, shop.now); !ok {
 		t.Errorf("it cannot be locked: %s", d.Why)
 	}
 	// A trial that fails later keeps it out of new locks.
@@ -76,7 +76,7 @@ func TestALoopByPolicy(t *testing.T) {
 	r.Action, r.Trial = life.Trialled, &trial
 	mustAdd(t, s, r, shop.project)
 	want(policy.Wait, policy.ForTrial)
-	if ok, _ := rules.Lockable(state(t, s, "nginx"), policy.Facts{}, "shop", false, shop.now); ok {
+	if ok, _ := rules.Lockable(state(t, s, "nginx"), policy.Facts{Facts: state(t, s, "nginx").Facts()}, "shop", false, shop.now); ok {
 		t.Error("it can be locked after its trial failed")
 	}
 }

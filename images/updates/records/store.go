@@ -1,6 +1,7 @@
 package records
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -33,6 +33,8 @@ const (
 // that do.
 type Store struct {
 	dir string
+	// most is how many records there may be.
+	most int
 	// Roster says whose signatures count.
 	Roster *roster.Roster
 	// Now is the clock that records are dated by.
@@ -42,7 +44,7 @@ type Store struct {
 // Open returns the records of the archive in a directory. Nothing is made before the
 // first record.
 func Open(archive string, who *roster.Roster, now func() time.Time) *Store {
-	return &Store{dir: filepath.Join(archive, Dir), Roster: who, Now: now}
+	return &Store{dir: filepath.Join(archive, Dir), most: maxRecords, Roster: who, Now: now}
 }
 
 var nameForm = regexp.MustCompile(`^[0-9a-f]{64}\.json$`)
@@ -62,10 +64,15 @@ func (s *Store) Digests() ([]string, error) {
 			digests = append(digests, strings.TrimSuffix(e.Name(), suffix))
 		}
 	}
-	if len(digests) > maxRecords {
-		return nil, fault.Worldf("the archive has %d records of updates, the limit is %d", len(digests), maxRecords)
+	if len(digests) > s.most {
+		return nil, s.full(len(digests))
 	}
 	return digests, nil
+}
+
+func (s *Store) full(records int) error {
+	return fault.Worldf("%d records of updates are here or would come, the limit is %d", records, s.most).
+		WithHint("keep this archive, and go on in a new one: archive.dir, then imgbuild updates approve --locked BASELINE for each lock")
 }
 
 // Path is where the record with a digest lies.
@@ -101,6 +108,10 @@ func (s *Store) AddWhere(ctx context.Context, key Key, choose func(*life.History
 	if r == nil || err != nil {
 		return "", err
 	}
+	// One too many would end every later command.
+	if digests, err := s.Digests(); err != nil || len(digests) >= s.most {
+		return "", cmp.Or(err, s.full(len(digests)+1))
+	}
 	if err := s.prepare(history, r, key); err != nil {
 		return "", err
 	}
@@ -113,13 +124,20 @@ func (s *Store) AddWhere(ctx context.Context, key Key, choose func(*life.History
 	if _, err := open(ctx, envelope, s.Roster); err != nil {
 		return "", fault.Failedf("signing record: what the key signed does not hold").Because(err).WithHint("see which key signs: ssh-add -l")
 	}
-	return digest, s.put(digest, envelope)
+	if err := s.put(digest, envelope); err != nil {
+		return digest, err
+	}
+	return digest, s.syncDir()
 }
 
 func (s *Store) prepare(history *life.History, r *life.Record, key Key) error {
 	now := s.Now().UTC().Truncate(time.Second)
-	r.Format, r.When, r.After = life.RecordFormat, now, history.Heads
-	r.After = slices.Sorted(slices.Values(r.After[:min(life.MaxAfter, len(r.After))]))
+	r.Format, r.When = life.RecordFormat, now
+	known, err := history.Known(r)
+	if err != nil {
+		return err
+	}
+	r.After = known
 	id, err := key.KeyID()
 	if err != nil {
 		return fmt.Errorf("signing record: %w", err)
@@ -132,7 +150,8 @@ func (s *Store) prepare(history *life.History, r *life.Record, key Key) error {
 	return life.CheckStep(history, r, by)
 }
 
-// put writes an envelope under its name, whole or not at all.
+// put writes an envelope under its name, whole or not at all. syncDir makes the name
+// durable.
 func (s *Store) put(digest string, envelope []byte) (err error) {
 	f, err := os.CreateTemp(s.dir, draftName)
 	if err != nil {
@@ -149,19 +168,19 @@ func (s *Store) put(digest string, envelope []byte) (err error) {
 	if err = errors.Join(err, f.Chmod(0o444), f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(f.Name(), s.Path(digest)); err != nil {
-		return err
-	}
-	return s.syncDir()
+	return os.Rename(f.Name(), s.Path(digest))
 }
 
 // syncDir makes names durable.
 func (s *Store) syncDir() error {
 	d, err := os.Open(s.dir)
-	if err != nil {
-		return err
+	if err == nil {
+		err = errors.Join(d.Sync(), d.Close())
 	}
-	return errors.Join(d.Sync(), d.Close())
+	if err != nil {
+		return fmt.Errorf("adding a record of updates: %w", err)
+	}
+	return nil
 }
 
 // sweep takes away drafts of processes that were killed. Who adds holds the lock, so

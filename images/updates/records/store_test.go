@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -41,6 +42,41 @@ func TestRecordsStandOnEachOther(t *testing.T) {
 	info, err := os.Stat(s.Path(last))
 	if err != nil || info.Mode().Perm() != 0o444 {
 		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+}
+
+// An archive that is full takes nothing more in, and can be read as before.
+func TestAFullArchiveIsRead(t *testing.T) {
+	shop := newShop(t)
+	s := shop.open(t, twoApprovers)
+	s.Hold(2)
+	mustAdd(t, s, discovered("nginx"), shop.project)
+	mustAdd(t, s, evaluated("nginx"), shop.project)
+	if _, err := s.Add(t.Context(), approved("nginx"), shop.ada); fault.KindOf(err) != fault.World || !strings.Contains(err.Error(), "the limit is 2") {
+		t.Errorf("one too many: %v", err)
+	}
+	if got := state(t, s, "nginx"); got.Stage != life.StageEvaluated {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A hold and a rejection that others have long stood on are named by who takes them back.
+func TestWhatIsTakenBackIsNamed(t *testing.T) {
+	shop := newShop(t)
+	s := shop.open(t, twoApprovers)
+	mustAdd(t, s, evaluatedAfter(t, s, shop), shop.project)
+	held, rejected, reopened := approved("nginx"), approved("nginx"), approved("nginx")
+	held.Action, held.Rule, held.Until = life.Held, "", shop.now.UTC().Truncate(time.Second).Add(time.Hour)
+	rejected.Action, rejected.Rule = life.Rejected, ""
+	reopened.Action, reopened.Rule = life.Reopened, ""
+	mustAdd(t, s, held, shop.ada)
+	mustAdd(t, s, rejected, shop.bob)
+	for range 3 {
+		mustAdd(t, s, discovered("nginx"), shop.project)
+	}
+	mustAdd(t, s, reopened, shop.ada)
+	if got := state(t, s, "nginx"); got.Hold != nil || got.Rejection != nil || len(got.Disregarded) > 0 {
+		t.Errorf("%+v", got)
 	}
 }
 

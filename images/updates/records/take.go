@@ -9,35 +9,7 @@ import (
 
 	"imgbuild/images/fault"
 	"imgbuild/images/hold"
-	"imgbuild/images/updates/life"
 )
-
-// Peek reads what an envelope says without believing any of it: no signature is
-// looked at.
-func Peek(envelope []byte) (*life.Record, error) {
-	if len(envelope) > MaxEnvelope {
-		return nil, fault.Worldf("reading a record of updates: it has more than %d bytes", MaxEnvelope)
-	}
-	payload, _, err := parse(envelope)
-	if err != nil {
-		return nil, fmt.Errorf("reading a record of updates: %w", err)
-	}
-	record, err := life.Decode(payload)
-	if err != nil {
-		return nil, fault.Worldf("reading a record of updates").Because(err)
-	}
-	return record, nil
-}
-
-// Read returns an envelope as it lies here. One that is not what its name says is a
-// World fault.
-func (s *Store) Read(digest string) ([]byte, error) {
-	envelope, err := s.read(digest)
-	if err == nil && digestOf(envelope) != digest {
-		err = fault.Worldf("record %s is not what its name says", s.Path(digest))
-	}
-	return envelope, err
-}
 
 // Arrival is a set of records that were made elsewhere, in an order in which each
 // comes after those that it stands on.
@@ -66,8 +38,8 @@ func (s *Store) Arrive(ctx context.Context, digests []string, read func(digest s
 	for _, digest := range digests {
 		coming[digest], all[digest] = !known[digest], true
 	}
-	if len(all) > maxRecords {
-		return nil, fault.Worldf("%d records of updates are here or would come, the limit is %d", len(all), maxRecords)
+	if len(all) > s.most {
+		return nil, s.full(len(all))
 	}
 	for _, digest := range digests {
 		if known[digest] {
@@ -143,5 +115,5 @@ func (s *Store) Take(ctx context.Context, a *Arrival) (int, error) {
 			return i, err
 		}
 	}
-	return len(a.digests), nil
+	return len(a.digests), s.syncDir()
 }

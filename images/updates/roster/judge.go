@@ -3,6 +3,7 @@ package roster
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -20,33 +21,22 @@ func (r *Roster) WithProject(trust signing.Trust) *Roster {
 	if r.Written {
 		role = life.Pipeline
 	}
-	out := &Roster{members: slices.Clone(r.members), Written: r.Written}
+	out := &Roster{members: slices.Clone(r.members), found: map[string]*Found{}, Written: r.Written}
+	maps.Copy(out.found, r.found)
 	for _, t := range trust.Keys() {
-		if m, _ := r.find(t.Key.ID()); m != nil {
+		id := t.Key.ID()
+		if r.Knows(id) {
 			continue
 		}
 		key := &Key{own: &t.Key, Until: Moment{t.NotAfter}, Revoked: t.Withdrawn}
-		out.members = append(out.members, &Member{Handle: t.Name, Role: role, Keys: []*Key{key}})
+		m := &Member{Handle: t.Name, Role: role, Keys: []*Key{key}}
+		out.members, out.found[id] = append(out.members, m), &Found{m, key}
 	}
 	return out
 }
 
-func (r *Roster) find(id string) (*Member, *Key) {
-	for _, m := range r.members {
-		for _, k := range m.Keys {
-			if k.ID() == id {
-				return m, k
-			}
-		}
-	}
-	return nil, nil
-}
-
 // Knows tells whether a key is somebody's in the roster.
-func (r *Roster) Knows(keyID string) bool {
-	m, _ := r.find(keyID)
-	return m != nil
-}
+func (r *Roster) Knows(keyID string) bool { return r.found[keyID] != nil }
 
 // Signature is one signature of a payload, with the key that it names.
 type Signature struct {
@@ -67,15 +57,16 @@ type Found struct {
 // roster and was not made by it is a World fault: somebody has forged or changed
 // the record. envelope is the whole, message what the signature is over.
 func (r *Roster) Verify(ctx context.Context, envelope []byte, payloadType string, message []byte, s Signature) (*Found, error) {
-	m, k := r.find(s.KeyID)
-	if m == nil {
+	found := r.found[s.KeyID]
+	if found == nil {
 		return nil, nil
 	}
+	m, k := found.member, found.key
 	if k.ssh != nil {
 		if err := k.ssh.Verify(message, s.Bytes); err != nil {
 			return nil, forged(m, k, err)
 		}
-		return &Found{m, k}, nil
+		return found, nil
 	}
 	trust, err := signing.NewTrust(signing.TrustedKey{Name: m.Handle, Key: *k.own})
 	if err != nil {
@@ -84,7 +75,7 @@ func (r *Roster) Verify(ctx context.Context, envelope []byte, payloadType string
 	if _, _, err := signing.Verify(ctx, envelope, payloadType, signing.Undated, trust); err != nil {
 		return nil, forged(m, k, err)
 	}
-	return &Found{m, k}, nil
+	return found, nil
 }
 
 func forged(m *Member, k *Key, err error) error {
@@ -99,14 +90,13 @@ func (f *Found) Signer() life.Signer {
 // SignerOf is who a key's signatures count as at a time, or in words why they count
 // for nothing: before something is signed that nobody would heed.
 func (r *Roster) SignerOf(keyID string, now time.Time) (life.Signer, string) {
-	m, k := r.find(keyID)
-	if m == nil {
+	f := r.found[keyID]
+	if f == nil {
 		return life.Signer{Key: keyID}, stranger(keyID)
 	}
-	f := &Found{m, k}
 	void := f.void(now)
-	if void == "" && k.Last != "" {
-		void = fmt.Sprintf("key %s of %s has gone: the roster names the last record that counts of it", keyID, m.Handle)
+	if void == "" && f.key.Last != "" {
+		void = fmt.Sprintf("key %s of %s has gone: the roster names the last record that counts of it", keyID, f.member.Handle)
 	}
 	return f.Signer(), void
 }

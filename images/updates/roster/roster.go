@@ -33,6 +33,8 @@ const (
 // Roster is who may approve. The zero value knows nobody.
 type Roster struct {
 	members []*Member
+	// found are all keys by id: each record asks for one.
+	found map[string]*Found
 	// Written says that the project has a roster of its own.
 	Written bool
 }
@@ -64,7 +66,7 @@ type Key struct {
 	Until Moment `json:"until,omitzero"`
 	// Last is the newest record that counts of a key that has gone, by its digest:
 	// that one and those it stands on, and nothing that the key signs from now on,
-	// whatever time it claims.
+	// whatever time it claims. One of another key that stands on all of them will do.
 	Last string `json:"last,omitempty"`
 	// Revoked is why nothing that the key ever signed counts.
 	Revoked string `json:"revoked,omitempty"`
@@ -149,18 +151,21 @@ func Parse(shown string, files fs.FS, data []byte) (*Roster, error) {
 	if err := p.Err(); err != nil {
 		return nil, err
 	}
-	return r, r.checkUnique()
+	return r, r.index()
 }
 
-// checkUnique refuses a key that two members have: whose word it is would be open.
-func (r *Roster) checkUnique() error {
-	p, owner := &node.Problems{}, map[string]*Member{}
+// index notes whose each key is. It refuses one that two members have: whose word that
+// is would be open.
+func (r *Roster) index() error {
+	p := &node.Problems{}
+	r.found = map[string]*Found{}
 	for _, m := range r.members {
 		for _, k := range m.Keys {
-			if other := owner[k.ID()]; other != nil {
-				p.Addf(m.Pos, "key %s is %s's already", k.ID(), other.Handle)
+			id := k.ID()
+			if other := r.found[id]; other != nil {
+				p.Addf(m.Pos, "key %s is %s's already", id, other.member.Handle)
 			}
-			owner[k.ID()] = m
+			r.found[id] = &Found{m, k}
 		}
 	}
 	return p.Err()

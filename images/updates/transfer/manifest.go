@@ -35,7 +35,7 @@ var form = bundle.Form{
 		Other:    "imgbuild updates export makes one",
 		Unsigned: "imgbuild updates export signs what it makes: have it made again",
 		Untrusted: "ask who made it for their keys/signing.pub, compare its id, and add it to imgbuild.yaml:\n" +
-			"trust:\n  - name: THEIR NAME\n    key: keys/THEIRS.pub",
+			"trust:\n  - name: THEIR NAME\n    key: keys/THEIRS.pub\n    for: bundles",
 	},
 }
 

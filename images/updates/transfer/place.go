@@ -20,8 +20,14 @@ type Placed struct {
 	Path string
 	// Was is nil where none was there.
 	Was, Is *updates.Lock
+}
 
-	text []byte // of Was
+// replaces is the digest of the lock whose place it takes.
+func (p Placed) replaces() string {
+	if p.Was == nil {
+		return updates.NoLock
+	}
+	return p.Was.Digest()
 }
 
 // place sorts the locks by whether they are here. Another lock under one of their
@@ -32,22 +38,22 @@ func (i Import) place(done *Imported, locks map[string]*updates.Lock) error {
 		path := filepath.Join(i.LocksDir, l.Name+".lock")
 		p := Placed{Path: path, Is: locks[path]}
 		done.Baselines = append(done.Baselines, p.Is.Baseline)
-		var err error
-		if p.text, err = present(path); err != nil {
+		text, err := present(path)
+		if err != nil {
 			return err
 		}
 		switch {
-		case p.text == nil:
+		case text == nil:
 			done.NewLocks = append(done.NewLocks, p)
 			continue
-		case bytes.Equal(p.text, p.Is.Marshal()):
+		case bytes.Equal(text, p.Is.Marshal()):
 			done.SameLocks = append(done.SameLocks, path)
 			continue
 		case !i.Replace:
 			other = append(other, path)
 			continue
 		}
-		if p.Was, err = updates.ParseLock(p.text); err != nil {
+		if p.Was, err = updates.ParseLock(text); err != nil {
 			return fault.Inputf("the lock %s, which is here, cannot be read", path).Because(err).WithHint("bring it back from your version control, or remove it")
 		}
 		if p.Was.Epoch > p.Is.Epoch && !i.Older {
@@ -76,14 +82,7 @@ func (i Import) writeLocks(ctx context.Context, done *Imported) error {
 		}
 	}
 	for _, p := range done.NewLocks {
-		now, err := present(p.Path)
-		if err != nil {
-			return err
-		}
-		if !bytes.Equal(now, p.text) || (now == nil) != (p.text == nil) {
-			return fault.Worldf("the lock %s was changed while the bundle was taken in", p.Path).WithHint("look at what it is now, and start again")
-		}
-		if err := p.Is.Write(p.Path); err != nil {
+		if err := p.Is.Replace(ctx, p.Path, p.replaces()); err != nil {
 			return err
 		}
 	}

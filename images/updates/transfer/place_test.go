@@ -49,7 +49,7 @@ func TestLocksThatAreKept(t *testing.T) {
 				newer.Epoch++
 				return newer.Write(lock)
 			}
-		}, "was changed while the bundle was taken in"},
+		}, "was changed meanwhile"},
 	} {
 		if err := newer.Write(lock); err != nil {
 			t.Fatal(err)
