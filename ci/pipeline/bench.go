@@ -125,7 +125,7 @@ func (b *Bench) Try(ctx context.Context, c *Candidate) (tried *Tried, record str
 		}
 		for _, u := range c.Updates {
 			s := h.States[u.SHA256]
-			if s == nil || life.Refuses(s, r, life.Signer{Role: life.Pipeline}) != "" || lastTrial(s, r.Basis) == tried.ID {
+			if s == nil || life.Refuses(s, r, life.Signer{Role: life.Pipeline}) != "" || triedBefore(s, c.Recipe, tried.ID) {
 				continue
 			}
 			r.Updates = append(r.Updates, s.Update)
@@ -139,42 +139,4 @@ func (b *Bench) Try(ctx context.Context, c *Candidate) (tried *Tried, record str
 		return nil, "", fmt.Errorf("recording the trial of %s: %w", c.Recipe.Typed(), err)
 	}
 	return tried, record, nil
-}
-
-// lastTrial is the id of an update's newest trial in a baseline and architecture: those of
-// other baselines come and go between.
-func lastTrial(s *life.State, of life.Basis) string {
-	for _, step := range slices.Backward(s.History) {
-		if step.Action == life.Trialled && step.Basis.Baseline == of.Baseline && step.Basis.Architecture == of.Architecture {
-			return step.Basis.Trial
-		}
-	}
-	return ""
-}
-
-// Judged is an update with what the policy says of it after its trial.
-type Judged struct {
-	life.Update
-	Decision policy.Decision `json:"decision"`
-}
-
-// Judge says what the policy has to say of updates as they are recorded now.
-func (b *Bench) Judge(ctx context.Context, list []life.Update) ([]Judged, error) {
-	history, err := b.History(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return b.judge(history, list), nil
-}
-
-func (b *Bench) judge(h *life.History, list []life.Update) []Judged {
-	judged := []Judged{}
-	for _, u := range list {
-		s, facts := h.States[u.SHA256], policy.Facts{Approvers: b.approvers()}
-		if s != nil {
-			facts.Facts = s.Facts()
-		}
-		judged = append(judged, Judged{u, policy.Decide(s, facts, b.Policy, b.Now())})
-	}
-	return judged
 }

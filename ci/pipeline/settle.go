@@ -38,11 +38,11 @@ func (b *Bench) Current(recipe *baseline.Recipe) (*updates.Lock, error) {
 }
 
 // Approve records what the policy approves by itself of the updates of a candidate that
-// passed its trial, and returns what it says of each then. In mode open nothing is
-// recorded here: locking is approving.
+// passed its trial, and returns what it says of each then: whether the lock of the recipe
+// may take it. In mode open nothing is recorded here: locking is approving.
 func (b *Bench) Approve(ctx context.Context, c *Candidate) ([]Judged, error) {
 	if b.Policy.Mode != policy.Approved {
-		return b.Judge(ctx, c.Updates)
+		return b.locked(ctx, c.Recipe, c.Updates)
 	}
 	type right struct{ policy, trial string }
 	var done []right
@@ -51,7 +51,7 @@ func (b *Bench) Approve(ctx context.Context, c *Candidate) ([]Judged, error) {
 		_, err := b.Records.AddWhere(ctx, b.Key, func(h *life.History) (*life.Record, error) {
 			now = right{}
 			var r *life.Record
-			for _, j := range b.judge(h, c.Updates) {
+			for _, j := range b.judge(c.Updates, func(sha256 string) *life.State { return h.States[sha256] }) {
 				if j.Decision.Verdict != policy.Approve || j.Decision.Recorded {
 					continue
 				}
@@ -75,7 +75,7 @@ func (b *Bench) Approve(ctx context.Context, c *Candidate) ([]Judged, error) {
 			return nil, fmt.Errorf("recording what the policy approves: %w", err)
 		}
 		if now == (right{}) {
-			return b.Judge(ctx, c.Updates)
+			return b.locked(ctx, c.Recipe, c.Updates)
 		}
 		done = append(done, now)
 	}

@@ -115,7 +115,7 @@ func trialUpdates(ctx context.Context, env *environment, names []string, f updat
 			if t.Tried, t.Record, err = bench.Try(ctx, candidate); err != nil {
 				return err
 			}
-			if t.Updates, err = bench.Judge(ctx, candidate.Updates); err != nil {
+			if t.Updates, err = bench.Judge(ctx, recipe, candidate.Updates); err != nil {
 				return err
 			}
 		}
