@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"imgbuild/builder/debian"
+	"imgbuild/builder/disk"
 	"imgbuild/images/advisory"
 	"imgbuild/images/advisory/ecosystem"
 	"imgbuild/images/advisory/installed"
@@ -106,13 +107,17 @@ func (a Advisories) mends(before, after *updates.Lock) (map[string]life.Facts, e
 	return mended, nil
 }
 
-// Installed are the packages of a lock that enter images, as advisories call them.
+// Installed are the packages of a lock that enter images, as advisories call them: those
+// of the root and the boot layer, and the boot loaders, which disks have from the tools.
 func Installed(lock *updates.Lock) []installed.Package {
 	var list []installed.Package
-	for _, p := range lock.Packages {
-		if p.Set == updates.Tools {
-			continue
+	entering := slices.DeleteFunc(slices.Clone(lock.Packages), func(p updates.Package) bool { return p.Set == updates.Tools })
+	for _, p := range disk.LoaderPackages(lock) {
+		if !slices.ContainsFunc(entering, func(o updates.Package) bool { return o.Name == p.Name && o.Version == p.Version }) {
+			entering = append(entering, p)
 		}
+	}
+	for _, p := range entering {
 		one := installed.Package{
 			Ecosystem: "Debian:" + ecosystem.DebianRelease(lock.Suite), Name: p.Name, Version: p.Version, Architecture: p.Architecture,
 			Source: p.Source, SourceVersion: p.SourceVersion,

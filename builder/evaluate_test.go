@@ -44,3 +44,26 @@ Source: shadow
 		t.Errorf("the lock and its image differ: %s", cmp.Diff(want, got))
 	}
 }
+
+// TestALockHasTheLoadersOfItsDisk has boot loaders among the tools, of which disks have some:
+// an advisory for GRUB or shim concerns what boots by them.
+func TestALockHasTheLoadersOfItsDisk(t *testing.T) {
+	signed := updates.Package{Name: "grub-efi-amd64-signed", Version: "1+2.06+13", Architecture: "amd64", Source: "grub-efi-amd64-signed", SourceVersion: "1+2.06+13"}
+	lock := &updates.Lock{Suite: "bookworm", Architecture: "amd64"}
+	for _, p := range []updates.Package{
+		{Name: "grub-pc-bin", Version: "2.06-13", Source: "grub2", Set: updates.Tools}, {Name: "e2fsprogs", Version: "1", Set: updates.Tools},
+		{Name: "shim-signed", Version: "1.44", Set: updates.Boot}, {Name: "shim-signed", Version: "1.44", Set: updates.Tools},
+		{Name: signed.Name, Version: signed.Version, Source: signed.Source, SourceVersion: signed.SourceVersion, Set: updates.Tools},
+	} {
+		p.Architecture = "amd64"
+		lock.Packages = append(lock.Packages, p)
+	}
+	var got []string
+	for _, p := range builder.Installed(lock) {
+		got = append(got, p.Name+" of "+p.Source+" "+p.SourceVersion)
+	}
+	want := []string{"shim-signed of shim-signed 1.44", "grub-pc-bin of grub2 2.06-13", "grub-efi-amd64-signed of grub2 2.06-13"}
+	if !cmp.Equal(want, got) {
+		t.Error(cmp.Diff(want, got))
+	}
+}
