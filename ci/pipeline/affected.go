@@ -3,7 +3,6 @@ package pipeline
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -21,10 +20,10 @@ type Line struct {
 }
 
 // Affected are the jobs of all lines that what names stand for concerns: those whose lock
-// has such a package, those of which images say the same (by baseline, in words), and the
-// descendants of both, which follow their parents. Parents come before their children. A
-// name that nobody knows is an error of kind fault.Input.
-func Affected(index *advisory.Index, names []string, lines []Line, images map[string]string) ([]Job, error) {
+// has such a package, those of which images have it, those that a suite of security updates
+// has a newer version for, and the descendants of all, which follow their parents. Parents
+// come before their children. A name that nobody knows is an error of kind fault.Input.
+func Affected(index *advisory.Index, names []string, lines []Line, images Havings, newer map[At][]Signal) ([]Job, error) {
 	wanted := map[string]bool{}
 	for _, name := range names {
 		list, err := index.Vulnerabilities(name)
@@ -56,10 +55,22 @@ func Affected(index *advisory.Index, names []string, lines []Line, images map[st
 				job.Why = fmt.Sprintf("its lock has %s %s", f.Package, f.Version)
 			}
 		}
-		job.For, job.Packages = join(job.For, nil), join(job.Packages, nil)
-		if why := images[l.Recipe.Name]; job.Why == "" && why != "" {
-			job.Why = why
+		for _, h := range images.of(l.Recipe) {
+			if h.Fixed != "" {
+				job.Having = append(job.Having, h)
+			}
+			if job.Why == "" {
+				job.Why = h.String()
+			}
 		}
+		job.Newer = newer[At{l.Recipe.Name, l.Recipe.Architecture}]
+		for _, s := range job.Newer {
+			job.Packages = append(job.Packages, s.Package)
+			if job.Why == "" {
+				job.Why = s.String()
+			}
+		}
+		job.For, job.Packages = join(job.For, nil), join(job.Packages, nil)
 		if job.Why != "" {
 			jobs = append(jobs, job)
 		}
@@ -75,21 +86,6 @@ func Affected(index *advisory.Index, names []string, lines []Line, images map[st
 	}
 	sortJobs(jobs)
 	return jobs, nil
-}
-
-// Unlocked are the baselines of which images have what is looked for (by baseline, in
-// words), and no line is there to rebuild.
-func Unlocked(images map[string]string, lines []Line) []Gap {
-	var gaps []Gap
-	for _, name := range slices.Sorted(maps.Keys(images)) {
-		if !slices.ContainsFunc(lines, func(l Line) bool { return l.Recipe.Name == name }) {
-			gaps = append(gaps, Gap{
-				Where: name, Why: images[name] + ", and no lock that can be read here is of that baseline",
-				Mend: "lock it here, or take its images out of channels and the catalog", baseline: name,
-			})
-		}
-	}
-	return gaps
 }
 
 // sortJobs puts parents before their children.

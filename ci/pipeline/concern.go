@@ -65,8 +65,8 @@ type Place struct {
 	Fixed    string   `json:"fixed,omitempty"`
 	Waiver   string   `json:"waiver,omitempty"`
 
-	said     advisory.State
-	baseline string
+	said                   advisory.State
+	baseline, architecture string
 }
 
 // Open says that somebody has to look at it: it is there, nobody has accepted it,

@@ -67,6 +67,12 @@ type Entry struct {
 	// Failures are those in a row, Reason is why the last one was.
 	Failures int    `json:"failures,omitempty"`
 	Reason   string `json:"reason,omitempty"`
+	// Outages are how often in a row what is around it was at fault, which suspends nothing.
+	Outages int `json:"outages,omitempty"`
+	// Deaths are the runs in a row that never came beyond the step DiedAt: that were killed
+	// there, such as for want of memory, or interrupted.
+	Deaths int  `json:"deaths,omitempty"`
+	DiedAt Step `json:"died_at,omitempty"`
 }
 
 const (
@@ -80,8 +86,16 @@ const (
 func (e *Entry) Unfinished() bool { return e.Step != StepDone && e.Step != "" }
 
 // Suspended says that it failed so often in a row that nothing is tried any more until a
-// person says so.
-func (e *Entry) Suspended() bool { return e.Failures >= MostFailures }
+// person says so: or that so many runs died at one step of it.
+func (e *Entry) Suspended() bool { return e.Failures >= MostFailures || e.Deaths >= MostFailures }
+
+// Died notes that a run ended without a word. It is written with the next step.
+func (e *Entry) Died() {
+	if e.DiedAt != e.Step {
+		e.Deaths, e.DiedAt = 0, e.Step
+	}
+	e.Deaths++
+}
 
 // Open holds the entry of a baseline, so that nobody else rebuilds it; onWait is called
 // when somebody does, and it is waited for. A baseline that was never rebuilt has an
@@ -126,7 +140,7 @@ func (j *Journal) read(path string) (e Entry, err error) {
 	defer f.Close()
 	d := json.NewDecoder(io.LimitReader(f, maxEntry))
 	d.DisallowUnknownFields()
-	if err := d.Decode(&e); err != nil || e.Format != entryFormat || e.Failures < 0 || e.Step != StepDone && !slices.Contains(stepOrder, e.Step) {
+	if err := d.Decode(&e); err != nil || e.Format != entryFormat || min(e.Failures, e.Outages, e.Deaths) < 0 || e.Step != StepDone && !slices.Contains(stepOrder, e.Step) {
 		return e, fault.Worldf("reading the journal: %s is not what this program writes", path).Because(err).
 			WithHint("take it away; the baseline is then rebuilt as if for the first time")
 	}
@@ -176,24 +190,28 @@ func (o *OpenEntry) Begin(step Step) error {
 	return o.write()
 }
 
-// End notes how it came out.
-func (o *OpenEntry) End(state State, image, reason string) error {
-	o.Step, o.State, o.Reason = StepDone, state, reason
+// End notes how it came out, and whether what is around it was at fault.
+func (o *OpenEntry) End(state State, outage bool, image, reason string) error {
+	o.Step, o.State, o.Reason, o.Deaths, o.DiedAt = StepDone, state, reason, 0, ""
 	if image != "" {
 		o.Image = image
 	}
 	switch {
+	case outage:
+		o.Outages++ // and nothing is known of what failed before
+		return o.write()
 	case state.failed():
 		o.Failures++
-	case state != Suspended:
+	default:
 		o.Failures = 0
 	}
+	o.Outages = 0
 	return o.write()
 }
 
 // Resume has it tried again after it was suspended.
 func (o *OpenEntry) Resume() error {
-	o.Failures, o.Reason = 0, ""
+	o.Failures, o.Outages, o.Deaths, o.DiedAt, o.Reason = 0, 0, 0, "", ""
 	if o.Step == "" {
 		return nil
 	}

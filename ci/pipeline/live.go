@@ -13,8 +13,8 @@ import (
 // Image is a version of the catalog, and why it is of interest.
 type Image struct {
 	Version *catalog.Version
-	// Channels point to it; Newest is that it is the one that its baseline's bare
-	// name means.
+	// Channels point to it; Newest is that it is the newest of its baseline and architecture
+	// that may be used.
 	Channels []string
 	Newest   bool
 	// Revoked is the reason of a revocation. A version that a channel points to may
@@ -23,8 +23,19 @@ type Image struct {
 }
 
 // Live says whether servers may run it, or will: a channel points to it, or it is
-// the newest of its baseline that may be used.
+// the newest of its baseline and architecture that may be used.
 func (i *Image) Live() bool { return i.Newest || len(i.Channels) > 0 }
+
+// Architecture is what it is for, as Debian calls it, or "" where the catalog does not say.
+func (i *Image) Architecture() string {
+	if len(i.Version.Disks) > 0 {
+		return i.Version.Disks[0].Architecture
+	}
+	if c := i.Version.Container; c != nil && c.Platform != nil {
+		return c.Platform.Architecture // amd64 and arm64 are the same in OCI's words
+	}
+	return ""
+}
 
 // Gap is what could not be looked at: that nothing is found there is no fact.
 type Gap struct {
@@ -93,11 +104,12 @@ func imagesOf(ctx context.Context, c *catalog.Catalog, baseline string) ([]*Imag
 			})
 		}
 	}
-	usable := -1
-	for i, image := range images {
+	usable := map[string]*Image{} // by architecture
+	for _, image := range images {
 		// Only those that decide anything are asked about: each question is of the
 		// catalog, which may be far away.
-		if usable >= 0 && len(image.Channels) == 0 {
+		decided := usable[image.Architecture()] != nil
+		if decided && len(image.Channels) == 0 {
 			continue
 		}
 		revocation, err := c.Revocation(ctx, image.Version)
@@ -107,7 +119,7 @@ func imagesOf(ctx context.Context, c *catalog.Catalog, baseline string) ([]*Imag
 		if revocation != nil {
 			image.Revoked = revocation.Reason
 		}
-		if usable >= 0 || image.Revoked != "" {
+		if decided || image.Revoked != "" {
 			continue
 		}
 		verdict, err := c.Verdict(ctx, image.Version, "")
@@ -115,14 +127,16 @@ func imagesOf(ctx context.Context, c *catalog.Catalog, baseline string) ([]*Imag
 			gaps = append(gaps, gapOf(baseline, image.Version.Ref(), err))
 		}
 		if !verdict.Rejects() {
-			usable = i
+			usable[image.Architecture()] = image
 		}
 	}
-	if usable < 0 && len(images) > 0 {
-		usable = 0 // nothing may be used, and the newest is what will be mended
+	for _, image := range images {
+		if of := image.Architecture(); usable[of] == nil {
+			usable[of] = image // nothing may be used, and the newest is what will be mended
+		}
 	}
-	if usable >= 0 {
-		images[usable].Newest = true
+	for _, image := range usable {
+		image.Newest = true
 	}
 	return images, gaps, nil
 }

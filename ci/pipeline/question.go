@@ -168,7 +168,7 @@ func (a *Answer) unjudged(o *output) {
 func (o *output) place(v applies.Verdict) Place {
 	p := Place{
 		Image: o.Image, Digest: o.image.Version.Index.Digest.String(), Channels: o.image.Channels, Output: o.Of.Output,
-		State: v.State, Reason: v.Reason, Waiver: v.Waiver, baseline: o.Of.Baseline,
+		State: v.State, Reason: v.Reason, Waiver: v.Waiver, baseline: o.Of.Baseline, architecture: o.image.Architecture(),
 	}
 	if f := v.Finding; f != nil {
 		p.Package, p.Version, p.Binaries, p.Fixed, p.said = f.Package, f.Version, f.Binaries, f.Fixed, f.State

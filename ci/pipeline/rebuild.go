@@ -8,11 +8,11 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"imgbuild/builder"
 	"imgbuild/builder/progress"
 	"imgbuild/images/baseline"
 	"imgbuild/images/fault"
 	"imgbuild/images/updates"
-	"imgbuild/images/updates/policy"
 )
 
 // Job is one baseline that is to be rebuilt.
@@ -24,6 +24,10 @@ type Job struct {
 	// that have them and move. Without packages the lock stays, and what it says is baked
 	// where that was not done.
 	For, Packages []string
+	// Having are its images of which is known that a version without it can be had, and Newer
+	// what a suite of security updates has newer.
+	Having []Having
+	Newer  []Signal
 	// Why is one sentence.
 	Why string
 }
@@ -37,56 +41,17 @@ type Steps interface {
 	Candidate(ctx context.Context, recipe *baseline.Recipe, before *updates.Lock, packages []string) (*Candidate, error)
 	Try(ctx context.Context, c *Candidate) (tried *Tried, record string, err error)
 	Approve(ctx context.Context, c *Candidate) ([]Judged, error)
+	// Lockable is what of a candidate that passed may be locked: itself, a smaller one that is
+	// to be tried, or nil.
+	Lockable(ctx context.Context, c *Candidate, tried *Tried) (*Candidate, error)
 	// Lock returns nil where nothing was written, also with an error.
 	Lock(ctx context.Context, c *Candidate, tried *Tried) (*updates.Lock, error)
-	Has(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock) (bool, error)
+	// Has is the digest of the image of a lock, or "".
+	Has(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock) (string, error)
 	Bake(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock) (*Offered, error)
 }
 
 var _ Steps = (*Bench)(nil)
-
-// State is how the rebuilding of a baseline came out.
-type State string
-
-// The states, from the one that needs somebody most.
-const (
-	// Suspended was not tried: it failed too often in a row.
-	Suspended State = "suspended"
-	// Broken could not be done; nothing is known of the updates by that.
-	Broken State = "broken"
-	// Refused is that its trial or the gates say no.
-	Refused State = "refused"
-	// Held is that updates wait for somebody; what did not have to was rebuilt.
-	Held State = "held"
-	// Rebuilt is that there is a new version, or that an earlier run's was offered.
-	Rebuilt State = "rebuilt"
-	// Unchanged is that nothing that may be taken is newer.
-	Unchanged State = "unchanged"
-	// Elsewhere is that this machine cannot do it, and one of its architecture has to.
-	Elsewhere State = "elsewhere"
-)
-
-func (s State) failed() bool { return s == Broken || s == Refused }
-
-// Outcome is how one job came out.
-type Outcome struct {
-	Baseline     string   `json:"baseline"`
-	Architecture string   `json:"architecture"`
-	For          []string `json:"for,omitempty"`
-	Why          string   `json:"why"`
-	State        State    `json:"state"`
-	// Reason says in words why it is not rebuilt, or not wholly.
-	Reason string `json:"reason,omitempty"`
-	Hint   string `json:"hint,omitempty"`
-	// Trial is that of the candidate, and Updates what the policy says of each update.
-	Trial   *Tried   `json:"trial,omitempty"`
-	Updates []Judged `json:"updates,omitempty"`
-	// Locked says that the lock was written.
-	Locked  bool     `json:"locked,omitempty"`
-	Offered *Offered `json:"offered,omitempty"`
-	// Failures are those in a row, this one included.
-	Failures int `json:"failures,omitempty"`
-}
 
 // Rebuild does jobs: parents before their children, and otherwise several at once. One
 // baseline is rebuilt by one run at a time. What goes wrong with one does not stop the
@@ -144,21 +109,6 @@ func (r *Rebuild) Run(ctx context.Context, jobs []Job) ([]*Outcome, error) {
 	return outcomes, nil
 }
 
-// follow notes which parents have no new version: what was baked is then on their old one,
-// or on none that the catalog knows.
-func (o *Outcome) follow(parents []*Outcome) {
-	for _, p := range parents {
-		if p == nil || !p.State.failed() && p.State != Suspended && p.State != Elsewhere {
-			continue
-		}
-		why := fmt.Sprintf("its parent %s is %s, so that it is not on a new version of that", p.Baseline, p.State)
-		if o.Reason != "" {
-			why = o.Reason + "; " + why
-		}
-		o.Reason = why
-	}
-}
-
 // isParent says whether a recipe extends another, directly or by way of others, for
 // the same architecture.
 func isParent(parent, child *baseline.Recipe) bool {
@@ -169,7 +119,7 @@ func isParent(parent, child *baseline.Recipe) bool {
 
 // one does one job. What was begun and not ended by an earlier run is done with it.
 func (r *Rebuild) one(ctx context.Context, job Job) (_ *Outcome, err error) {
-	o := &Outcome{Baseline: job.Recipe.Name, Architecture: job.Recipe.Architecture, Why: job.Why}
+	o := &Outcome{Baseline: job.Recipe.Name, Architecture: job.Recipe.Architecture, Newer: job.Newer, Why: job.Why}
 	if r.Runs != nil {
 		if err := r.Runs(ctx, job.Recipe.Architecture); fault.KindOf(err) == fault.World {
 			// No failure: in three runs it would be suspended where it never can be done.
@@ -184,7 +134,12 @@ func (r *Rebuild) one(ctx context.Context, job Job) (_ *Outcome, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, entry.Close()) }()
-	if !entry.Unfinished() {
+	if entry.Unfinished() {
+		entry.Died()
+	} else {
+		if entry.Suspended() && slices.ContainsFunc(job.For, func(id string) bool { return !slices.Contains(entry.For, id) }) {
+			entry.Failures = 0 // what failed was not about this
+		}
 		entry.For, entry.Packages = nil, nil
 	}
 	entry.For, entry.Packages = join(entry.For, job.For), join(entry.Packages, job.Packages)
@@ -192,6 +147,9 @@ func (r *Rebuild) one(ctx context.Context, job Job) (_ *Outcome, err error) {
 	if entry.Suspended() {
 		o.State, o.Failures = Suspended, entry.Failures
 		o.Reason = fmt.Sprintf("it failed %d times in a row, last because: %s", entry.Failures, entry.Reason)
+		if entry.Deaths >= MostFailures {
+			o.Reason = fmt.Sprintf("%d runs in a row were killed or interrupted at its step %q", entry.Deaths, entry.Step)
+		}
 		o.Hint = "mend that, then add --resume"
 		return o, nil
 	}
@@ -203,181 +161,24 @@ func (r *Rebuild) one(ctx context.Context, job Job) (_ *Outcome, err error) {
 		return nil, err
 	}
 	if err != nil {
+		var held *heldError
 		o.State, o.Reason, o.Hint = Broken, err.Error(), fault.HintOf(err)
-		if fault.KindOf(err) == fault.Held {
+		if errors.As(err, &held) {
 			o.State = Held
 		}
 	}
+	// What the world around denies says nothing of the updates: with it there is no end of
+	// failures, and no suspension.
+	outage := o.State == Broken && (fault.KindOf(err) == fault.World || builder.NoRoom(err))
 	image := ""
 	if o.Offered != nil {
 		image = o.Offered.Image
 	}
-	if err := entry.End(o.State, image, o.Reason); err != nil {
+	if err := entry.End(o.State, outage, image, o.Reason); err != nil {
 		return nil, err
 	}
-	o.Failures = entry.Failures
+	o.Failures, o.Outages = entry.Failures, entry.Outages
 	return o, nil
-}
-
-// errJournal marks what nothing may be done without.
-var errJournal = errors.New("the journal cannot be written")
-
-func (r *Rebuild) steps(ctx context.Context, job Job, entry *OpenEntry, o *Outcome) error {
-	begin := func(s Step) error {
-		if err := entry.Begin(s); err != nil {
-			return fmt.Errorf("%w: %w", errJournal, err)
-		}
-		return nil
-	}
-	// Another run may have locked it since the job was made.
-	lock, err := r.Steps.Current(job.Recipe)
-	if err != nil {
-		return err
-	}
-	// What the lock has no more went with what an earlier run locked.
-	entry.Packages = slices.DeleteFunc(entry.Packages, func(name string) bool {
-		return !slices.ContainsFunc(lock.Packages, func(p updates.Package) bool { return p.Name == name })
-	})
-	if len(entry.Packages) > 0 {
-		if err := begin(StepCandidate); err != nil {
-			return err
-		}
-		if err := r.Steps.Evaluate(ctx, job.Recipe, lock); err != nil {
-			return err
-		}
-		c, err := r.Steps.Candidate(ctx, job.Recipe, lock, entry.Packages)
-		if err != nil {
-			return err
-		}
-		o.left(c.Left)
-		if !c.Same() {
-			locked, err := r.decide(ctx, c, entry, o, begin)
-			if err != nil {
-				return err
-			}
-			if locked != nil {
-				lock, o.Locked = locked, true
-			}
-		}
-	}
-	if o.State == Refused && !entry.Owed {
-		return nil // the lock is the old one, and nobody has asked for its image
-	}
-	if !entry.Owed {
-		has, err := r.Steps.Has(ctx, job.Recipe, lock)
-		if err != nil {
-			return err
-		}
-		if has && o.State == "" {
-			o.State = Unchanged
-		}
-		if has && o.Reason == "" {
-			o.Reason = "the catalog has the image of its lock, and nothing that may be taken is newer; where an older one is used, promote it"
-		}
-		if has {
-			return nil
-		}
-	}
-	if err := begin(StepBake); err != nil {
-		return err
-	}
-	offered, err := r.Steps.Bake(ctx, job.Recipe, lock)
-	if err != nil {
-		return err
-	}
-	// What is refused stays owed: the next run judges it again, or it is suspended in the end.
-	o.Offered, entry.Owed = offered, offered.Channel == ""
-	switch {
-	case len(offered.Refusals) > 0 || len(offered.Failed) > 0:
-		o.State, o.Reason = Refused, fmt.Sprintf("%s is not offered: %s", offered.Image, offered.why())
-	case o.State == "":
-		o.State = Rebuilt
-	}
-	return nil
-}
-
-// left notes what is kept out of a candidate. What is held waits for somebody; what a
-// person rejected is decided, and said.
-func (o *Outcome) left(list []Judged) {
-	var reasons []string
-	for _, j := range list {
-		reasons = append(reasons, j.Update.String()+": "+j.Decision.Why)
-		if j.Decision.Verdict == policy.OnHold {
-			o.State, o.Hint = Held, hintOfList
-		}
-	}
-	o.Reason = few(reasons)
-}
-
-// hintOfList is where it is told what waits for whom.
-const hintOfList = "see for whom: imgbuild updates list"
-
-// decide takes a candidate through its trial to the lock; nil where that stays.
-func (r *Rebuild) decide(ctx context.Context, c *Candidate, entry *OpenEntry, o *Outcome, begin func(Step) error) (*updates.Lock, error) {
-	if err := begin(StepTrial); err != nil {
-		return nil, err
-	}
-	var err error
-	if o.Trial, _, err = r.Steps.Try(ctx, c); err != nil {
-		return nil, err
-	}
-	if !o.Trial.Passed {
-		o.State, o.Reason = Refused, "its trial failed: "+few(o.Trial.Failed)
-		o.Hint = "keep the update that is at fault out, and the others are taken: imgbuild updates reject NAME --why REASON"
-		return nil, nil
-	}
-	if err := begin(StepApprove); err != nil {
-		return nil, err
-	}
-	if o.Updates, err = r.Steps.Approve(ctx, c); err != nil {
-		return nil, err
-	}
-	owed := entry.Owed
-	entry.Owed = true
-	if err := begin(StepLock); err != nil {
-		return nil, err
-	}
-	locked, err := r.Steps.Lock(ctx, c, o.Trial)
-	entry.Owed = owed || locked != nil
-	if err != nil {
-		return nil, err
-	}
-	var waiting []string
-	for _, u := range o.Updates {
-		if u.Decision.Verdict != policy.Approve {
-			waiting = append(waiting, u.Update.String()+": "+u.Decision.Why)
-		}
-	}
-	if len(waiting) > 0 {
-		if o.Reason != "" {
-			waiting = append([]string{o.Reason}, waiting...)
-		}
-		o.State, o.Reason, o.Hint = Held, few(waiting), hintOfList
-	}
-	return locked, nil
-}
-
-func (o *Offered) why() string {
-	list := slices.Clone(o.Failed)
-	for _, r := range o.Refusals {
-		list = append(list, "gate "+r.Gate+": "+r.Why)
-	}
-	return few(list)
-}
-
-// few are the first of some reasons, and how many more there are.
-func few(list []string) string {
-	text := ""
-	for i, s := range list {
-		if i == shown {
-			return text + fmt.Sprintf("; and %d more", len(list)-i)
-		}
-		if i > 0 {
-			text += "; "
-		}
-		text += s
-	}
-	return text
 }
 
 func join(a, b []string) []string {
@@ -392,6 +193,9 @@ func (r *Rebuild) Resume(ctx context.Context, jobs []Job) error {
 		entry, err := r.Journal.Open(ctx, job.Recipe.Name, job.Recipe.Architecture, func() {
 			r.Report.Note("%s is being rebuilt by another process; waiting", job.Recipe.Typed())
 		})
+		if err == nil && entry.Unfinished() {
+			entry.Died()
+		}
 		if err == nil && entry.Suspended() {
 			err = entry.Resume()
 		}

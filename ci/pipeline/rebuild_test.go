@@ -99,8 +99,15 @@ func (w *works) Lock(_ context.Context, c *pipeline.Candidate, _ *pipeline.Tried
 	return c.Lock, err
 }
 
-func (w *works) Has(_ context.Context, _ *baseline.Recipe, lock *updates.Lock) (bool, error) {
-	return strings.Contains(w.read("images"), lock.Packages[0].Version), nil
+func (w *works) Lockable(_ context.Context, c *pipeline.Candidate, _ *pipeline.Tried) (*pipeline.Candidate, error) {
+	return c, nil
+}
+
+func (w *works) Has(_ context.Context, _ *baseline.Recipe, lock *updates.Lock) (string, error) {
+	if version := lock.Packages[0].Version; strings.Contains(w.read("images"), version) {
+		return version, nil
+	}
+	return "", nil
 }
 
 func (w *works) Bake(_ context.Context, _ *baseline.Recipe, lock *updates.Lock) (*pipeline.Offered, error) {
@@ -288,7 +295,12 @@ func TestWhatGatesRefuseStaysOwed(t *testing.T) {
 func TestWhatIsLeftOfARunThatWasKilled(t *testing.T) {
 	dir := t.TempDir()
 	w := &works{dir: dir}
-	if err := errors.Join(w.write("lock", "2"), w.write("images", "1")); err != nil {
+	entry, err := journal(dir).Open(t.Context(), "shop", "amd64", func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry.Owed = true
+	if err := errors.Join(w.write("lock", "2"), w.write("images", "1"), entry.Begin(pipeline.StepBake), entry.Close()); err != nil {
 		t.Fatal(err)
 	}
 	o, err := do(t.Context(), dir, func(string) error { return nil }, pipeline.Job{Recipe: shop, Packages: []string{"ssl", "ssl-1.0"}, Why: "a test"})
@@ -298,6 +310,133 @@ func TestWhatIsLeftOfARunThatWasKilled(t *testing.T) {
 	o, err = do(t.Context(), dir, func(string) error { return nil }, pipeline.Job{Recipe: shop, Packages: []string{"ssl-1.0"}, Why: "a test"})
 	if err != nil || o.State != pipeline.Unchanged {
 		t.Errorf("%+v, %v", o, err)
+	}
+}
+
+// TestWhatIsOwedNeedsNoMirror has a mirror that does not answer while a lock that was written
+// is not baked yet.
+func TestWhatIsOwedNeedsNoMirror(t *testing.T) {
+	dir := t.TempDir()
+	w := &works{dir: dir}
+	entry, err := journal(dir).Open(t.Context(), "shop", "amd64", func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry.Owed = true
+	if err := errors.Join(w.write("lock", "2"), w.write("images", "1"), entry.Begin(pipeline.StepBake), entry.Close()); err != nil {
+		t.Fatal(err)
+	}
+	o, err := run(t.Context(), dir, func(what string) error {
+		if what == "evaluate" {
+			return fault.Worldf("no answer")
+		}
+		return nil
+	})
+	if err != nil || o.State != pipeline.Broken || o.Offered == nil || w.read("candidate") != "2" {
+		t.Errorf("%+v, %v", o, err)
+	}
+}
+
+// TestOutagesSuspendNothing has a mirror that does not answer for long, before and after
+// failures.
+func TestOutagesSuspendNothing(t *testing.T) {
+	dir := t.TempDir()
+	w := &works{dir: dir}
+	if err := errors.Join(w.write("lock", "1"), w.write("images", "1")); err != nil {
+		t.Fatal(err)
+	}
+	down, bad := fault.Worldf("no answer"), errors.New("a fault of this program")
+	for i, c := range []struct {
+		err               error
+		failures, outages int
+	}{{down, 0, 1}, {down, 0, 2}, {down, 0, 3}, {down, 0, 4}, {bad, 1, 0}, {down, 1, 1}, {bad, 2, 0}} {
+		o, err := run(t.Context(), dir, func(what string) error {
+			if what == "candidate" {
+				return c.err
+			}
+			return nil
+		})
+		if err != nil || o.State != pipeline.Broken || o.Failures != c.failures || o.Outages != c.outages {
+			t.Errorf("run %d: %+v, %v", i, o, err)
+		}
+	}
+}
+
+// TestRunsThatDieAtOneStepAreSuspended has runs that are killed at one step again and again,
+// as for want of memory: they never come to say that they failed.
+func TestRunsThatDieAtOneStepAreSuspended(t *testing.T) {
+	dir := t.TempDir()
+	w := &works{dir: dir}
+	if err := errors.Join(w.write("lock", "1"), w.write("images", "1")); err != nil {
+		t.Fatal(err)
+	}
+	for range pipeline.MostFailures {
+		ctx, cancel := context.WithCancel(t.Context())
+		if _, err := run(ctx, dir, func(what string) error {
+			if what == "trial" {
+				cancel()
+				return ctx.Err()
+			}
+			return nil
+		}); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+	}
+	good := func(string) error { return nil }
+	for range 2 {
+		if o, err := run(t.Context(), dir, good); err != nil || o.State != pipeline.Suspended || !strings.Contains(o.Reason, `3 runs in a row were killed or interrupted at its step "trial"`) {
+			t.Errorf("%+v, %v", o, err)
+		}
+	}
+	r := pipeline.Rebuild{Journal: journal(dir), Report: progress.Discard}
+	if err := r.Resume(t.Context(), []pipeline.Job{{Recipe: shop}}); err != nil {
+		t.Fatal(err)
+	}
+	if o, err := run(t.Context(), dir, good); err != nil || o.State != pipeline.Rebuilt {
+		t.Errorf("resumed: %+v, %v", o, err)
+	}
+}
+
+// TestAnotherVulnerabilityIsNotSuspended has a baseline that is suspended for one, when
+// another lands.
+func TestAnotherVulnerabilityIsNotSuspended(t *testing.T) {
+	dir := t.TempDir()
+	w := &works{dir: dir}
+	if err := errors.Join(w.write("lock", "1"), w.write("images", "1")); err != nil {
+		t.Fatal(err)
+	}
+	for range pipeline.MostFailures {
+		if _, err := run(t.Context(), dir, func(string) error { return errors.New("no") }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	good := func(string) error { return nil }
+	if o, err := run(t.Context(), dir, good); err != nil || o.State != pipeline.Suspended {
+		t.Errorf("the same: %+v, %v", o, err)
+	}
+	if o, err := do(t.Context(), dir, good, pipeline.Job{Recipe: shop, For: []string{"CVE-1", "CVE-2"}, Packages: []string{"ssl"}, Why: "a test"}); err != nil || o.State != pipeline.Rebuilt {
+		t.Errorf("another: %+v, %v", o, err)
+	}
+}
+
+// TestAnImageThatItsLockDoesNotExplain has the image of the lock affected, and the lock not:
+// that nothing moves is no reason to say that all is well.
+func TestAnImageThatItsLockDoesNotExplain(t *testing.T) {
+	dir := t.TempDir()
+	w := &works{dir: dir}
+	if err := errors.Join(w.write("lock", "1"), w.write("images", "1")); err != nil {
+		t.Fatal(err)
+	}
+	for digest, want := range map[string]pipeline.State{"1": pipeline.Unexplained, "0": pipeline.Unchanged} {
+		job := pipeline.Job{Recipe: shop, Why: "a test", Having: []pipeline.Having{{Image: "shop:" + digest, Digest: digest, Vulnerability: "CVE-1", Fixed: "2"}}}
+		o, err := do(t.Context(), dir, func(string) error { return nil }, job)
+		if err != nil || o.State != want {
+			t.Errorf("%s: %+v, %v", digest, o, err)
+		}
+		s := pipeline.Summary{Baselines: []*pipeline.Outcome{o}}
+		if end := s.End(); (fault.KindOf(end) == fault.World) != (want == pipeline.Unexplained) {
+			t.Errorf("%s ends with %v", want, end)
+		}
 	}
 }
 

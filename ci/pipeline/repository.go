@@ -65,6 +65,9 @@ type Offer struct {
 	// Source is the version of its source package, "" for the same.
 	Source string `json:"s,omitempty"`
 	Suite  string `json:"in"`
+	// Secured is the newest version of the suite of security updates, where that is an
+	// older one: what a lock would take mends as much.
+	Secured string `json:"sec,omitempty"`
 	// Since is when it was first seen here.
 	Since time.Time `json:"at"`
 }
@@ -168,14 +171,30 @@ func offersOf(p Platform, indexes []*repo.Index, old *Offers, now time.Time) (*O
 		for i := range index.Packages {
 			one := &index.Packages[i]
 			best, there := offers.Packages[one.Name]
-			if !of.Order.Valid(one.Version) || there && of.Order.Compare(one.Version, best.Version) <= 0 {
+			if !of.Order.Valid(one.Version) {
 				continue
 			}
-			_, source := installed.Unsigned(one.Source, one.SourceVersion)
-			if source == one.Version {
-				source = ""
+			order := 1
+			if there {
+				order = of.Order.Compare(one.Version, best.Version)
 			}
-			offers.Packages[one.Name] = Offer{Version: one.Version, Source: source, Suite: index.Source.Suite, Since: now}
+			secured, secure := best.security(), strings.HasSuffix(index.Source.Suite, securitySuite)
+			switch {
+			case order > 0 || order == 0 && secure:
+				_, source := installed.Unsigned(one.Source, one.SourceVersion)
+				if source == one.Version {
+					source = ""
+				}
+				best = Offer{Version: one.Version, Source: source, Suite: index.Source.Suite, Since: now}
+				if !secure {
+					best.Secured = secured
+				}
+			case secure && (secured == "" || of.Order.Compare(one.Version, secured) > 0) && !strings.HasSuffix(best.Suite, securitySuite):
+				best.Secured = one.Version
+			default:
+				continue
+			}
+			offers.Packages[one.Name] = best
 		}
 	}
 	if len(offers.Packages) == 0 {
@@ -210,7 +229,7 @@ type Newer struct {
 }
 
 // Security is that it is of a suite of security updates.
-func (n *Newer) Security() bool { return strings.HasSuffix(n.Suite, "-security") }
+func (n *Newer) Security() bool { return strings.HasSuffix(n.Suite, securitySuite) }
 
 // Newer are the source packages that the repositories have newer packages of, those
 // of security updates first, and those that no advisory names before the others.
@@ -225,12 +244,7 @@ func (a *Answer) Newer(r *Repositories) ([]Newer, error) {
 		if offers == nil {
 			continue
 		}
-		if age := r.Now().Sub(offers.Read); age > offersStale {
-			a.Gaps = append(a.Gaps, Gap{
-				Where: "repository of " + p.Ecosystem, Why: fmt.Sprintf("it was last read on %s", offers.Read.UTC().Format("2006-01-02 15:04")),
-				Mend: "read it again: imgbuild advisories sync",
-			})
-		}
+		a.Gaps = append(a.Gaps, r.stale(offers)...)
 		of, err := ecosystem.Of(p.Ecosystem)
 		if err != nil {
 			return nil, err

@@ -8,6 +8,7 @@ import (
 
 	"imgbuild/builder"
 	"imgbuild/images/baseline"
+	"imgbuild/images/catalog"
 	"imgbuild/images/fault"
 	"imgbuild/images/gate"
 	"imgbuild/images/updates"
@@ -81,29 +82,58 @@ func (b *Bench) Approve(ctx context.Context, c *Candidate) ([]Judged, error) {
 	}
 }
 
-// Lock writes the lock of a candidate that passed its trial: the very one that was
-// tried where all of it may be locked, else one of what may be. It returns nil, and
-// writes nothing, where that is what is locked already.
-func (b *Bench) Lock(ctx context.Context, c *Candidate, tried *Tried) (*updates.Lock, error) {
+// Lockable is what of a candidate that passed its trial may be locked: itself where that is
+// all of it, else a candidate of what may be, which is to be tried by itself; nil where that
+// is what is locked already.
+func (b *Bench) Lockable(ctx context.Context, c *Candidate, tried *Tried) (*Candidate, error) {
+	if b.Policy.Mode != policy.Approved {
+		return c, nil
+	}
 	// What is found in the archive now must be there when the lock names it.
 	used, err := b.Locker.Archive.Use(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer used.Close()
-	lock, err := b.lockable(ctx, c, tried)
-	if lock == nil || err != nil || len(updates.Diff(c.Before, lock)) == 0 {
+	history, err := b.History(ctx)
+	if err != nil {
 		return nil, err
 	}
-	if err := b.unchanged(c); err != nil {
+	approval := builder.NewApproval(history, b.Policy, b.approvers(), c.Recipe.Name, c.Before, b.Now())
+	whole := !slices.ContainsFunc(tried.Lock.Packages, func(p updates.Package) bool {
+		ok, _ := approval.Judge(p)
+		return !ok && p.Archive != ""
+	})
+	if whole {
+		return c, nil
+	}
+	lock, err := b.Locker.Lock(ctx, c.Recipe, builder.LockOptions{Previous: c.Before, Update: c.Packages, Approval: approval})
+	if fault.KindOf(err) == fault.Held {
+		return nil, nil // what waits for whom is told by what the policy says of each
+	}
+	if err != nil || len(updates.Diff(c.Before, lock)) == 0 {
+		return nil, err
+	}
+	return &Candidate{Recipe: c.Recipe, Before: c.Before, Lock: lock, Packages: c.Packages, Updates: newIn(c.Before, lock)}, nil
+}
+
+// Lock writes the lock of a candidate that passed its trial, as it was tried. It returns
+// nil, and writes nothing, where that is what is locked already.
+func (b *Bench) Lock(ctx context.Context, c *Candidate, tried *Tried) (*updates.Lock, error) {
+	lock := tried.Lock
+	if len(updates.Diff(c.Before, lock)) == 0 {
+		return nil, nil
+	}
+	used, err := b.Locker.Archive.Use(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer used.Close()
+	if err := b.still(c.Recipe, c.Before.Digest()); err != nil {
 		return nil, err
 	}
 	if b.Policy.Mode != policy.Approved {
 		if _, err := builder.RecordLock(ctx, b.Records, b.Key, b.Who, c.Recipe, c.Before, lock); err != nil {
-			return nil, err
-		}
-		// That may have waited for others.
-		if err := b.unchanged(c); err != nil {
 			return nil, err
 		}
 	}
@@ -116,39 +146,17 @@ func (b *Bench) Lock(ctx context.Context, c *Candidate, tried *Tried) (*updates.
 	return lock, nil
 }
 
-// unchanged is an error where somebody has written another lock since a candidate was made.
-func (b *Bench) unchanged(c *Candidate) error {
-	now, err := b.Current(c.Recipe)
+// still is an error where the lock of a recipe is not the one with a digest any more:
+// somebody has written another.
+func (b *Bench) still(recipe *baseline.Recipe, digest string) error {
+	now, err := b.Current(recipe)
 	if err != nil {
 		return err
 	}
-	if now.Digest() != c.Before.Digest() {
-		return fault.Worldf("%s was changed meanwhile", b.LockFile(c.Recipe)).WithHint("run the same command again: it starts from what is locked now")
+	if now.Digest() != digest {
+		return fault.Worldf("%s was changed meanwhile", b.LockFile(recipe)).WithHint("run the same command again: it starts from what is locked now")
 	}
 	return nil
-}
-
-func (b *Bench) lockable(ctx context.Context, c *Candidate, tried *Tried) (*updates.Lock, error) {
-	if b.Policy.Mode != policy.Approved {
-		return tried.Lock, nil
-	}
-	history, err := b.History(ctx)
-	if err != nil {
-		return nil, err
-	}
-	approval := builder.NewApproval(history, b.Policy, b.approvers(), c.Recipe.Name, c.Before, b.Now())
-	whole := !slices.ContainsFunc(tried.Lock.Packages, func(p updates.Package) bool {
-		ok, _ := approval.Judge(p)
-		return !ok && p.Archive != ""
-	})
-	if whole {
-		return tried.Lock, nil
-	}
-	lock, err := b.Locker.Lock(ctx, c.Recipe, builder.LockOptions{Previous: c.Before, Update: c.Packages, Approval: approval})
-	if fault.KindOf(err) == fault.Held {
-		return nil, nil // what waits for whom is told by what the policy says of each
-	}
-	return lock, err
 }
 
 // Offered is a version that was baked to be released.
@@ -162,21 +170,26 @@ type Offered struct {
 	Refusals []gate.Refusal `json:"refusals,omitempty"`
 	// Failed is what went wrong in its boot trials.
 	Failed []string `json:"failed,omitempty"`
+	// Orphan says that its recipe extends another, and it is on no version of that: a
+	// revocation of the parent with its children does not reach it.
+	Orphan bool `json:"orphan,omitempty"`
 }
 
-// Has tells whether the catalog has the image of a lock, other than one that gates have
-// rejected: that is judged again.
-func (b *Bench) Has(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock) (bool, error) {
+// Has is the digest of the image of a lock that the catalog has, other than one that gates
+// have rejected, which is judged again; "" without one.
+func (b *Bench) Has(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock) (string, error) {
 	at, _, err := b.Open(ctx, recipe, lock)
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	v, err := at.Find(ctx, recipe, lock)
 	if v == nil || err != nil {
-		return false, err
+		return "", err
 	}
-	verdict, err := at.Catalog.Verdict(ctx, v, "")
-	return err == nil && !verdict.Rejects(), err
+	if verdict, err := at.Catalog.Verdict(ctx, v, ""); err != nil || verdict.Rejects() {
+		return "", err
+	}
+	return v.Index.Digest.String(), nil
 }
 
 // Bake makes the version of a lock, scans it, holds it against the gates of its recipe,
@@ -214,6 +227,9 @@ func (b *Bench) Bake(ctx context.Context, recipe *baseline.Recipe, lock *updates
 		return nil, fmt.Errorf("baking %s: %w", recipe.Typed(), err)
 	}
 	o := &Offered{Image: baked.Version.Ref(), Digest: baked.Version.Index.Digest.String(), Known: baked.Known, Refusals: baked.Refusals}
+	if o.Orphan, err = orphan(ctx, at.Catalog, recipe, baked.Version); err != nil {
+		return nil, err
+	}
 	for form, t := range baked.Trials {
 		for _, line := range t.Failed() {
 			o.Failed = append(o.Failed, recordable(string(form)+": "+line))
@@ -226,4 +242,20 @@ func (b *Bench) Bake(ctx context.Context, recipe *baseline.Recipe, lock *updates
 		err = at.Tidy(ctx, baked.Plan)
 	}
 	return o, err
+}
+
+// orphan says whether a version is on none of a parent, though the catalog has some: a
+// parent that is never baked has none.
+func orphan(ctx context.Context, c *catalog.Catalog, recipe *baseline.Recipe, v *catalog.Version) (bool, error) {
+	chain := recipe.Chain()
+	if v.Parent != nil || len(chain) == 0 {
+		return false, nil
+	}
+	for _, g := range chain[:len(chain)-1] {
+		versions, _, err := c.ListAll(ctx, g.Name)
+		if err != nil || len(versions) > 0 {
+			return len(versions) > 0, err
+		}
+	}
+	return false, nil
 }

@@ -53,6 +53,9 @@ func (s *Summary) end() error {
 		return err.WithHint("%s", hintOr(first.Hint, "run the same command again: it goes on from what is done"))
 	case len(names[Refused]) > 0:
 		return fault.Gatef("not offered: %s", list(Refused)).WithHint("the summary says what said no")
+	case len(names[Unexplained]) > 0:
+		return fault.Worldf("the lock of %s does not say what its image has, so that nothing is rebuilt for it", list(Unexplained)).
+			WithHint("the summary says what that is")
 	case len(s.Gaps) > 0:
 		return fault.Worldf("something could not be told: that nothing is rebuilt for it is no fact").WithHint("each is named above with what to do")
 	case len(names[Held]) > 0:
@@ -84,6 +87,8 @@ func (s *Summary) WriteMarkdown(w io.Writer) error {
 		title += fmt.Sprintf(" for %d vulnerabilities", n) // each baseline has its own below
 	case n > 0:
 		title += " for " + cut(s.For)
+	case slices.ContainsFunc(s.Baselines, func(o *Outcome) bool { return len(o.Newer) > 0 }):
+		title += " for newer versions of security updates"
 	}
 	fmt.Fprintf(&b, "# %s\n\n", safe(title))
 	for _, g := range s.Gaps {
@@ -115,6 +120,12 @@ func (o *Outcome) markdown(b *strings.Builder) {
 	fmt.Fprintf(b, "\n## %s (%s): %s\n\n%s.\n", safe(o.Baseline), safe(o.Architecture), o.State, safe(o.Why))
 	if len(o.For) > 0 {
 		fmt.Fprintf(b, "\nFor %s\n", safe(cut(o.For)))
+	}
+	for i, n := range o.Newer {
+		if i == rowsShown {
+			break
+		}
+		fmt.Fprintf(b, "\n- newer in %s: %s %s\n", safe(n.Suite), safe(n.Package), safe(n.Offered))
 	}
 	if o.Reason != "" {
 		fmt.Fprintf(b, "\n%s\n", safe(o.Reason))

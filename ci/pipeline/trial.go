@@ -13,6 +13,7 @@ import (
 
 	"imgbuild/builder"
 	"imgbuild/builder/debian/install"
+	"imgbuild/builder/disk"
 	"imgbuild/builder/scan"
 	"imgbuild/images/advisory/installed"
 	"imgbuild/images/baseline"
@@ -78,8 +79,10 @@ func (t *Trial) Run(ctx context.Context) (*Tried, error) {
 func (t *Trial) run(ctx context.Context) (*Tried, error) {
 	tried := &Tried{Lock: t.Candidate, Advised: t.Builder.Advisor != nil}
 	tried.Baseline, tried.Architecture, tried.Before = t.Recipe.Name, t.Recipe.Architecture, t.Before.Digest()
+	loaders := slices.Concat(disk.LoaderPackages(t.Before), disk.LoaderPackages(t.Candidate))
 	for _, c := range updates.Diff(t.Before, t.Candidate) {
-		if d := packageDifference(c); c.Set != updates.Tools && d.From != d.To && !slices.Contains(tried.Difference.Packages, d) {
+		ships := c.Set != updates.Tools || slices.ContainsFunc(loaders, func(p updates.Package) bool { return p.Name == c.Name })
+		if d := packageDifference(c); ships && d.From != d.To && !slices.Contains(tried.Difference.Packages, d) {
 			tried.Difference.Packages = append(tried.Difference.Packages, d)
 		}
 	}

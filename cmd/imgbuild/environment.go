@@ -73,7 +73,7 @@ func (e *environment) execute(ctx context.Context, args []string) int {
 }
 
 // keepers are the commands that keep what is done when they are interrupted.
-var keepers = []string{"bake", "lock", "rebuild"}
+var keepers = []string{"bake", "lock", "rebuild", "updates trial", "advisories run"}
 
 // asksForJSON finds --output json in a command line that has not been parsed to
 // its end.
@@ -99,7 +99,7 @@ func (e *environment) complain(ctx context.Context, command *cobra.Command, err 
 	message, hint := err.Error(), e.typed(fault.HintOf(err), command.Root())
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		message, hint = "interrupted", "run the same command again"
-		if slices.Contains(keepers, command.Name()) {
+		if slices.Contains(keepers, strings.TrimPrefix(command.CommandPath(), command.Root().Name()+" ")) {
 			hint += ": it goes on from what is done"
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,7 +17,6 @@ import (
 	"imgbuild/builder/host"
 	"imgbuild/builder/sandbox"
 	"imgbuild/ci/pipeline"
-	"imgbuild/images/advisory/applies"
 	"imgbuild/images/fault"
 	"imgbuild/images/updates"
 )
@@ -84,7 +82,7 @@ func rebuildAffected(ctx context.Context, env *environment, f rebuildFlags) (err
 		return err
 	}
 	defer func() { err = errors.Join(err, a.close()) }()
-	images, gaps := map[string]string{}, a.gaps
+	images, gaps := pipeline.Havings{}, a.gaps
 	for _, id := range f.affected {
 		about, err := a.About(ctx, id, a.images)
 		if err != nil {
@@ -92,7 +90,7 @@ func rebuildAffected(ctx context.Context, env *environment, f rebuildFlags) (err
 		}
 		gaps = append(gaps, about.Gaps...)
 		for _, c := range about.Concerns {
-			noteAffected(images, c)
+			images.Note(c)
 		}
 	}
 	w, err := env.workshop(ctx)
@@ -104,29 +102,20 @@ func rebuildAffected(ctx context.Context, env *environment, f rebuildFlags) (err
 	if err != nil {
 		return err
 	}
-	gaps = slices.Concat(gaps, lacking, pipeline.Unlocked(images, lines))
-	jobs, err := pipeline.Affected(a.Index, f.affected, lines, images)
+	gaps = slices.Concat(gaps, lacking, images.Unlocked(lines))
+	jobs, err := pipeline.Affected(a.Index, f.affected, lines, images, nil)
 	if err != nil {
 		return err
 	}
 	if f.plan {
 		return planRebuild(ctx, env, w, jobs, gaps)
 	}
-	s, err := w.rebuild(ctx, jobs, f)
+	s, err := w.rebuild(ctx, jobs, &f)
 	if err != nil {
 		return err
 	}
 	s.For, s.Gaps = f.affected, gaps
 	return tellRebuilt(env, s, f)
-}
-
-// noteAffected notes by baseline which images have a vulnerability.
-func noteAffected(images map[string]string, c *pipeline.Concern) {
-	for _, p := range c.Places {
-		if baseline, _, _ := strings.Cut(p.Image, ":"); p.State == applies.Affected && images[baseline] == "" {
-			images[baseline] = fmt.Sprintf("its image %s has %s", p.Image, c.ID)
-		}
-	}
 }
 
 // lines are all baselines that are locked. A lock that cannot be read, or whose recipe
@@ -170,10 +159,11 @@ func (w *workshop) journal() *pipeline.Journal {
 }
 
 // rebuild does jobs, after it has resumed what was suspended of them where that is asked
-// for.
-func (w *workshop) rebuild(ctx context.Context, jobs []pipeline.Job, f rebuildFlags) (_ *pipeline.Summary, err error) {
+// for: once, for what fails anew has to be looked at anew.
+func (w *workshop) rebuild(ctx context.Context, jobs []pipeline.Job, f *rebuildFlags) (_ *pipeline.Summary, err error) {
 	s := &pipeline.Summary{At: time.Now().UTC().Truncate(time.Second), Baselines: []*pipeline.Outcome{}}
 	if len(jobs) == 0 {
+		f.resume = false
 		return s, nil
 	}
 	bench, closeIt, err := w.bench(ctx, f.boot, true)
@@ -186,6 +176,7 @@ func (w *workshop) rebuild(ctx context.Context, jobs []pipeline.Job, f rebuildFl
 		if err := r.Resume(ctx, jobs); err != nil {
 			return nil, err
 		}
+		f.resume = false
 	}
 	s.Baselines, err = r.Run(ctx, jobs)
 	return s, err

@@ -1,0 +1,109 @@
+package pipeline_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"imgbuild/builder/progress"
+	"imgbuild/ci/pipeline"
+	"imgbuild/images/baseline"
+	"imgbuild/images/updates"
+	"imgbuild/images/updates/life"
+)
+
+// mill is works of packages of which some do not bake.
+type mill struct {
+	*works
+	bad    []string
+	trials []string
+}
+
+func lockOfAll(version string, packages []string, moved []string) *updates.Lock {
+	l := &updates.Lock{Baseline: "shop", Architecture: "amd64"}
+	for i, name := range packages {
+		v := "1"
+		if slices.Contains(moved, name) {
+			v = version
+		}
+		l.Packages = append(l.Packages, updates.Package{Name: name, Version: v, Architecture: "amd64", Archive: "debian", SHA256: fmt.Sprintf("%064d", i) + v, Set: updates.Root})
+	}
+	return l
+}
+
+var all = strings.Fields("a b c d e f")
+
+func (m *mill) Current(*baseline.Recipe) (*updates.Lock, error) {
+	return lockOfAll("2", all, strings.Fields(m.read("lock"))), nil
+}
+
+func (m *mill) Candidate(_ context.Context, r *baseline.Recipe, before *updates.Lock, packages []string) (*pipeline.Candidate, error) {
+	return &pipeline.Candidate{Recipe: r, Before: before, Lock: lockOfAll("2", all, packages), Packages: packages}, nil
+}
+
+func (m *mill) moved(l *updates.Lock) (names []string) {
+	for _, p := range l.Packages {
+		if p.Version == "2" {
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}
+
+func (m *mill) Try(_ context.Context, c *pipeline.Candidate) (*pipeline.Tried, string, error) {
+	names := m.moved(c.Lock)
+	tried := &pipeline.Tried{Lock: c.Lock, Trial: life.Trial{Passed: true}}
+	for _, name := range names {
+		if slices.Contains(m.bad, name) {
+			tried.Passed, tried.Failed = false, append(tried.Failed, name+" does not bake")
+		}
+	}
+	m.trials = append(m.trials, fmt.Sprint(strings.Join(names, " "), ": ", tried.Passed))
+	return tried, "", nil
+}
+
+func (m *mill) Lock(_ context.Context, c *pipeline.Candidate, tried *pipeline.Tried) (*updates.Lock, error) {
+	return tried.Lock, m.write("lock", strings.Join(m.moved(tried.Lock), " "))
+}
+
+func (m *mill) Has(context.Context, *baseline.Recipe, *updates.Lock) (string, error) { return "", nil }
+
+func (m *mill) Bake(context.Context, *baseline.Recipe, *updates.Lock) (*pipeline.Offered, error) {
+	return &pipeline.Offered{Image: "shop:2", Channel: pipeline.ChannelCandidate}, nil
+}
+
+// TestOneBadUpdateKeepsNoOtherOut has updates of which any may fail its trial: what is locked
+// passed its last trial as it is, has no bad one, and all good ones where one alone is bad.
+func TestOneBadUpdateKeepsNoOtherOut(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		m := &mill{works: &works{dir: t.TempDir(), at: func(string) error { return nil }}}
+		for _, name := range all {
+			if random.IntN(4) == 0 {
+				m.bad = append(m.bad, name)
+			}
+		}
+		r := pipeline.Rebuild{Steps: m, Journal: journal(m.dir), Report: progress.Discard}
+		list, err := r.Run(t.Context(), []pipeline.Job{{Recipe: shop, Packages: all, Why: "a test"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		locked, o := strings.Fields(m.read("lock")), list[0]
+		last := fmt.Sprint(strings.Join(locked, " "), ": true")
+		switch {
+		case len(m.bad) == 0 && (o.State != pipeline.Rebuilt || len(locked) != len(all)),
+			len(m.bad) > 0 && o.State != pipeline.Refused,
+			len(m.bad) == 1 && len(locked) != len(all)-1,
+			len(locked) > 0 && m.trials[len(m.trials)-1] != last,
+			len(m.trials) > 10,
+			slices.ContainsFunc(locked, func(name string) bool { return slices.Contains(m.bad, name) }):
+			t.Fatalf("bad %v: locked %v, %s: %s; trials:\n%s", m.bad, locked, o.State, o.Reason, strings.Join(m.trials, "\n"))
+		}
+		if len(m.bad) == 1 && !strings.HasPrefix(o.Reason, "without "+m.bad[0]+" the others pass; ") {
+			t.Errorf("bad %v: %s", m.bad, o.Reason)
+		}
+	}
+}

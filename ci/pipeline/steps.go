@@ -1,0 +1,180 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"imgbuild/builder"
+	"imgbuild/images/baseline"
+	"imgbuild/images/fault"
+	"imgbuild/images/updates"
+)
+
+// errJournal marks what nothing may be done without.
+var errJournal = errors.New("the journal cannot be written")
+
+// steps does the steps of one job.
+func (r *Rebuild) steps(ctx context.Context, job Job, entry *OpenEntry, o *Outcome) error {
+	begin := func(s Step) error {
+		if err := entry.Begin(s); err != nil {
+			return fmt.Errorf("%w: %w", errJournal, err)
+		}
+		return nil
+	}
+	// Another run may have locked it since the job was made.
+	lock, err := r.Steps.Current(job.Recipe)
+	if err != nil {
+		return err
+	}
+	// What the lock has no more went with what an earlier run locked.
+	entry.Packages = slices.DeleteFunc(entry.Packages, func(name string) bool {
+		return !slices.ContainsFunc(lock.Packages, func(p updates.Package) bool { return p.Name == name })
+	})
+	var failed error
+	if len(entry.Packages) > 0 {
+		lock, failed = r.move(ctx, job.Recipe, lock, entry, o, begin)
+		if failed != nil && (!entry.Owed || ctx.Err() != nil || errors.Is(failed, errJournal)) {
+			return failed
+		}
+		// An earlier run's lock needs no mirror to be baked.
+		if failed != nil {
+			if lock, err = r.Steps.Current(job.Recipe); err != nil {
+				return errors.Join(failed, err)
+			}
+		}
+	}
+	if !entry.Owed && len(entry.Packages) > 0 {
+		// The lock is the old one, of which nobody has asked for the image: its recipe may be
+		// half edited.
+		o.stays(job, entry, "")
+		return nil
+	}
+	if !entry.Owed {
+		has, err := r.Steps.Has(ctx, job.Recipe, lock)
+		if err != nil {
+			return err
+		}
+		if has != "" {
+			o.stays(job, entry, has)
+			return nil
+		}
+	}
+	if err := begin(StepBake); err != nil {
+		return err
+	}
+	offered, err := r.Steps.Bake(ctx, job.Recipe, lock)
+	if err != nil {
+		return errors.Join(failed, err)
+	}
+	// What is refused stays owed: the next run judges it again, or it is suspended in the end.
+	o.Offered, entry.Owed = offered, offered.Channel == ""
+	if offered.Orphan {
+		o.note(fmt.Sprintf("%s is on no version of its parent that the catalog has, for their locks differ: bake the parent first, and lock both alike; a revocation of the parent does not reach it", offered.Image))
+	}
+	switch {
+	case len(offered.Refusals) > 0 || len(offered.Failed) > 0:
+		o.State = Refused
+		o.note(fmt.Sprintf("%s is not offered: %s", offered.Image, offered.why()))
+	case o.State == "":
+		o.State = Rebuilt
+	}
+	return failed
+}
+
+// move takes the packages of an entry from a candidate to the lock. It returns the lock that
+// there is then.
+func (r *Rebuild) move(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock, entry *OpenEntry, o *Outcome, begin func(Step) error) (*updates.Lock, error) {
+	if err := begin(StepCandidate); err != nil {
+		return nil, err
+	}
+	if err := r.Steps.Evaluate(ctx, recipe, lock); err != nil {
+		return nil, err
+	}
+	c, err := r.Steps.Candidate(ctx, recipe, lock, entry.Packages)
+	if fault.KindOf(err) == fault.Held {
+		return nil, &heldError{err} // what it needs waits for somebody
+	}
+	if err != nil {
+		return nil, err
+	}
+	o.left(c.Left)
+	if c.Same() {
+		return lock, nil
+	}
+	locked, err := r.decide(ctx, c, entry, o, begin)
+	if locked == nil || err != nil {
+		return lock, err
+	}
+	o.Locked = true
+	return locked, nil
+}
+
+// heldError is an error that says what waits for somebody. Others that happen to be of that
+// kind, such as a key that nobody gives the password of, are none.
+type heldError struct{ error }
+
+func (e *heldError) Unwrap() error { return e.error }
+
+// decide takes a candidate through its trial to the lock; nil where that stays. What is
+// locked has passed a trial as it is: where some of the candidate fails or waits for
+// somebody, the rest is tried by itself.
+func (r *Rebuild) decide(ctx context.Context, c *Candidate, entry *OpenEntry, o *Outcome, begin func(Step) error) (*updates.Lock, error) {
+	if err := begin(StepTrial); err != nil {
+		return nil, err
+	}
+	var err error
+	if o.Trial, _, err = r.Steps.Try(ctx, c); err != nil {
+		return nil, err
+	}
+	if !o.Trial.Passed {
+		o.State, o.Reason = Refused, "its trial failed: "+few(o.Trial.Failed)
+		o.Hint = "keep the update that is at fault out, and the others are taken: imgbuild updates reject NAME --why REASON"
+		s := &split{steps: r.Steps, whole: c}
+		if err := s.run(ctx); err != nil || s.best == nil {
+			return nil, err
+		}
+		c, o.Trial = s.best, s.tried
+		o.Reason = fmt.Sprintf("without %s the others pass; with it %s", few(s.sources), o.Reason)
+	}
+	if err := begin(StepApprove); err != nil {
+		return nil, err
+	}
+	if o.Updates, err = r.Steps.Approve(ctx, c); err != nil {
+		return nil, err
+	}
+	o.wait()
+	part, err := r.Steps.Lockable(ctx, c, o.Trial)
+	if part == nil || err != nil {
+		return nil, err
+	}
+	if part != c {
+		if err := begin(StepTrial); err != nil {
+			return nil, err
+		}
+		tried, _, err := r.Steps.Try(ctx, part)
+		if err != nil {
+			return nil, err
+		}
+		if o.Trial = tried; !tried.Passed {
+			o.State, o.Reason = Refused, "what may be locked fails without what may not: "+few(tried.Failed)+"; "+o.Reason
+			return nil, nil
+		}
+	}
+	owed := entry.Owed
+	entry.Owed = true
+	if err := begin(StepLock); err != nil {
+		return nil, err
+	}
+	locked, err := r.Steps.Lock(ctx, part, o.Trial)
+	entry.Owed = owed || locked != nil
+	var rejected *builder.RejectedError
+	if errors.As(err, &rejected) {
+		err = &heldError{err}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return locked, nil
+}
