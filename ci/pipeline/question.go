@@ -10,13 +10,14 @@ import (
 	"imgbuild/images/advisory"
 	"imgbuild/images/advisory/applies"
 	"imgbuild/images/control"
-	"imgbuild/images/fault"
 )
 
 // Question is what images are held against.
 type Question struct {
-	Index   *advisory.Index
-	Facts   *feeds.Facts
+	Index *advisory.Index
+	Facts *feeds.Facts
+	// Watched are the kinds of the feeds, for the words about a name that nobody knows.
+	Watched []feeds.Kind
 	Stock   *Stocked
 	Waivers []*control.Waiver
 	// For is whom the images are judged for: the waivers of a customer count for
@@ -196,6 +197,8 @@ func (q *Question) threat(id string, aliases []string) Threat {
 
 // About is what is published under a name, and what images have to do with it.
 type About struct {
+	// ID is the name as the feeds write it.
+	ID string
 	// Records are what is published, and Concerns the vulnerabilities that it is
 	// about, with a place for every output that was asked about.
 	Records  []*advisory.Record
@@ -208,21 +211,21 @@ type About struct {
 // About says what a name stands for: a vulnerability, an alias of one, or an
 // advisory about several. It looks at those images alone that have a package of
 // the kind; the others have nothing to do with it.
-func (q *Question) About(ctx context.Context, name string, images []*Image) (*About, error) {
-	records, err := q.Index.Named(name)
+func (q *Question) About(ctx context.Context, typed string, images []*Image) (*About, error) {
+	name, err := Named(q.Index, typed, q.Watched)
 	if err != nil {
 		return nil, err
 	}
-	if len(records) == 0 {
-		return nil, fault.Inputf("no advisory and no vulnerability is called %q in what the feeds have", name).
-			WithHint("see when they were read: imgbuild feeds list")
+	records, err := q.Index.Named(name)
+	if err != nil {
+		return nil, err
 	}
 	vulnerabilities, err := q.Index.Vulnerabilities(name)
 	if err != nil {
 		return nil, err
 	}
-	about, a := &About{Records: records}, &Answer{}
-	judged := map[string][]*output{}
+	about, a := &About{ID: name, Records: records}, &Answer{}
+	judged, matcher := map[string][]*output{}, q.Index.Matcher()
 	for _, v := range vulnerabilities {
 		names, err := q.Index.Packages(v.ID)
 		if err != nil {
@@ -232,7 +235,7 @@ func (q *Question) About(ctx context.Context, name string, images []*Image) (*Ab
 		for _, image := range q.Stock.With(images, names) {
 			outputs, asked := judged[image.id()]
 			if !asked {
-				if outputs, err = q.outputs(ctx, image, q.Index.Matcher(), a); err != nil {
+				if outputs, err = q.outputs(ctx, image, matcher, a); err != nil {
 					return nil, err
 				}
 				judged[image.id()] = outputs

@@ -107,3 +107,37 @@ func TestOneBadUpdateKeepsNoOtherOut(t *testing.T) {
 		}
 	}
 }
+
+// part may lock some of a candidate alone.
+type part struct {
+	*mill
+	packages []string
+	fails    bool
+}
+
+func (p *part) Lockable(ctx context.Context, c *pipeline.Candidate, _ *pipeline.Tried) (*pipeline.Candidate, error) {
+	return p.Candidate(ctx, c.Recipe, c.Before, p.packages)
+}
+
+func (p *part) Try(ctx context.Context, c *pipeline.Candidate) (*pipeline.Tried, string, error) {
+	tried, record, err := p.mill.Try(ctx, c)
+	if p.fails && slices.Equal(p.moved(c.Lock), p.packages) {
+		tried.Passed, tried.Failed = false, []string{"it needs the others"}
+	}
+	return tried, record, err
+}
+
+// TestWhatIsLockedInPartIsTried has a candidate that passes, of which a part may be locked.
+func TestWhatIsLockedInPartIsTried(t *testing.T) {
+	for _, fails := range []bool{false, true} {
+		p := &part{mill: &mill{works: &works{dir: t.TempDir(), at: func(string) error { return nil }}}, packages: []string{"a", "b"}, fails: fails}
+		r := pipeline.Rebuild{Steps: p, Journal: journal(p.dir), Report: progress.Discard}
+		list, err := r.Run(t.Context(), []pipeline.Job{{Recipe: shop, Packages: all, Why: "a test"}})
+		if err != nil || !slices.Equal(p.trials, []string{"a b c d e f: true", "a b: true"}) {
+			t.Fatalf("%q, %v", p.trials, err)
+		}
+		if locked := p.read("lock"); (locked == "a b") == fails || (list[0].State == pipeline.Refused) != fails {
+			t.Errorf("locked %q, %s: %s", locked, list[0].State, list[0].Reason)
+		}
+	}
+}

@@ -151,6 +151,9 @@ func (a *advised) published(ctx context.Context, store *feeds.Store, list *feeds
 		return err
 	}
 	a.reports = basis.Told
+	for _, f := range list.Feeds {
+		a.Watched = append(a.Watched, f.Kind)
+	}
 	// Advisories say what is mended, and nothing of what is not.
 	if !slices.ContainsFunc(basis.Sources, func(s feeds.Source) bool { return s.Kind != feeds.DebianAdvisories }) {
 		a.gaps = append(a.gaps, pipeline.Gap{

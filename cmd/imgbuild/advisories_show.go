@@ -53,7 +53,7 @@ not affected, not in this output, or waived, and why.`,
 				return err
 			}
 			d := aboutDocument{
-				ID: args[0], Gaps: append(a.gaps, about.Gaps...), Records: about.Records, Vulnerabilities: about.Concerns, Images: lookedAtAll(a.images),
+				ID: about.ID, Gaps: append(a.gaps, about.Gaps...), Records: about.Records, Vulnerabilities: about.Concerns, Images: lookedAtAll(a.images),
 			}
 			d.Complete = len(d.Gaps) == 0
 			d.Without = len(a.images) - len(about.Looked)

@@ -50,6 +50,11 @@ parents first: make a candidate lock in which the packages that have it move, tr
 (updates trial), record what the policy approves, write the lock, bake and scan it, and
 move the channel "candidate" to the version where its gates agree.
 
+An ID is a CVE, or that of an advisory or an update that the feeds know: DSA-…, GHSA-…,
+KB…, in upper or lower case. Of Windows nothing is locked or baked here yet: an image whose
+bill of materials names a build of Windows that needs a KB is found and told of, and cannot
+be rebuilt; where there is none, that is said, and ends with exit code 4 too.
+
 Each step is noted before it is done, so that a run that was killed is gone on with by the
 next; what was done is not done again. What fails three times in a row is suspended until
 --resume. Ends with exit code 5 when updates wait for a person, 3 when a trial or a gate
@@ -83,12 +88,20 @@ func rebuildAffected(ctx context.Context, env *environment, f rebuildFlags) (err
 	}
 	defer func() { err = errors.Join(err, a.close()) }()
 	images, gaps := pipeline.Havings{}, a.gaps
-	for _, id := range f.affected {
+	for i, id := range f.affected {
 		about, err := a.About(ctx, id, a.images)
 		if err != nil {
 			return err
 		}
+		f.affected[i] = about.ID
 		gaps = append(gaps, about.Gaps...)
+		windows, err := pipeline.Windows(a.Index, about.ID, len(about.Looked))
+		if err != nil {
+			return err
+		}
+		if windows != nil {
+			gaps = append(gaps, *windows)
+		}
 		for _, c := range about.Concerns {
 			images.Note(c)
 		}
