@@ -11,6 +11,7 @@ import (
 
 	"imgbuild/builder/debian/repo"
 	"imgbuild/ci/pipeline"
+	"imgbuild/images/advisory/advisorytest"
 	"imgbuild/images/baseline"
 	"imgbuild/images/control"
 	"imgbuild/images/updates"
@@ -38,10 +39,10 @@ func jobs(list []pipeline.Job) []string {
 // TestALoaderIsRebuiltFor has an advisory for what a disk boots by, which locks have among
 // the tools.
 func TestALoaderIsRebuiltFor(t *testing.T) {
-	index := index(t, record("CVE-2026-0001", "grub2", "2.06-14", control.High))
+	x := advisorytest.Index(t, record("CVE-2026-0001", "grub2", "2.06-14", control.High))
 	loader := locked("grub-pc-bin", "2.06-13", updates.Tools)
 	loader.Source, loader.SourceVersion = "grub2", "2.06-13"
-	got, err := pipeline.Affected(index, []string{"CVE-2026-0001"}, []pipeline.Line{line("shop", "amd64", loader), line("other", "amd64", locked("ssl", "1", updates.Root))}, nil, nil)
+	got, err := pipeline.Affected(x, []string{"CVE-2026-0001"}, []pipeline.Line{line("shop", "amd64", loader), line("other", "amd64", locked("ssl", "1", updates.Root))}, nil, nil)
 	if err != nil || !slices.Equal(jobs(got), []string{"shop amd64: its lock has grub2 2.06-13, [grub-pc-bin]"}) {
 		t.Errorf("%q, %v", jobs(got), err)
 	}
@@ -103,7 +104,7 @@ func TestANewerVersionOfASecuritySuiteIsAReason(t *testing.T) {
 	if err != nil || len(gaps) > 0 {
 		t.Fatal(gaps, err)
 	}
-	got, err := pipeline.Affected(index(t, record("CVE-2026-0001", "other", "", "")), nil, lines, nil, signals)
+	got, err := pipeline.Affected(advisorytest.Index(t, record("CVE-2026-0001", "other", "", "")), nil, lines, nil, signals)
 	if want := []string{"old amd64: bookworm-security has libopenssl 2, its lock has 1, [liblinux libopenssl]"}; err != nil || !slices.Equal(jobs(got), want) {
 		t.Errorf("%q, %v", jobs(got), err)
 	}

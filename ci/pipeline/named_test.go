@@ -7,6 +7,7 @@ import (
 	"imgbuild/ci/feeds"
 	"imgbuild/ci/pipeline"
 	"imgbuild/images/advisory"
+	"imgbuild/images/advisory/advisorytest"
 	"imgbuild/images/advisory/installed"
 	"imgbuild/images/advisory/msrc"
 	"imgbuild/images/control"
@@ -22,7 +23,7 @@ func update2022() advisory.Record {
 
 // TestWhatAnAdvisoryIsCalled has ids as people type them.
 func TestWhatAnAdvisoryIsCalled(t *testing.T) {
-	x := index(t, record("DSA-5678-1", "ssl", "2", ""), record("CVE-2026-1234", "ssl", "2", ""), record("GHSA-abcd-2345-wxyz", "ssl", "2", ""), update2022())
+	x := advisorytest.Index(t, record("DSA-5678-1", "ssl", "2", ""), record("CVE-2026-1234", "ssl", "2", ""), record("GHSA-abcd-2345-wxyz", "ssl", "2", ""), update2022())
 	for typed, want := range map[string]string{
 		"CVE-2026-1234": "CVE-2026-1234", "cve-2026-1234": "CVE-2026-1234", " dsa-5678-1": "DSA-5678-1", "ghsa-ABCD-2345-wxyz": "GHSA-abcd-2345-wxyz", "kb5044281": "KB5044281",
 	} {
