@@ -113,6 +113,21 @@ func Unfinished(jobs []Job, lines []Line, entries []Entry) []Job {
 	return jobs
 }
 
+// Lost are the entries that an earlier run left and that no line is there to go on with.
+func Lost(lines []Line, entries []Entry) []Gap {
+	var gaps []Gap
+	for _, e := range entries {
+		if !e.Unfinished() && !e.Owed || slices.ContainsFunc(lines, func(l Line) bool { return Job{Recipe: l.Recipe}.is(e) }) {
+			continue
+		}
+		gaps = append(gaps, Gap{
+			Where: At{e.Baseline, e.Architecture}.String(), Why: "an earlier run has begun to rebuild it and not ended, and it has no lock that can be read here any more",
+			Mend: "bring its lock back; or where it is given up, take its file out of the journal, rebuilds/ of the project's data", baseline: e.Baseline,
+		})
+	}
+	return gaps
+}
+
 func (j Job) is(e Entry) bool {
 	return j.Recipe.Name == e.Baseline && j.Recipe.Architecture == e.Architecture
 }

@@ -48,6 +48,7 @@ type Steps interface {
 	Lock(ctx context.Context, c *Candidate, tried *Tried) (*updates.Lock, error)
 	// Has is the digest of the image of a lock, or "".
 	Has(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock) (string, error)
+	// Bake returns the version with an error, too, where that came after it was offered.
 	Bake(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock) (*Offered, error)
 }
 
@@ -67,7 +68,8 @@ type Rebuild struct {
 	Report progress.Reporter
 }
 
-// Run does the jobs, and returns how each came out, in their order.
+// Run does the jobs, and returns how each came out, in their order. With an error they are
+// those that came to an end.
 func (r *Rebuild) Run(ctx context.Context, jobs []Job) ([]*Outcome, error) {
 	outcomes := make([]*Outcome, len(jobs))
 	done := make([]chan struct{}, len(jobs))
@@ -103,10 +105,8 @@ func (r *Rebuild) Run(ctx context.Context, jobs []Job) ([]*Outcome, error) {
 			return err
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	return outcomes, nil
+	err := group.Wait()
+	return slices.DeleteFunc(outcomes, func(o *Outcome) bool { return o == nil }), err
 }
 
 // isParent says whether a recipe extends another, directly or by way of others, for
@@ -163,8 +163,11 @@ func (r *Rebuild) one(ctx context.Context, job Job) (_ *Outcome, err error) {
 	if err != nil {
 		var held *heldError
 		o.State, o.Reason, o.Hint = Broken, err.Error(), fault.HintOf(err)
-		if errors.As(err, &held) {
+		switch {
+		case errors.As(err, &held):
 			o.State = Held
+		case fault.KindOf(err) == fault.Gate:
+			o.State = Refused // such as a revoked parent, which a trial does not see
 		}
 	}
 	// What the world around denies says nothing of the updates: with it there is no end of

@@ -123,8 +123,7 @@ func (w *works) Bake(_ context.Context, _ *baseline.Recipe, lock *updates.Lock) 
 		return nil, err
 	}
 	o := &pipeline.Offered{Image: "shop:" + version, Channel: pipeline.ChannelCandidate}
-	err = w.step("promote", func() error { return w.write("candidate", version) })
-	if errors.Is(err, errRefused) {
+	if err = w.step("promote", func() error { return w.write("candidate", version) }); errors.Is(err, errRefused) {
 		o.Channel, o.Refusals, err = "", []gate.Refusal{{Gate: "min-score", Why: "90"}}, nil
 	}
 	return o, err
@@ -563,5 +562,51 @@ func TestEachArchitectureHasItsCandidate(t *testing.T) {
 	}
 	if got := pipeline.CandidateOf(&baseline.Recipe{Architecture: "arm64"}); got != "candidate" {
 		t.Errorf("the only one: %s", got)
+	}
+}
+
+// TestWhatARunEndsWith has errors of steps: what is offered is told with one that came after,
+// and what gates say is a refusal, also before anything is baked.
+func TestWhatARunEndsWith(t *testing.T) {
+	for at, c := range map[string]struct {
+		err     error
+		want    pipeline.State
+		offered bool
+	}{
+		"bake":         {fault.Gatef("its parent is revoked"), pipeline.Refused, false},
+		"promote done": {errors.New("no room to tidy"), pipeline.Broken, true},
+		"candidate":    {fault.Heldf("it waits for ada"), pipeline.Held, false},
+		"evaluate":     {fault.Heldf("only a person knows the password"), pipeline.Broken, false},
+	} {
+		dir := t.TempDir()
+		w := &works{dir: dir}
+		if err := errors.Join(w.write("lock", "1"), w.write("images", "1")); err != nil {
+			t.Fatal(err)
+		}
+		o, err := run(t.Context(), dir, func(what string) error {
+			if what == at {
+				return c.err
+			}
+			return nil
+		})
+		if err != nil || o.State != c.want || (o.Offered != nil) != c.offered || !strings.Contains(o.Reason, c.err.Error()) {
+			t.Errorf("%s: %+v, %v", at, o, err)
+		}
+		entries, err := journal(dir).Entries()
+		if err != nil || c.offered && entries[0].Owed {
+			t.Errorf("%s: the journal has %+v, %v", at, entries, err)
+		}
+	}
+}
+
+// TestWhatIsLostIsTold has an entry that was begun, and no lock to go on with.
+func TestWhatIsLostIsTold(t *testing.T) {
+	entries := []pipeline.Entry{
+		{Baseline: "shop", Architecture: "amd64", Step: pipeline.StepTrial}, {Baseline: "gone", Architecture: "amd64", Step: pipeline.StepDone, Owed: true},
+		{Baseline: "done", Architecture: "amd64", Step: pipeline.StepDone},
+	}
+	gaps := pipeline.Lost([]pipeline.Line{{Recipe: shop}}, entries)
+	if len(gaps) != 1 || gaps[0].Where != "gone (amd64)" {
+		t.Errorf("%+v", gaps)
 	}
 }

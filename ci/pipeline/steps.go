@@ -65,8 +65,9 @@ func (r *Rebuild) steps(ctx context.Context, job Job, entry *OpenEntry, o *Outco
 		return err
 	}
 	offered, err := r.Steps.Bake(ctx, job.Recipe, lock)
-	if err != nil {
-		return errors.Join(failed, err)
+	failed = errors.Join(failed, err)
+	if offered == nil {
+		return failed
 	}
 	// What is refused stays owed: the next run judges it again, or it is suspended in the end.
 	o.Offered, entry.Owed = offered, offered.Channel == ""

@@ -149,6 +149,9 @@ func (o *Outcome) markdown(b *strings.Builder) {
 		if len(d.Introduced) > 0 {
 			fmt.Fprintf(b, "\n**Introduced:** %s\n", safe(cut(d.Introduced)))
 		}
+		if o.Trial.Doubt != "" {
+			fmt.Fprintf(b, "\n**Not all vulnerabilities can be told:** %s\n", safe(o.Trial.Doubt))
+		}
 		for _, sc := range d.Scores {
 			fmt.Fprintf(b, "\nScore %s level %d: %.1f %% to %.1f %%\n", safe(sc.Benchmark), sc.Level, sc.From, sc.To)
 		}

@@ -14,8 +14,6 @@ import (
 	"imgbuild/builder"
 	"imgbuild/builder/debian/install"
 	"imgbuild/builder/disk"
-	"imgbuild/builder/scan"
-	"imgbuild/images/advisory/installed"
 	"imgbuild/images/baseline"
 	"imgbuild/images/catalog"
 	"imgbuild/images/control"
@@ -51,6 +49,8 @@ type Tried struct {
 	Compared string `json:"compared,omitempty"`
 	// Advised says that advisories had a say: without, no CVEs are told.
 	Advised bool `json:"advised"`
+	// Doubt is why they could not tell all, such as that a feed is in alarm; else empty.
+	Doubt string `json:"doubt,omitempty"`
 	// Boots are the boot trials that were made.
 	Boots map[control.Output]*report.Trial `json:"boot_trials,omitempty"`
 }
@@ -86,8 +86,12 @@ func (t *Trial) run(ctx context.Context) (*Tried, error) {
 			tried.Difference.Packages = append(tried.Difference.Packages, d)
 		}
 	}
-	if err := t.compareCVEs(ctx, &tried.Difference); err != nil {
-		return nil, err
+	if t.Builder.Advisor != nil {
+		had, has := builder.Installed(t.Before), builder.Installed(t.Candidate)
+		var err error
+		if tried.Difference.Fixed, tried.Difference.Introduced, tried.Doubt, err = CompareCVEs(ctx, t.Builder.Advisor, had, has); err != nil {
+			return nil, err
+		}
 	}
 	plan, err := builder.NewPlan(t.Recipe, t.Candidate)
 	if err != nil {
@@ -208,36 +212,6 @@ func (t *Trial) sweep(ctx context.Context, b *builder.Builder) error {
 	}
 	_, err = t.Catalog.GC(ctx)
 	return err
-}
-
-// compareCVEs holds both locks against the same advisories, and tells what only one of
-// them has.
-func (t *Trial) compareCVEs(ctx context.Context, d *life.Difference) error {
-	if t.Builder.Advisor == nil {
-		return nil
-	}
-	had, err := vulnerable(ctx, t.Builder.Advisor, builder.Installed(t.Before))
-	if err != nil {
-		return err
-	}
-	has, err := vulnerable(ctx, t.Builder.Advisor, builder.Installed(t.Candidate))
-	if err != nil {
-		return err
-	}
-	d.Fixed, d.Introduced = without(had, has), without(has, had)
-	return nil
-}
-
-func vulnerable(ctx context.Context, advisor scan.Advisor, packages []installed.Package) (map[string]bool, error) {
-	_, found, err := advisor.Advise(ctx, packages)
-	if err != nil {
-		return nil, err
-	}
-	ids := map[string]bool{}
-	for _, v := range found {
-		ids[v.ID] = true
-	}
-	return ids, nil
 }
 
 // fail adds a reason why the trial has not passed, in a form that records take.

@@ -121,7 +121,7 @@ func runAdvisories(ctx context.Context, env *environment, f *loopFlags) (err err
 	if err != nil {
 		return err
 	}
-	gaps := slices.Concat(a.gaps, answer.Gaps, lacking, images.Unlocked(lines))
+	gaps := slices.Concat(a.gaps, answer.Gaps, lacking, images.Unlocked(lines), pipeline.Lost(lines, entries))
 	signals := map[pipeline.At][]pipeline.Signal{}
 	if !f.wait {
 		var unread []pipeline.Gap
@@ -140,11 +140,11 @@ func runAdvisories(ctx context.Context, env *environment, f *loopFlags) (err err
 		return planRebuild(ctx, env, w, jobs, gaps)
 	}
 	s, err := w.rebuild(ctx, jobs, &f.rebuildFlags)
-	if err != nil {
+	if s == nil {
 		return err
 	}
 	s.For, s.Gaps = ids, gaps
-	return tellRebuilt(env, s, f.rebuildFlags)
+	return tellRebuilt(env, s, f.rebuildFlags, err)
 }
 
 // signals reads the repositories that are due of what is locked, and says which packages of

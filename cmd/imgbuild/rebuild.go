@@ -124,11 +124,11 @@ func rebuildAffected(ctx context.Context, env *environment, f rebuildFlags) (err
 		return planRebuild(ctx, env, w, jobs, gaps)
 	}
 	s, err := w.rebuild(ctx, jobs, &f)
-	if err != nil {
+	if s == nil {
 		return err
 	}
 	s.For, s.Gaps = f.affected, gaps
-	return tellRebuilt(env, s, f)
+	return tellRebuilt(env, s, f, err)
 }
 
 // lines are all baselines that are locked. A lock that cannot be read, or whose recipe
@@ -195,9 +195,16 @@ func (w *workshop) rebuild(ctx context.Context, jobs []pipeline.Job, f *rebuildF
 	return s, err
 }
 
-// tellRebuilt writes what was done, and ends as that came out.
-func tellRebuilt(env *environment, s *pipeline.Summary, f rebuildFlags) error {
+// tellRebuilt writes what was done, and ends as that came out, or with what ended it all
+// before, which may be nil.
+func tellRebuilt(env *environment, s *pipeline.Summary, f rebuildFlags, broken error) error {
 	end := s.End()
+	if broken != nil && len(s.Baselines) == 0 {
+		return broken
+	}
+	if broken != nil {
+		end, s.Exit = broken, int(fault.KindOf(broken))
+	}
 	if f.summary != "" {
 		if err := writeSummary(f.summary, s); err != nil {
 			return err
@@ -287,7 +294,7 @@ func planRebuild(ctx context.Context, env *environment, w *workshop, jobs []pipe
 			if err != nil && ctx.Err() != nil {
 				return err
 			}
-			if err != nil {
+			if err = placeUnknown(job.Recipe, err); err != nil {
 				d.Gaps = append(d.Gaps, pipeline.Gap{Where: job.Recipe.Typed(), Why: err.Error(), Mend: fault.HintOf(err)})
 				continue
 			}

@@ -251,6 +251,9 @@ func writeTrial(w io.Writer, t *pipeline.Tried) {
 	} else {
 		fmt.Fprintln(w, "  CVEs        not known: no feed is watched")
 	}
+	if t.Doubt != "" {
+		fmt.Fprintf(w, "              NOT ALL can be told: %s\n", harmless(t.Doubt))
+	}
 	for _, form := range []control.Output{control.Machine, control.Container} {
 		if boot := t.Boots[form]; boot != nil {
 			fmt.Fprintf(w, "  boot trial  %s\n", describeTrial(form, boot))
