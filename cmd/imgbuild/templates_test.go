@@ -51,7 +51,7 @@ func TestTemplatesCallWhatThereIs(t *testing.T) {
 			}
 		}
 	}
-	if calls["github"] != 4 || calls["gitlab"] != 3 || calls["systemd"] != 1 {
+	if calls["github"] != 4 || calls["gitlab"] != 4 || calls["systemd"] != 1 {
 		t.Errorf("found %v calls", calls)
 	}
 }
