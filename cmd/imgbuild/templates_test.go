@@ -183,10 +183,13 @@ mkdir locks && echo 1 > locks/shop.lock && echo 1 > locks/other.lock && git add 
 	}
 }
 
-// TestABakeThatIsRefusedKeepsNoOtherBack runs the script for GitLab on three locks.
+// TestABakeThatIsRefusedKeepsNoOtherBack runs the script for GitLab on four locks, of which
+// the first one's baseline extends another.
 func TestABakeThatIsRefusedKeepsNoOtherBack(t *testing.T) {
 	dir := t.TempDir() + "/clone"
-	locks := `mkdir -p locks
+	locks := `mkdir -p locks baselines
+printf 'extends: b\n' > baselines/0.yaml
+printf 'baseline: 0\narchitecture: amd64\n' > locks/0.lock
 printf 'baseline: a\narchitecture: amd64\n' > locks/a.lock
 printf 'baseline: b\narchitecture: amd64\n' > locks/b.lock
 printf 'baseline: b\narchitecture: arm64\n' > locks/b.arm64.lock
@@ -200,7 +203,8 @@ printf 'baseline: b\narchitecture: arm64\n' > locks/b.arm64.lock
 		t.Errorf("it ends with %v", err)
 	}
 	const want = "bake a --arch amd64 candidate\nbake b --arch arm64 candidate-arm64\nscan b:candidate-arm64 --junit scans/b.arm64.xml scans/b.arm64.sarif\n" +
-		"bake b --arch amd64 candidate\nscan b:candidate --junit scans/b.amd64.xml scans/b.amd64.sarif\n"
+		"bake b --arch amd64 candidate\nscan b:candidate --junit scans/b.amd64.xml scans/b.amd64.sarif\n" +
+		"bake 0 --arch amd64 candidate\nscan 0:candidate --junit scans/0.amd64.xml scans/0.amd64.sarif\n"
 	if got, err := os.ReadFile(filepath.Join(dir, "../done")); err != nil || string(got) != want {
 		t.Errorf("it did %q, %v", got, err)
 	}
