@@ -30,6 +30,8 @@ type Bench struct {
 	// Open opens what a lock is baked with, and the catalog of what is tried of the
 	// recipe.
 	Open func(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock) (*builder.Builder, *catalog.Catalog, error)
+	// Kept is a directory that remembers candidates which were tried; "" for none.
+	Kept string
 	// LockFile is where a recipe's lock is.
 	LockFile func(*baseline.Recipe) string
 	Now      func() time.Time
@@ -72,6 +74,7 @@ func (b *Bench) Candidate(ctx context.Context, recipe *baseline.Recipe, before *
 	if err != nil {
 		return nil, err
 	}
+	b.asTried(recipe, lock)
 	c := &Candidate{Recipe: recipe, Before: before, Lock: lock, Packages: packages, Updates: newIn(before, lock)}
 	free, err := b.Locker.Lock(ctx, recipe, builder.LockOptions{Previous: before, Update: packages, Fresh: len(packages) == 0})
 	if err != nil {
@@ -116,6 +119,9 @@ func (b *Bench) Try(ctx context.Context, c *Candidate) (tried *Tried, record str
 	}
 	trial := Trial{Recipe: c.Recipe, Before: c.Before, Candidate: c.Lock, Builder: at, Catalog: trials}
 	if tried, err = trial.Run(ctx); err != nil {
+		return nil, "", err
+	}
+	if err := b.keep(c.Recipe, tried.Lock); err != nil {
 		return nil, "", err
 	}
 	record, err = b.Records.AddWhere(ctx, b.Key, func(h *life.History) (*life.Record, error) {

@@ -137,7 +137,10 @@ func (r *Rebuild) one(ctx context.Context, job Job) (_ *Outcome, err error) {
 	if entry.Unfinished() {
 		entry.Died()
 	} else {
-		if entry.Suspended() && slices.ContainsFunc(job.For, func(id string) bool { return !slices.Contains(entry.For, id) }) {
+		more := func(now, then []string) bool {
+			return slices.ContainsFunc(now, func(s string) bool { return !slices.Contains(then, s) })
+		}
+		if entry.Suspended() && (more(job.For, entry.For) || more(job.Packages, entry.Packages)) {
 			entry.Failures = 0 // what failed was not about this
 		}
 		entry.For, entry.Packages = nil, nil

@@ -114,6 +114,7 @@ func (b *Bench) Lockable(ctx context.Context, c *Candidate, tried *Tried) (*Cand
 	if err != nil || len(updates.Diff(c.Before, lock)) == 0 {
 		return nil, err
 	}
+	b.asTried(c.Recipe, lock)
 	return &Candidate{Recipe: c.Recipe, Before: c.Before, Lock: lock, Packages: c.Packages, Updates: newIn(c.Before, lock)}, nil
 }
 

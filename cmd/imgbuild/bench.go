@@ -23,10 +23,14 @@ import (
 // was tried last.
 const triedDir = "tried"
 
+// candidatesDir of the project's data remembers the locks of what was tried.
+const candidatesDir = "candidates"
+
 // bench opens what candidates are found, tried and decided on with. Whoever only looks
 // needs no key. close it in the end.
 func (w *workshop) bench(ctx context.Context, f trialFlags, sign bool) (_ *pipeline.Bench, closeIt func() error, err error) {
-	b := &pipeline.Bench{Who: orMe(""), Policy: w.project.Config.Policy.Policy, LockFile: w.project.LockFile, Now: func() time.Time { return time.Now().UTC() }}
+	b := &pipeline.Bench{
+		Who: orMe(""), Kept: filepath.Join(w.project.DataDir(), candidatesDir), Policy: w.project.Config.Policy.Policy, LockFile: w.project.LockFile, Now: func() time.Time { return time.Now().UTC() }}
 	if b.Locker, err = w.locker(); err != nil {
 		return nil, nil, err
 	}
