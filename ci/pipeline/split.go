@@ -8,9 +8,10 @@ import (
 	"imgbuild/images/updates"
 )
 
-// split looks for what of a candidate that failed its trial passes one, so that one bad
-// update does not keep the others out. It adds halves of the packages, by source, to what
-// has passed so far; of a half that fails, halves again. What remains was tried as a whole.
+// split looks for what of a candidate that failed its trial, or of which there can be none,
+// passes one, so that one bad update does not keep the others out. It adds halves of the
+// packages, by source, to what has passed so far; of a half that fails, halves again. What
+// remains was tried as a whole.
 //
 // Each step is a trial, and takes as long as one: after mostTrials the rest is left out, and
 // the next run goes on with it.
@@ -82,19 +83,18 @@ func (s *split) add(ctx context.Context, groups []group) error {
 	}
 	s.trials++
 	c, err := s.steps.Candidate(ctx, s.whole.Recipe, s.whole.Before, packages)
-	if err != nil {
-		return err
-	}
-	if c.Same() {
+	if err == nil && c.Same() {
 		return nil // nothing of it is newer
 	}
-	tried, _, err := s.steps.Try(ctx, c)
-	if err != nil {
-		return err
+	if err == nil {
+		var tried *Tried
+		if tried, _, err = s.steps.Try(ctx, c); err == nil && tried.Passed {
+			s.best, s.tried, s.good, s.stale = c, tried, packages, false
+			return nil
+		}
 	}
-	if tried.Passed {
-		s.best, s.tried, s.good, s.stale = c, tried, packages, false
-		return nil
+	if err != nil && !separable(ctx, err) {
+		return err
 	}
 	s.failed[setOf(packages)], s.stale = true, true
 	return s.halve(ctx, groups)

@@ -11,14 +11,17 @@ import (
 	"imgbuild/builder/progress"
 	"imgbuild/ci/pipeline"
 	"imgbuild/images/baseline"
+	"imgbuild/images/fault"
 	"imgbuild/images/updates"
 	"imgbuild/images/updates/life"
 )
 
-// mill is works of packages of which some do not bake.
+// mill is works of packages of which some are bad: their trial fails, they cannot be tried,
+// or what they need is held.
 type mill struct {
 	*works
 	bad    []string
+	how    string
 	trials []string
 }
 
@@ -41,6 +44,11 @@ func (m *mill) Current(*baseline.Recipe) (*updates.Lock, error) {
 }
 
 func (m *mill) Candidate(_ context.Context, r *baseline.Recipe, before *updates.Lock, packages []string) (*pipeline.Candidate, error) {
+	for _, name := range packages {
+		if m.how == "held" && slices.Contains(m.bad, name) {
+			return nil, fault.Heldf("%s needs what is held", name)
+		}
+	}
 	return &pipeline.Candidate{Recipe: r, Before: before, Lock: lockOfAll("2", all, packages), Packages: packages}, nil
 }
 
@@ -57,6 +65,10 @@ func (m *mill) Try(_ context.Context, c *pipeline.Candidate) (*pipeline.Tried, s
 	names := m.moved(c.Lock)
 	tried := &pipeline.Tried{Lock: c.Lock, Trial: life.Trial{Passed: true}}
 	for _, name := range names {
+		if slices.Contains(m.bad, name) && m.how == "broken" {
+			m.trials = append(m.trials, strings.Join(names, " "))
+			return nil, "", fmt.Errorf("%s is no package", name)
+		}
 		if slices.Contains(m.bad, name) {
 			tried.Passed, tried.Failed = false, append(tried.Failed, name+" does not bake")
 		}
@@ -79,8 +91,8 @@ func (m *mill) Bake(context.Context, *baseline.Recipe, *updates.Lock) (*pipeline
 // passed its last trial as it is, has no bad one, and all good ones where one alone is bad.
 func TestOneBadUpdateKeepsNoOtherOut(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 200 {
-		m := &mill{works: &works{dir: t.TempDir(), at: func(string) error { return nil }}}
+	for i := range 300 {
+		m := &mill{works: &works{dir: t.TempDir(), at: func(string) error { return nil }}, how: []string{"failed", "broken", "held"}[i%3]}
 		for _, name := range all {
 			if random.IntN(4) == 0 {
 				m.bad = append(m.bad, name)
@@ -92,17 +104,25 @@ func TestOneBadUpdateKeepsNoOtherOut(t *testing.T) {
 			t.Fatal(err)
 		}
 		locked, o := strings.Fields(m.read("lock")), list[0]
+		want := pipeline.Refused
+		switch {
+		case len(m.bad) == 0:
+			want = pipeline.Rebuilt
+		case m.how == "held":
+			want = pipeline.Held
+		case m.how == "broken" && len(locked) == 0:
+			want = pipeline.Broken
+		}
 		last := fmt.Sprint(strings.Join(locked, " "), ": true")
 		switch {
-		case len(m.bad) == 0 && (o.State != pipeline.Rebuilt || len(locked) != len(all)),
-			len(m.bad) > 0 && o.State != pipeline.Refused,
-			len(m.bad) == 1 && len(locked) != len(all)-1,
+		case o.State != want,
+			len(m.bad) < 2 && len(locked) != len(all)-len(m.bad),
 			len(locked) > 0 && m.trials[len(m.trials)-1] != last,
 			len(m.trials) > 10,
 			slices.ContainsFunc(locked, func(name string) bool { return slices.Contains(m.bad, name) }):
-			t.Fatalf("bad %v: locked %v, %s: %s; trials:\n%s", m.bad, locked, o.State, o.Reason, strings.Join(m.trials, "\n"))
+			t.Fatalf("bad %v (%s): locked %v, %s: %s; trials:\n%s", m.bad, m.how, locked, o.State, o.Reason, strings.Join(m.trials, "\n"))
 		}
-		if len(m.bad) == 1 && !strings.HasPrefix(o.Reason, "without "+m.bad[0]+" the others pass; ") {
+		if len(m.bad) == 1 && !strings.HasPrefix(o.Reason, "without "+m.bad[0]+" the others pass; with it ") {
 			t.Errorf("bad %v: %s", m.bad, o.Reason)
 		}
 	}

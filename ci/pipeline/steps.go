@@ -94,22 +94,66 @@ func (r *Rebuild) move(ctx context.Context, recipe *baseline.Recipe, lock *updat
 		return nil, err
 	}
 	c, err := r.Steps.Candidate(ctx, recipe, lock, entry.Packages)
+	if err == nil {
+		o.left(c.Left)
+		if c.Same() {
+			return lock, nil
+		}
+	}
+	if err == nil || separable(ctx, err) {
+		if beginning := begin(StepTrial); beginning != nil {
+			return nil, beginning
+		}
+		c, err = r.try(ctx, &Candidate{Recipe: recipe, Before: lock, Packages: entry.Packages}, c, o, err)
+	}
 	if fault.KindOf(err) == fault.Held {
 		return nil, &heldError{err} // what it needs waits for somebody
 	}
-	if err != nil {
-		return nil, err
+	if c == nil || err != nil {
+		return lock, err
 	}
-	o.left(c.Left)
-	if c.Same() {
-		return lock, nil
-	}
-	locked, err := r.decide(ctx, c, entry, o, begin)
+	locked, err := r.lock(ctx, c, entry, o, begin)
 	if locked == nil || err != nil {
 		return lock, err
 	}
 	o.Locked = true
 	return locked, nil
+}
+
+// separable says whether an error may be about one of several updates, so that the others
+// may do without it: not one of what is around them.
+func separable(ctx context.Context, err error) bool {
+	return err != nil && ctx.Err() == nil && fault.KindOf(err) != fault.World && !builder.NoRoom(err)
+}
+
+// try finds what of a candidate passes its trial: itself, or what does without the updates
+// at fault; nil is nothing, with an error where there was no trial. c is nil where not even
+// a candidate of the whole could be made, for a reason.
+func (r *Rebuild) try(ctx context.Context, whole, c *Candidate, o *Outcome, reason error) (*Candidate, error) {
+	if reason == nil {
+		o.Trial, _, reason = r.Steps.Try(ctx, c)
+	}
+	switch {
+	case separable(ctx, reason):
+		o.State = Refused
+		if fault.KindOf(reason) == fault.Held {
+			o.State, o.Hint = Held, hintOfList
+		}
+		o.Reason = reason.Error()
+	case reason != nil:
+		return nil, reason
+	case o.Trial.Passed:
+		return c, nil
+	default:
+		o.State, o.Reason = Refused, "its trial failed: "+few(o.Trial.Failed)
+		o.Hint = "keep the update that is at fault out, and the others are taken: imgbuild updates reject NAME --why REASON"
+	}
+	s := &split{steps: r.Steps, whole: whole}
+	if err := s.run(ctx); err != nil || s.best == nil {
+		return nil, errors.Join(reason, err)
+	}
+	o.Trial, o.Reason = s.tried, fmt.Sprintf("without %s the others pass; with it %s", few(s.sources), o.Reason)
+	return s.best, nil
 }
 
 // heldError is an error that says what waits for somebody. Others that happen to be of that
@@ -118,30 +162,14 @@ type heldError struct{ error }
 
 func (e *heldError) Unwrap() error { return e.error }
 
-// decide takes a candidate through its trial to the lock; nil where that stays. What is
-// locked has passed a trial as it is: where some of the candidate fails or waits for
-// somebody, the rest is tried by itself.
-func (r *Rebuild) decide(ctx context.Context, c *Candidate, entry *OpenEntry, o *Outcome, begin func(Step) error) (*updates.Lock, error) {
-	if err := begin(StepTrial); err != nil {
-		return nil, err
-	}
-	var err error
-	if o.Trial, _, err = r.Steps.Try(ctx, c); err != nil {
-		return nil, err
-	}
-	if !o.Trial.Passed {
-		o.State, o.Reason = Refused, "its trial failed: "+few(o.Trial.Failed)
-		o.Hint = "keep the update that is at fault out, and the others are taken: imgbuild updates reject NAME --why REASON"
-		s := &split{steps: r.Steps, whole: c}
-		if err := s.run(ctx); err != nil || s.best == nil {
-			return nil, err
-		}
-		c, o.Trial = s.best, s.tried
-		o.Reason = fmt.Sprintf("without %s the others pass; with it %s", few(s.sources), o.Reason)
-	}
+// lock takes a candidate that passed its trial to the lock; nil where that stays. What is
+// locked has passed a trial as it is: where some of the candidate waits for somebody, the
+// rest is tried by itself.
+func (r *Rebuild) lock(ctx context.Context, c *Candidate, entry *OpenEntry, o *Outcome, begin func(Step) error) (*updates.Lock, error) {
 	if err := begin(StepApprove); err != nil {
 		return nil, err
 	}
+	var err error
 	if o.Updates, err = r.Steps.Approve(ctx, c); err != nil {
 		return nil, err
 	}
