@@ -8,7 +8,8 @@
 // package feeds makes. [Repositories] tells of newer versions before an advisory
 // does. What cannot be told is a [Gap], and never reads as nothing.
 //
-// [Affected] makes jobs of advisories, and [Rebuild] does them by the steps of a
+// [Affected] makes jobs of advisories and of what suites of security updates have newer
+// ([Signal]), and [Rebuild] does them by the steps of a
 // [Bench]: a candidate lock, its [Trial], what the policy says of it, the lock, the
 // bake. A [Journal] has each step before it begins. Nothing here decides what may be
 // locked (images/updates/policy does), and no version is released: that is for people.

@@ -9,8 +9,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -67,11 +69,39 @@ func (s *Stock) Update(ctx context.Context, exist, want []*Image) (*Stocked, err
 		return nil, err
 	}
 	defer lock.Close()
+	if err := s.forget(time.Now()); err != nil {
+		return nil, fmt.Errorf("remembering what images consist of: %w", err)
+	}
 	stocked, err := s.update(ctx, exist, want)
 	if err != nil {
 		return nil, fmt.Errorf("remembering what images consist of: %w", err)
 	}
 	return stocked, nil
+}
+
+// stockUnused is after what time a stock that nobody has asked is removed: each version of the
+// program and each change of trusted keys has one of its own.
+const stockUnused = 60 * 24 * time.Hour
+
+// forget removes the stocks beside this one that nobody has asked for long. All in them is
+// read again where somebody asks after all.
+func (s *Stock) forget(now time.Time) error {
+	if err := os.Chtimes(s.Dir, now, now); err != nil {
+		return err
+	}
+	beside, err := os.ReadDir(filepath.Dir(s.Dir))
+	if err != nil {
+		return err
+	}
+	for _, e := range beside {
+		if info, err := e.Info(); err != nil || !e.IsDir() || !stockName.MatchString(e.Name()) || now.Sub(info.ModTime()) < stockUnused {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(filepath.Dir(s.Dir), e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Stock) update(ctx context.Context, exist, want []*Image) (*Stocked, error) {
@@ -208,6 +238,9 @@ func (s *Stocked) With(images []*Image, names []advisory.Name) []*Image {
 	}
 	return slices.DeleteFunc(slices.Clone(images), func(i *Image) bool { return s.index.Has(i.id()) && !ids[i.id()] })
 }
+
+// stockName is what StockDir calls one.
+var stockName = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
 // StockDir is the directory of a stock below the place for all of them: that of a
 // catalog, and of what its contents depend on besides, such as whose signatures count

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -206,5 +207,28 @@ func TestTwoWritersAgree(t *testing.T) {
 	last := update(t, &pipeline.Stock{Dir: dir, Read: from.read}, images, images)
 	if got := with(last, images, "openssl"); !slices.Equal(got, []string{"20260101.1", "20260101.2"}) {
 		t.Errorf("openssl is in %v", got)
+	}
+}
+
+// TestStocksThatNobodyAsksAreRemoved has those of other versions of the program beside one.
+func TestStocksThatNobodyAsksAreRemoved(t *testing.T) {
+	below, long := t.TempDir(), time.Now().AddDate(0, -3, 0)
+	dirs := map[string]bool{}
+	for name, kept := range map[string]bool{pipeline.StockDir(below, "a", nil): false, pipeline.StockDir(below, "b", nil): true, filepath.Join(below, "somebody's"): true} {
+		dirs[name] = kept
+		at := long
+		if filepath.Base(name) != "somebody's" && kept {
+			at = time.Now().AddDate(0, -1, 0)
+		}
+		if err := errors.Join(os.MkdirAll(filepath.Join(name, "contents"), 0o755), os.Chtimes(name, at, at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	from, images := three()
+	update(t, &pipeline.Stock{Dir: pipeline.StockDir(below, "c", nil), Read: from.read}, images, images)
+	for name, kept := range dirs {
+		if _, err := os.Stat(name); (err == nil) != kept {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
