@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -16,13 +17,17 @@ import (
 	"imgbuild/builder/sandbox"
 	"imgbuild/builder/scan"
 	"imgbuild/builder/stage"
+	"imgbuild/images/catalog"
+	"imgbuild/images/evidence"
 	"imgbuild/images/updates"
 )
 
 // collected is the document of images gc --output json.
 type collected struct {
 	// Blobs and BlobBytes are what no version named any more.
-	Blobs     int   `json:"blobs"`
+	Blobs int `json:"blobs"`
+	// Reports are scans of versions that newer ones have replaced.
+	Reports   int   `json:"reports"`
 	BlobBytes int64 `json:"blob_bytes"`
 	// Stages and StageBytes are what was cut from the cache.
 	Stages     int   `json:"stages"`
@@ -45,7 +50,8 @@ func newImagesGCCommand(env *environment) *cobra.Command {
 trials of updates, and of the cache what was used least recently until it is within
 cache.limit: half of that for stages, a quarter for unpacked packages, an eighth each for
 compressed layers and for indexes of repositories. Indexes that no lock has read for 30
-days go in any case. Versions, locks and the archive of locked packages are never touched,
+days go in any case. Of a version with many scan reports those go that newer ones have
+replaced; the first and the newest, and the newest with a boot trial, stay. Versions, locks and the archive of locked packages are never touched,
 nor is a stage in use.`,
 		Example: "  imgbuild images gc\n  imgbuild images gc --limit 0    empty the cache",
 		Args:    cobra.NoArgs,
@@ -99,6 +105,9 @@ nor is a stage in use.`,
 			if project.IsRegistry(p.Config.Catalog) {
 				env.reporter().Note("the catalog is a registry, which collects its garbage itself; the rest is collected")
 			} else {
+				if result.Reports, err = env.forgetReports(ctx, p, c); err != nil {
+					return err
+				}
 				blobs, err := c.GC(ctx)
 				if err != nil {
 					return err
@@ -107,6 +116,7 @@ nor is a stage in use.`,
 			}
 			return env.answer(result, func(w io.Writer) {
 				fmt.Fprintf(w, "catalog            %d blobs, %d MiB freed\n", result.Blobs, result.BlobBytes>>20)
+				fmt.Fprintf(w, "reports of scans   %d removed that newer ones have replaced\n", result.Reports)
 				fmt.Fprintf(w, "images of trials   %d MiB freed\n", result.TriedBytes>>20)
 				fmt.Fprintf(w, "stages             %d, %d MiB freed\n", result.Stages, result.StageBytes>>20)
 				fmt.Fprintf(w, "unpacked packages  %d MiB freed\n", result.PackageBytes>>20)
@@ -117,4 +127,38 @@ nor is a stage in use.`,
 	}
 	cmd.Flags().StringVar(&limit, "limit", "", "`SIZE` to cut the cache down to (default: cache.limit)")
 	return cmd
+}
+
+// forgetReports removes the reports of scans that newer ones have replaced, and returns how
+// many. A version of which not all can be believed keeps them, and is told.
+func (e *environment) forgetReports(ctx context.Context, p *project.Project, c *catalog.Catalog) (removed int, err error) {
+	trust, err := p.Trust(p.Config.Catalog)
+	if err != nil {
+		return 0, err
+	}
+	baselines, err := c.Baselines(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, name := range baselines {
+		versions, _, err := c.ListAll(ctx, name)
+		if err != nil {
+			return removed, err
+		}
+		for _, v := range versions {
+			old, err := evidence.Superseded(ctx, c, v, trust)
+			if ctx.Err() != nil {
+				return removed, context.Cause(ctx)
+			}
+			if err != nil {
+				e.reporter().Note("the scan reports of %s are kept: %v", v.Ref(), err)
+				continue
+			}
+			if err := c.Forget(ctx, v, old); err != nil {
+				return removed, err
+			}
+			removed += len(old)
+		}
+	}
+	return removed, nil
 }

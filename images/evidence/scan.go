@@ -32,6 +32,7 @@ func Reports(ctx context.Context, c *catalog.Catalog, v *catalog.Version, trust 
 type scan struct {
 	*report.Report
 	statement digest.Digest
+	document  *catalog.Evidence
 }
 
 // scans are those of a version, oldest first.
@@ -55,7 +56,7 @@ func scansOf(ctx context.Context, c *catalog.Catalog, v *catalog.Version, trust 
 		}
 		ofIt := func(o output) bool { return o.form() == r.Output && o.spokenOfBy(s.Statement) }
 		if slices.ContainsFunc(outputsOf(v), ofIt) {
-			found = append(found, scan{r, digest.FromBytes(s.Predicate)})
+			found = append(found, scan{r, digest.FromBytes(s.Predicate), s.document})
 		}
 	}
 	slices.SortFunc(found, func(a, b scan) int {

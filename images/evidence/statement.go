@@ -16,6 +16,8 @@ type Statement struct {
 	signing.Statement
 	// By is the trusted key that signed it.
 	By signing.Signer
+
+	document *catalog.Evidence
 }
 
 // candidate is a statement as it was found: verified, or with the reason why
@@ -32,7 +34,7 @@ func candidates(ctx context.Context, c *catalog.Catalog, v *catalog.Version, tru
 	attached, lost := c.Evidence(ctx, v, signing.EnvelopeMediaType)
 	var found []candidate
 	for _, e := range attached {
-		one := candidate{predicateType: e.Annotations[predicateAnnotation]}
+		one := candidate{predicateType: e.Annotations[predicateAnnotation], statement: Statement{document: e}}
 		envelope, err := e.Read(ctx)
 		if err == nil {
 			one.statement.Statement, one.statement.By, err = signing.VerifyStatement(ctx, envelope, one.predicateType, v.Index.Digest.String(), trust)
