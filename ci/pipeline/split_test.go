@@ -91,7 +91,7 @@ func (m *mill) Bake(context.Context, *baseline.Recipe, *updates.Lock) (*pipeline
 // passed its last trial as it is, has no bad one, and all good ones where one alone is bad.
 func TestOneBadUpdateKeepsNoOtherOut(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	for i := range 300 {
+	for i := range 120 {
 		m := &mill{works: &works{dir: t.TempDir(), at: func(string) error { return nil }}, how: []string{"failed", "broken", "held"}[i%3]}
 		for _, name := range all {
 			if random.IntN(4) == 0 {
