@@ -131,7 +131,7 @@ func (b *Bench) Try(ctx context.Context, c *Candidate) (tried *Tried, record str
 		}
 		for _, u := range c.Updates {
 			s := h.States[u.SHA256]
-			if s == nil || life.Refuses(s, r, life.Signer{Role: life.Pipeline}) != "" || triedBefore(s, c.Recipe, tried.ID) {
+			if s == nil || life.Refuses(s, r, life.Signer{Role: life.Pipeline}) != "" || triedBefore(s, c.Recipe, tried) {
 				continue
 			}
 			r.Updates = append(r.Updates, s.Update)

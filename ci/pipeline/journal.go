@@ -73,6 +73,22 @@ type Entry struct {
 	// there, such as for want of memory, or interrupted.
 	Deaths int  `json:"deaths,omitempty"`
 	DiedAt Step `json:"died_at,omitempty"`
+	// Without is what the others pass without; nil where nothing was left out.
+	Without *Without `json:"without,omitempty"`
+}
+
+// Without is what was left out of a candidate last, since the others pass without it. While
+// it is offered as it was, the others are tried by themselves at once: a trial with it would
+// fail again, and each failure takes what the others have soaked.
+type Without struct {
+	Packages []string `json:"packages"`
+	Sources  []string `json:"sources"`
+	// Updates are those that moved by them, by digest; empty where there was no candidate
+	// with them.
+	Updates []string `json:"updates,omitempty"`
+	// State is refused, or held, and Why is the reason.
+	State State  `json:"state"`
+	Why   string `json:"why"`
 }
 
 const (
@@ -190,16 +206,30 @@ func (o *OpenEntry) Begin(step Step) error {
 	return o.write()
 }
 
-// End notes how it came out, and whether what is around it was at fault.
-func (o *OpenEntry) End(state State, outage bool, image, reason string) error {
+// Fault is what a run's end says of the updates.
+type Fault int
+
+// The faults.
+const (
+	// OfState is what the state says.
+	OfState Fault = iota
+	// OfOutage is that what is around it was at fault.
+	OfOutage
+	// OfBefore is that nothing has failed but what had failed before, and was left out.
+	OfBefore
+)
+
+// End notes how it came out, and whose fault that was.
+func (o *OpenEntry) End(state State, of Fault, image, reason string) error {
 	o.Step, o.State, o.Reason, o.Deaths, o.DiedAt = StepDone, state, reason, 0, ""
 	if image != "" {
 		o.Image = image
 	}
 	switch {
-	case outage:
+	case of == OfOutage:
 		o.Outages++ // and nothing is known of what failed before
 		return o.write()
+	case of == OfBefore:
 	case state.failed():
 		o.Failures++
 	default:
@@ -209,9 +239,9 @@ func (o *OpenEntry) End(state State, outage bool, image, reason string) error {
 	return o.write()
 }
 
-// Resume has it tried again after it was suspended.
+// Resume has it tried again after it was suspended, and what was left out too.
 func (o *OpenEntry) Resume() error {
-	o.Failures, o.Outages, o.Deaths, o.DiedAt, o.Reason = 0, 0, 0, "", ""
+	o.Failures, o.Outages, o.Deaths, o.DiedAt, o.Reason, o.Without = 0, 0, 0, "", "", nil
 	if o.Step == "" {
 		return nil
 	}

@@ -74,9 +74,12 @@ func inBaseline(s *life.State, recipe *baseline.Recipe) *life.State {
 	return &own
 }
 
-// triedBefore says whether a trial is the newest of an update in a baseline and architecture:
-// those of others come and go between.
-func triedBefore(s *life.State, recipe *baseline.Recipe, id string) bool {
+// triedBefore says whether a trial says nothing new of an update in a baseline and
+// architecture: it is recorded, and the newest there came out alike. Trials of others, and
+// of other candidates with it, come and go between.
+func triedBefore(s *life.State, recipe *baseline.Recipe, tried *Tried) bool {
 	own := inBaseline(s, recipe).Trial
-	return own != nil && own.ID == id
+	return own != nil && own.Passed == tried.Passed && slices.ContainsFunc(s.History, func(step life.Step) bool {
+		return step.Action == life.Trialled && step.Basis.Trial == tried.ID
+	})
 }

@@ -55,6 +55,9 @@ type Outcome struct {
 	// it, such as a mirror or a disk, which suspend nothing.
 	Failures int `json:"failures,omitempty"`
 	Outages  int `json:"outages,omitempty"`
+
+	// again says that it is refused for nothing but what an earlier run has left out.
+	again bool
 }
 
 // follow notes which parents have no new version: what was baked is then on their old one,

@@ -173,14 +173,18 @@ func (r *Rebuild) one(ctx context.Context, job Job) (_ *Outcome, err error) {
 			o.State = Refused // such as a revoked parent, which a trial does not see
 		}
 	}
-	// What the world around denies says nothing of the updates: with it there is no end of
-	// failures, and no suspension.
-	outage := o.State == Broken && (fault.KindOf(err) == fault.World || builder.NoRoom(err))
+	of := OfState
+	switch {
+	case o.State == Broken && (fault.KindOf(err) == fault.World || builder.NoRoom(err)):
+		of = OfOutage // it says nothing of the updates, and would have no end of failures
+	case o.again:
+		of = OfBefore
+	}
 	image := ""
 	if o.Offered != nil {
 		image = o.Offered.Image
 	}
-	if err := entry.End(o.State, outage, image, o.Reason); err != nil {
+	if err := entry.End(o.State, of, image, o.Reason); err != nil {
 		return nil, err
 	}
 	o.Failures, o.Outages = entry.Failures, entry.Outages
@@ -193,7 +197,7 @@ func join(a, b []string) []string {
 	return slices.Compact(all)
 }
 
-// Resume has those of the jobs tried again that were suspended.
+// Resume has those of the jobs tried again that were suspended, or left out.
 func (r *Rebuild) Resume(ctx context.Context, jobs []Job) error {
 	for _, job := range jobs {
 		entry, err := r.Journal.Open(ctx, job.Recipe.Name, job.Recipe.Architecture, func() {
@@ -202,7 +206,7 @@ func (r *Rebuild) Resume(ctx context.Context, jobs []Job) error {
 		if err == nil && entry.Unfinished() {
 			entry.Died()
 		}
-		if err == nil && entry.Suspended() {
+		if err == nil && (entry.Suspended() || entry.Without != nil) {
 			err = entry.Resume()
 		}
 		if entry != nil {

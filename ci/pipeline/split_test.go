@@ -20,8 +20,10 @@ import (
 // or what they need is held.
 type mill struct {
 	*works
-	bad    []string
-	how    string
+	bad []string
+	how string
+	// newest is the version of what is bad, where that is not 2.
+	newest string
 	trials []string
 }
 
@@ -49,7 +51,16 @@ func (m *mill) Candidate(_ context.Context, r *baseline.Recipe, before *updates.
 			return nil, fault.Heldf("%s needs what is held", name)
 		}
 	}
-	return &pipeline.Candidate{Recipe: r, Before: before, Lock: lockOfAll("2", all, packages), Packages: packages}, nil
+	c := &pipeline.Candidate{Recipe: r, Before: before, Lock: lockOfAll("2", all, packages), Packages: packages}
+	for i, p := range c.Lock.Packages {
+		if m.newest != "" && slices.Contains(m.bad, p.Name) && slices.Contains(packages, p.Name) {
+			c.Lock.Packages[i].SHA256 = fmt.Sprintf("%064d", i) + m.newest
+		}
+		if slices.Contains(packages, p.Name) {
+			c.Updates = append(c.Updates, life.OfPackage(c.Lock.Packages[i]))
+		}
+	}
+	return c, nil
 }
 
 func (m *mill) moved(l *updates.Lock) (names []string) {
@@ -158,6 +169,52 @@ func TestWhatIsLockedInPartIsTried(t *testing.T) {
 		}
 		if locked := p.read("lock"); (locked == "a b") == fails || (list[0].State == pipeline.Refused) != fails {
 			t.Errorf("locked %q, %s: %s", locked, list[0].State, list[0].Reason)
+		}
+	}
+}
+
+// waits may lock nothing yet, as while updates soak.
+type waits struct{ *mill }
+
+func (w *waits) Lockable(context.Context, *pipeline.Candidate, *pipeline.Tried) (*pipeline.Candidate, error) {
+	return nil, nil
+}
+
+// TestWhatIsLeftOutIsNotTriedAgain has a bad update beside others that soak for many runs:
+// they are not made to fail with it again, which would begin their time anew, and nothing is
+// suspended. A later version of it is tried.
+func TestWhatIsLeftOutIsNotTriedAgain(t *testing.T) {
+	for _, how := range []string{"failed", "broken", "held"} {
+		w := &waits{&mill{works: &works{dir: t.TempDir(), at: func(string) error { return nil }}, bad: []string{"c"}, how: how}}
+		r := pipeline.Rebuild{Steps: w, Journal: journal(w.dir), Report: progress.Discard}
+		run := func() *pipeline.Outcome {
+			t.Helper()
+			w.trials = nil
+			list, err := r.Run(t.Context(), []pipeline.Job{{Recipe: shop, Packages: all, Why: "a test"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return list[0]
+		}
+		first := run()
+		if len(w.trials) < 2 || !strings.HasPrefix(first.Reason, "without c the others pass") {
+			t.Fatalf("%s: %q: %s", how, w.trials, first.Reason)
+		}
+		for i := range pipeline.MostFailures + 1 {
+			if o := run(); !slices.Equal(w.trials, []string{"a b d e f: true"}) || o.State != first.State || o.Reason != first.Reason || o.Failures > 1 {
+				t.Errorf("%s, run %d: %q, %+v", how, i, w.trials, o)
+			}
+		}
+		if w.newest = "3"; how == "failed" {
+			if run(); len(w.trials) < 2 || w.trials[0] != "a b c d e f: false" {
+				t.Errorf("a later version: %q", w.trials)
+			}
+		}
+		if err := r.Resume(t.Context(), []pipeline.Job{{Recipe: shop}}); err != nil {
+			t.Fatal(err)
+		}
+		if run(); len(w.trials) < 2 {
+			t.Errorf("%s, resumed: %q", how, w.trials)
 		}
 	}
 }

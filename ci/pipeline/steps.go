@@ -10,6 +10,7 @@ import (
 	"imgbuild/images/baseline"
 	"imgbuild/images/fault"
 	"imgbuild/images/updates"
+	"imgbuild/images/updates/life"
 )
 
 // errJournal marks what nothing may be done without.
@@ -65,6 +66,9 @@ func (r *Rebuild) steps(ctx context.Context, job Job, entry *OpenEntry, o *Outco
 		return err
 	}
 	offered, err := r.Steps.Bake(ctx, job.Recipe, lock)
+	if fault.KindOf(err) == fault.Held {
+		err = &heldError{err} // the lock has what is not approved
+	}
 	failed = errors.Join(failed, err)
 	if offered == nil {
 		return failed
@@ -76,7 +80,7 @@ func (r *Rebuild) steps(ctx context.Context, job Job, entry *OpenEntry, o *Outco
 	}
 	switch {
 	case len(offered.Refusals) > 0 || len(offered.Failed) > 0:
-		o.State = Refused
+		o.State, o.again = Refused, false
 		o.note(fmt.Sprintf("%s is not offered: %s", offered.Image, offered.why()))
 	case o.State == "":
 		o.State = Rebuilt
@@ -104,7 +108,7 @@ func (r *Rebuild) move(ctx context.Context, recipe *baseline.Recipe, lock *updat
 		if beginning := begin(StepTrial); beginning != nil {
 			return nil, beginning
 		}
-		c, err = r.try(ctx, &Candidate{Recipe: recipe, Before: lock, Packages: entry.Packages}, c, o, err)
+		c, err = r.try(ctx, &Candidate{Recipe: recipe, Before: lock, Packages: entry.Packages}, c, entry, o, err)
 	}
 	if fault.KindOf(err) == fault.Held {
 		return nil, &heldError{err} // what it needs waits for somebody
@@ -129,7 +133,12 @@ func separable(ctx context.Context, err error) bool {
 // try finds what of a candidate passes its trial: itself, or what does without the updates
 // at fault; nil is nothing, with an error where there was no trial. c is nil where not even
 // a candidate of the whole could be made, for a reason.
-func (r *Rebuild) try(ctx context.Context, whole, c *Candidate, o *Outcome, reason error) (*Candidate, error) {
+func (r *Rebuild) try(ctx context.Context, whole, c *Candidate, entry *OpenEntry, o *Outcome, reason error) (*Candidate, error) {
+	rest, err := r.without(ctx, whole, c, entry, o)
+	if rest != nil || err != nil {
+		return rest, err
+	}
+	entry.Without = nil
 	if reason == nil {
 		o.Trial, _, reason = r.Steps.Try(ctx, c)
 	}
@@ -152,8 +161,65 @@ func (r *Rebuild) try(ctx context.Context, whole, c *Candidate, o *Outcome, reas
 	if err := s.run(ctx); err != nil || s.best == nil {
 		return nil, errors.Join(reason, err)
 	}
-	o.Trial, o.Reason = s.tried, fmt.Sprintf("without %s the others pass; with it %s", few(s.sources), o.Reason)
+	entry.Without = &Without{Sources: s.sources, Updates: s.best.lacks(c), State: o.State, Why: o.Reason}
+	for _, name := range whole.Packages {
+		if !slices.Contains(s.best.Packages, name) {
+			entry.Without.Packages = append(entry.Without.Packages, name)
+		}
+	}
+	o.Trial, o.Reason = s.tried, entry.Without.String()
 	return s.best, nil
+}
+
+func (w *Without) String() string {
+	return fmt.Sprintf("without %s the others pass; with it %s", few(w.Sources), w.Why)
+}
+
+// lacks are the digests of the updates of a larger candidate, which may be nil, that another
+// has not.
+func (c *Candidate) lacks(larger *Candidate) []string {
+	var digests []string
+	if larger == nil {
+		return nil
+	}
+	for _, u := range larger.Updates {
+		if !slices.ContainsFunc(c.Updates, func(o life.Update) bool { return o.SHA256 == u.SHA256 }) {
+			digests = append(digests, u.SHA256)
+		}
+	}
+	return digests
+}
+
+// without tries a candidate without what an earlier run has left out, where that is offered
+// as it was then; nil where it is not, or where the others do not pass.
+func (r *Rebuild) without(ctx context.Context, whole, c *Candidate, entry *OpenEntry, o *Outcome) (*Candidate, error) {
+	w := entry.Without
+	if w == nil || (c == nil) != (len(w.Updates) == 0) || c != nil && slices.ContainsFunc(w.Updates, func(sum string) bool {
+		return !slices.ContainsFunc(c.Updates, func(u life.Update) bool { return u.SHA256 == sum })
+	}) {
+		return nil, nil
+	}
+	rest := slices.DeleteFunc(slices.Clone(whole.Packages), func(name string) bool { return slices.Contains(w.Packages, name) })
+	if len(rest) == 0 || len(rest) == len(whole.Packages) {
+		return nil, nil
+	}
+	smaller, err := r.Steps.Candidate(ctx, whole.Recipe, whole.Before, rest)
+	if err == nil && smaller.Same() {
+		return nil, nil
+	}
+	var tried *Tried
+	if err == nil {
+		tried, _, err = r.Steps.Try(ctx, smaller)
+	}
+	if err != nil && !separable(ctx, err) {
+		return nil, err
+	}
+	if err != nil || !tried.Passed {
+		return nil, nil
+	}
+	o.Trial, o.State, o.Reason, o.again = tried, w.State, w.String(), true
+	o.Hint = "keep it out until it is mended: imgbuild updates reject NAME --why REASON; or try it again: --resume"
+	return smaller, nil
 }
 
 // heldError is an error that says what waits for somebody. Others that happen to be of that
