@@ -51,8 +51,8 @@ trials of updates, and of the cache what was used least recently until it is wit
 cache.limit: half of that for stages, a quarter for unpacked packages, an eighth each for
 compressed layers and for indexes of repositories. Indexes that no lock has read for 30
 days go in any case. Of a version with many scan reports those go that newer ones have
-replaced; the first and the newest, and the newest with a boot trial, stay. Versions, locks and the archive of locked packages are never touched,
-nor is a stage in use.`,
+replaced; the first and the newest, and the newest with a boot trial, stay. Versions,
+locks and the archive of locked packages are never touched, nor is a stage in use.`,
 		Example: "  imgbuild images gc\n  imgbuild images gc --limit 0    empty the cache",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
