@@ -2,9 +2,7 @@ package feeds
 
 import (
 	"archive/zip"
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +14,7 @@ import (
 	"imgbuild/images/bundle"
 	"imgbuild/images/fault"
 	"imgbuild/images/signing"
+	"imgbuild/images/strictjson"
 )
 
 // A bundle is a zip archive that carries feeds to machines without a network.
@@ -40,14 +39,9 @@ type Manifest struct {
 
 // ParseManifest reads a manifest and checks that it holds together.
 func ParseManifest(data []byte) (*Manifest, error) {
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
 	var m Manifest
-	if err := d.Decode(&m); err != nil {
+	if err := strictjson.Read(data, &m); err != nil {
 		return nil, fmt.Errorf("reading a bundle's manifest: %w", err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("reading a bundle's manifest: something follows it")
 	}
 	if m.Version != bundleVersion {
 		return nil, fmt.Errorf("reading a bundle's manifest: it is of version %d, and this program reads version %d", m.Version, bundleVersion)

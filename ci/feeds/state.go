@@ -1,16 +1,16 @@
 package feeds
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"time"
+
+	"imgbuild/images/strictjson"
 )
 
 // stateVersion is that of the form of a state file.
@@ -93,14 +93,9 @@ func ParseState(data []byte) (*State, error) {
 	if len(data) > maxState {
 		return nil, fmt.Errorf("reading a feed's state: it has more than %d bytes", maxState)
 	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
 	var s State
-	if err := d.Decode(&s); err != nil {
+	if err := strictjson.Read(data, &s); err != nil {
 		return nil, fmt.Errorf("reading a feed's state: %w", err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("reading a feed's state: something follows it")
 	}
 	if err := s.check(); err != nil {
 		return nil, fmt.Errorf("reading a feed's state: %w", err)

@@ -16,6 +16,7 @@ import (
 
 	"imgbuild/images/fault"
 	"imgbuild/images/hold"
+	"imgbuild/images/strictjson"
 )
 
 // Journal remembers on this machine what is being rebuilt: a file a baseline and
@@ -154,9 +155,11 @@ func (j *Journal) read(path string) (e Entry, err error) {
 		return e, fmt.Errorf("reading the journal: %w", err)
 	}
 	defer f.Close()
-	d := json.NewDecoder(io.LimitReader(f, maxEntry))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&e); err != nil || e.Format != entryFormat || min(e.Failures, e.Outages, e.Deaths) < 0 || e.Step != StepDone && !slices.Contains(stepOrder, e.Step) {
+	data, err := io.ReadAll(io.LimitReader(f, maxEntry))
+	if err != nil {
+		return e, fmt.Errorf("reading the journal: %w", err)
+	}
+	if err := strictjson.Read(data, &e); err != nil || e.Format != entryFormat || min(e.Failures, e.Outages, e.Deaths) < 0 || e.Step != StepDone && !slices.Contains(stepOrder, e.Step) {
 		return e, fault.Worldf("reading the journal: %s is not what this program writes", path).Because(err).
 			WithHint("take it away; the baseline is then rebuilt as if for the first time")
 	}

@@ -1,15 +1,12 @@
 package control
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
 	"imgbuild/images/baseline/node"
+	"imgbuild/images/strictjson"
 )
 
 // Definition is a control as it was when an image was made, for a later
@@ -121,13 +118,8 @@ const maxDefinitions = 20_000
 // ReadDefinitions reads definitions from JSON, strictly.
 func ReadDefinitions(document []byte) (Definitions, error) {
 	d := Definitions{}
-	decoder := json.NewDecoder(bytes.NewReader(document))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&d); err != nil {
+	if err := strictjson.Read(document, &d); err != nil {
 		return nil, fmt.Errorf("reading the definitions of controls: %w", err)
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("reading the definitions of controls: something follows them")
 	}
 	if len(d) > maxDefinitions {
 		return nil, fmt.Errorf("reading the definitions of controls: %d of them, at most %d are read", len(d), maxDefinitions)

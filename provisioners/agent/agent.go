@@ -7,7 +7,6 @@ package agent
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +16,7 @@ import (
 	"imgbuild/images/control"
 	"imgbuild/images/fault"
 	"imgbuild/images/integrity"
+	"imgbuild/images/strictjson"
 	"imgbuild/provisioners"
 	"imgbuild/provisioners/dpkg"
 	"imgbuild/provisioners/inventory"
@@ -124,15 +124,7 @@ func read[T Question | Answer](r io.Reader, limit int64, into *T) error {
 	if values(data) > maxValues {
 		return fmt.Errorf("it has more than %d values", maxValues)
 	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		return err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows the document")
-	}
-	return nil
+	return strictjson.Read(data, into)
 }
 
 // values counts what begins an object, a list or a further member of one.

@@ -1,7 +1,6 @@
 package life
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -9,6 +8,7 @@ import (
 	"unicode"
 
 	"imgbuild/images/control"
+	"imgbuild/images/strictjson"
 )
 
 // RecordFormat is the number of the format of records that this code writes.
@@ -153,14 +153,9 @@ func (r *Record) Encode() ([]byte, error) {
 // Decode reads a record and checks it. Keys that are not known are refused: what
 // they would change is not known either.
 func Decode(data []byte) (*Record, error) {
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
 	r := &Record{}
-	if err := d.Decode(r); err != nil {
+	if err := strictjson.Read(data, r); err != nil {
 		return nil, fmt.Errorf("reading record: %w", err)
-	}
-	if d.More() {
-		return nil, fmt.Errorf("reading record: something follows it")
 	}
 	if err := r.Check(); err != nil {
 		return nil, fmt.Errorf("reading record: %w", err)

@@ -1,16 +1,13 @@
 package transfer
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"path"
 	"regexp"
 	"time"
 
 	"imgbuild/images/bundle"
+	"imgbuild/images/strictjson"
 	"imgbuild/images/unzip"
 )
 
@@ -89,14 +86,9 @@ func parseManifest(data []byte) (*Manifest, error) {
 	if len(data) > maxManifest {
 		return nil, fmt.Errorf("it has %d bytes, the limit is %d", len(data), maxManifest)
 	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
 	var m Manifest
-	if err := d.Decode(&m); err != nil {
+	if err := strictjson.Read(data, &m); err != nil {
 		return nil, err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("something follows it")
 	}
 	switch {
 	case m.Version != manifestVersion:
