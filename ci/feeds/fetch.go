@@ -15,7 +15,7 @@ import (
 	"strings"
 	"time"
 
-	"imgbuild/builder/debian/stall"
+	"imgbuild/builder/stall"
 )
 
 // Fetch is how URLs are read.

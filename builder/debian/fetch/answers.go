@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"time"
 
-	"imgbuild/builder/debian/stall"
+	"imgbuild/builder/stall"
 )
 
 // Answers of a place that does not have the file as it was locked, and of one

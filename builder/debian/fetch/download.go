@@ -10,8 +10,8 @@ import (
 	"sync"
 	"time"
 
-	"imgbuild/builder/debian/stall"
 	"imgbuild/builder/progress"
+	"imgbuild/builder/stall"
 	"imgbuild/images/fault"
 	"imgbuild/images/updates"
 )

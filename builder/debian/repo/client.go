@@ -16,8 +16,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"imgbuild/builder/debian/stall"
 	"imgbuild/builder/progress"
+	"imgbuild/builder/stall"
 	"imgbuild/images/fault"
 )
 

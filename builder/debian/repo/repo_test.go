@@ -16,9 +16,9 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp"
 
 	"imgbuild/builder/debian/repo"
-	"imgbuild/builder/debian/stall"
 	"imgbuild/builder/host"
 	"imgbuild/builder/progress"
+	"imgbuild/builder/stall"
 	"imgbuild/images/fault"
 )
 
