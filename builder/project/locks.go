@@ -28,6 +28,23 @@ type NamedLock struct {
 // in .lock. Without a name all of LocksDir are read. They are in the order of
 // their names, each once.
 func (p *Project) Locks(names ...string) ([]NamedLock, error) {
+	paths, err := p.LockFiles(names...)
+	if err != nil {
+		return nil, err
+	}
+	var locks []NamedLock
+	for _, path := range paths {
+		lock, err := updates.ReadLock(path)
+		if err != nil {
+			return nil, err
+		}
+		locks = append(locks, NamedLock{Name: strings.TrimSuffix(filepath.Base(path), lockSuffix), Path: path, Lock: lock})
+	}
+	return locks, nil
+}
+
+// LockFiles are the paths of what Locks reads.
+func (p *Project) LockFiles(names ...string) ([]string, error) {
 	paths, err := filepath.Glob(filepath.Join(globbed(p.LocksDir()), "*"+lockSuffix))
 	if err != nil {
 		return nil, fmt.Errorf("looking for locks: %w", err)
@@ -38,15 +55,7 @@ func (p *Project) Locks(names ...string) ([]NamedLock, error) {
 		}
 	}
 	slices.Sort(paths)
-	var locks []NamedLock
-	for _, path := range slices.Compact(paths) {
-		lock, err := updates.ReadLock(path)
-		if err != nil {
-			return nil, err
-		}
-		locks = append(locks, NamedLock{Name: strings.TrimSuffix(filepath.Base(path), lockSuffix), Path: path, Lock: lock})
-	}
-	return locks, nil
+	return slices.Compact(paths), nil
 }
 
 // chooseLocks are the paths that names stand for.

@@ -3,6 +3,7 @@ package proofpeers_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -233,15 +234,43 @@ func oneOf(text, words string) bool {
 	return false
 }
 
-// A server that was baked by a lock installs what a later lock has.
+// now waits until what is served is of a lock.
+func (s served) now(t *testing.T, lock *updates.Lock) {
+	t.Helper()
+	address := s.URL + "snapshots/" + s.Snapshots[0].Name + "/dists/" + s.Snapshots[0].Name + "/Release"
+	for end := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		response, err := http.Get(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(response.Body)
+		if err = errors.Join(err, response.Body.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(text, []byte("sha256 "+lock.Digest())) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the lock has changed, and this is served:\n%s", text)
+		}
+	}
+}
+
+// A server that was baked by a lock installs what a later lock has, as soon as that
+// takes the place of the other where it is served.
 func TestAServerInstallsWhatIsLocked(t *testing.T) {
 	t.Parallel()
 	h := theHouse(t)
 	tar := filepath.Join(newDir(t), "root.tar")
-	h.ownProject(t).must(t, "bake", "peer-web", "--tar", tar)
-	later := h.at(h.catalog)
+	own, later := h.ownProject(t), h.at(h.catalog)
+	own.must(t, "bake", "peer-web", "--tar", tar)
 	later.project = h.later
-	newAptRoot(t, tar, later.serve(t, "peer-web")).installs(t, later.lock(t, "peer-web"))
+	said, lock := own.serve(t, "peer-web"), later.lock(t, "peer-web")
+	if err := lock.Write(own.lockFile("peer-web")); err != nil {
+		t.Fatal(err)
+	}
+	said.now(t, lock)
+	newAptRoot(t, tar, said).installs(t, lock)
 }
 
 // Locks, and what they name, are carried to a place without a network, where they

@@ -14,7 +14,8 @@ func newUpdatesPublishCommand(env *environment) *cobra.Command {
 		Use:   "publish DIR [LOCK|BASELINE...]",
 		Short: "Write exactly what is locked as a signed apt repository, for any web server",
 		Long: `Write what updates serve would serve into a directory that is not there yet. Any web
-server, or a file: address, gives it to apt.`,
+server, or a file: address, gives it to apt. It has no end unless --valid-for gives it
+one, for nobody signs it anew.`,
 		Example: "  imgbuild updates publish /srv/www/approved debian-12-nginx",
 		Args: func(cmd *cobra.Command, args []string) error {
 			return words("DIR")(cmd, args[:min(len(args), 1)])
@@ -24,17 +25,20 @@ server, or a file: address, gives it to apt.`,
 			if err != nil {
 				return fmt.Errorf("writing a repository: %w", err)
 			}
-			answer, site, err := env.snapshots(cmd.Context(), f, args[1:], "file://"+dir)
+			if err := f.open(cmd.Context(), env, args[1:]); err != nil {
+				return err
+			}
+			answer, err := f.answer("file://" + dir)
 			if err != nil {
 				return err
 			}
-			if err := site.Write(cmd.Context(), dir); err != nil {
+			if err := f.site.Write(cmd.Context(), dir); err != nil {
 				return err
 			}
 			answer.URL, answer.Dir = "", dir
 			return env.answer(answer, func(w io.Writer) { writeServed(w, answer) }, "")
 		},
 	}
-	f.add(cmd)
+	f.add(cmd, never, "`TIME`, such as 30d, from now on after which apt refuses what is written, or never; write it anew before")
 	return cmd
 }

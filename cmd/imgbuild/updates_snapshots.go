@@ -41,59 +41,103 @@ type servedSnapshot struct {
 	Bytes      int64     `json:"bytes"`
 	// Sources is what goes into /etc/apt/sources.list.d/imgbuild.sources.
 	Sources string `json:"sources"`
+	// Preferences is what goes into /etc/apt/preferences.d/imgbuild.
+	Preferences string `json:"preferences"`
 }
 
-// publication are the flags of updates serve and updates publish.
-type publication struct{ validFor, keyOut string }
+// publication are the flags of updates serve and updates publish, and what both
+// publish from.
+type publication struct {
+	validFor, keyOut string
 
-func (f *publication) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.validFor, "valid-for", "", "`TIME`, such as 30d, after a lock's date from which apt refuses its snapshot (default: never)")
+	names   []string
+	project *project.Project
+	archive *updates.Store
+	key     *signing.PGPKey
+	keyFile string
+	site    *publish.Site
+}
+
+// never is how it is said that a snapshot has no end.
+const never = "never"
+
+func (f *publication) add(cmd *cobra.Command, validFor, about string) {
+	cmd.Flags().StringVar(&f.validFor, "valid-for", validFor, about)
 	cmd.Flags().StringVar(&f.keyOut, "key-out", "", "copy the public key that servers need to this `FILE`, whose name ends in .asc")
 }
 
-// snapshots makes the snapshots of locks, to be had at base.
-func (e *environment) snapshots(ctx context.Context, f publication, names []string, base string) (*served, *publish.Site, error) {
-	var validFor time.Duration
-	if f.validFor != "" {
+// open reads the locks that names stand for, and shows them on a site.
+func (f *publication) open(ctx context.Context, e *environment, names []string) error {
+	var valid time.Duration
+	if f.validFor != never {
 		parsed, err := feeds.ParseDuration(f.validFor)
 		if err != nil {
-			return nil, nil, fault.Inputf("--valid-for: %v", err)
+			return fault.Inputf("--valid-for: %v, or %s", err, never)
 		}
-		validFor = time.Duration(parsed)
+		valid = time.Duration(parsed)
 	}
 	p, locks, archive, err := e.lockedArchive(names)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	key, file, made, err := p.RepositoryKey(e.ask())
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	if made != nil {
 		e.reporter().Note("made keys for you in %s; their password is in %s", made.Dir, made.PasswordFile)
 	}
 	if f.keyOut != "" {
 		if file, err = copyKey(key, f.keyOut); err != nil {
-			return nil, nil, err
+			return err
 		}
 	}
-	answer := &served{URL: base + "/", Key: file, Fingerprint: key.Fingerprint()}
-	snapshots, err := e.makeSnapshots(ctx, locks, archive, key, validFor)
-	if err != nil {
-		return nil, nil, err
+	f.names, f.project, f.archive, f.key, f.keyFile = names, p, archive, key, file
+	if f.site, err = publish.NewSite(key, valid); err != nil {
+		return err
 	}
-	for _, s := range snapshots {
-		if s.Expired(time.Now()) {
-			return nil, nil, fault.Worldf("the lock of %s is of %s, so that apt refuses its snapshot since %s", s.Name, moment(s.Date), moment(s.ValidUntil)).
-				WithHint("renew the lock: %s, or allow more with --valid-for", e.command("lock", s.Name, "--fresh"))
+	return f.show(ctx, e, locks)
+}
+
+// show has the site show what locks say now.
+func (f *publication) show(ctx context.Context, e *environment, locks []project.NamedLock) error {
+	var requests []publish.Request
+	for _, lock := range locks {
+		r := publish.Request{Name: lock.Name, Lock: lock.Lock, Archive: f.archive}
+		if now := f.site.Edition(lock.Name); now == nil || now.Lock != lock.Digest() {
+			task := e.reporter().Start("index "+lock.Name, int64(len(lock.Packages)), progress.Items)
+			r.Done = func() { task.Add(1) }
+			defer func() {
+				if now := f.site.Edition(lock.Name); now != nil && now.Lock == lock.Digest() {
+					task.Done(progress.Count(now.Packages, "package"))
+				} else {
+					task.Done("not published")
+				}
+			}()
+		}
+		requests = append(requests, r)
+	}
+	return f.site.Update(ctx, time.Now(), requests...)
+}
+
+// answer says what the site shows of the locks, to be had at base.
+func (f *publication) answer(base string) (*served, error) {
+	locks, err := f.project.Locks(f.names...)
+	if err != nil {
+		return nil, err
+	}
+	answer := &served{URL: base + "/", Key: f.keyFile, Fingerprint: f.key.Fingerprint()}
+	for _, lock := range locks {
+		now := f.site.Edition(lock.Name)
+		if now == nil {
+			continue // it came meanwhile
 		}
 		answer.Snapshots = append(answer.Snapshots, servedSnapshot{
-			Name: s.Name, Exact: s.Exact(), Lock: s.Lock, Date: s.Date, ValidUntil: s.ValidUntil, Packages: s.Packages, Bytes: s.Bytes,
-			Sources: s.Sources(base+"/snapshots/"+s.Name+"/", file),
+			Name: now.Name, Exact: now.Exact(), Lock: now.Lock, Date: now.Date, ValidUntil: now.ValidUntil, Packages: now.Packages, Bytes: now.Bytes,
+			Sources: now.Sources(base+"/snapshots/"+now.Name+"/", f.keyFile), Preferences: now.Preferences(),
 		})
 	}
-	site, err := publish.NewSite(key, snapshots...)
-	return answer, site, err
+	return answer, nil
 }
 
 // lockedArchive opens the archive and reads the locks that names stand for; none
@@ -112,23 +156,6 @@ func (e *environment) lockedArchive(names []string) (*project.Project, []project
 	}
 	archive, err := updates.Open(p.Config.Archive.Dir)
 	return p, locks, archive, err
-}
-
-func (e *environment) makeSnapshots(ctx context.Context, locks []project.NamedLock, archive *updates.Store, key *signing.PGPKey, validFor time.Duration) ([]*publish.Snapshot, error) {
-	var all []*publish.Snapshot
-	for _, lock := range locks {
-		task := e.reporter().Start("index "+lock.Name, int64(len(lock.Packages)), progress.Items)
-		s, err := publish.Make(ctx, publish.Request{
-			Name: lock.Name, Lock: lock.Lock, Archive: archive, Key: key, ValidFor: validFor, Done: func() { task.Add(1) },
-		})
-		if err != nil {
-			task.Fail(err)
-			return nil, err
-		}
-		task.Done(progress.Count(s.Packages, "package"))
-		all = append(all, s)
-	}
-	return all, nil
 }
 
 // copyKey writes the public key to a file that apt reads, and says where that is.
@@ -158,5 +185,6 @@ func writeServed(w io.Writer, s *served) {
 			fmt.Fprintf(w, ", valid until %s", moment(snapshot.ValidUntil))
 		}
 		fmt.Fprintf(w, "\nin /etc/apt/sources.list.d/imgbuild.sources, with the key copied to where Signed-By says:\n\n%s", snapshot.Sources)
+		fmt.Fprintf(w, "\nin /etc/apt/preferences.d/imgbuild, so that no other snapshot of this key is installed from:\n\n%s", snapshot.Preferences)
 	}
 }

@@ -82,10 +82,8 @@ type listedFile struct {
 	File
 }
 
-// addIndex adds a component's index, plain and compressed, each by its name and
-// by its digest, so that no client mixes two states of a snapshot.
-func (s *Snapshot) addIndex(dir, text string) ([]listedFile, error) {
-	var listed []listedFile
+// addIndex adds a component's index, plain and compressed.
+func (s *Snapshot) addIndex(dir, text string) error {
 	for _, form := range []struct {
 		suffix   string
 		compress func(io.Writer) (io.WriteCloser, error)
@@ -96,17 +94,12 @@ func (s *Snapshot) addIndex(dir, text string) ([]listedFile, error) {
 	} {
 		data, err := packed(text, form.compress)
 		if err != nil {
-			return nil, fmt.Errorf("compressing the index: %w", err)
+			return fmt.Errorf("compressing the index: %w", err)
 		}
-		name := path.Join(dir, "Packages"+form.suffix)
-		f := s.keep(s.dist(name), data)
-		s.files[s.dist(path.Join(dir, "by-hash/SHA256", f.SHA256))] = f
-		listed = append(listed, listedFile{name, f})
+		s.indexes = append(s.indexes, listedFile{path.Join(dir, "Packages"+form.suffix), made(data)})
 	}
-	return listed, nil
+	return nil
 }
-
-func (s *Snapshot) dist(name string) string { return path.Join("dists", s.Suite, name) }
 
 func packed(text string, compress func(io.Writer) (io.WriteCloser, error)) ([]byte, error) {
 	var out bytes.Buffer

@@ -12,7 +12,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -108,13 +110,40 @@ func (s *shop) addFile(t testing.TB, name, version string, set updates.Set, file
 	}
 }
 
-func (s *shop) make(t testing.TB, key *signing.PGPKey) *publish.Snapshot {
+func (s *shop) request() publish.Request {
+	return publish.Request{Name: "web", Lock: s.lock, Archive: s.archive}
+}
+
+func (s *shop) make(t testing.TB) *publish.Snapshot {
 	t.Helper()
-	snapshot, err := publish.Make(t.Context(), publish.Request{Name: "web", Lock: s.lock, Archive: s.archive, Key: key})
+	snapshot, err := publish.Make(t.Context(), s.request())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return snapshot
+}
+
+// edition is a snapshot as it is shown under its name.
+func edition(t testing.TB, s *publish.Snapshot, key *signing.PGPKey, term publish.Term) *publish.Edition {
+	t.Helper()
+	e, err := s.Sign(key, s.Name, term)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// show makes a site that shows what the shop has.
+func (s *shop) show(t testing.TB, key *signing.PGPKey, valid time.Duration) *publish.Site {
+	t.Helper()
+	site, err := publish.NewSite(key, valid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := site.Update(t.Context(), made, s.request()); err != nil {
+		t.Fatal(err)
+	}
+	return site
 }
 
 func get(t testing.TB, url string) (int, []byte) {
@@ -140,10 +169,7 @@ func TestASnapshotHasTheLockAndNothingElse(t *testing.T) {
 	if err := s.archive.Put(t.Context(), hex.EncodeToString(sum[:]), -1, bytes.NewReader(stray)); err != nil {
 		t.Fatal(err)
 	}
-	site, err := publish.NewSite(key, s.make(t, key))
-	if err != nil {
-		t.Fatal(err)
-	}
+	site := s.show(t, key, 0)
 	server := httptest.NewServer(site.Handler())
 	defer server.Close()
 	base := server.URL + "/snapshots/web/"
@@ -155,7 +181,8 @@ func TestASnapshotHasTheLockAndNothingElse(t *testing.T) {
 	}
 	client := &repo.Client{HTTP: server.Client(), Cache: t.TempDir(), Now: time.Now, Progress: progress.Discard}
 	for component, names := range map[string]string{publish.Main: "libx web webdata", publish.Tools: "tool"} {
-		indexes, err := client.Read(t.Context(), "amd64", []repo.Source{{Archive: "approved", URL: base, Suite: "bookworm", Components: []string{component}, Keys: keys}})
+		suite := map[string]string{publish.Main: "web", publish.Tools: "bookworm"}[component] // both are its names
+		indexes, err := client.Read(t.Context(), "amd64", []repo.Source{{Archive: "approved", URL: base, Suite: suite, Components: []string{component}, Keys: keys}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -171,7 +198,7 @@ func TestASnapshotHasTheLockAndNothingElse(t *testing.T) {
 			t.Errorf("%s has %q, want %s", component, found, names)
 		}
 	}
-	_, index := get(t, base+"dists/bookworm/main/binary-amd64/Packages")
+	_, index := get(t, base+"dists/web/main/binary-amd64/Packages")
 	want := "Package: web\nVersion: 1\nArchitecture: amd64\nMaintainer: Nobody <nobody@factory.example>\n" +
 		"Depends: libx (>= 1:2), webdata\nDescription: a server\n of pages\n .\n and more\nFilename: pool/"
 	if !bytes.Contains(index, []byte(want)) {
@@ -196,23 +223,24 @@ func TestASnapshotHasTheLockAndNothingElse(t *testing.T) {
 
 func TestTheSameLockHasTheSameBytes(t *testing.T) {
 	key, s := newKey(t), newShop(t)
-	text := func(s *publish.Snapshot) string {
+	text := func(e *publish.Edition) string {
 		var all strings.Builder
-		for name, f := range s.Files() {
+		for name, f := range e.Files() {
 			fmt.Fprintf(&all, "%s %s\n%s\n", name, f.SHA256, f.Data)
 		}
 		return all.String()
 	}
-	first := s.make(t, key)
-	if again := s.make(t, key); text(again) != text(first) || again.Exact() != first.Exact() {
+	snapshot := s.make(t)
+	first := edition(t, snapshot, key, publish.Term{At: made})
+	if again := edition(t, s.make(t), key, publish.Term{At: made.Add(1000 * time.Hour)}); text(again) != text(first) || again.Exact() != first.Exact() {
 		t.Error("the same lock has other bytes")
 	}
-	release, err := first.File("dists/bookworm/Release")
+	release, err := first.File("dists/web/Release")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, line := range []string{
-		"Origin: imgbuild", "Label: web", "Suite: bookworm", "Codename: bookworm", "Date: Mon, 02 Feb 2026 02:40:00 UTC",
+		"Origin: imgbuild", "Label: web", "Suite: web", "Codename: bookworm", "Date: Mon, 02 Feb 2026 02:40:00 UTC",
 		"Acquire-By-Hash: yes", "No-Support-for-Architecture-all: Packages", "Architectures: amd64", "Components: main tools",
 	} {
 		if !strings.Contains(string(release.Data), line+"\n") {
@@ -222,18 +250,125 @@ func TestTheSameLockHasTheSameBytes(t *testing.T) {
 	if strings.Contains(string(release.Data), "Valid-Until") || !first.ValidUntil.IsZero() {
 		t.Errorf("it has an end:\n%s", release.Data)
 	}
-	bounded, err := publish.Make(t.Context(), publish.Request{Name: "web", Lock: s.lock, Archive: s.archive, Key: key, ValidFor: 24 * time.Hour})
-	if err != nil || !bounded.Expired(first.Date.Add(25*time.Hour)) || bounded.Expired(first.Date.Add(23*time.Hour)) {
-		t.Errorf("valid until %v, %v", bounded.ValidUntil, err)
+	other, err := snapshot.Sign(key, snapshot.Exact(), publish.Term{At: made})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if release, err := other.File("dists/" + snapshot.Exact() + "/Release"); err != nil || !strings.Contains(string(release.Data), "Suite: "+snapshot.Exact()+"\n") {
+		t.Errorf("its other name is not signed: %v\n%s", err, release.Data)
 	}
 	s.add(t, "zoo", "1", updates.Tools, "")
-	if other := s.make(t, key); other.Exact() == first.Exact() || other.Date != first.Date {
+	if other := s.make(t); other.Exact() == first.Exact() || other.Date != first.Date {
 		t.Errorf("another lock is %s too", other.Exact())
 	}
 }
 
+// What has an end is the same for all who sign it between two renewals, and always
+// good for most of its term.
+func TestWhatHasAnEndIsRenewed(t *testing.T) {
+	key, s := newKey(t), newShop(t)
+	for _, valid := range []time.Duration{7 * 24 * time.Hour, 24 * time.Hour, time.Hour} {
+		site := s.show(t, key, valid)
+		signed := func() string {
+			f, err := site.Edition("web").File("dists/web/InRelease")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(f.Data)
+		}
+		last, renewed := signed(), 0
+		for at := made; at.Before(made.Add(3 * valid)); at = at.Add(valid / 12) {
+			due := site.Due(at)
+			if err := site.Update(t.Context(), at); err != nil {
+				t.Fatal(err)
+			}
+			now := signed()
+			if (now != last) != due {
+				t.Errorf("%v: due %v, and it was signed anew: %v", valid, due, now != last)
+			}
+			if now != last {
+				renewed++
+			}
+			last = now
+			if left := site.Edition("web").ValidUntil.Sub(at); left < valid/2 || left > valid {
+				t.Errorf("%v at %v: %v are left", valid, at, left)
+			}
+		}
+		if renewed < 3 || renewed > 24 {
+			t.Errorf("%v: it was signed anew %d times", valid, renewed)
+		}
+	}
+}
+
+// A client that is in the middle of a snapshot when its lock changes finds all of it,
+// and the address of one lock has that lock for as long as it is there.
+func TestALockThatChangesBreaksNoClient(t *testing.T) {
+	key, s := newKey(t), newShop(t)
+	site := s.show(t, key, 24*time.Hour)
+	server := httptest.NewServer(site.Handler())
+	defer server.Close()
+	base := server.URL + "/snapshots/"
+	first := site.Edition("web")
+	was := map[string]string{}
+	for name, f := range first.Files() {
+		was[name] = f.SHA256
+	}
+	_, about := get(t, server.URL+"/")
+
+	// What cannot be published changes nothing.
+	broken := *s.lock
+	broken.Packages = append(slices.Clone(broken.Packages), broken.Packages[0])
+	broken.Packages[len(broken.Packages)-1].SHA256 = strings.Repeat("0", 64)
+	if err := site.Update(t.Context(), made, publish.Request{Name: "web", Lock: &broken, Archive: s.archive}); err == nil || site.Edition("web") != first {
+		t.Errorf("a lock without its packages: %v", err)
+	}
+	if _, now := get(t, server.URL+"/"); string(now) != string(about) {
+		t.Errorf("it shows\n%s", now)
+	}
+
+	next := *s.lock
+	next.Packages = slices.Clone(s.lock.Packages)[1:] // libx is gone
+	next.Epoch++
+	if err := site.Update(t.Context(), made.Add(48*time.Hour), publish.Request{Name: "web", Lock: &next, Archive: s.archive}); err != nil {
+		t.Fatal(err)
+	}
+	second := site.Edition("web")
+	if second.Lock == first.Lock || !second.ValidUntil.After(first.ValidUntil) {
+		t.Errorf("it shows %s until %v", second.Lock, second.ValidUntil)
+	}
+	for name, sum := range was {
+		signed := strings.Contains(path.Base(name), "Release")
+		for at, stays := range map[string]bool{
+			"web/" + name: strings.HasPrefix(name, "pool/") || strings.Contains(name, "/by-hash/"),
+			first.Exact() + "/" + strings.Replace(name, "dists/web/", "dists/"+first.Exact()+"/", 1): !signed,
+		} {
+			code, body := get(t, base+strings.ReplaceAll(at, "+", "%2b"))
+			got := sha256.Sum256(body)
+			if stays && (code != http.StatusOK || hex.EncodeToString(got[:]) != sum) {
+				t.Errorf("%s: %d", at, code)
+			}
+		}
+	}
+	if code, _ := get(t, base+second.Exact()+"/pool/"+s.lock.Packages[0].SHA256[:2]); code != http.StatusNotFound {
+		t.Errorf("%s has what its lock has not: %d", second.Exact(), code)
+	}
+	// A lock that is taken away goes on being shown, and signed.
+	if err := site.Update(t.Context(), made.Add(96*time.Hour)); err != nil || site.Edition("web").Lock != second.Lock || !site.Edition(first.Exact()).ValidUntil.After(second.ValidUntil) {
+		t.Errorf("without a lock: %v", err)
+	}
+	// Not for ever more of them.
+	for i := range 17 {
+		next.Epoch++
+		if err := site.Update(t.Context(), made.Add(96*time.Hour), publish.Request{Name: "web", Lock: &next, Archive: s.archive}); err != nil {
+			t.Fatal(i, err)
+		}
+	}
+	if site.Edition(first.Exact()) != nil || site.Edition(site.Edition("web").Exact()) == nil {
+		t.Error("all that ever was is kept, or nothing")
+	}
+}
+
 func TestWhatIsNotAsLockedIsNotServed(t *testing.T) {
-	key := newKey(t)
 	for name, c := range map[string]struct {
 		change func(*shop)
 		want   string
@@ -270,7 +405,7 @@ func TestWhatIsNotAsLockedIsNotServed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newShop(t)
 			c.change(s)
-			_, err := publish.Make(t.Context(), publish.Request{Name: "web", Lock: s.lock, Archive: s.archive, Key: key})
+			_, err := publish.Make(t.Context(), publish.Request{Name: "web", Lock: s.lock, Archive: s.archive})
 			if err == nil || !strings.Contains(err.Error(), c.want) || fault.KindOf(err) == fault.Failed {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
@@ -278,13 +413,13 @@ func TestWhatIsNotAsLockedIsNotServed(t *testing.T) {
 	}
 	s := newShop(t)
 	for _, name := range []string{"", "..", "a/b", "web\nSuite: sid"} {
-		if _, err := publish.Make(t.Context(), publish.Request{Name: name, Lock: s.lock, Archive: s.archive, Key: key}); fault.KindOf(err) != fault.Input {
+		if _, err := publish.Make(t.Context(), publish.Request{Name: name, Lock: s.lock, Archive: s.archive}); fault.KindOf(err) != fault.Input {
 			t.Errorf("as %q: %v", name, err)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := publish.Make(ctx, publish.Request{Name: "web", Lock: s.lock, Archive: s.archive, Key: key}); !errors.Is(err, context.Canceled) {
+	if _, err := publish.Make(ctx, publish.Request{Name: "web", Lock: s.lock, Archive: s.archive}); !errors.Is(err, context.Canceled) {
 		t.Errorf("after the end: %v", err)
 	}
 }
@@ -292,20 +427,16 @@ func TestWhatIsNotAsLockedIsNotServed(t *testing.T) {
 // A tree of files has what is served.
 func TestWrite(t *testing.T) {
 	key, s := newKey(t), newShop(t)
-	snapshot := s.make(t, key)
-	site, err := publish.NewSite(key, snapshot)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := publish.NewSite(key, snapshot, snapshot); fault.KindOf(err) != fault.Input {
+	site := s.show(t, key, 0)
+	if err := site.Update(t.Context(), made, s.request(), s.request()); fault.KindOf(err) != fault.Input {
 		t.Errorf("twice: %v", err)
 	}
 	dir := filepath.Join(t.TempDir(), "www")
 	if err := site.Write(t.Context(), dir); err != nil {
 		t.Fatal(err)
 	}
-	for name, f := range snapshot.Files() {
-		for _, root := range []string{"web", snapshot.Exact()} {
+	for _, root := range []string{"web", site.Edition("web").Exact()} {
+		for name, f := range site.Edition(root).Files() {
 			data, err := os.ReadFile(filepath.Join(dir, "snapshots", root, name))
 			if sum := sha256.Sum256(data); err != nil || hex.EncodeToString(sum[:]) != f.SHA256 {
 				t.Errorf("%s of %s: %v", name, root, err)

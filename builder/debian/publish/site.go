@@ -1,121 +1,154 @@
 package publish
 
 import (
-	"bytes"
+	"context"
+	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"path"
+	"maps"
 	"slices"
-	"strings"
+	"sync/atomic"
 	"time"
 
 	"imgbuild/images/fault"
 	"imgbuild/images/signing"
 )
 
-// Site serves snapshots:
+// Site shows snapshots:
 //
-//	/snapshots/NAME/           the snapshot as it is now
+//	/snapshots/NAME/           what the lock of that name says now
 //	/snapshots/NAME-LOCK/      the same by the first digits of its lock's digest
 //	/key.asc                   the public key that signed them
 //
-// Nothing else of the archive can be had from it, and it can only be read.
+// Nothing else of the archive can be had from it, and it can only be read. What it
+// shows changes at once for all who ask; what a client is in the middle of stays:
+// the address with digits has one lock's packages for ever, and the other one has
+// the packages and, by their digests, the indexes of its earlier locks as well.
 type Site struct {
-	snapshots map[string]*Snapshot
-	key       []byte
-	about     string
+	key    *signing.PGPKey
+	public []byte
+	valid  time.Duration
+	shown  atomic.Pointer[shown]
+}
+
+// shown is what a site shows at one moment; nothing changes in it.
+type shown struct {
+	begin    time.Time // of the term that it is signed for
+	editions map[string]*Edition
+	// history are the snapshots of a name, the newest first.
+	history map[string][]*Snapshot
+	about   string
 }
 
 // lockDigits is how much of a lock's digest is in an address.
 const lockDigits = 12
 
+// kept is how many snapshots of one name are shown, each at its own address. The
+// indexes of one are about a megabyte.
+const kept = 16
+
 // Exact is the name under which a snapshot stays the same: another lock of that
 // name has another one.
 func (s *Snapshot) Exact() string { return s.Name + "-" + s.Lock[:lockDigits] }
 
-// NewSite makes a site of snapshots whose names are unique, all signed by key.
-func NewSite(key *signing.PGPKey, snapshots ...*Snapshot) (*Site, error) {
-	armoured, err := key.PublicArmor()
+// NewSite makes a site that shows nothing yet. Key signs what it shows, for valid
+// each time; 0 means for ever.
+func NewSite(key *signing.PGPKey, valid time.Duration) (*Site, error) {
+	public, err := key.PublicArmor()
 	if err != nil {
 		return nil, err
 	}
-	site := &Site{snapshots: map[string]*Snapshot{}, key: armoured}
-	for _, s := range snapshots {
-		for _, name := range []string{s.Name, s.Exact()} {
-			if site.snapshots[name] != nil {
-				return nil, fault.Inputf("two snapshots are called %s", name).WithHint("serve one of them, or rename a lock's file")
-			}
-			site.snapshots[name] = s
-		}
-		site.about += fmt.Sprintf("/snapshots/%s/ %s %s, %d packages\n", s.Name, s.Suite, s.Architecture, s.Packages)
-	}
+	site := &Site{key: key, public: public, valid: valid}
+	site.shown.Store(&shown{})
 	return site, nil
 }
 
-// Handler answers requests.
-func (site *Site) Handler() http.Handler { return http.HandlerFunc(site.serve) }
-
-func (site *Site) serve(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header().Set("Allow", "GET, HEAD")
-		http.Error(w, "this repository can only be read", http.StatusMethodNotAllowed)
-		return
+// Update shows what locks say now, by name. Of one that cannot be published the
+// error says why, and what was shown of it stays; so it does of a name that is not
+// among the requests any more. What has not changed is not read again, and what has
+// an end is signed anew when it is time. It is not for two callers at once.
+func (site *Site) Update(ctx context.Context, at time.Time, requests ...Request) error {
+	old, term := site.shown.Load(), Term{At: at, Valid: site.valid}
+	history := maps.Clone(old.history)
+	if history == nil {
+		history = map[string][]*Snapshot{}
 	}
-	switch r.URL.Path {
-	case "/":
-		give(w, r, "text/plain; charset=utf-8", "", strings.NewReader(site.about+"/key.asc\n"))
-		return
-	case "/key.asc":
-		give(w, r, "application/pgp-keys", "", bytes.NewReader(site.key))
-		return
+	var failed []error
+	named := map[string]bool{}
+	for _, r := range requests {
+		if named[r.Name] {
+			failed = append(failed, fault.Inputf("two snapshots are called %s", r.Name).WithHint("serve one of them, or rename a lock's file"))
+			continue
+		}
+		named[r.Name] = true
+		s, err := site.snapshot(ctx, r)
+		if err != nil {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			failed = append(failed, err)
+			continue
+		}
+		others := slices.DeleteFunc(slices.Clone(history[r.Name]), func(o *Snapshot) bool { return o.Lock == s.Lock })
+		history[r.Name] = slices.Insert(others, 0, s)
+		if len(history[r.Name]) > kept {
+			history[r.Name] = history[r.Name][:kept]
+		}
 	}
-	rest, _ := strings.CutPrefix(r.URL.Path, "/snapshots/")
-	name, file, _ := strings.Cut(rest, "/")
-	s := site.snapshots[name]
-	if s == nil {
-		http.NotFound(w, r)
-		return
-	}
-	s.serve(w, r, file)
-}
-
-func (s *Snapshot) serve(w http.ResponseWriter, r *http.Request, name string) {
-	f, err := s.File(name)
+	next, err := site.show(term, old, history)
 	if err != nil {
-		http.NotFound(w, r)
-		return
+		return errors.Join(append(failed, err)...)
 	}
-	if f.Data != nil {
-		give(w, r, contentType(name), f.SHA256, bytes.NewReader(f.Data))
-		return
-	}
-	in, err := s.archive.OpenFile(f.SHA256)
-	if err != nil {
-		http.NotFound(w, r)
-		return
-	}
-	defer in.Close()
-	give(w, r, contentType(name), f.SHA256, in)
+	site.shown.Store(next)
+	return errors.Join(failed...)
 }
 
-// give sends content. There is no time of change: an index may be another one
-// while its lock's date is the same.
-func give(w http.ResponseWriter, r *http.Request, kind, sum string, content io.ReadSeeker) {
-	w.Header().Set("Content-Type", kind)
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	if sum != "" {
-		w.Header().Set("ETag", `"`+sum+`"`)
-	}
-	http.ServeContent(w, r, "", time.Time{}, content)
+// Due says whether something that is shown has to be signed anew.
+func (site *Site) Due(at time.Time) bool {
+	return !site.shown.Load().begin.Equal(Term{At: at, Valid: site.valid}.begin())
 }
 
-func contentType(name string) string {
-	switch base := path.Base(name); {
-	case slices.Contains([]string{"Release", "InRelease", "Release.gpg", "Packages"}, base):
-		return "text/plain; charset=utf-8"
-	case strings.HasSuffix(base, ".deb"):
-		return "application/vnd.debian.binary-package"
+// snapshot is that of a request: the one that is shown, if it is of the same lock.
+func (site *Site) snapshot(ctx context.Context, r Request) (*Snapshot, error) {
+	for _, s := range site.shown.Load().history[r.Name] {
+		if s.Lock == r.Lock.Digest() {
+			return s, nil
+		}
 	}
-	return "application/octet-stream"
+	return Make(ctx, r)
 }
+
+// show signs what is not signed for this term.
+func (site *Site) show(term Term, old *shown, history map[string][]*Snapshot) (*shown, error) {
+	next := &shown{begin: term.begin(), editions: map[string]*Edition{}, history: history}
+	add := func(name string, s *Snapshot) error {
+		if next.editions[name] != nil {
+			return fault.Inputf("two snapshots are called %s", name).WithHint("serve one of them, or rename a lock's file")
+		}
+		e := old.editions[name]
+		if e == nil || e.Snapshot != s || !old.begin.Equal(next.begin) {
+			var err error
+			if e, err = s.Sign(site.key, name, term); err != nil {
+				return fmt.Errorf("publishing %s: %w", name, err)
+			}
+		}
+		next.editions[name] = e
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(history)) {
+		for i, s := range history[name] {
+			if i == 0 {
+				if err := add(name, s); err != nil {
+					return nil, err
+				}
+				next.about += fmt.Sprintf("/snapshots/%s/ %s %s, %d packages, as /snapshots/%s/\n", name, s.Codename, s.Architecture, s.Packages, s.Exact())
+			}
+			if err := add(s.Exact(), s); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return next, nil
+}
+
+// Edition is what is shown under a name; nil when nothing is.
+func (site *Site) Edition(name string) *Edition { return site.shown.Load().editions[name] }

@@ -3,11 +3,7 @@ package publish
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"io/fs"
-	"iter"
 	"maps"
 	"path"
 	"regexp"
@@ -19,7 +15,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"imgbuild/images/fault"
-	"imgbuild/images/signing"
 	"imgbuild/images/updates"
 )
 
@@ -38,28 +33,22 @@ type Request struct {
 	// Lock names the packages, and Archive has them.
 	Lock    *updates.Lock
 	Archive *updates.Store
-	// Key signs it.
-	Key *signing.PGPKey
-	// ValidFor is how long after the lock's epoch apt may still use it; 0 means
-	// for ever. What is locked stays approved, so it has an end only if wanted.
-	ValidFor time.Duration
 	// Done, if there, is told of each package that has been looked at, from
 	// several goroutines.
 	Done func()
 }
 
-// Snapshot is a signed repository of the packages of one lock.
+// Snapshot is a repository of the packages of one lock, which has all but a
+// signature: an Edition has that.
 type Snapshot struct {
 	Name string
-	// Suite is the code name of Debian's release, as sources name it.
-	Suite        string
+	// Codename is that of Debian's release.
+	Codename     string
 	Architecture string
 	// Components are those that have packages.
 	Components []string
 	// Date is the lock's epoch.
 	Date time.Time
-	// ValidUntil is zero when it has no end.
-	ValidUntil time.Time
 	// Lock is the SHA-256 of the lock's text.
 	Lock string
 	// Packages and Bytes are how much can be installed.
@@ -67,7 +56,11 @@ type Snapshot struct {
 	Bytes    int64
 
 	archive *updates.Store
-	files   map[string]File
+	// pool are packages by path relative to the root, and indexes what a release
+	// lists, relative to the release; both have the digest in the path or are listed
+	// by it.
+	pool    map[string]File
+	indexes []listedFile
 }
 
 // File is one file of a snapshot.
@@ -84,7 +77,7 @@ var nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,159}$`)
 
 // Make makes a snapshot. Every package is read from the archive and compared with
 // the lock; one that is missing, damaged or not what the lock says is a World
-// fault.
+// fault. The same lock makes the same snapshot.
 func Make(ctx context.Context, r Request) (*Snapshot, error) {
 	s, err := assemble(ctx, r)
 	if err != nil {
@@ -104,12 +97,9 @@ func assemble(ctx context.Context, r Request) (*Snapshot, error) {
 		return nil, fault.Inputf("the suite %q is no name of a folder", r.Lock.Suite)
 	}
 	s := &Snapshot{
-		Name: r.Name, Suite: r.Lock.Suite, Architecture: r.Lock.Architecture,
+		Name: r.Name, Codename: r.Lock.Suite, Architecture: r.Lock.Architecture,
 		Date: time.Unix(r.Lock.Epoch, 0).UTC(), Lock: r.Lock.Digest(),
-		archive: r.Archive, files: map[string]File{},
-	}
-	if r.ValidFor > 0 {
-		s.ValidUntil = s.Date.Add(r.ValidFor)
+		archive: r.Archive, pool: map[string]File{},
 	}
 	listed := map[string][]updates.Package{}
 	for _, c := range []string{Main, Tools} {
@@ -124,26 +114,21 @@ func assemble(ctx context.Context, r Request) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	var release []listedFile
 	for _, c := range s.Components {
 		var index strings.Builder
 		for _, p := range listed[c] {
-			s.files[poolPath(p)] = File{SHA256: p.SHA256, Size: p.Size}
+			s.pool[poolPath(p)] = File{SHA256: p.SHA256, Size: p.Size}
 			writeEntry(&index, controls[p.SHA256], p)
 		}
-		files, err := s.addIndex(path.Join(c, "binary-"+s.Architecture), index.String())
-		if err != nil {
+		if err := s.addIndex(path.Join(c, "binary-"+s.Architecture), index.String()); err != nil {
 			return nil, err
 		}
-		release = append(release, files...)
 	}
-	for name, f := range s.files {
-		if strings.HasPrefix(name, poolDir) {
-			s.Packages++
-			s.Bytes += f.Size
-		}
+	for _, f := range s.pool {
+		s.Packages++
+		s.Bytes += f.Size
 	}
-	return s, s.sign(r.Key, release)
+	return s, nil
 }
 
 // packagesOf are the packages of a component, each file once, by name.
@@ -221,32 +206,4 @@ func poolPath(p updates.Package) string {
 	}
 	name := strings.ReplaceAll(p.Name+"_"+version+"_"+p.Architecture+".deb", ":", "_")
 	return poolDir + path.Join(p.SHA256[:2], p.SHA256, name)
-}
-
-// Files gives the files by path relative to the repository's root, sorted.
-func (s *Snapshot) Files() iter.Seq2[string, File] {
-	return func(yield func(string, File) bool) {
-		for _, name := range slices.Sorted(maps.Keys(s.files)) {
-			if !yield(name, s.files[name]) {
-				return
-			}
-		}
-	}
-}
-
-// File returns one file; the error wraps fs.ErrNotExist when there is none.
-func (s *Snapshot) File(name string) (File, error) {
-	f, ok := s.files[name]
-	if !ok {
-		return f, fs.ErrNotExist
-	}
-	return f, nil
-}
-
-// keep adds a file that is made here.
-func (s *Snapshot) keep(name string, data []byte) File {
-	sum := sha256.Sum256(data)
-	f := File{Data: data, SHA256: hex.EncodeToString(sum[:]), Size: int64(len(data))}
-	s.files[name] = f
-	return f
 }

@@ -1,7 +1,10 @@
 package publish
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -42,12 +45,12 @@ func (site *Site) Write(ctx context.Context, dir string) (err error) {
 }
 
 func (site *Site) write(ctx context.Context, dir string) error {
-	if err := writeFile(filepath.Join(dir, "key.asc"), site.key); err != nil {
+	if err := writeFile(filepath.Join(dir, "key.asc"), site.public); err != nil {
 		return err
 	}
 	copied := map[string]string{} // by digest
-	for name, s := range site.snapshots {
-		for file, f := range s.Files() {
+	for name, e := range site.shown.Load().editions {
+		for file, f := range e.Files() {
 			if err := context.Cause(ctx); err != nil {
 				return err
 			}
@@ -61,7 +64,7 @@ func (site *Site) write(ctx context.Context, dir string) error {
 				err = os.Link(first, path)
 			default:
 				copied[f.SHA256] = path
-				err = copyFile(path, s.archive, f.SHA256)
+				err = copyFile(path, e.archive, f.SHA256)
 			}
 			if err != nil {
 				return err
@@ -71,18 +74,37 @@ func (site *Site) write(ctx context.Context, dir string) error {
 	return nil
 }
 
-func writeFile(path string, data []byte) error { return os.WriteFile(path, data, 0o644) }
+// writeFile writes a file that is on the disk when it returns: what appears whole
+// is whole after a power cut as well.
+func writeFile(path string, data []byte) error {
+	return createFile(path, bytes.NewReader(data))
+}
 
+func createFile(path string, in io.Reader) error {
+	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	if err == nil {
+		err = out.Sync()
+	}
+	return errors.Join(err, out.Close())
+}
+
+// copyFile copies a file of the archive, and looks at what it copied.
 func copyFile(path string, archive *updates.Store, sum string) error {
 	in, err := archive.OpenFile(sum)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
+	hash := sha256.New()
+	if err := createFile(path, io.TeeReader(in, hash)); err != nil {
 		return err
 	}
-	_, err = io.Copy(out, in)
-	return errors.Join(err, out.Close())
+	if got := hex.EncodeToString(hash.Sum(nil)); got != sum {
+		return fault.Worldf("the archive's file %s has the sha256 %s", sum, got).WithHint("see: imgbuild updates verify")
+	}
+	return nil
 }
