@@ -53,6 +53,10 @@ func (s *Store) Add(ctx context.Context, l *List, what string, w Wish) (*Added, 
 			return nil, err
 		}
 	}
+	if w.Kind == Repository || what == string(Repository) {
+		return nil, fault.Inputf("the repositories of the images are watched without being added").
+			WithHint("%s: in %s says how often, or off: see imgbuild feeds list", Repository, l.Path)
+	}
 	if w.Kind != "" && w.Kind.traits().largest == 0 {
 		return nil, fault.Inputf("there is no kind %q of feeds%s", w.Kind, node.Suggest(string(w.Kind), Kinds())).WithHint("the kinds: %s", strings.Join(Kinds(), ", "))
 	}

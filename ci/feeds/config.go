@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -49,6 +50,8 @@ type Feed struct {
 	// Shrink is by how many percent it may have fewer records than it ever had; 0
 	// means defaultShrink.
 	Shrink int `json:"shrink"`
+	// Off is that the repositories are not watched; other feeds are taken off the list.
+	Off bool `json:"off"`
 	// Pos is where it is written.
 	Pos node.Position `json:"-"`
 }
@@ -78,8 +81,17 @@ func (f *Feed) Validate(n *node.Node) error {
 		}
 		return n.Pos
 	}
+	if f.Kind == Repository {
+		for _, e := range n.Entries {
+			if !slices.Contains(repositoryKeys, e.Key) {
+				p.Addf(e.Pos, "%q is not for kind %s, which reads the repositories of the images: it has %s", e.Key, Repository, strings.Join(repositoryKeys[1:], ", "))
+			}
+		}
+	} else if f.Off {
+		p.Addf(at("off"), "it is for kind %s alone: take this feed off the list", Repository)
+	}
 	if f.Kind.traits().largest == 0 {
-		p.Addf(at("kind"), "unknown kind %q%s", f.Kind, node.Suggest(string(f.Kind), Kinds()))
+		p.Addf(at("kind"), "unknown kind %q%s", f.Kind, node.Suggest(string(f.Kind), append(Kinds(), string(Repository))))
 	}
 	var places []string
 	for _, key := range []string{"url", "file", "directory"} {
@@ -120,6 +132,9 @@ func (f *Feed) Validate(n *node.Node) error {
 	}
 	return p.Err()
 }
+
+// repositoryKeys are what a feed of kind Repository may have.
+var repositoryKeys = []string{"kind", "every", "stale-after", "off"}
 
 func (f *Feed) checkURL() error {
 	u, err := url.Parse(f.URL)
@@ -173,6 +188,8 @@ func (f *Feed) Place() string {
 		return f.File
 	case f.Directory != "":
 		return f.Directory
+	case f.Kind == Repository:
+		return "the mirror"
 	}
 	return "bundles"
 }
@@ -220,6 +237,9 @@ func parse(name string, data []byte, dir string) ([]*Feed, error) {
 		}
 		p.Add(node.Decode(e.Value, f))
 		f.Pos = e.Pos
+		if f.Kind == Repository && slices.ContainsFunc(list, func(o *Feed) bool { return o.Kind == Repository }) {
+			p.Addf(e.Pos, "there are two feeds of kind %s, and it is of the repositories of all images", Repository)
+		}
 		for _, path := range []*string{&f.File, &f.Directory} {
 			if *path != "" && !filepath.IsAbs(*path) {
 				*path = filepath.Join(dir, *path)

@@ -26,6 +26,9 @@ const (
 	EPSS Kind = "epss"
 	// EOL says until when releases of operating systems are supported.
 	EOL Kind = "eol"
+	// Repository are the repositories that images were made from. It is no file: they
+	// are read as a lock reads them, and there is one such feed.
+	Repository Kind = "repository"
 )
 
 const (
@@ -60,6 +63,7 @@ var allTraits = []traits{
 	{KEV, "exploited vulnerability", "exploited vulnerabilities", 64 * mib, 64 * mib, 6 * time.Hour, 3 * day, 45 * day, false},
 	{EPSS, "estimate", "estimates", 256 * mib, 512 * mib, 12 * time.Hour, 7 * day, 7 * day, false},
 	{EOL, "release", "releases", 16 * mib, 16 * mib, day, 30 * day, 0, true},
+	{Repository, "package", "packages", 64 * mib, 64 * mib, time.Hour, 2 * day, 0, false},
 }
 
 // count is a number of what a feed of a kind holds, in words.
@@ -70,11 +74,13 @@ func (k Kind) count(n int) string {
 	return strconv.Itoa(n) + " " + k.traits().records
 }
 
-// Kinds are the names of all kinds.
+// Kinds are the names of all kinds that are files, which can be added.
 func Kinds() []string {
 	var names []string
 	for _, t := range allTraits {
-		names = append(names, string(t.kind))
+		if t.kind != Repository {
+			names = append(names, string(t.kind))
+		}
 	}
 	return names
 }

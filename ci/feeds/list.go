@@ -17,8 +17,12 @@ import (
 
 // List is the file with the feeds of a project.
 type List struct {
-	Path  string
+	Path string
+	// Feeds are those of files and addresses.
 	Feeds []*Feed
+	// Repository is how the repositories of the images are watched; a list that says
+	// nothing of it watches them.
+	Repository *Feed
 }
 
 // OpenList reads it. One that is not there has no feeds.
@@ -27,7 +31,21 @@ func OpenList(path string) (*List, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &List{path, feeds}, nil
+	l := &List{Path: path}
+	l.set(feeds)
+	return l, nil
+}
+
+// set takes what a file lists.
+func (l *List) set(all []*Feed) {
+	l.Feeds, l.Repository = nil, &Feed{Name: string(Repository), Kind: Repository}
+	for _, f := range all {
+		if f.Kind == Repository {
+			l.Repository = f
+		} else {
+			l.Feeds = append(l.Feeds, f)
+		}
+	}
 }
 
 // Find is the feed with a name; nil when there is none.
@@ -117,7 +135,7 @@ func (l *List) Append(ctx context.Context, feeds ...*Feed) error {
 	if err := replace(l.Path, text); err != nil {
 		return fmt.Errorf("writing feeds: %w", err)
 	}
-	l.Feeds = all
+	l.set(all)
 	return nil
 }
 

@@ -33,6 +33,11 @@ type Repositories struct {
 	// its code name: its own, the updates' and the security team's.
 	Read func(ctx context.Context, codename, architecture string) ([]*repo.Index, error)
 	Now  func() time.Time
+	// Every is how often they are read, and Stale after how long what was read is not
+	// relied on; 0 is offersDue and offersStale.
+	Every, Stale time.Duration
+	// Off is that they are not watched: nothing is read, and nothing is offered.
+	Off bool
 }
 
 // The ages of what was read, after which it is read again, and not relied on.
@@ -79,7 +84,19 @@ func (r *Repositories) path(p Platform) string {
 
 // Offers are what was read last; nil when nothing was, or it cannot be believed.
 func (r *Repositories) Offers(p Platform) (*Offers, error) {
-	file, err := os.Open(r.path(p))
+	if r.Off {
+		return nil, nil
+	}
+	o, err := readOffers(r.path(p))
+	if err != nil || o == nil || o.Platform != p {
+		return nil, err
+	}
+	return o, nil
+}
+
+// readOffers reads a file of offers; nil when there is none, or it cannot be believed.
+func readOffers(path string) (*Offers, error) {
+	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -88,7 +105,7 @@ func (r *Repositories) Offers(p Platform) (*Offers, error) {
 	}
 	defer file.Close()
 	var o Offers
-	if err := json.UnmarshalRead(io.LimitReader(file, maxOffers), &o); err != nil || o.Version != offersVersion || o.Platform != p || len(o.Packages) == 0 {
+	if err := json.UnmarshalRead(io.LimitReader(file, maxOffers), &o); err != nil || o.Version != offersVersion || len(o.Packages) == 0 {
 		return nil, nil
 	}
 	return &o, nil
@@ -98,6 +115,9 @@ func (r *Repositories) Offers(p Platform) (*Offers, error) {
 // where it has been read before, else a note: where there is no mirror, there is
 // nothing to watch.
 func (r *Repositories) Sync(ctx context.Context, platforms []Platform, all bool) (gaps []Gap, notes []string, err error) {
+	if r.Off {
+		return nil, nil, nil
+	}
 	for _, p := range platforms {
 		codename := codenameOf(p)
 		if codename == "" || p.Architecture == "" {
@@ -145,7 +165,7 @@ func (r *Repositories) sync(ctx context.Context, p Platform, codename string, al
 		return err
 	}
 	now := r.Now().UTC()
-	if old != nil && !all && now.Sub(old.Read) < offersDue && !old.Read.After(now) {
+	if old != nil && !all && now.Sub(old.Read) < cmp.Or(r.Every, offersDue) && !old.Read.After(now) {
 		return nil
 	}
 	indexes, err := r.Read(ctx, codename, p.Architecture)

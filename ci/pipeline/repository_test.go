@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"imgbuild/builder/debian/repo"
+	"imgbuild/ci/feeds"
 	"imgbuild/ci/pipeline"
 	"imgbuild/images/advisory/eol"
 	"imgbuild/images/control"
@@ -90,6 +91,10 @@ func TestANewerVersionIsASignalBeforeAnAdvisory(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(newer, "\n"), strings.Join(want, "\n"))
 	}
 
+	if last, platforms, err := r.Last(); err != nil || len(last) != 1 || len(platforms) != 1 || last[0] != (feeds.Offered{Platform: "Debian:12 amd64", Read: now, AsOf: now, Packages: 4}) {
+		t.Errorf("%+v of %v was read, %v", last, platforms, err)
+	}
+
 	// What is seen again was first seen before. A repository that stays away is a gap.
 	clock = now.AddDate(0, 0, 1)
 	offered[2] = suite("bookworm-security", "openssl=2.1", "linux=6.2")
@@ -100,6 +105,25 @@ func TestANewerVersionIsASignalBeforeAnAdvisory(t *testing.T) {
 	if _, newer = ask(); !slices.Equal(newer, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(newer, "\n"), strings.Join(want, "\n"))
 	}
+	if last, _, err := r.Last(); err != nil || last[0].New != 1 || last[0].Security != 1 {
+		t.Errorf("%+v is new, %v", last, err)
+	}
+	// Read as often as is said, and not at all where it is off.
+	before := offered
+	offered = append(slices.Clone(offered), suite("bookworm-security", "bash=7"))
+	r.Every, clock = 24*time.Hour, clock.Add(2*time.Hour)
+	sync()
+	if _, newer = ask(); !slices.Equal(newer, want) {
+		t.Errorf("it is read before it is due: %q", newer)
+	}
+	r.Every, r.Off, offered = 0, true, before
+	if gaps, notes := sync(); gaps != 0 || notes != 0 {
+		t.Errorf("%d gaps and %d notes", gaps, notes)
+	}
+	if a, newer = ask(); len(newer) > 0 || len(a.Gaps) > 0 {
+		t.Errorf("off, and %q is newer: %v", newer, a.Gaps)
+	}
+	r.Off = false
 	clock, down = now.AddDate(0, 0, 4), errors.New("it does not answer")
 	if gaps, notes := sync(); gaps != 1 || notes != 0 {
 		t.Errorf("%d gaps and %d notes", gaps, notes)

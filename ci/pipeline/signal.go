@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -82,7 +83,7 @@ func (r *Repositories) Signals(lines []Line) (map[At][]Signal, []Gap, error) {
 
 // stale is the gap of what was read too long ago.
 func (r *Repositories) stale(o *Offers) []Gap {
-	if r.Now().Sub(o.Read) <= offersStale {
+	if r.Now().Sub(o.Read) <= cmp.Or(r.Stale, offersStale) {
 		return nil
 	}
 	return []Gap{{

@@ -48,6 +48,8 @@ type advised struct {
 	all, images []*pipeline.Image
 	reports     []feeds.Report
 	gaps        []pipeline.Gap
+	// repository is how the repositories of the images are watched.
+	repository *feeds.Feed
 }
 
 func (a *advised) close() error { return a.Index.Close() }
@@ -95,7 +97,7 @@ func (e *environment) advised(ctx context.Context, f advisoryFlags, words []stri
 	if err != nil {
 		return nil, err
 	}
-	a := &advised{project: p, Question: pipeline.Question{For: scope, Now: store.Now()}}
+	a := &advised{project: p, repository: list.Repository, Question: pipeline.Question{For: scope, Now: store.Now()}}
 	if a.all, a.gaps, err = pipeline.Images(ctx, c); err != nil {
 		return nil, err
 	}

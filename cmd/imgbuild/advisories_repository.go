@@ -12,15 +12,22 @@ import (
 
 	"imgbuild/builder/debian"
 	"imgbuild/builder/debian/repo"
+	"imgbuild/builder/project"
+	"imgbuild/ci/feeds"
 	"imgbuild/ci/pipeline"
 	"imgbuild/images/advisory/eol"
 )
 
-// repositories are those that the images were made from, kept beside the feeds. They
-// are read from where a lock would read them.
+// repositories are those that the images were made from, watched as feeds.yaml says.
 func (e *environment) repositories(a *advised) *pipeline.Repositories {
+	return e.mirrors(a.project, a.repository)
+}
+
+// mirrors are the repositories of a project, kept beside the feeds. They are read from
+// where a lock would read them.
+func (e *environment) mirrors(p *project.Project, f *feeds.Feed) *pipeline.Repositories {
 	return &pipeline.Repositories{
-		Dir: filepath.Join(a.project.FeedsDir(), ".repository"), Now: time.Now,
+		Dir: filepath.Join(p.FeedsDir(), ".repository"), Now: time.Now, Every: f.Interval(), Stale: f.StaleAfter(), Off: f.Off,
 		Read: func(ctx context.Context, codename, architecture string) (_ []*repo.Index, err error) {
 			w, err := e.workshop(ctx)
 			if err != nil {
@@ -93,4 +100,14 @@ func (e *environment) unwatched(notes []string) {
 	for _, n := range notes {
 		e.reporter().Note("%s", harmless(strings.ReplaceAll(n, "\n", " ")))
 	}
+}
+
+// tellRepository says how the repositories of the images are watched, and what was
+// read of them last.
+func (e *environment) tellRepository(p *project.Project, list *feeds.List) (feeds.Report, []pipeline.Platform, error) {
+	offered, platforms, err := e.mirrors(p, list.Repository).Last()
+	if err != nil {
+		return feeds.Report{}, nil, err
+	}
+	return feeds.TellRepository(list.Repository, offered, time.Now()), platforms, nil
 }

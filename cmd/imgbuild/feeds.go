@@ -72,10 +72,6 @@ type feedsDocument struct {
 }
 
 func writeFeeds(w io.Writer, d feedsDocument) {
-	if len(d.Feeds) == 0 {
-		fmt.Fprintln(w, "no feed is watched")
-		return
-	}
 	width := len("feed")
 	for _, r := range d.Feeds {
 		width = max(width, len(r.Name))
@@ -83,10 +79,18 @@ func writeFeeds(w io.Writer, d feedsDocument) {
 	fmt.Fprintf(w, "%-*s  %-17s %9s  %-16s  %-16s  %s\n", width, "feed", "kind", "records", "read", "newest", "state")
 	for _, r := range d.Feeds {
 		state := "fresh"
-		if !r.Fresh {
+		switch {
+		case r.Off:
+			state = "off"
+		case !r.Watched():
+			state = "not read yet"
+		case !r.Fresh:
 			state = "ALARM"
 		}
 		fmt.Fprintf(w, "%-*s  %-17s %9d  %-16s  %-16s  %s\n", width, r.Name, r.Kind, r.Records, moment(r.Read), moment(r.AsOf), state)
+		if r.Kind == feeds.Repository && r.Watched() {
+			fmt.Fprintf(w, "  %s\n", harmless(r.Holds))
+		}
 		for _, a := range r.Alarms {
 			fmt.Fprintf(w, "  %s: %s\n    %s\n", a.What, harmless(a.Reason), harmless(a.Mend))
 		}
@@ -103,14 +107,18 @@ func moment(t time.Time) string {
 // alarmed is the end of a command that found feeds in alarm; nil without any.
 func alarmed(reports []feeds.Report) error {
 	var names []string
+	watched := 0
 	for _, r := range reports {
-		if !r.Fresh {
+		if !r.Watched() {
+			continue
+		}
+		if watched++; !r.Fresh {
 			names = append(names, r.Name)
 		}
 	}
 	if len(names) == 0 {
 		return nil
 	}
-	return fault.Worldf("%d of %d feeds cannot be relied on: that they say nothing of a package is no fact", len(names), len(reports)).
+	return fault.Worldf("%d of %d feeds cannot be relied on: that they say nothing of a package is no fact", len(names), watched).
 		WithHint("each alarm says what to do; what was kept before stays in use")
 }

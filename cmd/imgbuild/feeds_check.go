@@ -1,10 +1,14 @@
 package main
 
 import (
+	"context"
 	"io"
+	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"imgbuild/builder/project"
 	"imgbuild/ci/feeds"
 	"imgbuild/images/fault"
 )
@@ -29,15 +33,20 @@ person accepts it with --accept-smaller.`,
 			if o.Smaller && len(names) == 0 {
 				return fault.Inputf("--accept-smaller is given for every feed").WithHint("name the feed that is meant: %s", env.command("feeds", "check", "--accept-smaller", "FEED"))
 			}
-			_, store, list, err := env.feeds()
+			p, store, list, err := env.feeds()
 			if err != nil {
 				return err
 			}
-			chosen, err := list.Select(names)
-			if err != nil {
-				return err
+			// The repositories of the images are there by name, or with all.
+			rest := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == list.Repository.Name })
+			repository := len(names) == 0 || len(rest) < len(names)
+			var chosen []*feeds.Feed
+			if len(names) == 0 || len(rest) > 0 {
+				if chosen, err = list.Select(rest); err != nil {
+					return err
+				}
 			}
-			if len(chosen) == 0 {
+			if len(chosen) == 0 && len(names) == 0 {
 				return fault.Inputf("no feed is watched: %s lists none", list.Path).WithHint("add one: %s", env.command("feeds", "add", "osv-debian"))
 			}
 			states, err := store.SyncAll(cmd.Context(), chosen, o, func(f *feeds.Feed, s *feeds.State) bool {
@@ -46,9 +55,16 @@ person accepts it with --accept-smaller.`,
 			if err != nil {
 				return err
 			}
-			d := feedsDocument{File: list.Path}
+			d := feedsDocument{File: list.Path, Feeds: []feeds.Report{}}
 			for i, f := range chosen {
 				d.Feeds = append(d.Feeds, feeds.Tell(f, states[i], store.Now()))
+			}
+			if repository {
+				report, err := env.checkRepository(cmd.Context(), p, list, kept, now)
+				if err != nil {
+					return err
+				}
+				d.Feeds = append(d.Feeds, report)
 			}
 			if err := env.answer(d, func(w io.Writer) { writeFeeds(w, d) }, ""); err != nil {
 				return err
@@ -60,4 +76,26 @@ person accepts it with --accept-smaller.`,
 	cmd.Flags().BoolVar(&kept, "kept", false, "judge what is kept, and read nothing")
 	cmd.Flags().BoolVar(&o.Smaller, "accept-smaller", false, "accept that a feed has far fewer records than it had, or older ones")
 	return cmd
+}
+
+// checkRepository reads the repositories that were read before, if they are due. Which
+// others the images have is for advisories sync, which looks at the images.
+func (e *environment) checkRepository(ctx context.Context, p *project.Project, list *feeds.List, kept, now bool) (feeds.Report, error) {
+	report, platforms, err := e.tellRepository(p, list)
+	if err != nil || kept || len(platforms) == 0 {
+		return report, err
+	}
+	gaps, notes, err := e.mirrors(p, list.Repository).Sync(ctx, platforms, now)
+	if err != nil {
+		return report, err
+	}
+	e.unwatched(notes)
+	if report, _, err = e.tellRepository(p, list); err != nil {
+		return report, err
+	}
+	for _, g := range gaps {
+		report.Fresh = false
+		report.Alarms = append(report.Alarms, feeds.Alarm{What: feeds.Unreachable, Reason: g.Where + ": " + g.Why, Mend: g.Mend, At: time.Now().UTC()})
+	}
+	return report, nil
 }
