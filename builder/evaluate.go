@@ -120,7 +120,7 @@ func Installed(lock *updates.Lock) []installed.Package {
 	for _, p := range entering {
 		one := installed.Package{
 			Ecosystem: "Debian:" + ecosystem.DebianRelease(lock.Suite), Name: p.Name, Version: p.Version, Architecture: p.Architecture,
-			Source: p.Source, SourceVersion: p.SourceVersion,
+			Source: p.Source, SourceVersion: p.SourceVersion, Foreign: installed.From(p.Archive, p.SHA256),
 		}
 		one.Complete()
 		list = append(list, one)

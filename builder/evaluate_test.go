@@ -37,10 +37,15 @@ Source: shadow
 	lock := &updates.Lock{Suite: "bookworm", Packages: []updates.Package{{Name: "mkfs", Version: "1", Set: updates.Tools}}}
 	for _, p := range packages {
 		lock.Packages = append(lock.Packages, updates.Package{
-			Name: p.Name, Version: p.Version, Architecture: p.Architecture, Source: p.Source, SourceVersion: p.SourceVersion, Set: updates.Root,
+			Name: p.Name, Version: p.Version, Architecture: p.Architecture, Source: p.Source, SourceVersion: p.SourceVersion, Set: updates.Root, Archive: "debian",
 		})
 	}
-	if got := builder.Installed(lock); len(got) != 2 || got[0].Source != "linux" || got[0].SourceVersion != "6.1.176-1" || !cmp.Equal(want, got) {
+	lock.Packages = append(lock.Packages, updates.Package{Name: "agent", Version: "1", Set: updates.Root, Archive: "vendor"})
+	got := builder.Installed(lock)
+	if len(got) != 3 || got[2].Foreign != "vendor" {
+		t.Fatalf("a vendor's package is %+v", got)
+	}
+	if got = got[:2]; len(got) != 2 || got[0].Source != "linux" || got[0].SourceVersion != "6.1.176-1" || !cmp.Equal(want, got) {
 		t.Errorf("the lock and its image differ: %s", cmp.Diff(want, got))
 	}
 }

@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,14 +45,18 @@ func advise(ctx context.Context, r *report.Report, t *Target, s Spec) error {
 		return err
 	}
 	type binary struct{ name, version, architecture string }
-	known := map[binary]bool{}
-	for _, p := range packages {
-		known[binary{p.Name, p.Version, p.Architecture}] = true
+	known := map[binary]int{}
+	for i, p := range packages {
+		known[binary{p.Name, p.Version, p.Architecture}] = i
 	}
 	for _, p := range s.Listed {
-		if !known[binary{p.Name, p.Version, p.Architecture}] {
+		i, ok := known[binary{p.Name, p.Version, p.Architecture}]
+		if !ok {
 			packages = append(packages, p)
+			continue
 		}
+		// The status does not tell where a package comes from, and the list does.
+		packages[i].Foreign, packages[i].Accepted = cmp.Or(p.Foreign, packages[i].Foreign), p.Accepted
 	}
 	if r.Advised, r.Vulnerabilities, err = s.Advisor.Advise(ctx, packages); err != nil {
 		return err
@@ -67,7 +72,8 @@ func advise(ctx context.Context, r *report.Report, t *Target, s Spec) error {
 	return nil
 }
 
-// Listed are the packages of one form of a version by its signed bill of materials.
+// Listed are the packages of one form of a version by its signed bill of materials, with
+// what its signed recipe accepts of them.
 func Listed(ctx context.Context, c *catalog.Catalog, v *catalog.Version, trust signing.Trust, form control.Output) ([]installed.Package, error) {
 	bills, err := evidence.Bills(ctx, c, v, trust)
 	if err != nil {
@@ -76,6 +82,13 @@ func Listed(ctx context.Context, c *catalog.Catalog, v *catalog.Version, trust s
 	list, err := installed.FromCycloneDX(bills[form])
 	if err != nil {
 		return nil, fmt.Errorf("%s, %s: %w", v.Ref(), form, err)
+	}
+	terms, err := evidence.Terms(ctx, c, v, trust)
+	if err != nil {
+		return nil, err
+	}
+	for i := range list {
+		list[i].Accepted = terms.Unadvised(list[i].Foreign)
 	}
 	return list, nil
 }

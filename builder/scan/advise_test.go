@@ -23,13 +23,17 @@ func (a advisor) Feeds(context.Context) ([]report.Feed, error) { return nil, nil
 
 func (a advisor) Advise(_ context.Context, packages []installed.Package) (*report.Advised, []report.Vulnerability, error) {
 	var found []report.Vulnerability
+	advised := &report.Advised{Packages: len(packages), Feeds: []report.Feed{{Says: report.OfPackages}}}
 	for _, p := range packages {
+		if p.Foreign != "" && p.Accepted {
+			advised.Accepted = append(advised.Accepted, report.UnjudgedPackage{Package: p.Name, Reason: p.Foreign})
+		}
 		if v, ok := a[p.Source+" "+p.SourceVersion]; ok {
 			v.Source, v.Version, v.Release, v.ID = p.Source, p.SourceVersion, p.Ecosystem, "CVE of "+p.Source
 			found = append(found, v)
 		}
 	}
-	return &report.Advised{Packages: len(packages), Feeds: []report.Feed{{Says: report.OfPackages}}}, found, nil
+	return advised, found, nil
 }
 
 // broken cannot answer.
@@ -115,10 +119,12 @@ Version: 1
 	// What lies beside the root is asked about too, and nothing twice.
 	spec.Listed = []installed.Package{
 		{Ecosystem: "Debian:12", Name: "nginx", Version: "1", Source: "nginx", SourceVersion: "1"},
+		{Ecosystem: "Debian:12", Name: "perl", Version: "1", Source: "perl", SourceVersion: "1", Foreign: "vendor", Accepted: true},
 		{Ecosystem: "Debian:12", Name: "grub-pc-bin", Version: "2", Source: "grub2", SourceVersion: "2"},
 	}
 	spec.Advisor, spec.Offers = advisor{"grub2 2": fixed, "nginx 1": fixed}, scan.Offers{}
-	if r, err := run(); err != nil || r.Advised.Packages != 5 || len(r.Vulnerabilities) != 2 || r.Vulnerabilities[0].Source != "grub2" {
+	if r, err := run(); err != nil || r.Advised.Packages != 5 || len(r.Vulnerabilities) != 2 || r.Vulnerabilities[0].Source != "grub2" ||
+		!slices.Equal(r.Advised.Accepted, []report.UnjudgedPackage{{Package: "perl", Reason: "vendor"}}) {
 		t.Errorf("with a bill of materials: %+v, %v", r, err)
 	}
 

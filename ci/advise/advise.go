@@ -107,7 +107,10 @@ func match(index *advisory.Index, facts *feeds.Facts, packages []installed.Packa
 	if err != nil {
 		return nil, fmt.Errorf("asking the advisories: %w", err)
 	}
-	advised.Packages = len(packages) - len(result.Unjudged)
+	advised.Packages = len(packages) - len(result.Unjudged) - len(result.Accepted)
+	for _, u := range result.Accepted {
+		advised.Accepted = append(advised.Accepted, report.UnjudgedPackage(u))
+	}
 	for _, u := range result.Unjudged {
 		advised.Unjudged = append(advised.Unjudged, report.UnjudgedPackage(u))
 	}

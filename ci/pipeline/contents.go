@@ -21,7 +21,7 @@ import (
 
 // contentsHead begins a file of contents; its last digit is the version of the form.
 // The digest of what follows stands between.
-const contentsHead = "imgbuild contents 1 "
+const contentsHead = "imgbuild contents 2 "
 
 // maxContents is the largest such file in bytes.
 const maxContents = 256 << 20
@@ -33,10 +33,19 @@ func SignedContents(c *catalog.Catalog, trust signing.Trust) func(context.Contex
 		if err != nil {
 			return nil, err
 		}
+		// Where no recipe is signed, nobody has accepted anything.
+		terms, err := evidence.Terms(ctx, c, v, trust)
+		if err != nil && ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 		contents := Contents{}
 		for form, document := range bills {
 			if contents[form], err = installed.FromCycloneDX(document); err != nil {
 				return nil, fmt.Errorf("%s, %s: %w", v.Ref(), form, err)
+			}
+			for i := range contents[form] {
+				one := &contents[form][i]
+				one.Accepted = terms.Unadvised(one.Foreign)
 			}
 		}
 		return contents, nil

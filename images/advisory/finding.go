@@ -83,6 +83,8 @@ type Result struct {
 	// Unjudged are packages about which nothing is said: whoever counts on the
 	// findings must look at it first.
 	Unjudged []Unjudged `json:"unjudged,omitempty"`
+	// Accepted are those of which it is accepted that nothing is said.
+	Accepted []Unjudged `json:"accepted,omitempty"`
 }
 
 // keyOf is how a finding is sorted first: by a number of its state, its severity

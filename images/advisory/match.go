@@ -2,6 +2,8 @@ package advisory
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 
@@ -40,6 +42,10 @@ func (x *Index) group(packages []installed.Package, result *Result) []*subject {
 	var subjects []*subject
 	for i := range packages {
 		p := &packages[i]
+		if p.Foreign != "" && p.Accepted {
+			result.Accepted = append(result.Accepted, Unjudged{p.Name, p.Version, foreign(p)})
+			continue
+		}
 		of, reason := judged(p)
 		if reason != "" {
 			result.Unjudged = append(result.Unjudged, Unjudged{p.Name, p.Version, reason})
@@ -75,10 +81,23 @@ func (x *Index) group(packages []installed.Package, result *Result) []*subject {
 	return subjects
 }
 
+// foreign says of a package that is not the distribution's why its advisories say
+// nothing of it.
+func foreign(p *installed.Package) string {
+	where := "the source " + p.Foreign
+	if len(p.Foreign) == hex.EncodedLen(sha256.Size) {
+		where = "a package file of the project"
+	}
+	return "it comes from " + where + ", of which no advisory speaks"
+}
+
 // judged says why a package cannot be; reason is empty when it can.
 func judged(p *installed.Package) (of *ecosystem.Distribution, reason string) {
-	if p.Problem != "" {
+	switch {
+	case p.Problem != "":
 		return nil, p.Problem
+	case p.Foreign != "":
+		return nil, foreign(p) + "; a recipe accepts that by advisories: none at the source"
 	}
 	of, err := ecosystem.Of(p.Ecosystem)
 	if err != nil {

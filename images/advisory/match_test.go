@@ -243,6 +243,9 @@ func TestPackagesThatCannotBeJudgedAreNamed(t *testing.T) {
 		{Ecosystem: "Debian:12", Name: "ssl", Version: "one", Source: "ssl", SourceVersion: "one two"},
 		{Name: "app", Problem: "it has no package URL"},
 		{Ecosystem: "Debian:13", Name: "ssl", Version: "1", Source: "ssl", SourceVersion: "1"},
+		{Ecosystem: "Debian:12", Name: "ssl", Version: "3", Source: "ssl", SourceVersion: "3", Foreign: "vendor"},
+		{Ecosystem: "Debian:12", Name: "agent", Version: "1", Source: "agent", SourceVersion: "1", Foreign: strings.Repeat("a", 64)},
+		{Ecosystem: "Debian:12", Name: "taken", Version: "1", Source: "ssl", SourceVersion: "1", Foreign: "vendor", Accepted: true},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -252,6 +255,11 @@ func TestPackagesThatCannotBeJudgedAreNamed(t *testing.T) {
 		{Package: "ssl", Version: "one", Reason: `"one two" is no version as dpkg knows them`},
 		{Package: "app", Reason: "it has no package URL"},
 		{Package: "ssl", Version: "1", Reason: "no advisory speaks of Debian:13: no feed of it was read"},
+		{Package: "ssl", Version: "3", Reason: "it comes from the source vendor, of which no advisory speaks; a recipe accepts that by advisories: none at the source"},
+		{Package: "agent", Version: "1", Reason: "it comes from a package file of the project, of which no advisory speaks; a recipe accepts that by advisories: none at the source"},
+	}
+	if diff := cmp.Diff([]advisory.Unjudged{{Package: "taken", Version: "1", Reason: "it comes from the source vendor, of which no advisory speaks"}}, r.Accepted); diff != "" {
+		t.Error(diff)
 	}
 	if diff := cmp.Diff(want, r.Unjudged); diff != "" || len(r.Findings) > 0 {
 		t.Error(diff, r.Findings)

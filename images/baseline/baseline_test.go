@@ -93,6 +93,7 @@ func TestMistakesAreFoundAtTheirPlace(t *testing.T) {
 		{"score", base + "gates:\n  min-score:\n    cis:\n      level-1: 97\n      level-2: 101\n", `:7:16: expected a score from 0 to 100 percent, found 101`},
 		{"probe port", base + "probes: {a: {tcp: {port: 70000}}}", `expected a port from 1 to 65535, found 70000`},
 		{"source", base + "sources: {x: {url: 'https://mirror.example/x', suite: s}}", `missing key "fingerprint"`},
+		{"source's advisories", base + "sources: {x: {url: 'https://mirror.example/x', suite: s, advisories: some}}", `advisories`},
 		{"source url", base + "sources: {x: {url: 'ftp://mirror.example'}}", `expected an http, https or file URL`},
 		{"source of Debian's name", base + "sources: {debian-security: {url: 'https://mirror.example', suite: x, key: parts/web.yaml, fingerprint: " + strings.Repeat("A", 40) + "}}", `"debian-security" is Debian's own`},
 		{"kernel argument", base + "kernel-arguments: ['a b']", `is not one word of a kernel command line`},

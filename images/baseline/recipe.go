@@ -156,7 +156,17 @@ type PackageSource struct {
 	// installed when it is listed or depended on.
 	Deb    *node.File `json:"deb,omitempty" jsonschema_description:"a package file of the project, instead of a repository"`
 	SHA256 string     `json:"sha256,omitempty" jsonschema_description:"digest that the package file must have"`
+	// Advisories is what is known of vulnerabilities of what comes from it. The
+	// distribution's advisories do not speak of it, so that its packages cannot be
+	// judged, unless the recipe accepts that none do.
+	Advisories Advisories `json:"advisories,omitempty" jsonschema:"enum=none" jsonschema_description:"none accepts that no advisory speaks of these packages, so that their vulnerabilities are not looked for; without it they count as packages that cannot be judged"`
 }
+
+// Advisories is which advisories speak of the packages of a source.
+type Advisories string
+
+// NoAdvisories is that none do, and that the recipe's author answers for it.
+const NoAdvisories Advisories = "none"
 
 // Outputs are the forms of the image; a form that is nil is not made.
 type Outputs struct {

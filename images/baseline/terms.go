@@ -19,11 +19,41 @@ type Terms struct {
 	Outputs  Outputs          `json:"outputs,omitzero"`
 	Gates    Gates            `json:"gates,omitzero"`
 	Mutable  Mutables         `json:"mutable,omitempty"`
+	// Sources are those of which something is said about their packages' advisories.
+	Sources map[string]SourceTerms `json:"sources,omitempty"`
+}
+
+// SourceTerms are what a recipe says of the packages of a source.
+type SourceTerms struct {
+	// SHA256 is that of the source's one package file; empty of a repository.
+	SHA256     string     `json:"sha256,omitempty"`
+	Advisories Advisories `json:"advisories,omitempty"`
 }
 
 // Terms returns the recipe's terms.
 func (r *Recipe) Terms() Terms {
-	return Terms{Controls: r.Controls, Probes: r.Probes, Outputs: r.Outputs, Gates: r.Gates, Mutable: r.Mutable}
+	t := Terms{Controls: r.Controls, Probes: r.Probes, Outputs: r.Outputs, Gates: r.Gates, Mutable: r.Mutable}
+	for name, s := range r.Sources {
+		if s.Advisories == "" {
+			continue
+		}
+		if t.Sources == nil {
+			t.Sources = map[string]SourceTerms{}
+		}
+		t.Sources[name] = SourceTerms{s.SHA256, s.Advisories}
+	}
+	return t
+}
+
+// Unadvised tells whether the recipe accepts that no advisory speaks of a source,
+// which is given by its name, or by the digest of its package file.
+func (t *Terms) Unadvised(source string) bool {
+	for name, s := range t.Sources {
+		if s.Advisories == NoAdvisories && (s.SHA256 == "" && name == source || s.SHA256 != "" && s.SHA256 == source) {
+			return true
+		}
+	}
+	return false
 }
 
 // ReadTerms reads the terms of a recipe out of its canonical form, which hangs

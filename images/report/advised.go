@@ -16,6 +16,20 @@ type Advised struct {
 	Packages int `json:"packages"`
 	// Unjudged are packages of which it cannot be told what concerns them.
 	Unjudged []UnjudgedPackage `json:"unjudged,omitempty"`
+	// Accepted are those of which the recipe accepts that no advisory speaks.
+	Accepted []UnjudgedPackage `json:"accepted,omitempty"`
+}
+
+// accepted names the first of those that are accepted.
+func (a *Advised) accepted() string {
+	var names []string
+	for _, p := range a.Accepted[:min(len(a.Accepted), shown)] {
+		names = append(names, p.Package)
+	}
+	if more := len(a.Accepted) - len(names); more > 0 {
+		names = append(names, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(names, ", ")
 }
 
 // NotLooked is what is said of a report without it.

@@ -26,6 +26,9 @@ func (r *Report) writeCVEs(w io.Writer) error {
 		return nil
 	}
 	fmt.Fprintf(w, "CVEs: %d packages held against %s\n", r.Advised.Packages, r.Advised.Sources())
+	if n := len(r.Advised.Accepted); n > 0 {
+		fmt.Fprintf(w, "  %d not held against anything, as the recipe accepts: %s\n", n, plain(r.Advised.accepted()))
+	}
 	untold := r.Untold()
 	for _, line := range untold[:min(len(untold), shown)] {
 		fmt.Fprintf(w, "  %s\n", plain(line))

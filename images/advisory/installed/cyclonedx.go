@@ -34,6 +34,10 @@ type component struct {
 	PURL       string      `json:"purl"`
 	Properties []property  `json:"properties"`
 	Components []component `json:"components"`
+	Hashes     []struct {
+		Algorithm string `json:"alg"`
+		Content   string `json:"content"`
+	} `json:"hashes"`
 }
 
 type property struct {
@@ -128,8 +132,22 @@ func (c *component) pkg() (p Package, ok bool) {
 	}
 	p.Source = cmp.Or(c.property("imgbuild:source"), c.property("aquasecurity:trivy:SrcName"), upstream)
 	p.SourceVersion = cmp.Or(c.property("imgbuild:source-version"), c.trivySourceVersion(), version)
+	if c.property("imgbuild:file") != "" {
+		p.Foreign = From(c.property("imgbuild:archive"), c.digest())
+	}
 	p.Complete()
 	return p, true
+}
+
+// digest is the SHA-256 of the package's file; of one that has none it is no digest,
+// and not empty.
+func (c *component) digest() string {
+	for _, h := range c.Hashes {
+		if h.Algorithm == "SHA-256" && h.Content != "" {
+			return h.Content
+		}
+	}
+	return "a file"
 }
 
 // trivySourceVersion is the source's version as trivy gives it, in three parts.

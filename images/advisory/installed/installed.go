@@ -25,6 +25,13 @@ type Package struct {
 	Source, SourceVersion string
 	// PURL is its package URL where it is known.
 	PURL string
+	// Foreign is where it comes from when that is not the distribution: the name of a
+	// repository, or the digest of a package file. The distribution's advisories do
+	// not speak of it, so it is not judged by them. Empty is that it is the
+	// distribution's own, or not known.
+	Foreign string `json:",omitempty"`
+	// Accepted is that whoever made the image accepts that no advisory speaks of it.
+	Accepted bool `json:",omitempty"`
 	// Problem says in words why it cannot be told what concerns the package;
 	// empty when it can.
 	Problem string
@@ -33,6 +40,26 @@ type Package struct {
 // rebuilt is the end of a binary package's version that was built again from
 // the same source (Debian Developer's Reference 5.10.2.1). No source has it.
 var rebuilt = regexp.MustCompile(`\+b[0-9]+$`)
+
+// A backport is made from a later release's source package. The advisories of the
+// release that it is for do not speak of it, and its version is higher than all that
+// they name as mended (https://backports.debian.org/Contribute/#index6h3).
+var backport = regexp.MustCompile(`~bpo[0-9]+\+[0-9]+(\+b[0-9]+)?$`)
+
+// backports is where they come from, unless the name of a repository is known.
+const backports = "backports"
+
+// From is what Foreign is of a package of a lock: of the archive of that name, or, where
+// it has none, a package file with that digest.
+func From(archive, sha256 string) string {
+	switch archive {
+	case "debian", "debian-security":
+		return ""
+	case "":
+		return sha256
+	}
+	return archive
+}
 
 // Complete fills in the source from the binary package where it is not known, and names
 // it as advisories do: without the number of a rebuild, and for one of Debian that only
@@ -46,6 +73,9 @@ func (p *Package) Complete() {
 	}
 	if d, err := ecosystem.Of(p.Ecosystem); err == nil && d.Order.Name == "dpkg" && strings.Contains(p.SourceVersion, "+b") {
 		p.SourceVersion = rebuilt.ReplaceAllString(p.SourceVersion, "")
+	}
+	if p.Foreign == "" && backport.MatchString(p.Version) {
+		p.Foreign = backports
 	}
 	if strings.HasPrefix(p.Ecosystem, "Debian:") {
 		p.Source, p.SourceVersion = Unsigned(p.Source, p.SourceVersion)

@@ -29,7 +29,7 @@ Architecture: amd64
 Source: shadow (1:4.13+dfsg1-1)
 `
 	locked := func(name, version, source, sourceVersion string) updates.Package {
-		return updates.Package{Name: name, Version: version, Architecture: "amd64", Source: source, SourceVersion: sourceVersion, Set: updates.Root}
+		return updates.Package{Name: name, Version: version, Architecture: "amd64", Source: source, SourceVersion: sourceVersion, Set: updates.Root, Archive: "debian"}
 	}
 	lock := &updates.Lock{Packages: []updates.Package{
 		locked("libc6", "2.36-9+deb12u10", "glibc", "2.36-9+deb12u10"), locked("login", "1:4.13+dfsg1-1+b1", "shadow", "1:4.13+dfsg1-1"),
@@ -66,6 +66,31 @@ Source: shadow (1:4.13+dfsg1-1)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestWhatIsNotTheDistributions: packages of other repositories, of the project's own
+// files and backports are told apart, in documents, locks and systems.
+func TestWhatIsNotTheDistributions(t *testing.T) {
+	sum := strings.Repeat("ab", 32)
+	for archive, want := range map[string]string{"debian": "", "debian-security": "", "docker": "docker", "": sum} {
+		properties := `{"name": "imgbuild:file", "value": "pool/x.deb"}`
+		if archive != "" {
+			properties += `, {"name": "imgbuild:archive", "value": "` + archive + `"}`
+		}
+		list, err := installed.FromCycloneDX(document(`{"type": "library", "name": "x", "purl": "pkg:deb/debian/x@1?arch=amd64&distro=debian-12",
+			"hashes": [{"alg": "SHA-256", "content": "` + sum + `"}], "properties": [` + properties + `]}`))
+		if err != nil || len(list) != 1 || list[0].Foreign != want || installed.From(archive, sum) != want {
+			t.Errorf("of archive %q: %+v, %v", archive, list, err)
+		}
+	}
+	for version, want := range map[string]string{
+		"6.12.9-1~bpo12+1": "backports", "6.12.9-1~bpo12+1+b2": "backports", "1.22.1-9+deb12u1": "", "1~bpo": "", "1.27.0-1~bookworm": "",
+	} {
+		list, err := installed.FromStatus([]byte("Package: x\nStatus: install ok installed\nVersion: "+version+"\nArchitecture: amd64\n"), "debian", "12")
+		if err != nil || list[0].Foreign != want {
+			t.Errorf("%s: %+v, %v", version, list, err)
+		}
 	}
 }
 
