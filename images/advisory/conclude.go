@@ -15,7 +15,9 @@ const unassigned = "not yet assigned"
 // conclusion makes one finding of all that is said of one vulnerability in a
 // subject.
 //
-// A statement that the version is not affected counts most. Else the package
+// A statement that the version is not affected counts most; that of an advisory about
+// many, which is for all of them and was true when it was made, only where no record
+// about the vulnerability itself says otherwise. Else the package
 // has the vulnerability as soon as one record says so. What the distributor
 // decided about it is looked at only where no version is without it: once there
 // is a fix it is there to be taken. What it calls unimportant stays so.
@@ -41,7 +43,7 @@ func (d *desk) conclude(s *subject, number uint32, all []*judgement) (Finding, e
 		if j.applies {
 			own = Worse(own, cmp.Or(j.severity, v.severity))
 		}
-		if c.Urgency == "" && j.urgency != unassigned {
+		if j.urgency != unassigned && (c.Urgency == "" || Worse(SeverityOfWord(c.Urgency), SeverityOfWord(j.urgency)) != SeverityOfWord(c.Urgency)) {
 			c.Urgency = j.urgency
 		}
 	}
@@ -77,6 +79,12 @@ func (c *conclusion) decide() error {
 		open = open || j.status == StatusUndetermined && j.applies
 	}
 	c.has = c.where(func(j *judgement) bool { return j.status == StatusAffected && j.applies })
+	if denied && len(c.has) > 0 {
+		var err error
+		if denied, err = c.deniedByItsOwn(); err != nil {
+			return err
+		}
+	}
 	switch {
 	case denied:
 		from := c.where(func(j *judgement) bool { return j.status == StatusNotAffected && j.applies })
@@ -91,6 +99,38 @@ func (c *conclusion) decide() error {
 		return c.say(StateUndetermined, from, because("its source has not determined yet whether it is affected", from))
 	}
 	return c.free()
+}
+
+// deniedByItsOwn tells, where a record has it and another denies that, whether the one
+// that counts denies it.
+func (c *conclusion) deniedByItsOwn() (bool, error) {
+	var own, others bool // a record about the vulnerability denies it; one has it
+	for _, j := range c.all {
+		if !j.applies || j.status != StatusNotAffected && j.status != StatusAffected {
+			continue
+		}
+		id, ofDistributor, err := c.about(j)
+		if err != nil {
+			return false, err
+		}
+		itself := !ofDistributor || id == c.Vulnerability || slices.Contains(c.Aliases, id)
+		own = own || itself && j.status == StatusNotAffected
+		others = others || itself && j.status == StatusAffected
+	}
+	return own || !others, nil
+}
+
+// about is the id of the record that a judgement is taken from, and whether it is a
+// distributor's advisory, which is about vulnerabilities that others name.
+func (c *conclusion) about(j *judgement) (id string, ofDistributor bool, err error) {
+	part := c.index.records.part(int(j.record))
+	id = part.text()
+	part.number()
+	ofDistributor = part.byte() == 1
+	if part.failed {
+		return "", false, errIndex
+	}
+	return id, ofDistributor, nil
 }
 
 // affected concludes where a record has it.
@@ -178,12 +218,9 @@ func (c *conclusion) say(state State, from []*judgement, reason string) error {
 	c.Advisories = make([]string, 0, len(from))
 	distributors := 0
 	for _, j := range from {
-		part := c.index.records.part(int(j.record))
-		id := part.text()
-		part.number()
-		ofDistributor := part.byte() == 1
-		if part.failed {
-			return errIndex
+		id, ofDistributor, err := c.about(j)
+		if err != nil {
+			return err
 		}
 		switch {
 		case slices.Contains(c.Advisories, id):

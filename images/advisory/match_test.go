@@ -115,12 +115,34 @@ func TestStates(t *testing.T) {
 			{ID: "CVE-1", Affected: []advisory.Affected{affected("ssl", begins, ends("2"))}},
 			{ID: "DSA-1-1", Upstream: []string{"CVE-1"}, Affected: []advisory.Affected{affected("ssl", begins, ends("3"))}},
 		}, "1", "affected", "fixed in 3 (DSA-1-1)", "3"},
+		// What an advisory said of all its vulnerabilities was true when it was made.
+		"an advisory denies it": {[]advisory.Record{
+			{ID: "CVE-1", Affected: []advisory.Affected{affected("ssl", begins)}},
+			{ID: "DSA-1-1", Upstream: []string{"CVE-1", "CVE-2"}, Affected: with(affected("ssl"), func(a *advisory.Affected) { a.Status = advisory.StatusNotAffected })},
+		}, "1", "affected", "no version of Debian:12 is without it", ""},
+		"an advisory denies another's": {[]advisory.Record{
+			{ID: "DSA-2-1", Upstream: []string{"CVE-1"}, Affected: []advisory.Affected{affected("ssl", begins)}},
+			{ID: "DSA-1-1", Upstream: []string{"CVE-1"}, Affected: with(affected("ssl"), func(a *advisory.Affected) { a.Status = advisory.StatusNotAffected })},
+		}, "1", "not-affected", "its source says that it is not affected", ""},
 		"in all releases": {[]advisory.Record{{ID: "CVE-1", Affected: with(affected("ssl", begins), func(a *advisory.Affected) { a.Ecosystem = "Debian" })}},
 			"1", "affected", "no version of Debian:12 is without it", ""},
 	} {
 		f := said(t, advisorytest.Index(t, c.records...), "ssl", c.version)["CVE-1"]
 		if f.State != c.state || f.Reason != c.reason || f.Fixed != c.fixed {
 			t.Errorf("%s: %s, %q, %q; want %s, %q, %q", name, f.State, f.Reason, f.Fixed, c.state, c.reason, c.fixed)
+		}
+	}
+}
+
+// TestTheWorstWordRates: of what is rated by words alone the worst counts, in whatever
+// order the records are.
+func TestTheWorstWordRates(t *testing.T) {
+	word := func(feed, urgency string) advisory.Record {
+		return advisory.Record{ID: "CVE-1", Feed: feed, Affected: with(affected("ssl", begins), func(a *advisory.Affected) { a.Urgency = urgency })}
+	}
+	for _, records := range [][]advisory.Record{{word("a", "low"), word("b", "high")}, {word("a", "high"), word("b", "low")}} {
+		if f := said(t, advisorytest.Index(t, records...), "ssl", "1")["CVE-1"]; f.Severity != control.High || f.Urgency != "high" {
+			t.Errorf("it is rated %q, %q", f.Severity, f.Urgency)
 		}
 	}
 }

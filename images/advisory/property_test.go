@@ -263,6 +263,8 @@ func check(t *testing.T, m maker, records []advisory.Record, seen map[string]int
 		for _, version := range m.versions {
 			want := map[string]bool{}
 			denied := map[string]bool{}
+			// What an advisory of many denies, and what a record of the vulnerability says.
+			byMany, itself := map[string]bool{}, map[string]bool{}
 			for i := range records {
 				r := &records[i]
 				named := r.Upstream
@@ -271,10 +273,18 @@ func check(t *testing.T, m maker, records []advisory.Record, seen map[string]int
 				}
 				for _, n := range named {
 					for _, id := range stands[n] {
-						want[id] = want[id] || isVulnerable(of.Order, m.release, name, version, r)
-						denied[id] = denied[id] || denies(of.Order, m.release, name, version, r)
+						vulnerable, no := isVulnerable(of.Order, m.release, name, version, r), denies(of.Order, m.release, name, version, r)
+						want[id] = want[id] || vulnerable
+						if len(r.Upstream) > 0 {
+							byMany[id] = byMany[id] || no
+						} else {
+							denied[id], itself[id] = denied[id] || no, itself[id] || vulnerable
+						}
 					}
 				}
+			}
+			for id, no := range byMany {
+				denied[id] = denied[id] || no && !itself[id]
 			}
 			result, err := x.Match([]installed.Package{{Ecosystem: m.release, Name: name, Version: version, Source: name, SourceVersion: version}})
 			if err != nil {

@@ -88,6 +88,7 @@ func TestMistakesAreFoundAtTheirPlace(t *testing.T) {
 		{"word for CVEs", base + "gates: {cves: hihg}", `:3:15: unknown value "hihg" for "severity"; did you mean "high"?`},
 		{"key of CVEs", base + "gates:\n  cves:\n    severity: high\n    unfixd: ignore\n", `:6:5: unknown key "unfixd"; did you mean "unfixed"?`},
 		{"word of CVEs", base + "gates: {cves: {severity: high, unfixed: skip}}", `unknown value "skip" for "unfixed"`},
+		{"dismissed without a fix", base + "gates: {cves: {severity: high, unfixed: ignore, dismissed: refuse}}", `"unfixed: ignore" leaves "dismissed: refuse" nothing to refuse`},
 		{"no CVEs", base + "gates: {cves: {unfixed: refuse}}", `"cves" refuses nothing: give it "severity", or "exploited: refuse"`},
 		{"list of CVEs", base + "gates: {cves: [high]}", `expected a severity for "cves"`},
 		{"score", base + "gates:\n  min-score:\n    cis:\n      level-1: 97\n      level-2: 101\n", `:7:16: expected a score from 0 to 100 percent, found 101`},
@@ -438,8 +439,8 @@ func TestTheGateAboutCVEs(t *testing.T) {
 		"{severity: high}":    {Severity: control.High},
 		"{exploited: refuse}": {Exploited: baseline.Refuse},
 		"\"${worst}\"":        {Severity: control.Low},
-		"{severity: critical, unfixed: ignore, dismissed: refuse, exploited: ignore}": {
-			Severity: control.Critical, Unfixed: baseline.Ignore, Dismissed: baseline.Refuse, Exploited: baseline.Ignore},
+		"{severity: critical, unfixed: ignore, dismissed: ignore, exploited: ignore}": {
+			Severity: control.Critical, Unfixed: baseline.Ignore, Dismissed: baseline.Ignore, Exploited: baseline.Ignore},
 	} {
 		recipe := load(t, project(t, map[string]string{"baselines/web.yaml": base + "vars: {worst: low}\ngates: {cves: " + text + "}\n"}), "web")
 		data, err := recipe.Canonical()

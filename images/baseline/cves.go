@@ -48,6 +48,9 @@ func (c *CVEs) UnmarshalNode(n *node.Node) error {
 		if c.Severity == "" && c.Exploited != Refuse {
 			return node.Errorf(n.Pos, `"cves" refuses nothing: give it "severity", or "exploited: refuse"`)
 		}
+		if c.Dismissed == Refuse && c.Unfixed == Ignore {
+			return node.Errorf(n.At("dismissed"), `what the distributor has dismissed has no fix, so that "unfixed: ignore" leaves "dismissed: refuse" nothing to refuse: take one of them away`)
+		}
 		return nil
 	}
 	if n.Kind != node.String {

@@ -129,6 +129,10 @@ func (c *component) pkg() (p Package, ok bool) {
 	upstream, version, _ := strings.Cut(strings.ReplaceAll(q["upstream"], " ", "+"), "@")
 	if url.Type == packageurl.TypeRPM {
 		upstream, version = sourceRPM(upstream)
+		// The name of a source package's file has no epoch; it is that of what was built.
+		if epoch, _, ok := strings.Cut(p.Version, ":"); ok && version != "" {
+			version = epoch + ":" + version
+		}
 	}
 	p.Source = cmp.Or(c.property("imgbuild:source"), c.property("aquasecurity:trivy:SrcName"), upstream)
 	p.SourceVersion = cmp.Or(c.property("imgbuild:source-version"), c.trivySourceVersion(), version)

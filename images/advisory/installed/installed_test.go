@@ -113,7 +113,7 @@ func TestPackageURLs(t *testing.T) {
 		"pkg:apk/alpine/ssl_client@1.35.0-r29?arch=x86_64&upstream=busybox&distro=alpine-3.17.2": {
 			Ecosystem: "Alpine:v3.17", Name: "ssl_client", Version: "1.35.0-r29", Architecture: "x86_64", Source: "busybox", SourceVersion: "1.35.0-r29"},
 		"pkg:rpm/almalinux/libcurl@7.61.1-30.el8?arch=x86_64&epoch=1&upstream=curl-7.61.1-30.el8.src.rpm&distro=almalinux-8.9": {
-			Ecosystem: "AlmaLinux:8", Name: "libcurl", Version: "1:7.61.1-30.el8", Architecture: "x86_64", Source: "curl", SourceVersion: "7.61.1-30.el8"},
+			Ecosystem: "AlmaLinux:8", Name: "libcurl", Version: "1:7.61.1-30.el8", Architecture: "x86_64", Source: "curl", SourceVersion: "1:7.61.1-30.el8"},
 		"pkg:rpm/redhat/bash@5.1-1.el9?distro=rhel-9.4": {Ecosystem: "Red Hat:enterprise_linux:9", Name: "bash", Version: "5.1-1.el9", Source: "bash", SourceVersion: "5.1-1.el9"},
 		"pkg:npm/left-pad@1.3.0":                        {Name: "left-pad", Version: "1.3.0", Problem: "no advisories are known for packages of type npm"},
 		"pkg:deb/devuan/dash@0.5-1?distro=devuan-5":     {Name: "dash", Version: "0.5-1", Problem: `no advisories are known for distribution "devuan" with packages of type deb`},
