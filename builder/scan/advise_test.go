@@ -6,12 +6,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"imgbuild/builder/scan"
 	"imgbuild/images/advisory/installed"
 	"imgbuild/images/control"
+	"imgbuild/images/fault"
 	"imgbuild/images/report"
 	"imgbuild/images/updates"
 )
@@ -154,5 +156,40 @@ func TestLockedIsCalledAsAdvisoriesCallIt(t *testing.T) {
 	}}
 	if got := scan.Locked(lock, updates.Boot)["linux"]; !slices.Equal(got, []string{"6.1.140-1"}) {
 		t.Errorf("of linux the lock has %v", got)
+	}
+}
+
+// TestOfWhichReleasePackagesAre: os-release(5) lies at one of two places; packages without
+// it are of no release that is known, which is not taken for an empty root.
+func TestOfWhichReleasePackagesAre(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		at := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(at), 0o755), os.WriteFile(at, []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open := func() (string, error) {
+		target, err := scan.Directory(dir, control.Machine)
+		if err != nil {
+			return "", err
+		}
+		return target.Platform, target.Close()
+	}
+	if _, err := open(); fault.KindOf(err) != fault.Input || !strings.Contains(err.Error(), "no root of a Linux system") {
+		t.Errorf("an empty directory: %v", err)
+	}
+	write("var/lib/dpkg/status", "Package: nginx\nStatus: install ok installed\nVersion: 1\n")
+	if _, err := open(); fault.KindOf(err) != fault.Input || !strings.Contains(err.Error(), "of which release they are is not known") {
+		t.Errorf("packages alone: %v", err)
+	}
+	write("usr/lib/os-release", "ID=debian\nVERSION_ID=13\n")
+	if platform, err := open(); err != nil || platform != "debian-13" {
+		t.Errorf("%q, %v", platform, err)
+	}
+	write("etc/os-release", "ID=debian\nVERSION_ID=12\n")
+	if platform, err := open(); err != nil || platform != "debian-12" {
+		t.Errorf("%q, %v", platform, err)
 	}
 }

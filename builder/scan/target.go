@@ -81,10 +81,18 @@ func Directory(dir string, output control.Output) (*Target, error) {
 // maxRelease bounds os-release(5), in bytes.
 const maxRelease = 64 << 10
 
-// releaseOf reads os-release(5): ID and VERSION_ID.
+// releaseOf reads ID and VERSION_ID of os-release(5), which lies at the one or the other
+// place.
 func releaseOf(r system.Reader) (id, version string, err error) {
 	text, err := system.ReadFile(r, "/etc/os-release", maxRelease)
 	if errors.Is(err, fs.ErrNotExist) {
+		text, err = system.ReadFile(r, "/usr/lib/os-release", maxRelease)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := system.ReadFile(r, statusPath, maxStatus); err == nil {
+			return "", "", fault.Inputf("it has packages and no /etc/os-release: of which release they are is not known").
+				WithHint("write that there, as ID=debian and VERSION_ID=12")
+		}
 		return "", "", fault.Inputf("it has no /etc/os-release: no root of a Linux system").
 			WithHint("give a disk image, a container image, or the directory that has etc/ and usr/")
 	}

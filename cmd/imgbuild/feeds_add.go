@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -71,8 +72,12 @@ The public sources:` + public.String(),
 				return first
 			}
 			next := ""
-			if first == nil {
+			switch alarm := func(f feeds.AddedFeed) bool { return !f.Fresh }; {
+			case first != nil:
+			case slices.ContainsFunc(all.Feeds, alarm):
 				next = env.command("feeds", "list")
+			default:
+				next = env.command("advisories", "sync")
 			}
 			if err := env.answer(all, func(out io.Writer) { writeAdded(out, list.Path, &all) }, next); err != nil {
 				return err

@@ -84,11 +84,14 @@ func (x *Index) group(packages []installed.Package, result *Result) []*subject {
 // foreign says of a package that is not the distribution's why its advisories say
 // nothing of it.
 func foreign(p *installed.Package) string {
-	where := "the source " + p.Foreign
-	if len(p.Foreign) == hex.EncodedLen(sha256.Size) {
-		where = "a package file of the project"
+	where := "it comes from the source " + p.Foreign
+	switch {
+	case p.Foreign == installed.Backports:
+		where = "it is a backport from a later release"
+	case len(p.Foreign) == hex.EncodedLen(sha256.Size):
+		where = "it comes from a package file of the project"
 	}
-	return "it comes from " + where + ", of which no advisory speaks"
+	return where + ", of which no advisory speaks"
 }
 
 // judged says why a package cannot be; reason is empty when it can.
@@ -97,6 +100,9 @@ func judged(p *installed.Package) (of *ecosystem.Distribution, reason string) {
 	case p.Problem != "":
 		return nil, p.Problem
 	case p.Foreign != "":
+		if p.Foreign == installed.Backports {
+			return nil, foreign(p)
+		}
 		return nil, foreign(p) + "; a recipe accepts that by advisories: none at the source"
 	}
 	of, err := ecosystem.Of(p.Ecosystem)

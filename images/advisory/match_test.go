@@ -267,6 +267,7 @@ func TestPackagesThatCannotBeJudgedAreNamed(t *testing.T) {
 		{Ecosystem: "Debian:13", Name: "ssl", Version: "1", Source: "ssl", SourceVersion: "1"},
 		{Ecosystem: "Debian:12", Name: "ssl", Version: "3", Source: "ssl", SourceVersion: "3", Foreign: "vendor"},
 		{Ecosystem: "Debian:12", Name: "agent", Version: "1", Source: "agent", SourceVersion: "1", Foreign: strings.Repeat("a", 64)},
+		{Ecosystem: "Debian:12", Name: "later", Version: "1", Source: "later", SourceVersion: "1", Foreign: installed.Backports},
 		{Ecosystem: "Debian:12", Name: "taken", Version: "1", Source: "ssl", SourceVersion: "1", Foreign: "vendor", Accepted: true},
 	})
 	if err != nil {
@@ -279,6 +280,7 @@ func TestPackagesThatCannotBeJudgedAreNamed(t *testing.T) {
 		{Package: "ssl", Version: "1", Reason: "no advisory speaks of Debian:13: no feed of it was read"},
 		{Package: "ssl", Version: "3", Reason: "it comes from the source vendor, of which no advisory speaks; a recipe accepts that by advisories: none at the source"},
 		{Package: "agent", Version: "1", Reason: "it comes from a package file of the project, of which no advisory speaks; a recipe accepts that by advisories: none at the source"},
+		{Package: "later", Version: "1", Reason: "it is a backport from a later release, of which no advisory speaks"},
 	}
 	if diff := cmp.Diff([]advisory.Unjudged{{Package: "taken", Version: "1", Reason: "it comes from the source vendor, of which no advisory speaks"}}, r.Accepted); diff != "" {
 		t.Error(diff)

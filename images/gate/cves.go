@@ -34,8 +34,8 @@ func cves(gate *baseline.CVEs, form string, r *report.Report, now time.Time) []R
 			no(name, "%s", lack)
 		}
 	}
-	for _, p := range r.Advised.Unjudged {
-		no("cves", "it cannot be told which vulnerabilities it has: %s", p)
+	for _, unclear := range r.Advised.Unclear() {
+		no("cves", "it cannot be told which vulnerabilities it has: %s", unclear)
 	}
 	if r.Advised.Packages == 0 {
 		no("cves", "no package of it was held against advisories")

@@ -1,6 +1,7 @@
 package gate_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -110,6 +111,11 @@ func TestWhatFeedsDoNotSayIsNoFact(t *testing.T) {
 		"not judged": {high, func(r *report.Report) {
 			r.Advised.Unjudged = []report.UnjudgedPackage{{Package: "nginx", Version: "x:1", Reason: "no version"}}
 		}, "it cannot be told which vulnerabilities it has: nginx x:1: no version"},
+		"many not judged": {high, func(r *report.Report) {
+			for i := range 300 {
+				r.Advised.Unjudged = append(r.Advised.Unjudged, report.UnjudgedPackage{Package: fmt.Sprint("p", i), Version: "1", Reason: "nobody speaks of it"})
+			}
+		}, "it cannot be told which vulnerabilities it has: 300 packages, such as p0 1: nobody speaks of it"},
 		"no package": {high, func(r *report.Report) { r.Advised.Packages = 0 }, "no package of it was held against advisories"},
 		"a part":     {high, func(r *report.Report) { r.Narrowed = true }, "it was held to a part of what there is only"},
 		"no catalogue of exploits": {baseline.CVEs{Exploited: baseline.Refuse}, func(r *report.Report) { r.Advised.Feeds = r.Advised.Feeds[:1] },

@@ -91,6 +91,33 @@ func (u UnjudgedPackage) String() string {
 	return strings.TrimSpace(u.Package+" "+u.Version) + ": " + u.Reason
 }
 
+// Unclear says of which packages it cannot be told what they have, and why: those that
+// are many for one reason together, in the order of the first of each.
+func (a *Advised) Unclear() []string {
+	by := map[string][]UnjudgedPackage{}
+	var order, list []string
+	for _, p := range a.Unjudged {
+		if by[p.Reason] == nil {
+			order = append(order, p.Reason)
+		}
+		by[p.Reason] = append(by[p.Reason], p)
+	}
+	for _, reason := range order {
+		some := by[reason]
+		if len(some) > together {
+			list = append(list, fmt.Sprintf("%d packages, such as %s: %s", len(some), strings.TrimSpace(some[0].Package+" "+some[0].Version), reason))
+			continue
+		}
+		for _, p := range some {
+			list = append(list, p.String())
+		}
+	}
+	return list
+}
+
+// together is from how many packages on they are told as one.
+const together = 2
+
 // Lack is why it is no fact that the feeds say nothing.
 type Lack struct {
 	// Reason says in words why, and Mend what can be done about it.

@@ -176,8 +176,8 @@ func (r *Report) Untold() []string {
 			list = append(list, lack.String())
 		}
 	}
-	for _, p := range r.Advised.Unjudged {
-		list = append(list, "it cannot be told which vulnerabilities it has: "+p.String())
+	for _, unclear := range r.Advised.Unclear() {
+		list = append(list, "it cannot be told which vulnerabilities it has: "+unclear)
 	}
 	return list
 }

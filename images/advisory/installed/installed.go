@@ -46,8 +46,8 @@ var rebuilt = regexp.MustCompile(`\+b[0-9]+$`)
 // they name as mended (https://backports.debian.org/Contribute/#index6h3).
 var backport = regexp.MustCompile(`~bpo[0-9]+\+[0-9]+(\+b[0-9]+)?$`)
 
-// backports is where they come from, unless the name of a repository is known.
-const backports = "backports"
+// Backports is where they come from, unless the name of a repository is known.
+const Backports = "~bpo"
 
 // From is what Foreign is of a package of a lock: of the archive of that name, or, where
 // it has none, a package file with that digest.
@@ -75,7 +75,7 @@ func (p *Package) Complete() {
 		p.SourceVersion = rebuilt.ReplaceAllString(p.SourceVersion, "")
 	}
 	if p.Foreign == "" && backport.MatchString(p.Version) {
-		p.Foreign = backports
+		p.Foreign = Backports
 	}
 	if strings.HasPrefix(p.Ecosystem, "Debian:") {
 		p.Source, p.SourceVersion = Unsigned(p.Source, p.SourceVersion)

@@ -85,7 +85,7 @@ func TestWhatIsNotTheDistributions(t *testing.T) {
 		}
 	}
 	for version, want := range map[string]string{
-		"6.12.9-1~bpo12+1": "backports", "6.12.9-1~bpo12+1+b2": "backports", "1.22.1-9+deb12u1": "", "1~bpo": "", "1.27.0-1~bookworm": "",
+		"6.12.9-1~bpo12+1": installed.Backports, "6.12.9-1~bpo12+1+b2": installed.Backports, "1.22.1-9+deb12u1": "", "1~bpo": "", "1.27.0-1~bookworm": "",
 	} {
 		list, err := installed.FromStatus([]byte("Package: x\nStatus: install ok installed\nVersion: "+version+"\nArchitecture: amd64\n"), "debian", "12")
 		if err != nil || list[0].Foreign != want {
