@@ -2,6 +2,8 @@ package advise
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"imgbuild/ci/feeds"
 	"imgbuild/images/advisory/installed"
@@ -26,7 +28,13 @@ func (a *Files) Feeds(ctx context.Context) ([]report.Feed, error) {
 
 // Advise implements scan.Advisor. A file that cannot be read is an error.
 func (a *Files) Advise(ctx context.Context, packages []installed.Package) (*report.Advised, []report.Vulnerability, error) {
-	index, facts, told, err := a.Store.Open(ctx, a.Given)
+	about := map[string]bool{}
+	for i := range packages {
+		if packages[i].Problem == "" {
+			about[packages[i].Ecosystem] = true
+		}
+	}
+	index, facts, told, err := a.Store.Open(ctx, a.Given, slices.Sorted(maps.Keys(about))...)
 	if err != nil {
 		return nil, nil, err
 	}

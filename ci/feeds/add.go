@@ -22,6 +22,8 @@ type Wish struct {
 	Kind Kind
 	// Stale is how old they may get; 0 is what the kind has.
 	Stale Duration
+	// Releases are those that feeds of packages are to speak of; none means all.
+	Releases []string
 	// Trust says whose bundles are taken.
 	Trust    signing.Trust
 	Unsigned Unsigned
@@ -59,6 +61,9 @@ func (s *Store) Add(ctx context.Context, l *List, what string, w Wish) (*Added, 
 	}
 	if w.Kind != "" && w.Kind.traits().largest == 0 {
 		return nil, fault.Inputf("there is no kind %q of feeds%s", w.Kind, node.Suggest(string(w.Kind), Kinds())).WithHint("the kinds: %s", strings.Join(Kinds(), ", "))
+	}
+	if wrong, err := releases(w.Releases).check(); err != nil {
+		return nil, fault.Inputf("%q is no release of a system that is known", wrong).WithHint("name it as advisories do, such as Debian:12 or Ubuntu:24.04")
 	}
 	if what == "" {
 		return nil, fault.Inputf("the name of a source is empty").WithHint("name an address, a file, a directory, a bundle or a public source")
@@ -105,13 +110,16 @@ func (s *Store) addOne(ctx context.Context, l *List, f *Feed, w Wish) (*Added, e
 	switch {
 	case listed >= 0:
 		f = l.Feeds[listed]
-		if w.Name != "" && w.Name != f.Name || w.Stale > 0 && w.Stale != f.Stale {
-			return nil, fault.Inputf("%s is listed already, as feed %q", f.Place(), f.Name).WithHint("change its name or stale-after: in %s", l.Path)
+		if w.Name != "" && w.Name != f.Name || w.Stale > 0 && w.Stale != f.Stale || w.Releases != nil && f.Kind.Published() && !slices.Equal(w.Releases, f.Releases) {
+			return nil, fault.Inputf("%s is listed already, as feed %q", f.Place(), f.Name).WithHint("change its name or stale-after: in %s, or its releases: there", l.Path)
 		}
 	case w.Name != "" && l.Find(w.Name) != nil:
 		return nil, fault.Inputf("there is a feed %q already, from %s", w.Name, l.Find(w.Name).Place()).WithHint("give another --name, or change it in %s", l.Path)
 	default:
 		f.Stale = w.Stale
+		if f.Kind == "" || f.Kind.Published() {
+			f.Releases = w.Releases
+		}
 		if w.Name != "" {
 			f.Name = w.Name
 		} else {
@@ -196,8 +204,8 @@ func (s *Store) addDirectory(ctx context.Context, l *List, dir string, w Wish) (
 
 // addBundle takes all that a bundle has.
 func (s *Store) addBundle(ctx context.Context, l *List, path string, w Wish) (*Added, error) {
-	if w.Name != "" || w.Kind != "" || w.Stale > 0 {
-		return nil, fault.Inputf("%s is a bundle, whose feeds have names and kinds", path).WithHint("leave out --name, --kind and --stale-after")
+	if w.Name != "" || w.Kind != "" || w.Stale > 0 || w.Releases != nil {
+		return nil, fault.Inputf("%s is a bundle, whose feeds have names and kinds", path).WithHint("leave out --name, --kind, --stale-after and --releases")
 	}
 	b, err := OpenBundle(ctx, path, w.Trust, w.Unsigned)
 	if err != nil {

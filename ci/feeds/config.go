@@ -50,6 +50,9 @@ type Feed struct {
 	// Shrink is by how many percent it may have fewer records than it ever had; 0
 	// means defaultShrink.
 	Shrink int `json:"shrink"`
+	// Releases are the systems that it is to speak of, such as "Ubuntu:24.04"; none means
+	// all that it does.
+	Releases []string `json:"releases"`
 	// Off is that the repositories are not watched; other feeds are taken off the list.
 	Off bool `json:"off"`
 	// Pos is where it is written.
@@ -120,6 +123,11 @@ func (f *Feed) Validate(n *node.Node) error {
 		p.Addf(at("url"), "%s stands for each month: write the first of them as since: 2024-01", monthMark)
 	} else if !monthly && !f.Since.IsZero() {
 		p.Addf(at("since"), "it is for a URL with %s in it", monthMark)
+	}
+	if f.Releases != nil && !f.Kind.Published() {
+		p.Addf(at("releases"), "a feed of kind %s does not speak of packages", f.Kind)
+	} else if wrong, err := releases(f.Releases).check(); err != nil {
+		p.Addf(at("releases"), "%q is no release of a system that is known, such as Debian:12 or Ubuntu:24.04", wrong)
 	}
 	if f.Least < 0 {
 		p.Addf(at("least"), "expected a number of records, found %d", f.Least)

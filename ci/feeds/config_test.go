@@ -66,6 +66,8 @@ func TestMistakesHaveTheirPlace(t *testing.T) {
 		"a: {kind: msrc, url: 'https://x', since: 2025-01}":                     "feeds.yaml:1:42: it is for a URL with {month}",
 		"a: {kind: msrc, url: 'https://x/{month}', since: May}":                 "expected a month such as 2025-09",
 		"a: {kind: osv, file: y, shrink: 0}":                                    "expected percent from 1 to 100",
+		"a: {kind: kev, file: y, releases: ['Debian:12']}":                      "feeds.yaml:1:35: a feed of kind kev does not speak of packages",
+		"a: {kind: osv, file: y, releases: ['Debain:12']}":                      `"Debain:12" is no release of a system that is known`,
 		"a: {kind: repository, file: y}":                                        `feeds.yaml:1:23: "file" is not for kind repository`,
 		"a: {kind: repository, least: 4}":                                       "it has every, stale-after, off",
 		"a: {kind: repository}\nb: {kind: repository, off: true}":               "feeds.yaml:2:1: there are two feeds of kind repository",

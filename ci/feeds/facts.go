@@ -76,7 +76,7 @@ func (s *Store) kept(ctx context.Context, f *Feed, each func(*advisory.Record) e
 	if err != nil {
 		return nil, err
 	}
-	found, err := read(ctx, f.Kind, files, s.Now(), each)
+	found, err := read(ctx, f.Kind, files, s.Now(), releases(f.Releases).only(each))
 	if err = errors.Join(err, done()); err != nil {
 		return nil, fmt.Errorf("feed %s: %w", f.Name, err)
 	}

@@ -51,8 +51,9 @@ type GivenStore struct {
 // Open opens the index of what the given files publish, and reads what they say of
 // vulnerabilities that others publish. It is made where none was made of the very
 // same files. That there is nothing in one of them, or that it cannot be read, is an
-// error.
-func (s *GivenStore) Open(ctx context.Context, given []Given) (*advisory.Index, *Facts, []Report, error) {
+// error. Where they say more than goes into one index, it is of what they say of the
+// systems that are asked about, if any are.
+func (s *GivenStore) Open(ctx context.Context, given []Given, about ...string) (*advisory.Index, *Facts, []Report, error) {
 	var sets []givenSet
 	for _, g := range given {
 		more, err := s.files(ctx, g)
@@ -84,24 +85,49 @@ func (s *GivenStore) Open(ctx context.Context, given []Given) (*advisory.Index, 
 	if len(key.Sources) == 0 {
 		return nil, nil, nil, fault.Inputf("none of the files given says which packages have which vulnerabilities").WithHint("add one that does, such as osv:all.zip")
 	}
-	kept := indexes{dir: s.Dir, most: mostGiven, reporter: s.Progress}
-	index, _, err := kept.open(ctx, key, func(each func(*advisory.Record) error) (total int, err error) {
-		for _, set := range sets {
-			if !set.kind.Published() {
-				continue
-			}
-			found, err := set.read(ctx, s.Now(), each)
-			if err != nil {
-				return 0, err
-			}
-			total += found.records
-		}
-		return total, nil
-	})
+	index, err := s.index(ctx, key, sets, about)
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	return index, facts, told, nil
+}
+
+// index opens the index of sets, of all that they say if that can be made.
+func (s *GivenStore) index(ctx context.Context, key indexKey, sets []givenSet, about releases) (*advisory.Index, error) {
+	kept := indexes{dir: s.Dir, most: mostGiven, reporter: s.Progress}
+	open := func(key indexKey, about releases) (*advisory.Index, error) {
+		index, _, err := kept.open(ctx, key, func(each func(*advisory.Record) error) (total int, err error) {
+			for _, set := range sets {
+				if !set.kind.Published() {
+					continue
+				}
+				found, err := set.read(ctx, s.Now(), about.only(each))
+				if err != nil {
+					return 0, err
+				}
+				total += found.records
+			}
+			return total, nil
+		})
+		return index, err
+	}
+	narrow := key
+	narrow.Sources = slices.Clone(key.Sources)
+	for i := range narrow.Sources {
+		narrow.Sources[i].Releases = about
+	}
+	switch {
+	case len(about) == 0:
+		return open(key, nil)
+	case kept.has(narrow): // all that they say did not go into one
+		return open(narrow, about)
+	}
+	index, err := open(key, nil)
+	if errors.Is(err, advisory.ErrTooLarge) {
+		s.Progress.Note("the files given say more than goes into one index: it is made of what they say of %s", strings.Join(about, ", "))
+		return open(narrow, about)
+	}
+	return index, err
 }
 
 // mostGiven is how many indexes of given files stay.
@@ -190,7 +216,7 @@ func (g *givenSet) read(ctx context.Context, now time.Time, each func(*advisory.
 	case errors.As(err, &local):
 		return nil, fmt.Errorf("reading %s: %w", g.name, err)
 	case errors.Is(err, advisory.ErrTooLarge):
-		return nil, fault.Inputf("reading %s: it is too large to be indexed, with what was read before it: %s", g.name, line(err)).WithHint("name fewer files, or ones that speak of fewer systems")
+		return nil, fault.Inputf("reading %s: it is too large to be indexed, with what was read before it", g.name).Because(err).WithHint("name fewer files, or ones that speak of fewer systems")
 	case err != nil:
 		return nil, fault.Inputf("reading %s: %s", g.name, unreadable(g.kind, err).Reason).WithHint("name a whole file of kind %s; one that was cut short has to be fetched again", g.kind)
 	case found.records == 0:

@@ -33,6 +33,8 @@ type Source struct {
 	Kind    Kind   `json:"kind"`
 	Digest  string `json:"digest"`
 	Records int    `json:"records"`
+	// Releases are those that it is to speak of; none means all.
+	Releases []string `json:"releases,omitempty"`
 }
 
 // Complete says whether what the index does not say is a fact: there are feeds,
@@ -90,7 +92,7 @@ func (s *Store) Index(ctx context.Context, list []*Feed) (*advisory.Index, *Basi
 			basis.Alarms[f.Name] = told.Alarms
 		}
 		if state.Kept() && f.Kind.Published() {
-			basis.Sources = append(basis.Sources, Source{f.Name, f.Kind, state.Digest, state.Records})
+			basis.Sources = append(basis.Sources, Source{f.Name, f.Kind, state.Digest, state.Records, f.Releases})
 		}
 	}
 	kept := indexes{dir: filepath.Join(s.Dir, ".index"), most: 1, reporter: s.reporter()}
@@ -102,7 +104,7 @@ func (s *Store) Index(ctx context.Context, list []*Feed) (*advisory.Index, *Basi
 			n, err := s.Read(ctx, f, each)
 			if errors.Is(err, advisory.ErrTooLarge) {
 				return 0, fault.Worldf("the feed %s does not go into one index with %s", f.Name, othersOf(basis.Sources, f.Name)).Because(err).
-					WithHint("take feeds that no image needs out of the list, or ones that speak of fewer systems")
+					WithHint("take feeds that no image needs out of the list, or have them speak of your releases alone, by releases: [Debian:12] in %s", FileName)
 			}
 			if err != nil {
 				return 0, err

@@ -16,6 +16,7 @@ import (
 	"imgbuild/builder/progress"
 	"imgbuild/ci/feeds"
 	"imgbuild/images/advisory"
+	"imgbuild/images/advisory/installed"
 	"imgbuild/images/fault"
 	"imgbuild/images/hold"
 	"imgbuild/images/unzip/ziptest"
@@ -170,9 +171,72 @@ func TestFeedsTooLargeForOneIndex(t *testing.T) {
 	if state := sync1(t, s, large); state.Kept() || len(state.Alarms) != 1 || !strings.Contains(state.Alarms[0].Reason, "it is too large to be indexed") {
 		t.Errorf("too large alone: %+v", state.Alarms)
 	}
+	// What it says of one system alone goes in, and it has as many records as before.
+	large.Releases = []string{"Debian:13"}
+	if state := sync1(t, s, large); !state.Kept() || len(state.Alarms) > 0 || state.Records != whole*4/3 {
+		t.Errorf("of one release: %+v", state)
+	}
 	given := feeds.GivenStore{Dir: t.TempDir(), Now: func() time.Time { return now }, Progress: progress.Discard}
 	if _, _, _, err := given.Open(t.Context(), []feeds.Given{{Kind: feeds.OSV, Path: large.File}}); fault.KindOf(err) != fault.Input || !strings.Contains(err.Error(), "too large to be indexed") {
 		t.Errorf("given: %v", err)
+	}
+	for range 2 {
+		index, _, _, err := given.Open(t.Context(), []feeds.Given{{Kind: feeds.OSV, Path: large.File}}, "Debian:13")
+		if err != nil {
+			t.Fatalf("given, for one release: %v", err)
+		}
+		if n := index.Records(); n != 0 || index.Close() != nil {
+			t.Errorf("given, for one release: %d records", n)
+		}
+	}
+}
+
+// TestAFeedOfSomeReleases: what it says of others is as if it did not, which is not that
+// they have nothing.
+func TestAFeedOfSomeReleases(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "record.json")
+	text := `{"id": "CVE-2026-0001", "modified": "2026-04-30T00:00:00Z", "affected": [` +
+		`{"package": {"ecosystem": "Debian:12", "name": "sizer"}, "versions": ["1"]},` +
+		`{"package": {"ecosystem": "Ubuntu:Pro:22.04:LTS", "name": "sizer"}, "versions": ["1"]},` +
+		`{"package": {"ecosystem": "Alpine:v3.20", "name": "sizer"}, "versions": ["1"]}]}`
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s := store(t, nil)
+	list, err := feeds.OpenList(filepath.Join(t.TempDir(), feeds.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Add(t.Context(), list, path, feeds.Wish{Releases: []string{"Debian 12"}}); fault.KindOf(err) != fault.Input {
+		t.Errorf("no release: %v", err)
+	}
+	if _, err := s.Add(t.Context(), list, path, feeds.Wish{Releases: []string{"Debian:12", "Ubuntu:22.04"}}); err != nil {
+		t.Fatal(err)
+	}
+	var packages []installed.Package
+	for _, of := range []string{"Debian:12", "Ubuntu:22.04", "Alpine:v3.20"} {
+		packages = append(packages, installed.Package{Ecosystem: of, Name: "sizer", Version: "1", Source: "sizer", SourceVersion: "1"})
+	}
+	found := func() (findings, unjudged int) {
+		t.Helper()
+		index, basis, err := s.Index(t.Context(), list.Feeds)
+		if err != nil || !basis.Built {
+			t.Fatal(basis, err)
+		}
+		defer index.Close()
+		r, err := index.Match(packages)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(r.Findings), len(r.Unjudged)
+	}
+	if findings, unjudged := found(); findings != 2 || unjudged != 1 {
+		t.Errorf("%d findings, %d packages unjudged", findings, unjudged)
+	}
+	// Another list of them is another index.
+	list.Feeds[0].Releases = nil
+	if findings, unjudged := found(); findings != 3 || unjudged != 0 {
+		t.Errorf("of all: %d findings, %d packages unjudged", findings, unjudged)
 	}
 }
 

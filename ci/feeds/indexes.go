@@ -39,16 +39,34 @@ type indexKey struct {
 	Sources []Source `json:"sources"`
 }
 
+// path is where the index of a key lies.
+func (x indexes) path(key indexKey) (string, error) {
+	text, err := json.Marshal(key)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(text)
+	return filepath.Join(x.dir, hex.EncodeToString(sum[:])), nil
+}
+
+// has tells whether there was an index of a key a moment ago.
+func (x indexes) has(key indexKey) bool {
+	path, err := x.path(key)
+	if err != nil {
+		return false
+	}
+	_, err = os.Stat(path)
+	return err == nil
+}
+
 // open opens the index of a key. Where there is none, or one of another version, or
 // a damaged one, fill gives the records that it is made of, and says how many there
 // were; built is true then.
 func (x indexes) open(ctx context.Context, key indexKey, fill func(each func(*advisory.Record) error) (int, error)) (index *advisory.Index, built bool, err error) {
-	text, err := json.Marshal(key)
+	path, err := x.path(key)
 	if err != nil {
 		return nil, false, err
 	}
-	sum := sha256.Sum256(text)
-	path := filepath.Join(x.dir, hex.EncodeToString(sum[:]))
 	if err := os.MkdirAll(x.dir, 0o755); err != nil {
 		return nil, false, err
 	}

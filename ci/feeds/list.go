@@ -175,6 +175,13 @@ func (l *List) entry(f *Feed) string {
 	if f.Stale > 0 {
 		add("stale-after", f.Stale.String())
 	}
+	if len(f.Releases) > 0 {
+		var names []string
+		for _, name := range f.Releases {
+			names = append(names, quoted(name))
+		}
+		add("releases", "["+strings.Join(names, ", ")+"]")
+	}
 	if f.Least > 0 {
 		add("least", fmt.Sprint(f.Least))
 	}

@@ -244,7 +244,7 @@ func unreadable(kind Kind, err error) *Alarm {
 		return alarm
 	}
 	if errors.Is(err, advisory.ErrTooLarge) {
-		return &Alarm{What: Unreadable, Reason: "it is too large to be indexed: " + line(err), Mend: "take one that speaks of fewer systems; what was kept before stays"}
+		return &Alarm{What: Unreadable, Reason: "it is too large to be indexed: " + line(err), Mend: "have it speak of your releases alone, such as releases: [Ubuntu:24.04] in " + FileName + ", or imgbuild feeds add --releases; what was kept before stays"}
 	}
 	var syntax *xml.SyntaxError
 	mend := "see what the source sends; what was kept before stays"

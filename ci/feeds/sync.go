@@ -184,7 +184,7 @@ func (s *Store) inspect(ctx context.Context, f *Feed, new *incoming) (*reading, 
 	if err != nil {
 		return nil, err
 	}
-	found, err := read(ctx, f.Kind, files, s.Now(), builder.Add)
+	found, err := read(ctx, f.Kind, files, s.Now(), releases(f.Releases).only(builder.Add))
 	var local *os.PathError
 	switch {
 	case err != nil && ctx.Err() != nil:

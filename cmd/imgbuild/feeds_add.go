@@ -88,6 +88,7 @@ The public sources:` + public.String(),
 	cmd.Flags().StringVar(&w.Name, "name", "", "`NAME` of the feed (default: that of its kind)")
 	cmd.Flags().StringVar(&kind, "kind", "", "take it for this `KIND`: "+strings.Join(feeds.Kinds(), ", "))
 	cmd.Flags().StringVar(&stale, "stale-after", "", "`TIME` after which it is stale, such as 2d (default: that of its kind)")
+	cmd.Flags().StringSliceVar(&w.Releases, "releases", nil, "`RELEASES` that it is to speak of, such as Ubuntu:24.04,Ubuntu:22.04 (default: all)")
 	cmd.Flags().BoolVar(&unsigned, "unsigned", false, "take a bundle that nobody has signed")
 	cmd.Flags().BoolVar(&w.Smaller, "accept-smaller", false, "accept that a feed has far fewer records than it had, or older ones")
 	return cmd
