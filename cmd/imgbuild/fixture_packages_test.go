@@ -55,7 +55,7 @@ func attachPackages(ctx context.Context, image, list string) error {
 			source = name
 		}
 		components = append(components, component{
-			"library", name, version, "pkg:deb/debian/" + name + "@" + strings.ReplaceAll(version, "+", "%2B") + "?distro=debian-12",
+			"library", name, version, "pkg:deb/debian/" + name + "@" + strings.ReplaceAll(version, "+", "%2B") + "?arch=amd64&distro=debian-12",
 			[]property{{"imgbuild:source", source}, {"imgbuild:source-version", version}},
 		})
 	}
