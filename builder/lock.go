@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -83,7 +84,11 @@ func requestDigest(recipe *baseline.Recipe) (string, error) {
 		Recommends  bool
 		Boot        []string
 		Sources     map[string]baseline.PackageSource
-	}{Recommends: recipe.Recommends, Sources: recipe.Sources}
+	}{Recommends: recipe.Recommends, Sources: maps.Clone(recipe.Sources)}
+	for name, s := range request.Sources {
+		s.Advisories = "" // is about what comes of them
+		request.Sources[name] = s
+	}
 	for _, g := range recipe.Chain() {
 		request.Generations = append(request.Generations, generation{g.Name, g.Packages, g.Priorities})
 	}

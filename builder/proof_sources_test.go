@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"imgbuild/builder/debian/repo/repotest"
 	"imgbuild/images/updates"
@@ -118,6 +119,30 @@ func TestSourcesEnterLockAndArchive(t *testing.T) {
 	if err := os.Rename(away, repository); err != nil {
 		t.Fatal(err)
 	}
+
+	// The distribution's advisories do not speak of them: the gate about CVEs refuses what
+	// nobody can judge, until the recipe answers for both sources.
+	write(filepath.Join(s.dir, "media", "record.json"), fmt.Appendf(nil, `{"schema_version": "1.6.0", "id": "CVE-2099-1000", "modified": %q,
+		"affected": [{"package": {"ecosystem": "Debian:12", "name": "not-there"}, "versions": ["1"]}]}`, time.Now().UTC().Format(time.RFC3339)))
+	if _, err := s.run(t.Context(), "feeds", "add", filepath.Join(s.dir, "media")); err != nil {
+		t.Fatal(err)
+	}
+	recipe, err := os.ReadFile(s.recipeFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(s.recipeFile(), append(recipe, "gates: {cves: high}\n"...))
+	said = s.mustFail(t, 3)
+	for _, want := range []string{
+		"proof-further 1: it comes from the source further, of which no advisory speaks; a recipe accepts that by advisories: none at the source",
+		"proof-ours 1: it comes from a package file of the project",
+	} {
+		if !strings.Contains(said, want) {
+			t.Errorf("the gate does not say %q: %s", want, said)
+		}
+	}
+	answered := strings.NewReplacer("    suite: stable\n", "    suite: stable\n    advisories: none\n", "    deb: files/ours.deb\n", "    deb: files/ours.deb\n    advisories: none\n")
+	write(s.recipeFile(), append([]byte(answered.Replace(string(recipe))), "gates: {cves: high}\n"...))
 	first := s.bake(t)
 
 	if err := os.RemoveAll(repository); err != nil {
