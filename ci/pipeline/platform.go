@@ -50,7 +50,7 @@ func (a *Answer) note(o *output) {
 	}
 	for i := range o.Packages {
 		p := &o.Packages[i]
-		if p.Ecosystem == "" || p.Problem != "" {
+		if p.Ecosystem == "" || p.Problem != "" || p.Foreign != "" { // another's package is in no repository of the release
 			continue
 		}
 		of := Platform{p.Ecosystem, architecture}
