@@ -87,10 +87,7 @@ func Listed(ctx context.Context, c *catalog.Catalog, v *catalog.Version, trust s
 	if err != nil {
 		return nil, err
 	}
-	for i := range list {
-		list[i].Accepted = terms.Unadvised(list[i].Foreign)
-	}
-	return list, nil
+	return evidence.Accept(list, terms), nil
 }
 
 // packages are those of the target; without them why says why they are not known.

@@ -89,7 +89,10 @@ func TestANewerVersionOfASecuritySuiteIsAReason(t *testing.T) {
 		Read: func(context.Context, string, string) ([]*repo.Index, error) { return offered, nil },
 	}
 	of := func(name, version string) updates.Package { return locked("lib"+name, version, updates.Root) }
+	vendors := of("openssl", "1")
+	vendors.Archive = "vendor" // it is no older version of Debian's
 	lines := []pipeline.Line{
+		line("vendors", "amd64", vendors),
 		line("new", "amd64", of("openssl", "2"), of("bash", "5"), of("linux", "7")),
 		line("old", "amd64", of("openssl", "1"), of("bash", "5"), of("linux", "6"), of("unknown", "1")),
 		line("arm", "arm64", of("openssl", "1")),
@@ -97,7 +100,7 @@ func TestANewerVersionOfASecuritySuiteIsAReason(t *testing.T) {
 	if signals, gaps, err := r.Signals(lines); len(signals)+len(gaps) > 0 || err != nil {
 		t.Errorf("before anything was read: %v, %v, %v", signals, gaps, err)
 	}
-	if gaps, notes, err := r.Sync(t.Context(), pipeline.PlatformsOf(lines[:2]), false); len(gaps)+len(notes) > 0 || err != nil {
+	if gaps, notes, err := r.Sync(t.Context(), pipeline.PlatformsOf(lines[:3]), false); len(gaps)+len(notes) > 0 || err != nil {
 		t.Fatal(gaps, notes, err)
 	}
 	signals, gaps, err := r.Signals(lines)
@@ -111,5 +114,13 @@ func TestANewerVersionOfASecuritySuiteIsAReason(t *testing.T) {
 	clock = now.AddDate(0, 0, 4)
 	if _, gaps, err := r.Signals(lines); len(gaps) != 1 || err != nil {
 		t.Errorf("days later: %v, %v", gaps, err)
+	}
+	r.Stale = 7 * 24 * time.Hour
+	if _, gaps, err := r.Signals(lines); len(gaps) != 0 || err != nil {
+		t.Errorf("days later, where that is said to be soon enough: %v, %v", gaps, err)
+	}
+	r.Off = true
+	if signals, gaps, err := r.Signals(lines); len(signals)+len(gaps) != 0 || err != nil {
+		t.Errorf("they are not watched, and say %v, %v, %v", signals, gaps, err)
 	}
 }

@@ -43,10 +43,7 @@ func SignedContents(c *catalog.Catalog, trust signing.Trust) func(context.Contex
 			if contents[form], err = installed.FromCycloneDX(document); err != nil {
 				return nil, fmt.Errorf("%s, %s: %w", v.Ref(), form, err)
 			}
-			for i := range contents[form] {
-				one := &contents[form][i]
-				one.Accepted = terms.Unadvised(one.Foreign)
-			}
+			evidence.Accept(contents[form], terms)
 		}
 		return contents, nil
 	}

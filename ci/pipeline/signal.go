@@ -70,7 +70,7 @@ func (r *Repositories) Signals(lines []Line) (map[At][]Signal, []Gap, error) {
 		for _, have := range builder.Installed(l.Lock) {
 			offer := known[p].Packages[have.Name]
 			version := offer.security()
-			if version == "" || !of.Order.Valid(have.Version) || of.Order.Compare(have.Version, version) >= 0 {
+			if version == "" || have.Foreign != "" || !of.Order.Valid(have.Version) || of.Order.Compare(have.Version, version) >= 0 {
 				continue
 			}
 			signals[at] = append(signals[at], Signal{

@@ -87,7 +87,8 @@ func (t *Trial) run(ctx context.Context) (*Tried, error) {
 		}
 	}
 	if t.Builder.Advisor != nil {
-		had, has := builder.Installed(t.Before), builder.Installed(t.Candidate)
+		terms := t.Recipe.Terms()
+		had, has := evidence.Accept(builder.Installed(t.Before), terms), evidence.Accept(builder.Installed(t.Candidate), terms)
 		var err error
 		if tried.Difference.Fixed, tried.Difference.Introduced, tried.Doubt, err = CompareCVEs(ctx, t.Builder.Advisor, had, has); err != nil {
 			return nil, err
