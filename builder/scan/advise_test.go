@@ -159,8 +159,9 @@ func TestLockedIsCalledAsAdvisoriesCallIt(t *testing.T) {
 	}
 }
 
-// TestOfWhichReleasePackagesAre: os-release(5) lies at one of two places; packages without
-// it are of no release that is known, which is not taken for an empty root.
+// TestOfWhichReleasePackagesAre: os-release(5) lies at one of two places. Packages without
+// it are of the release whose base-files they have, or of none that is known, which is not
+// taken for an empty root.
 func TestOfWhichReleasePackagesAre(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) {
@@ -183,6 +184,12 @@ func TestOfWhichReleasePackagesAre(t *testing.T) {
 	write("var/lib/dpkg/status", "Package: nginx\nStatus: install ok installed\nVersion: 1\n")
 	if _, err := open(); fault.KindOf(err) != fault.Input || !strings.Contains(err.Error(), "of which release they are is not known") {
 		t.Errorf("packages alone: %v", err)
+	}
+	for version, want := range map[string]string{"12.4+deb12u5": "debian-12", "13.8": "debian-13", "12ubuntu4.6": "", "12.4mint1": ""} {
+		write("var/lib/dpkg/status", "Package: base-files\nStatus: install ok installed\nVersion: "+version+"\n")
+		if platform, err := open(); platform != want || (err == nil) != (want != "") {
+			t.Errorf("base-files %s: %q, %v", version, platform, err)
+		}
 	}
 	write("usr/lib/os-release", "ID=debian\nVERSION_ID=13\n")
 	if platform, err := open(); err != nil || platform != "debian-13" {

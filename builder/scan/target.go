@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"regexp"
 	"strings"
 
 	"imgbuild/builder/scan/hygiene"
 	"imgbuild/builder/scan/layers"
 	"imgbuild/images/control"
 	"imgbuild/images/fault"
+	"imgbuild/images/sbom"
 	"imgbuild/provisioners/system"
 )
 
@@ -82,14 +84,17 @@ func Directory(dir string, output control.Output) (*Target, error) {
 const maxRelease = 64 << 10
 
 // releaseOf reads ID and VERSION_ID of os-release(5), which lies at the one or the other
-// place.
+// place. Of packages without it base-files tells, where that is Debian's.
 func releaseOf(r system.Reader) (id, version string, err error) {
 	text, err := system.ReadFile(r, "/etc/os-release", maxRelease)
 	if errors.Is(err, fs.ErrNotExist) {
 		text, err = system.ReadFile(r, "/usr/lib/os-release", maxRelease)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := system.ReadFile(r, statusPath, maxStatus); err == nil {
+		if status, err := system.ReadFile(r, statusPath, maxStatus); err == nil {
+			if release := ofBaseFiles(status); release != "" {
+				return "debian", release, nil
+			}
 			return "", "", fault.Inputf("it has packages and no /etc/os-release: of which release they are is not known").
 				WithHint("write that there, as ID=debian and VERSION_ID=12")
 		}
@@ -110,4 +115,22 @@ func releaseOf(r system.Reader) (id, version string, err error) {
 		}
 	}
 	return id, version, nil
+}
+
+// baseFiles is a version of Debian's package base-files, which is numbered by the release
+// that it says it is: 12.4+deb12u5. Those of distributions made from Debian have a mark.
+var baseFiles = regexp.MustCompile(`^([1-9][0-9]?)(\.[0-9]+)*(\+deb[0-9]+u[0-9]+)?$`)
+
+// ofBaseFiles is the release of Debian whose base-files are installed, or "".
+func ofBaseFiles(status []byte) string {
+	packages, err := sbom.Installed(status)
+	if err != nil {
+		return ""
+	}
+	for _, p := range packages {
+		if m := baseFiles.FindStringSubmatch(p.Version); p.Name == "base-files" && m != nil {
+			return m[1]
+		}
+	}
+	return ""
 }
