@@ -97,7 +97,7 @@ func TestWhichVulnerabilitiesAreRefused(t *testing.T) {
 func TestWhatFeedsDoNotSayIsNoFact(t *testing.T) {
 	now := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
 	high := baseline.CVEs{Severity: control.High}
-	old := []report.Alarm{{What: "stale", Reason: "it was last read on Monday", Mend: "read it again: imgbuild feeds check --now osv"}}
+	small := []report.Alarm{{What: "shrunk", Reason: "it has half of its records", Mend: "see what the source sends"}}
 	for name, c := range map[string]struct {
 		gate   baseline.CVEs
 		change func(*report.Report)
@@ -107,7 +107,7 @@ func TestWhatFeedsDoNotSayIsNoFact(t *testing.T) {
 		"nobody looked": {high, func(r *report.Report) { r.Advised = nil }, "it was not held against advisories: add a feed (imgbuild feeds add osv-debian)"},
 		"no feed":       {high, func(r *report.Report) { r.Advised.Feeds = nil }, "no feed of vulnerabilities is watched; add one: imgbuild feeds add osv-debian"},
 		"other feeds":   {high, func(r *report.Report) { r.Advised.Feeds = r.Advised.Feeds[1:] }, "no feed of vulnerabilities is watched"},
-		"an alarm":      {high, func(r *report.Report) { r.Advised.Feeds[0].Alarms = old }, "the feed osv cannot be relied on: it was last read on Monday; read it again: imgbuild feeds check --now osv"},
+		"an alarm":      {high, func(r *report.Report) { r.Advised.Feeds[0].Alarms = small }, "the feed osv cannot be relied on: it has half of its records; see what the source sends"},
 		"not judged": {high, func(r *report.Report) {
 			r.Advised.Unjudged = []report.UnjudgedPackage{{Package: "nginx", Version: "x:1", Reason: "no version"}}
 		}, "it cannot be told which vulnerabilities it has: nginx x:1: no version"},
@@ -152,6 +152,13 @@ func TestAScanGrowsOld(t *testing.T) {
 	}
 	if hint := fault.HintOf(gate.Error("web:1", "acme", got)); hint != "read the feeds and scan it again: imgbuild feeds check && imgbuild scan web:1 --customer acme --attach" {
 		t.Errorf("the hint is %q", hint)
+	}
+	stale := advised(now, func(r *report.Report) {
+		r.Vulnerabilities = []report.Vulnerability{}
+		r.Advised.Feeds[0].Alarms = []report.Alarm{{What: report.Stale, Reason: "it was last read on Monday"}}
+	})
+	if got := judged(baseline.CVEs{Severity: control.High}, now, stale); len(got) != 1 || !gate.Aged(got) {
+		t.Errorf("of a feed that was old when it was asked: %v", got)
 	}
 	if got := judged(baseline.CVEs{Severity: control.High}, later, advised(now, nil)); len(got) != 5 || gate.Aged(got) {
 		t.Errorf("with vulnerabilities: %v", got)

@@ -57,10 +57,15 @@ type Feed struct {
 
 // Alarm is why a feed cannot be relied on, and what can be done about it.
 type Alarm struct {
+	// What is a word for its sort, such as Stale.
 	What   string `json:"what"`
 	Reason string `json:"reason"`
 	Mend   string `json:"mend"`
 }
+
+// Stale is the sort of alarm about a feed that says nothing wrong, but said it too long
+// ago.
+const Stale = "stale"
 
 // Says is what a feed speaks of.
 type Says string
@@ -146,7 +151,7 @@ func (a *Advised) Lacks(says Says, now time.Time) []Lack {
 		}
 		found = found || f.Says == says
 		for _, alarm := range f.Alarms {
-			lacks = append(lacks, Lack{Reason: fmt.Sprintf("the feed %s cannot be relied on: %s", f.Name, alarm.Reason), Mend: alarm.Mend})
+			lacks = append(lacks, Lack{Reason: fmt.Sprintf("the feed %s cannot be relied on: %s", f.Name, alarm.Reason), Mend: alarm.Mend, Aged: alarm.What == Stale})
 		}
 		if len(f.Alarms) == 0 && !f.FreshBefore.IsZero() && !now.Before(f.FreshBefore) {
 			lacks = append(lacks, Lack{
