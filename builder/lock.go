@@ -44,6 +44,9 @@ type LockOptions struct {
 	Fresh bool
 	// Update names packages that move to their latest version.
 	Update []string
+	// WithoutSecurity resolves as if the distribution's security suite were not there,
+	// and the lock says so.
+	WithoutSecurity bool
 	// Approval binds the lock to what is approved, of which it then takes the latest of
 	// everything, or of what Update names; nil when policy.mode is open.
 	Approval *Approval
@@ -69,6 +72,7 @@ func (l *Locker) Lock(ctx context.Context, recipe *baseline.Recipe, o LockOption
 	if err != nil {
 		return nil, err
 	}
+	lock.WithoutSecurity = o.WithoutSecurity
 	lock.Request, err = requestDigest(recipe)
 	return lock, err
 }
@@ -130,6 +134,9 @@ func (l *Locker) request(ctx context.Context, recipe *baseline.Recipe, o LockOpt
 		return request, err
 	}
 	request.Sources = debian.DebianSources(recipe.Suite, mirror, security, nil, l.Keys)
+	if o.WithoutSecurity {
+		request.Sources = slices.DeleteFunc(request.Sources, func(s repo.Source) bool { return s.Archive == debian.ArchiveSecurity })
+	}
 	for _, name := range sortedKeys(recipe.Sources) {
 		if err := l.addSource(ctx, &request, name, recipe.Sources[name]); err != nil {
 			return request, fmt.Errorf("source %s: %w", name, err)

@@ -52,14 +52,16 @@ func Check(previous, fresh *updates.Lock) Drift {
 		case change.Kind == updates.Removed:
 			move.Why = fmt.Sprintf("%s %s is no longer needed or no longer offered", change.Name, change.Old.Version)
 		default:
-			move.explainVersion()
+			move.explainVersion(fresh.WithoutSecurity)
 		}
 		drift.Moves = append(drift.Moves, move)
 	}
 	return drift
 }
 
-func (m *Move) explainVersion() {
+// explainVersion says why the version differs; withoutSecurity that the new one was sought
+// without the security suite.
+func (m *Move) explainVersion(withoutSecurity bool) {
 	from := m.New.Suite
 	if from == "" {
 		from = "a local file"
@@ -67,6 +69,8 @@ func (m *Move) explainVersion() {
 	m.Older = deb822.CompareVersions(m.New.Version, m.Old.Version) < 0
 	m.Security = !m.Older && m.New.Archive == ArchiveSecurity
 	switch {
+	case m.Older && withoutSecurity && m.Old.Archive == ArchiveSecurity:
+		m.Why = fmt.Sprintf("%s goes back from %s to %s: the security suite is left out", m.Name, m.Old.Version, m.New.Version)
 	case m.Older:
 		m.Why = fmt.Sprintf("%s goes back from %s to %s: the later version is no longer offered", m.Name, m.Old.Version, m.New.Version)
 	case m.Security:

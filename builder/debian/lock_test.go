@@ -365,6 +365,11 @@ func TestDriftSaysWhatMoved(t *testing.T) {
 	if len(drift.Moves) != 1 || !drift.Moves[0].Older || drift.Moves[0].Security || !strings.Contains(drift.Moves[0].Why, "goes back from 2 to 1") {
 		t.Errorf("a withdrawn version: %+v", drift.Moves)
 	}
+	without := mustMake(t, debian12(t), request())
+	without.WithoutSecurity = true
+	if why := debian.Check(first, without).Moves[0].Why; why != "ssl goes back from 2 to 1: the security suite is left out" {
+		t.Errorf("without the security suite: %s", why)
+	}
 	slim := mustMake(t, debian12(t, "ssl 2; Depends: libc", "web 2; Depends: tls", "tls 1"), request())
 	var whys []string
 	for _, m := range debian.Check(first, slim).Moves {

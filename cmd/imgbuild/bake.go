@@ -109,6 +109,10 @@ func bake(ctx context.Context, env *environment, f bakeFlags) error {
 	if err != nil {
 		return err
 	}
+	if lock.WithoutSecurity {
+		env.reporter().Note("%s was made WITHOUT the security suite: what that mends is missing; to take it: %s",
+			w.project.LockFile(recipe), env.command("lock", recipe.Typed()))
+	}
 	plan, err := builder.NewPlan(recipe, lock)
 	if err != nil {
 		return err

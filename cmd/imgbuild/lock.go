@@ -20,10 +20,11 @@ import (
 
 // lockFlags are the flags of lock.
 type lockFlags struct {
-	arch   string
-	check  bool
-	fresh  bool
-	update []string
+	arch            string
+	check           bool
+	fresh           bool
+	withoutSecurity bool
+	update          []string
 }
 
 func newLockCommand(env *environment) *cobra.Command {
@@ -42,6 +43,10 @@ nothing: it tells what has moved since and why it matters, and ends with exit
 code 4 when something has, 2 when the recipe asks for other packages than the lock
 was made for, and with policy.mode approved 5 when the lock has what is not approved.
 
+--without-security makes a lock as if the security suite were not there, to show or
+compare what that mends. The lock says so, and so does every bake of it; the next
+lock without the flag moves all again.
+
 With policy.mode approved, a lock takes what is approved (imgbuild updates) and
 nothing else: the latest of all packages, or of those that --update names. Where
 that does not do, it ends with exit code 5 and says what waits for whom. A first
@@ -50,6 +55,7 @@ lock counts as approved by who makes it, and so does each with mode open.`,
   imgbuild lock debian-12-nginx --check
   imgbuild lock debian-12-nginx --update openssl --update libssl3
   imgbuild lock debian-12-nginx --fresh
+  imgbuild lock debian-12-nginx --without-security
   imgbuild lock debian-12-nginx --arch arm64`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -60,6 +66,7 @@ lock counts as approved by who makes it, and so does each with mode open.`,
 	flags.StringVar(&f.arch, "arch", "", "`ARCHITECTURE` to lock for, as Debian names it (default: the recipe's first)")
 	flags.BoolVar(&f.check, "check", false, "tell what has moved; write nothing")
 	flags.BoolVar(&f.fresh, "fresh", false, "take the latest of every package")
+	flags.BoolVar(&f.withoutSecurity, "without-security", false, "leave the security suite out, on purpose; all packages move to what is offered without it")
 	flags.StringArrayVar(&f.update, "update", nil, "`PACKAGE` that moves to its latest version, with what that demands")
 	return cmd
 }
@@ -68,8 +75,10 @@ func lock(ctx context.Context, env *environment, name string, f lockFlags) error
 	switch {
 	case f.fresh && len(f.update) > 0:
 		return fault.Inputf("--fresh moves every package; it leaves nothing for --update")
-	case f.check && (f.fresh || len(f.update) > 0):
-		return fault.Inputf("--check writes nothing; it does not go with --fresh or --update").
+	case f.withoutSecurity && len(f.update) > 0:
+		return fault.Inputf("--without-security moves every package; it leaves nothing for --update")
+	case f.check && (f.fresh || f.withoutSecurity || len(f.update) > 0):
+		return fault.Inputf("--check writes nothing; it does not go with --fresh, --without-security or --update").
 			WithHint("see what has moved with --check alone, then move it with the other")
 	}
 	w, err := env.workshop(ctx)
@@ -114,7 +123,15 @@ func lock(ctx context.Context, env *environment, name string, f lockFlags) error
 	if err != nil {
 		return err
 	}
-	next, err := locker.Lock(ctx, recipe, builder.LockOptions{Previous: previous, Fresh: f.fresh, Update: f.update, Approval: approval})
+	if f.withoutSecurity && approval != nil {
+		return fault.Inputf("locking %s without its security suite: with policy.mode approved a lock goes back to nothing", recipe.Name).
+			WithHint("do it in a project of its own: %s", env.command("init", "DIR"))
+	}
+	o := builder.LockOptions{Previous: previous, Fresh: f.fresh, Update: f.update, WithoutSecurity: f.withoutSecurity, Approval: approval}
+	if f.withoutSecurity || previous != nil && previous.WithoutSecurity && len(f.update) == 0 {
+		o.Fresh = true // such a lock is none to stay close to
+	}
+	next, err := locker.Lock(ctx, recipe, o)
 	if err != nil {
 		return placeUnknown(recipe, err)
 	}
@@ -130,7 +147,7 @@ func lock(ctx context.Context, env *environment, name string, f lockFlags) error
 		return err
 	}
 	result := &lockedBaseline{
-		Lock: path, Packages: len(next.Packages), First: previous == nil,
+		Lock: path, Packages: len(next.Packages), First: previous == nil, WithoutSecurity: next.WithoutSecurity,
 		Moves: describeMoves(drift.Moves), Security: len(drift.Security()), Mode: w.project.Config.Policy.Policy.Mode, Record: record,
 	}
 	return env.answer(result, result.write, env.command("bake", recipe.Typed()))
@@ -155,7 +172,7 @@ func checkLock(ctx context.Context, w *workshop, locker *builder.Locker, recipe 
 	}
 	drift := debian.Check(kept, fresh)
 	result := &lockedBaseline{
-		Lock: w.project.LockFile(recipe), Packages: len(fresh.Packages), Edited: edited,
+		Lock: w.project.LockFile(recipe), Packages: len(fresh.Packages), Edited: edited, WithoutSecurity: previous.WithoutSecurity,
 		Asked: describeMoves(asked.Moves), Moves: describeMoves(drift.Moves), Security: len(drift.Security()),
 	}
 	next := env.command("bake", recipe.Typed())

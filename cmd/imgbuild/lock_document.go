@@ -15,6 +15,8 @@ type lockedBaseline struct {
 	Packages int    `json:"packages"`
 	First    bool   `json:"first"`
 	Security int    `json:"security"`
+	// WithoutSecurity says that the security suite was left out on purpose.
+	WithoutSecurity bool `json:"without_security,omitempty"`
 	// Edited says, with --check, that the recipe asks for other packages than
 	// the lock was made for; Asked are the changes that this makes.
 	Edited bool       `json:"edited,omitempty"`
@@ -75,6 +77,9 @@ func describePackage(p *updates.Package) *lockedPackage {
 
 func (l *lockedBaseline) write(w io.Writer) {
 	fmt.Fprintf(w, "locked %d packages in %s\n", l.Packages, l.Lock)
+	if l.WithoutSecurity {
+		fmt.Fprintln(w, "WITHOUT the security suite, as you asked: what that mends is missing, so this is no lock for servers")
+	}
 	switch {
 	case l.Mode == policy.Approved && l.Record == "":
 		fmt.Fprintln(w, "all of it is approved (policy.mode: approved)")
@@ -87,6 +92,9 @@ func (l *lockedBaseline) write(w io.Writer) {
 }
 
 func (l *lockedBaseline) writeCheck(w io.Writer) {
+	if l.WithoutSecurity {
+		fmt.Fprintf(w, "%s was made WITHOUT the security suite\n", l.Lock)
+	}
 	switch {
 	case l.Edited:
 		fmt.Fprintf(w, "the recipe asks for other packages than %s was made for\n", l.Lock)

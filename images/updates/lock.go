@@ -14,6 +14,9 @@ type Lock struct {
 	Architecture string `yaml:"architecture"`
 	// Suite is the code name of the distribution's release: bookworm, trixie.
 	Suite string `yaml:"suite"`
+	// WithoutSecurity says that it was made on purpose as if the distribution's security
+	// suite were not there, so that it lacks what that has mended.
+	WithoutSecurity bool `yaml:"without-security,omitempty"`
 	// Epoch is the newest Date of the releases below, in seconds since 1970;
 	// every time stamp of the image is at most this.
 	Epoch int64 `yaml:"epoch"`

@@ -91,12 +91,22 @@ const lockHeader = `# The exact packages that %s bakes from, made by "imgbuild l
 # Review it like code; change it with imgbuild lock, not by hand.
 `
 
+const withoutSecurityHeader = `# It was made WITHOUT the security suite, to be compared with: what that mends is missing.
+`
+
 // Marshal returns the lock as the text of its file.
 func (l *Lock) Marshal() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, lockHeader, l.Baseline)
-	fmt.Fprintf(&b, "format: %d\nbaseline: %s\narchitecture: %s\nsuite: %s\nepoch: %d\n",
-		l.Format, scalar(l.Baseline), scalar(l.Architecture), scalar(l.Suite), l.Epoch)
+	if l.WithoutSecurity {
+		b.WriteString(withoutSecurityHeader)
+	}
+	fmt.Fprintf(&b, "format: %d\nbaseline: %s\narchitecture: %s\nsuite: %s\n",
+		l.Format, scalar(l.Baseline), scalar(l.Architecture), scalar(l.Suite))
+	if l.WithoutSecurity {
+		b.WriteString("without-security: true\n")
+	}
+	fmt.Fprintf(&b, "epoch: %d\n", l.Epoch)
 	if l.Request != "" {
 		fmt.Fprintf(&b, "request: %q\n", l.Request)
 	}

@@ -77,6 +77,10 @@ func TestLockSurvivesItsFile(t *testing.T) {
 	if !bytes.Equal(first, got.Marshal()) {
 		t.Error("writing what was read gives other bytes")
 	}
+	want.WithoutSecurity = true
+	if marked, err := updates.ParseLock(want.Marshal()); err != nil || !marked.WithoutSecurity || !bytes.Contains(want.Marshal(), []byte("WITHOUT the security suite")) {
+		t.Errorf("one without its security suite: %v", err)
+	}
 	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), ".*")); len(left) > 0 {
 		t.Errorf("left behind: %q", left)
 	}
