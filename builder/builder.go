@@ -49,6 +49,9 @@ type Builder struct {
 	Controls *control.Set
 	// ScanAlways scans images whose recipe asks for no scan, too.
 	ScanAlways bool
+	// Scanned was baked and scanned a moment ago, such as for a trial: an output that has
+	// the very same bytes is given that report, and not scanned again. Nil for none.
+	Scanned *Baked
 	// Key signs the evidence.
 	Key *signing.Key
 	// Channel is moved to the version that was baked when its gates agree and

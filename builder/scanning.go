@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
+	"imgbuild/builder/progress"
 	"imgbuild/builder/scan"
 	"imgbuild/builder/scan/hygiene"
 	"imgbuild/builder/scan/openscap"
@@ -37,9 +39,18 @@ func (b *Builder) scan(ctx context.Context, plan *Plan, v *catalog.Version) (map
 	}
 	var forms []control.Output
 	for _, form := range evidence.Forms(v) {
-		if have[form] == nil || !have[form].Advised.Answers(now, time.Now()) {
-			forms = append(forms, form)
+		if have[form] != nil && have[form].Advised.Answers(now, time.Now()) {
+			continue
 		}
+		if r := b.scannedBefore(v, form); r != nil && have[form] == nil && r.Advised.Answers(now, time.Now()) {
+			if err := AttachReport(ctx, b.Catalog, v, b.Key, r); err != nil {
+				return nil, err
+			}
+			b.Report.Start("scan of the "+string(form), 0, progress.Items).Cached("of the same bytes")
+			have[form] = r
+			continue
+		}
+		forms = append(forms, form)
 	}
 	found, failed := scan.Each(ctx, forms, b.Report, func(ctx context.Context, form control.Output) (*report.Report, error) {
 		return b.scanForm(ctx, plan, v, form)
@@ -114,6 +125,31 @@ func (b *Builder) scanForm(ctx context.Context, plan *Plan, v *catalog.Version, 
 	return scan.Run(ctx, target, spec)
 }
 
+// scannedBefore is the report of an output of Scanned with the very same bytes, as one of
+// this version; nil where there is none. How it behaved when it was started is not in it: whether
+// this one is started is for its own gates to say.
+func (b *Builder) scannedBefore(v *catalog.Version, form control.Output) *report.Report {
+	if b.Scanned == nil || b.Scanned.Reports[form] == nil {
+		return nil
+	}
+	of := sbomOf(form)
+	// Of the version itself, which is first, it is another one.
+	if !slices.Equal(subjectsOf(v, of)[1:], subjectsOf(b.Scanned.Version, of)[1:]) {
+		return nil
+	}
+	r := *b.Scanned.Reports[form]
+	r.Target, r.Trial = v.Ref(), nil
+	return &r
+}
+
+// sbomOf is what the evidence calls a form.
+func sbomOf(form control.Output) sbom.Output {
+	if form == control.Machine {
+		return sbom.Disk
+	}
+	return sbom.Container
+}
+
 // AttachReport signs a report and makes it evidence of the version. The newest
 // report of an output is the one that gates go by.
 func AttachReport(ctx context.Context, c *catalog.Catalog, v *catalog.Version, key *signing.Key, r *report.Report) error {
@@ -121,12 +157,8 @@ func AttachReport(ctx context.Context, c *catalog.Catalog, v *catalog.Version, k
 	if err != nil {
 		return fmt.Errorf("writing the report of a scan: %w", err)
 	}
-	of := sbom.Container
-	if r.Output == control.Machine {
-		of = sbom.Disk
-	}
 	envelope, err := signing.SignStatement(ctx, signing.Statement{
-		Subjects: subjectsOf(v, of), PredicateType: signing.PredicateScan, Predicate: predicate, SignedAt: r.At,
+		Subjects: subjectsOf(v, sbomOf(r.Output)), PredicateType: signing.PredicateScan, Predicate: predicate, SignedAt: r.At,
 	}, key)
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"imgbuild/builder"
@@ -35,6 +36,26 @@ type Bench struct {
 	// LockFile is where a recipe's lock is.
 	LockFile func(*baseline.Recipe) string
 	Now      func() time.Time
+
+	// tried is what the last trial of each recipe has baked, by how that is typed:
+	// several are rebuilt at once.
+	tried map[string]*builder.Baked
+	mutex sync.Mutex
+}
+
+func (b *Bench) keepTried(recipe *baseline.Recipe, baked *builder.Baked) {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	if b.tried == nil {
+		b.tried = map[string]*builder.Baked{}
+	}
+	b.tried[recipe.Typed()] = baked
+}
+
+func (b *Bench) lastTried(recipe *baseline.Recipe) *builder.Baked {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	return b.tried[recipe.Typed()]
 }
 
 // Candidate is a lock that is to be tried.
@@ -124,6 +145,7 @@ func (b *Bench) Try(ctx context.Context, c *Candidate) (tried *Tried, record str
 	if err := b.keep(c.Recipe, tried.Lock); err != nil {
 		return nil, "", err
 	}
+	b.keepTried(c.Recipe, tried.Baked)
 	record, err = b.Records.AddWhere(ctx, b.Key, func(h *life.History) (*life.Record, error) {
 		r := &life.Record{
 			Action: life.Trialled, Who: b.Who, Why: "a lock of " + c.Recipe.Typed() + " with it was tried", Trial: &tried.Trial,

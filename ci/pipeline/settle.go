@@ -204,6 +204,7 @@ func (b *Bench) Bake(ctx context.Context, recipe *baseline.Recipe, lock *updates
 	// Whether this one is started too is for its gates to say: its candidate was. One that
 	// failed its boot trial before is started again, for a machine may be too busy for it.
 	at.Channel, at.ScanAlways, at.Trials.Always = CandidateOf(recipe), true, recipe.Gates.BootTrial
+	at.Scanned = b.lastTried(recipe)
 	plan, err := builder.NewPlan(recipe, lock)
 	if err != nil {
 		return nil, err

@@ -51,6 +51,8 @@ type Tried struct {
 	Advised bool `json:"advised"`
 	// Doubt is why they could not tell all, such as that a feed is in alarm; else empty.
 	Doubt string `json:"doubt,omitempty"`
+	// Baked is what was baked and scanned; nil when that failed.
+	Baked *builder.Baked `json:"-"`
 	// Boots are the boot trials that were made.
 	Boots map[control.Output]*report.Trial `json:"boot_trials,omitempty"`
 }
@@ -113,7 +115,7 @@ func (t *Trial) run(ctx context.Context) (*Tried, error) {
 	case err != nil:
 		return nil, err
 	default:
-		tried.Lock, tried.Image, tried.Boots = baked.Plan.Lock, baked.Version.DigestRef(), baked.Trials
+		tried.Lock, tried.Image, tried.Boots, tried.Baked = baked.Plan.Lock, baked.Version.DigestRef(), baked.Trials, baked
 		for _, r := range baked.Refusals {
 			tried.fail("gate %s: %s", r.Gate, r.Why)
 		}
