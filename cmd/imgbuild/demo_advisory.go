@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"imgbuild/images/fault"
 )
@@ -164,6 +165,9 @@ func (d *demoDocument) write(w io.Writer, of *demo) {
 		return
 	}
 	fmt.Fprintf(w, "all of it is in %s; go on there:\n\n  cd %[1]s\n", d.Directory)
+	if set := settingVariables(); len(set) > 0 {
+		fmt.Fprintf(w, "  unset %s\n", strings.Join(set, " ")) // they win over the project's file
+	}
 	for _, words := range [][]string{{"updates", "list"}, {"images", "list"}, {"run", demoBaseline + ":candidate"}, {"images", "promote", demoBaseline + ":candidate", "released"}} {
 		fmt.Fprintf(w, "  %s\n", of.typed(words...))
 	}

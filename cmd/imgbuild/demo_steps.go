@@ -238,18 +238,29 @@ func (d *demo) ask(ctx context.Context, document any, words ...string) error {
 func (d *demo) command(ctx context.Context, words []string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, d.executable, words...)
 	cmd.Args[0], cmd.Dir, cmd.Stdin = d.program, d.dir, nil
-	own := map[string]bool{project.PasswordVariable: true}
-	for _, s := range project.Settings() {
-		own[s.Variable()] = true
-	}
+	own := append(settingVariables(), "PWD")
 	for _, variable := range os.Environ() {
-		if name, _, _ := strings.Cut(variable, "="); !own[name] && name != "PWD" {
+		if name, _, _ := strings.Cut(variable, "="); !slices.Contains(own, name) {
 			cmd.Env = append(cmd.Env, variable)
 		}
 	}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
 	cmd.WaitDelay = time.Minute
 	return cmd
+}
+
+// settingVariables are the variables with settings that the environment has.
+func settingVariables() []string {
+	var set []string
+	for _, s := range project.Settings() {
+		if os.Getenv(s.Variable()) != "" {
+			set = append(set, s.Variable())
+		}
+	}
+	if os.Getenv(project.PasswordVariable) != "" {
+		set = append(set, project.PasswordVariable)
+	}
+	return set
 }
 
 // ended is the exit code of a command, and an error where it has none.
