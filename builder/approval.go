@@ -29,6 +29,9 @@ type Approval struct {
 	// Candidate is of a lock that is to be tried, so that it can be decided on: it takes
 	// what nobody has approved yet too, but nothing that is held or rejected.
 	Candidate bool
+	// Kept says, after a lock was made, whether anything that is offered was kept out of
+	// it: without, a lock of all would be the same.
+	Kept bool
 }
 
 // NewApproval binds the lock of a baseline; previous is nil for a first one.
@@ -117,6 +120,7 @@ func (a *Approval) judgeCandidate(s *life.State, p updates.Package) (bool, polic
 
 func (a *Approval) allowed(p updates.Package) bool {
 	ok, _ := a.Judge(p)
+	a.Kept = a.Kept || !ok
 	return ok
 }
 

@@ -97,6 +97,9 @@ func (b *Bench) Candidate(ctx context.Context, recipe *baseline.Recipe, before *
 	}
 	b.asTried(recipe, lock)
 	c := &Candidate{Recipe: recipe, Before: before, Lock: lock, Packages: packages, Updates: newIn(before, lock)}
+	if !approval.Kept {
+		return c, nil
+	}
 	free, err := b.Locker.Lock(ctx, recipe, builder.LockOptions{Previous: before, Update: packages, Fresh: len(packages) == 0})
 	if err != nil {
 		return nil, err
