@@ -46,7 +46,7 @@ sought in your archive first, and the cache of stages is yours, so that little i
 twice. Your project, catalog and servers are not touched: of a baseline of your own the
 recipes and controls are copied.
 
-Ends as the loop does: with 4 when a feed is in alarm or nothing of the feeds hits.`,
+Ends as the loop does: with 4 when a feed is in alarm, or when there was nothing to mend.`,
 		Example: `  imgbuild demo advisory                     the public feeds, from the internet
   imgbuild demo advisory --feeds /media/feeds
   imgbuild demo advisory --disk --dir /srv/demo

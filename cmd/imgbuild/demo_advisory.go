@@ -112,10 +112,10 @@ func (d *demo) advisory(ctx context.Context, feeds []string, document *demoDocum
 		return err
 	}
 	if document.Before.Fixable == 0 {
-		return fault.Worldf("nothing that these feeds know a fix of hits %s: there is nothing to show", document.Before.Image).
-			WithHint("give it feeds of today: %s", d.env.command("demo", "advisory", "--feeds", "DIR"))
+		d.say("\n   Nothing that these feeds know a fix of hits %s. The security suite may have something newer all the same.\n", document.Before.Image)
 	}
-	if err := d.may(ctx, "Run the loop, as a pipeline does: what has a fix moves in a candidate lock, which is baked, scanned and judged before it counts.", "advisories", "run"); err != nil {
+	if err := d.may(ctx, "Run the loop, as a pipeline does: what has a fix, or a newer version in the security suite, moves in a candidate lock, "+
+		"which is baked, scanned and judged before it counts.", "advisories", "run"); err != nil {
 		return err
 	}
 	loop := d.last()
@@ -129,7 +129,11 @@ func (d *demo) advisory(ctx context.Context, feeds []string, document *demoDocum
 		return err
 	}
 	if document.After.Image == document.Before.Image {
-		return fault.Worldf("the loop made no new image").WithHint("it says why above; look at it: cd %s", d.dir)
+		if loop == nil && document.Before.Fixable == 0 {
+			return fault.Worldf("%s lacks nothing that these feeds know a fix of, or that the security suite has newer: there is nothing to show", document.Before.Image).
+				WithHint("give it feeds of today: %s", d.env.command("demo", "advisory", "--feeds", "DIR"))
+		}
+		return errors.Join(loop, fault.Worldf("the loop made no new image").WithHint("it says why above; look at it: cd %s", d.dir))
 	}
 	if err := d.may(ctx, "See what moved: by the signed evidence of both images.", "images", "diff", document.Before.Image, document.After.Image); err != nil {
 		return err
