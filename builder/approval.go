@@ -3,6 +3,7 @@ package builder
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -168,7 +169,8 @@ func concerns(s *life.State, baseline string) bool {
 
 // makeApproved resolves a request on what is approved. Where that does not do, the
 // error says which updates it would take, and whom each waits for.
-func (l *Locker) makeApproved(ctx context.Context, request debian.Request, a *Approval) (*updates.Lock, error) {
+func (l *Locker) makeApproved(ctx context.Context, request debian.Request, o LockOptions) (*updates.Lock, error) {
+	a := o.Approval
 	request.Allowed, request.Archived = a.allowed, a.archived(l.Archive)
 	request.Fresh = false // approved is approved: there is no later word to take
 	indexes, err := l.Client.Read(ctx, request.Architecture, request.Sources)
@@ -176,10 +178,39 @@ func (l *Locker) makeApproved(ctx context.Context, request debian.Request, a *Ap
 		return nil, err
 	}
 	lock, err := debian.MakeFrom(ctx, indexes, request)
-	if fault.KindOf(err) != fault.Input {
+	switch {
+	case err == nil && o.Named:
+		return lock, l.stayed(ctx, indexes, request, a, lock)
+	case fault.KindOf(err) != fault.Input:
 		return lock, err
 	}
 	return nil, l.missing(ctx, indexes, request, a, err)
+}
+
+// stayed refuses a lock in which a package that the request names did not move at all,
+// and would have if what is offered were approved.
+func (l *Locker) stayed(ctx context.Context, indexes []*repo.Index, request debian.Request, a *Approval, lock *updates.Lock) error {
+	free := request
+	free.Allowed, free.Archived = nil, nil
+	offered, err := debian.MakeFrom(ctx, indexes, free)
+	switch {
+	case fault.KindOf(err) == fault.Input:
+		return nil // what is approved is all that can be had
+	case err != nil:
+		return err
+	}
+	moved := map[string]bool{}
+	for _, p := range lock.Packages {
+		moved[p.Name] = moved[p.Name] || !a.Locked[p.SHA256]
+	}
+	lines := a.refused(offered, func(p updates.Package) bool {
+		return p.Archive == "" || a.Locked[p.SHA256] || moved[p.Name] || !slices.Contains(request.Update, p.Name)
+	})
+	if len(lines) == 0 {
+		return nil
+	}
+	return fault.Heldf("locking %s: of what is to move, %d are not approved:\n%s", request.Baseline, len(lines), first(lines)).
+		WithHint("see what each waits for: imgbuild updates evaluate, then: imgbuild updates list")
 }
 
 // missing explains why what is approved does not do: by a lock of what is offered,

@@ -50,6 +50,9 @@ type LockOptions struct {
 	// Approval binds the lock to what is approved, of which it then takes the latest of
 	// everything, or of what Update names; nil when policy.mode is open.
 	Approval *Approval
+	// Named makes it a Held fault, with an Approval, that a package which Update names
+	// stays where it is because nothing newer is approved. Without it, it just stays.
+	Named bool
 }
 
 // Lock resolves a recipe against what its repositories offer now.
@@ -65,7 +68,7 @@ func (l *Locker) Lock(ctx context.Context, recipe *baseline.Recipe, o LockOption
 	}
 	var lock *updates.Lock
 	if o.Approval != nil {
-		lock, err = l.makeApproved(ctx, request, o.Approval)
+		lock, err = l.makeApproved(ctx, request, o)
 	} else {
 		lock, err = debian.Make(ctx, l.Client, request)
 	}

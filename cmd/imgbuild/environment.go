@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 
@@ -41,6 +42,9 @@ type environment struct {
 	answered bool // the one document of --output json is written
 	reports  progress.Reporter
 	bars     *terminal.Bars // reports, when they are bars
+
+	// noted are the notes that noteOnce has made.
+	noted sync.Map
 }
 
 func newEnvironment(program string, stdin, stdout, stderr *os.File) *environment {

@@ -49,7 +49,8 @@ lock without the flag moves all again.
 
 With policy.mode approved, a lock takes what is approved (imgbuild updates) and
 nothing else: the latest of all packages, or of those that --update names. Where
-that does not do, it ends with exit code 5 and says what waits for whom. A first
+that does not do, or moves nothing of what --update names, it ends with exit code 5
+and says what waits for whom. A first
 lock counts as approved by who makes it, and so does each with mode open.`,
 		Example: `  imgbuild lock debian-12-nginx
   imgbuild lock debian-12-nginx --check
@@ -127,7 +128,7 @@ func lock(ctx context.Context, env *environment, name string, f lockFlags) error
 		return fault.Inputf("locking %s without its security suite: with policy.mode approved a lock goes back to nothing", recipe.Name).
 			WithHint("do it in a project of its own: %s", env.command("init", "DIR"))
 	}
-	o := builder.LockOptions{Previous: previous, Fresh: f.fresh, Update: f.update, WithoutSecurity: f.withoutSecurity, Approval: approval}
+	o := builder.LockOptions{Previous: previous, Fresh: f.fresh, Update: f.update, WithoutSecurity: f.withoutSecurity, Approval: approval, Named: len(f.update) > 0}
 	if f.withoutSecurity || previous != nil && previous.WithoutSecurity && len(f.update) == 0 {
 		o.Fresh = true // such a lock is none to stay close to
 	}

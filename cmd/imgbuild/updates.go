@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -118,17 +119,26 @@ func (e *environment) noteDisregarded(h *life.History) {
 		case r.Stranger:
 			strangers++
 		case shown < disregardedShown:
-			e.reporter().Note("record %s (%s, by %s in their own words) counts for nothing: %s", r.Digest[:12], r.Record.Action, r.Record.Who, r.Void)
+			e.noteOnce("record %s (%s, by %s in their own words) counts for nothing: %s", r.Digest[:12], r.Record.Action, r.Record.Who, r.Void)
 			shown++
 		default:
 			shown++
 		}
 	}
 	if shown > disregardedShown {
-		e.reporter().Note("and %d more records count for nothing", shown-disregardedShown)
+		e.noteOnce("and %d more records count for nothing", shown-disregardedShown)
 	}
 	if strangers > 0 {
-		e.reporter().Note("%d records are by keys of nobody in the roster, and count for nothing; updates show tells of each", strangers)
+		e.noteOnce("%d records are by keys of nobody in the roster, and count for nothing; updates show tells of them", strangers)
+	}
+}
+
+// noteOnce makes a note that was not made before: many steps of one command read the
+// records.
+func (e *environment) noteOnce(format string, args ...any) {
+	note := fmt.Sprintf(format, args...)
+	if _, again := e.noted.LoadOrStore(note, true); !again {
+		e.reporter().Note("%s", note)
 	}
 }
 

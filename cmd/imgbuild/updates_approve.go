@@ -176,7 +176,8 @@ func (e *environment) tellDecided(ctx context.Context, before *ledger, digest st
 	return e.answer(d, func(w io.Writer) {
 		fmt.Fprintf(w, "%s by %s, record %s\n", d.Action, d.By, d.Record[:12])
 		for _, u := range d.Updates {
-			fmt.Fprintf(w, "  %s: %s\n", u.Update, u.Decision.Why)
+			_, why := verdictIn(u, l.policy.Mode)
+			fmt.Fprintf(w, "  %s: %s\n", u.Update, why)
 		}
 	}, next)
 }

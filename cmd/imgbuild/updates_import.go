@@ -62,8 +62,9 @@ interrupted goes on when it is started again.
 A lock that is here under the same name and is another one is kept, and nothing is
 taken in, unless --replace-locks says otherwise; one that is newer asks for --older
 too. With policy.mode approved, a lock takes another one's place only where all that
-is new in it is approved, by the records here and those of the bundle. A baseline's
-first lock counts as approved by who takes it in.`,
+is new in it is approved, by the records here and those of the bundle; with mode open,
+only where nothing that is new in it is held or rejected here. With mode approved, a
+baseline's first lock counts as approved by who takes it in.`,
 		Example: "  imgbuild updates import /media/usb/imgbuild-updates-20260131.zip",
 		Args:    words("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -126,17 +127,17 @@ first lock counts as approved by who takes it in.`,
 }
 
 // approveImported refuses a lock that would take the place of another one with what is
-// not approved. One that is the first here is its user's, as a first lock is: what the
-// records do not say of it already is recorded.
+// not approved or, with mode open, with what is held or rejected. One that is the first
+// here is its user's, as a first lock is: what the records do not say of it already is
+// recorded.
 func (e *environment) approveImported(ctx context.Context, p *project.Project, was, is *updates.Lock) error {
-	if p.Config.Policy.Policy.Mode != policy.Approved {
-		return nil
-	}
 	l, err := e.ledgerOf(ctx, p)
 	if err != nil {
 		return err
 	}
+	open := l.policy.Mode != policy.Approved
 	approval := builder.NewApproval(l.history, l.policy, l.approvers, is.Baseline, cmp.Or(was, is), l.now)
+	approval.Candidate = open
 	var missing []string
 	for _, pkg := range is.Packages {
 		// What the lock here has already is not the bundle's to decide, and files of the
@@ -151,10 +152,15 @@ func (e *environment) approveImported(ctx context.Context, p *project.Project, w
 	if len(missing) == 0 {
 		return nil
 	}
+	few := strings.Join(missing[:min(20, len(missing))], "\n")
+	if open {
+		return fault.Heldf("the bundle's lock of %s has %s held or rejected here:\n%s", is.Baseline, plural(len(missing), "package that is", "packages that are"), few).
+			WithHint("keep the lock that is here; or end the hold, in imgbuild.yaml or by: %s", e.command("updates", "approve", "UPDATE", "--reopen", "--why", "REASON"))
+	}
 	if was == nil && l.history.FirstLock(is.Baseline, is.Architecture) == "" {
 		return e.recordImported(ctx, p, is)
 	}
-	return fault.Heldf("the bundle's lock of %s has %d packages that are not approved here, such as:\n%s", is.Baseline, len(missing), strings.Join(missing[:min(20, len(missing))], "\n")).
+	return fault.Heldf("the bundle's lock of %s has %d packages that are not approved here, such as:\n%s", is.Baseline, len(missing), few).
 		WithHint("approve them (%s), and import it again", e.command("updates", "list"))
 }
 

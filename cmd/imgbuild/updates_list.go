@@ -146,3 +146,17 @@ func waitsFor(u listedUpdate, mode policy.Mode) string {
 	}
 	return strings.Join(d.For, " or ")
 }
+
+// verdictIn is what is decided on an update, and why, in words: with mode open locking
+// approves it, whatever people would have to wait for otherwise.
+func verdictIn(u listedUpdate, mode policy.Mode) (policy.Verdict, string) {
+	d := u.Decision
+	undecided := d.Verdict == policy.Wait || d.Verdict == policy.Approve && !d.Recorded
+	if mode == policy.Approved || !undecided || u.State == "locked" {
+		return d.Verdict, d.Why
+	}
+	if u.State == "failed" {
+		return d.Verdict, d.Why + "; whoever locks it approves it all the same"
+	}
+	return d.Verdict, "whoever locks it approves it"
+}

@@ -21,7 +21,8 @@ func newUpdatesShowCommand(env *environment) *cobra.Command {
 its trial found, what it waits for, and every record about it with who made it, when and
 why. Records that count for nothing are shown with the reason.
 
-UPDATE is a package's name, NAME=VERSION, or the beginning of the file's digest.`,
+UPDATE is a package's name, that of its source package for all that is built from it,
+NAME=VERSION, or the beginning of the file's digest.`,
 		Example: "  imgbuild updates show nginx\n  imgbuild updates show nginx=1.22.1-9+deb12u4\n  imgbuild updates show nginx --output json",
 		Args:    words("UPDATE"),
 		RunE:    func(cmd *cobra.Command, args []string) error { return showUpdate(cmd.Context(), env, args[0]) },
@@ -85,18 +86,23 @@ func showUpdate(ctx context.Context, env *environment, word string) error {
 			if i > 0 {
 				fmt.Fprintln(w)
 			}
-			s.write(w)
+			s.write(w, l.policy.Mode)
 		}
 	}, next)
 }
 
-func (s shownUpdate) write(w io.Writer) {
+// strangersShown is how many records by keys of nobody in the roster are told of each
+// update: in an archive of several projects most are.
+const strangersShown = 3
+
+func (s shownUpdate) write(w io.Writer, mode policy.Mode) {
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(w, "  %-10s  %s\n", name, harmless(fmt.Sprintf(format, args...)))
 	}
 	fmt.Fprintln(w, s.Update)
 	line("state", "%s", s.State)
-	line("verdict", "%s: %s", s.Decision.Verdict, s.Decision.Why)
+	verdict, why := verdictIn(s.listedUpdate, mode)
+	line("verdict", "%s: %s", verdict, why)
 	if s.Superseded != "" {
 		line("", "superseded by %s", s.Superseded)
 	}
@@ -115,12 +121,21 @@ func (s shownUpdate) write(w io.Writer) {
 	if s.Trial != nil {
 		s.writeTrial(line)
 	}
+	strangers := 0
 	for _, step := range s.Steps {
+		if step.By == "" {
+			if strangers++; strangers > strangersShown {
+				continue
+			}
+		}
 		line(step.When.Format("2006-01-02"), "%s", step.words())
 		line("", "%s", step.Why)
 		if step.Void != "" {
 			line("", "COUNTS FOR NOTHING: %s", step.Void)
 		}
+	}
+	if more := strangers - strangersShown; more > 0 {
+		line("", "and %s by keys of nobody in the roster (--output json has each)", plural(more, "record", "records"))
 	}
 }
 

@@ -121,14 +121,18 @@ func trialUpdates(ctx context.Context, env *environment, names []string, f updat
 		}
 		d.Trials = append(d.Trials, t)
 	}
-	return d.answer(env, f)
+	return d.answer(env, names, f)
 }
 
 // answer writes the document, and makes of it how the program ends.
-func (d *trialsDocument) answer(env *environment, f updatesTrialFlags) error {
+func (d *trialsDocument) answer(env *environment, names []string, f updatesTrialFlags) error {
 	next := env.command("updates", "list")
 	if f.plan {
-		next = env.command("updates", "trial")
+		words := append([]string{"updates", "trial"}, names...)
+		for _, name := range f.only {
+			words = append(words, "--only", name)
+		}
+		next = env.command(words...)
 	}
 	end := d.end(env)
 	d.Exit = int(fault.KindOf(end))
