@@ -12,7 +12,8 @@ type Report struct {
 	// Files and Bytes were read.
 	Files int   `json:"files"`
 	Bytes int64 `json:"bytes"`
-	// Needed is how many files somebody needs.
+	// Needed is how many files somebody needs, but for those of updates that a lock may
+	// take and that nobody has fetched yet.
 	Needed int `json:"needed"`
 	// Wrong are the files that are damaged, and those that are missing.
 	Wrong []Wrong `json:"wrong"`
@@ -75,7 +76,7 @@ func Inspect(ctx context.Context, archive *updates.Store, needs *Needs, reporter
 	}
 	task.Done(progress.Count(audit.Files, "file"))
 	r := &Report{
-		Files: audit.Files, Bytes: audit.Bytes, Needed: len(needs.bySum), Wrong: []Wrong{},
+		Files: audit.Files, Bytes: audit.Bytes, Wrong: []Wrong{},
 		Strays: audit.Strays, Unknown: needs.Unknown, needs: needs,
 	}
 	bad := map[string]bool{}
@@ -88,7 +89,11 @@ func Inspect(ctx context.Context, archive *updates.Store, needs *Needs, reporter
 		r.Wrong = append(r.Wrong, w)
 	}
 	for _, need := range needs.all() {
-		if !need.waiting && !bad[need.SHA256] && !archive.Has(need.SHA256) {
+		there := bad[need.SHA256] || archive.Has(need.SHA256)
+		if there || !need.waiting {
+			r.Needed++
+		}
+		if !there && !need.waiting {
 			r.Wrong = append(r.Wrong, Wrong{
 				SHA256: need.SHA256, Package: need.Name, NeededBy: need.By, Problem: "it is not in the archive", Missing: true,
 			})
