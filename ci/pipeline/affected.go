@@ -51,6 +51,9 @@ func Affected(index *advisory.Index, names []string, lines []Line, images Having
 				continue
 			}
 			job.For, job.Packages = append(job.For, f.Vulnerability), append(job.Packages, f.Binaries...)
+			if fix, ok := fixOf(f); ok {
+				job.Fixes = append(job.Fixes, fix)
+			}
 			if job.Why == "" {
 				job.Why = fmt.Sprintf("its lock has %s %s", f.Package, f.Version)
 			}

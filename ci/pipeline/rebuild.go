@@ -24,6 +24,8 @@ type Job struct {
 	// that have them and move. Without packages the lock stays, and what it says is baked
 	// where that was not done.
 	For, Packages []string
+	// Fixes are the versions that mend it.
+	Fixes []Fix
 	// Having are its images of which is known that a version without it can be had, and Newer
 	// what a suite of security updates has newer.
 	Having []Having

@@ -46,6 +46,13 @@ func (r *Rebuild) steps(ctx context.Context, job Job, entry *OpenEntry, o *Outco
 			}
 		}
 	}
+	defer func() {
+		if o.State == Unchanged || o.State == Rebuilt {
+			if unmet := job.Unmet(lock); len(unmet) > 0 {
+				o.note(few(unmet))
+			}
+		}
+	}()
 	if !entry.Owed && len(entry.Packages) > 0 {
 		// The lock is the old one, of which nobody has asked for the image: its recipe may be
 		// half edited.

@@ -272,6 +272,8 @@ type plannedRebuild struct {
 	Moves        []lockMove `json:"moves"`
 	// Left is newer and may not be taken.
 	Left []pipeline.Judged `json:"left_out,omitempty"`
+	// Unmet are fixes that it has not then, in words.
+	Unmet []string `json:"unmet,omitempty"`
 }
 
 // plannedRebuilds is the answer of rebuild --plan as JSON.
@@ -299,6 +301,7 @@ func planRebuild(ctx context.Context, env *environment, w *workshop, jobs []pipe
 				continue
 			}
 			p.Moves, p.Left = append(p.Moves, describeMoves(debian.Check(c.Before, c.Lock).Moves)...), c.Left
+			p.Unmet = job.Unmet(c.Lock)
 		}
 		d.Baselines = append(d.Baselines, p)
 	}
@@ -321,6 +324,9 @@ func (d plannedRebuilds) write(w io.Writer) {
 		}
 		if len(b.For) > 0 && len(b.Moves) == 0 {
 			fmt.Fprintln(w, "   nothing that may be taken is newer")
+		}
+		for _, why := range b.Unmet {
+			fmt.Fprintf(w, "   %s\n", harmless(why))
 		}
 		writeLeft(w, "   ", b.Left)
 	}
