@@ -150,7 +150,16 @@ func (e *environment) approveImported(ctx context.Context, p *project.Project, w
 		}
 	}
 	if len(missing) == 0 {
-		return nil
+		if !open {
+			return nil
+		}
+		err := e.recordImported(ctx, p, was, is)
+		if kind := fault.KindOf(err); kind == fault.Input || kind == fault.Held {
+			// A colleague without the project's key may take locks in where locking is open.
+			e.reporter().Note("that you approve the lock of %s is not recorded: %v", is.Baseline, err)
+			return nil
+		}
+		return err
 	}
 	few := strings.Join(missing[:min(20, len(missing))], "\n")
 	if open {
@@ -158,14 +167,15 @@ func (e *environment) approveImported(ctx context.Context, p *project.Project, w
 			WithHint("keep the lock that is here; or end the hold, in imgbuild.yaml or by: %s", e.command("updates", "approve", "UPDATE", "--reopen", "--why", "REASON"))
 	}
 	if was == nil && l.history.FirstLock(is.Baseline, is.Architecture) == "" {
-		return e.recordImported(ctx, p, is)
+		return e.recordImported(ctx, p, nil, is)
 	}
 	return fault.Heldf("the bundle's lock of %s has %d packages that are not approved here, such as:\n%s", is.Baseline, len(missing), few).
 		WithHint("approve them (%s), and import it again", e.command("updates", "list"))
 }
 
-// recordImported records that who takes in a baseline's first lock approves it.
-func (e *environment) recordImported(ctx context.Context, p *project.Project, lock *updates.Lock) error {
+// recordImported records that who takes in a lock approves it: a first one, and with mode
+// open every one, as by locking.
+func (e *environment) recordImported(ctx context.Context, p *project.Project, was, lock *updates.Lock) error {
 	key, made, err := p.SigningKey(e.ask())
 	if err != nil {
 		return err
@@ -178,8 +188,8 @@ func (e *environment) recordImported(ctx context.Context, p *project.Project, lo
 		return err
 	}
 	of := &baseline.Recipe{Name: lock.Baseline, Architecture: lock.Architecture}
-	record, err := builder.RecordLock(ctx, store, key, orMe(""), of, nil, lock)
-	if err == nil && record != "" {
+	record, err := builder.RecordLock(ctx, store, key, orMe(""), of, was, lock)
+	if err == nil && record != "" && was == nil {
 		e.reporter().Note("a first lock counts as approved by who takes it in: %s, record %s", lock.Baseline, record[:12])
 	}
 	return err
