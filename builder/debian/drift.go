@@ -42,8 +42,7 @@ func Check(previous, fresh *updates.Lock) Drift {
 		move := Move{Change: change}
 		switch {
 		case change.Kind == updates.Moved:
-			// The same file in another place is a new split, not a new package.
-			move.Why = fmt.Sprintf("%s goes from %s to %s", change.Name, place(change.Old), place(change.New))
+			move.Why = moved(change)
 		case change.Kind == updates.Replaced:
 			move.Why = fmt.Sprintf("%s %s has become another file of the same version, which archives must not do",
 				change.Name, change.New.Version)
@@ -78,6 +77,19 @@ func (m *Move) explainVersion(withoutSecurity bool) {
 	default:
 		m.Why = fmt.Sprintf("%s %s is replaced by %s of %s", m.Name, m.Old.Version, m.New.Version, from)
 	}
+}
+
+// moved says what became of the same file: in another place of the image it is a new split,
+// not a new package.
+func moved(c updates.Change) string {
+	was, is := place(c.Old), place(c.New)
+	switch {
+	case was != is:
+		return fmt.Sprintf("%s goes from %s to %s", c.Name, was, is)
+	case c.Old.Archive != c.New.Archive || c.Old.Suite != c.New.Suite || c.Old.Path != c.New.Path:
+		return fmt.Sprintf("%s stays the same file, which is offered elsewhere", c.Name)
+	}
+	return fmt.Sprintf("%s stays the same file, of which something else is said", c.Name)
 }
 
 func place(p *updates.Package) string {

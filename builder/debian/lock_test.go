@@ -370,6 +370,20 @@ func TestDriftSaysWhatMoved(t *testing.T) {
 	if why := debian.Check(first, without).Moves[0].Why; why != "ssl goes back from 2 to 1: the security suite is left out" {
 		t.Errorf("without the security suite: %s", why)
 	}
+	again := mustMake(t, debian12(t, "ssl 2; Depends: libc"), request())
+	moved := &again.Packages[0]
+	for why, change := range map[string]func(){
+		"offered elsewhere":      func() { moved.Path = "pool/elsewhere/" + moved.Name + ".deb" },
+		" goes from ":            func() { moved.Layer += "-leaf" },
+		"something else is said": func() { moved.Source += "x" },
+	} {
+		was := *moved
+		change()
+		if moves := debian.Check(first, again).Moves; len(moves) != 1 || !strings.Contains(moves[0].Why, why) {
+			t.Errorf("%s: %+v", why, moves)
+		}
+		*moved = was
+	}
 	slim := mustMake(t, debian12(t, "ssl 2; Depends: libc", "web 2; Depends: tls", "tls 1"), request())
 	var whys []string
 	for _, m := range debian.Check(first, slim).Moves {

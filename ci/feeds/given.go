@@ -161,7 +161,7 @@ func (s *GivenStore) files(ctx context.Context, g Given) ([]givenSet, error) {
 	}
 	for _, p := range passed {
 		if p.Unread {
-			return nil, fault.Inputf("reading %s: it may be a file of a feed, and cannot be read: %s", p.Path, p.Why).WithHint("copy it again, or take it away")
+			return nil, fault.Inputf("reading %s: it may be a file of a feed, and cannot be read: %s", p.Path, p.Why).WithHint("copy it again, take it away, or name the folder that has the files themselves")
 		}
 		s.Progress.Note("not read: %s: %s", p.Path, p.Why)
 	}

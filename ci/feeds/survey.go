@@ -18,7 +18,7 @@ func (s *Store) fromDirectory(ctx context.Context, f *Feed, old *State) (*incomi
 		return nil, err
 	}
 	for _, p := range passed {
-		alarm := &Alarm{What: Unreadable, Mend: "copy it again, or take it away; what was kept before stays"}
+		alarm := &Alarm{What: Unreadable, Mend: "copy it again, take it away, or name the folder that has the files themselves; what was kept before stays"}
 		switch {
 		case old.file(cleanName(filepath.Base(p.Path))) != nil:
 			alarm.Reason = fmt.Sprintf("%s was of this feed, and now %s", p.Path, p.Why)

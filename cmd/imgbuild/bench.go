@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"imgbuild/builder"
+	"imgbuild/builder/progress"
 	"imgbuild/builder/stage"
 	"imgbuild/ci/pipeline"
 	"imgbuild/images/baseline"
@@ -61,6 +62,20 @@ func (w *workshop) bench(ctx context.Context, f trialFlags, sign bool) (_ *pipel
 		}
 		return b.Advisories.Index.Close()
 	}, nil
+}
+
+// labelled has what is told of each baseline begin with its name, where several are worked
+// on at once.
+func labelled(b *pipeline.Bench) {
+	open := b.Open
+	b.Open = func(ctx context.Context, recipe *baseline.Recipe, lock *updates.Lock) (*builder.Builder, *catalog.Catalog, error) {
+		at, tried, err := open(ctx, recipe, lock)
+		if err == nil {
+			at.Report = progress.Of(recipe.Typed(), at.Report)
+			at.Fetch.Reporter = at.Report
+		}
+		return at, tried, err
+	}
 }
 
 // tryingBuilder opens what a lock of a recipe is baked with, and the catalog of what is

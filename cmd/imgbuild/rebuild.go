@@ -184,6 +184,9 @@ func (w *workshop) rebuild(ctx context.Context, jobs []pipeline.Job, f *rebuildF
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, closeIt()) }()
+	if len(jobs) > 1 {
+		labelled(bench)
+	}
 	r := &pipeline.Rebuild{Steps: bench, Journal: w.journal(), Runs: host.Runs, AtOnce: f.atOnce, Report: w.env.reporter()}
 	if f.resume {
 		if err := r.Resume(ctx, jobs); err != nil {

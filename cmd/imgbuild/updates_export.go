@@ -5,11 +5,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"imgbuild/builder/progress"
+	"imgbuild/images/fault"
 	"imgbuild/images/updates"
 	"imgbuild/images/updates/transfer"
 )
@@ -44,6 +46,13 @@ Where it goes, updates import takes it in; imgbuild bake then needs no network.`
 			return words("FILE")(cmd, args[:min(len(args), 1)])
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			info, err := os.Stat(args[0])
+			isDir := err == nil && info.IsDir()
+			if !isDir && filepath.Ext(args[0]) != ".zip" {
+				// Such as a medium that is not mounted.
+				return fault.Inputf("%s is no directory, and no name of a .zip file", args[0]).
+					WithHint("make the directory, or name the file: %s", env.command("updates", "export", strings.TrimRight(args[0], "/")+".zip"))
+			}
 			p, locks, archive, err := env.lockedArchive(args[1:])
 			if err != nil {
 				return err
@@ -65,7 +74,7 @@ Where it goes, updates import takes it in; imgbuild bake then needs no network.`
 				export.Locks[lock.Name] = lock.Lock
 				answer.Locks = append(answer.Locks, lock.Name)
 			}
-			if info, err := os.Stat(args[0]); err == nil && info.IsDir() {
+			if isDir {
 				answer.File = filepath.Join(args[0], "imgbuild-updates-"+export.AsOf().Format("20060102")+".zip")
 			}
 			var task progress.Task
@@ -81,8 +90,7 @@ Where it goes, updates import takes it in; imgbuild bake then needs no network.`
 				return err
 			}
 			task.Done(progress.Count(len(m.Packages), "package"))
-			info, err := os.Stat(answer.File)
-			if err != nil {
+			if info, err = os.Stat(answer.File); err != nil {
 				return fmt.Errorf("exporting updates: %w", err)
 			}
 			answer.Bytes, answer.AsOf, answer.Packages, answer.Records = info.Size(), m.AsOf, len(m.Packages), len(m.Records)
