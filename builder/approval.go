@@ -111,7 +111,9 @@ func (a *Approval) judgeCandidate(s *life.State, p updates.Package) (bool, polic
 		s = &life.State{Update: life.OfPackage(p), Stage: life.StageDiscovered}
 	}
 	if s.Rejection != nil {
-		return false, policy.Decide(s, policy.Facts{}, a.Policy, a.Now)
+		// What the lock has already stays in a candidate for something else: to go back to an
+		// older version is for whoever rejects it. Where approvals count, no bake takes it.
+		return a.Locked[p.SHA256], policy.Decide(s, policy.Facts{}, a.Policy, a.Now)
 	}
 	if d, held := a.Policy.Held(s, a.Now); held && !a.Locked[p.SHA256] {
 		return false, d

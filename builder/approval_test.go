@@ -34,24 +34,25 @@ func TestACandidateTakesWhatIsNeitherHeldNorRejected(t *testing.T) {
 	for _, s := range []*life.State{
 		state("waiting", func(*life.State) {}),
 		state("rejected", func(s *life.State) { s.Stage, s.Rejection = life.StageRejected, &life.Decision{Why: "it leaks"} }),
+		state("found-bad", func(s *life.State) { s.Stage, s.Rejection = life.StageRejected, &life.Decision{Why: "it leaks"} }),
 		state("put-off", func(s *life.State) { s.Hold = &life.Decision{Until: now.Add(time.Hour)} }),
 		state("due", func(s *life.State) { s.Hold = &life.Decision{Until: now} }),
 	} {
 		h.States[s.Update.SHA256] = s
 	}
 	p := policy.Policy{Mode: policy.Approved, Hold: []policy.Hold{{Packages: "kept*"}, {Packages: "locked"}}}
-	lock := &updates.Lock{Packages: []updates.Package{pkg("locked")}}
+	lock := &updates.Lock{Packages: []updates.Package{pkg("locked"), pkg("found-bad")}}
 	a := builder.NewApproval(h, p, nil, "shop", lock, now)
 	a.Candidate = true
 	got := map[string]bool{}
-	for _, name := range []string{"waiting", "rejected", "put-off", "due", "new", "kept-back", "locked"} {
+	for _, name := range []string{"waiting", "rejected", "put-off", "due", "new", "kept-back", "locked", "found-bad"} {
 		ok, d := a.Judge(pkg(name))
 		got[name] = ok
 		if d.Why == "" {
 			t.Errorf("%s: no reason", name)
 		}
 	}
-	want := map[string]bool{"waiting": true, "rejected": false, "put-off": false, "due": true, "new": true, "kept-back": false, "locked": true}
+	want := map[string]bool{"waiting": true, "rejected": false, "put-off": false, "due": true, "new": true, "kept-back": false, "locked": true, "found-bad": true}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

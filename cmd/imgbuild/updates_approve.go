@@ -141,8 +141,13 @@ func (e *environment) decide(ctx context.Context, l *ledger, r life.Record, chos
 		if len(reopened.Updates) == 0 {
 			return fault.Inputf("%s is neither held nor rejected, so there is nothing to reopen", chosen[0].Update).WithHint("leave out --reopen")
 		}
-		if _, err := l.store.Add(ctx, reopened, key); err != nil {
+		digest, err := l.store.Add(ctx, reopened, key)
+		if err != nil {
 			return err
+		}
+		if slices.ContainsFunc(chosen, func(s *life.State) bool { return s.Evaluation == nil }) {
+			// Such as what a lock took before anybody looked at it: there is nothing to decide by.
+			return e.tellDecided(ctx, l, digest, reopened)
 		}
 	}
 	digest, err := l.store.Add(ctx, r, key)

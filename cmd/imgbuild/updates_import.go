@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -154,7 +155,8 @@ func (e *environment) approveImported(ctx context.Context, p *project.Project, w
 			return nil
 		}
 		err := e.recordImported(ctx, p, was, is)
-		if kind := fault.KindOf(err); kind == fault.Input || kind == fault.Held {
+		var rejected *builder.RejectedError
+		if kind := fault.KindOf(err); !errors.As(err, &rejected) && (kind == fault.Input || kind == fault.Held) {
 			// A colleague without the project's key may take locks in where locking is open.
 			e.reporter().Note("that you approve the lock of %s is not recorded: %v", is.Baseline, err)
 			return nil
