@@ -203,11 +203,11 @@ func TestKilledAtEachStep(t *testing.T) {
 	}
 }
 
-// TestWhatIsLeftOfARunThatWasKilled has a package in its entry that the lock which it wrote
-// has no more, as of a kernel: what is left is the image.
-func TestWhatIsLeftOfARunThatWasKilled(t *testing.T) {
-	dir := t.TempDir()
-	w := &works{dir: dir}
+// owing is a factory of which a run was killed between its lock and the image of that.
+func owing(t *testing.T) (dir string, w *works) {
+	t.Helper()
+	dir = t.TempDir()
+	w = &works{dir: dir}
 	entry, err := journal(dir).Open(t.Context(), "shop", "amd64", func() {})
 	if err != nil {
 		t.Fatal(err)
@@ -216,6 +216,13 @@ func TestWhatIsLeftOfARunThatWasKilled(t *testing.T) {
 	if err := errors.Join(w.write("lock", "2"), w.write("images", "1"), entry.Begin(pipeline.StepBake), entry.Close()); err != nil {
 		t.Fatal(err)
 	}
+	return dir, w
+}
+
+// TestWhatIsLeftOfARunThatWasKilled has a package in its entry that the lock which it wrote
+// has no more, as of a kernel: what is left is the image.
+func TestWhatIsLeftOfARunThatWasKilled(t *testing.T) {
+	dir, w := owing(t)
 	o, err := do(t.Context(), dir, func(string) error { return nil }, pipeline.Job{Recipe: shop, Packages: []string{"ssl", "ssl-1.0"}, Why: "a test"})
 	if err != nil || o.State != pipeline.Rebuilt || w.read("candidate") != "2" {
 		t.Errorf("%+v, %v", o, err)
@@ -229,16 +236,7 @@ func TestWhatIsLeftOfARunThatWasKilled(t *testing.T) {
 // TestWhatIsOwedNeedsNoMirror has a mirror that does not answer while a lock that was written
 // is not baked yet.
 func TestWhatIsOwedNeedsNoMirror(t *testing.T) {
-	dir := t.TempDir()
-	w := &works{dir: dir}
-	entry, err := journal(dir).Open(t.Context(), "shop", "amd64", func() {})
-	if err != nil {
-		t.Fatal(err)
-	}
-	entry.Owed = true
-	if err := errors.Join(w.write("lock", "2"), w.write("images", "1"), entry.Begin(pipeline.StepBake), entry.Close()); err != nil {
-		t.Fatal(err)
-	}
+	dir, w := owing(t)
 	o, err := run(t.Context(), dir, func(what string) error {
 		if what == "evaluate" {
 			return fault.Worldf("no answer")

@@ -149,7 +149,7 @@ func inShell(t *testing.T, dir, script, program string) error {
 // there is something else.
 func TestTheMergeRequestIsGoneOnFrom(t *testing.T) {
 	if _, err := exec.LookPath("git"); err != nil {
-		t.Skip("there is no git")
+		t.Skip("it runs git, which make host-test installs")
 	}
 	dir := t.TempDir() + "/clone"
 	const setup = `git init -q --bare -b main ../origin && git -C ../origin config receive.advertisePushOptions true

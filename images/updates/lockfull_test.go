@@ -7,25 +7,12 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
 
 // TestAFullDiskLeavesTheLock writes a lock over another one where there is no room
 // for it.
 func TestAFullDiskLeavesTheLock(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("only root can mount a small file system")
-	}
-	dir := t.TempDir()
-	if err := unix.Mount("lock", dir, "tmpfs", 0, "size=16k"); err != nil {
-		t.Skip("a small file system cannot be mounted here: ", err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(dir, 0); err != nil {
-			t.Error(err)
-		}
-	})
+	dir := fileSystem(t, "16k")
 	path := filepath.Join(dir, "web.lock")
 	small, large := sample(), sample()
 	if err := small.Write(path); err != nil {

@@ -17,21 +17,10 @@ import (
 // TestAnArchiveThatIsOnlyReadIsUsed has one on a file system that cannot be written to,
 // as where machines bake from an archive that another one fills.
 func TestAnArchiveThatIsOnlyReadIsUsed(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("only root can mount a file system")
-	}
-	dir := t.TempDir()
-	if err := unix.Mount("archive", dir, "tmpfs", 0, "size=1m"); err != nil {
-		t.Skip("a file system cannot be mounted here: ", err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(dir, 0); err != nil {
-			t.Error(err)
-		}
-	})
+	dir := fileSystem(t, "1m")
 	readOnly := func(flags uintptr) {
 		t.Helper()
-		if err := unix.Mount("archive", dir, "", unix.MS_REMOUNT|flags, ""); err != nil {
+		if err := unix.Mount("test", dir, "", unix.MS_REMOUNT|flags, ""); err != nil {
 			t.Fatal(err)
 		}
 	}

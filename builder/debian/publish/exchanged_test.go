@@ -24,7 +24,7 @@ func aptAt(t *testing.T, dir string, args ...string) (string, error) {
 // address, says so; and with the preferences it never installs from the other.
 func TestAptNoticesAnotherSnapshot(t *testing.T) {
 	if _, err := exec.LookPath("apt-get"); err != nil {
-		t.Skip("apt is not here")
+		t.Skip("it asks apt, which only Debian and its descendants have")
 	}
 	key, s := newKey(t), newShop(t)
 	site, err := publish.NewSite(key, 0)
