@@ -130,7 +130,7 @@ func (b *Bench) Lock(ctx context.Context, c *Candidate, tried *Tried) (*updates.
 		return nil, err
 	}
 	defer used.Close()
-	if err := b.still(c.Recipe, c.Before.Digest()); err != nil {
+	if err := updates.Still(b.LockFile(c.Recipe), c.Before.Digest()); err != nil {
 		return nil, err
 	}
 	if b.Policy.Mode != policy.Approved {
@@ -145,19 +145,6 @@ func (b *Bench) Lock(ctx context.Context, c *Candidate, tried *Tried) (*updates.
 		return lock, err
 	}
 	return lock, nil
-}
-
-// still is an error where the lock of a recipe is not the one with a digest any more:
-// somebody has written another.
-func (b *Bench) still(recipe *baseline.Recipe, digest string) error {
-	now, err := b.Current(recipe)
-	if err != nil {
-		return err
-	}
-	if now.Digest() != digest {
-		return fault.Worldf("%s was changed meanwhile", b.LockFile(recipe)).WithHint("run the same command again: it starts from what is locked now")
-	}
-	return nil
 }
 
 // Offered is a version that was baked to be released.

@@ -94,6 +94,14 @@ func (l *Lock) furtherThan(m *Lock) bool {
 	})
 }
 
+// Still is a World fault where the lock at path is not the one with a digest any more.
+func Still(path, digest string) error {
+	if now, err := DigestAt(path); err != nil || now == digest {
+		return err
+	}
+	return changed(path)
+}
+
 func changed(path string) error {
 	return fault.Worldf("%s was changed meanwhile", path).WithHint("run the same command again: it starts from what is locked now")
 }
